@@ -1,0 +1,37 @@
+// Finding an image in a file: the trailer, and what to say when there is none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "haft/base/error.h"
+#include "haft/format/layout.h"
+#include "haft/format/manifest.h"
+
+namespace haft::format {
+
+// Where an image lies in its file. Every range in the trailer has been checked against image_size.
+struct BundleFile {
+  Trailer trailer;
+  std::uint64_t image_offset;  // bytes from the start of the file
+
+  // Bytes of the index: the tables and the string heap, and where the chunk checksums begin.
+  std::uint64_t extents_offset() const;  // these are relative to the start of the index
+  std::uint64_t blocks_offset() const;
+  std::uint64_t strings_offset() const;
+  std::uint64_t chunks_offset() const;
+  std::uint64_t chunk_count() const;
+  std::uint64_t index_size() const;  // including the chunk checksums
+};
+
+// Reads and checks the trailer of an open file: one read, O(1). Errors tell "not a haft bundle"
+// (kInvalidInput) from "cut off: has N bytes, needs M", surplus bytes and damage (kCorrupt), and from
+// another major version or an unknown feature (kUnsupported).
+Result<BundleFile> LocateImage(int fd);
+
+// Reads, checks and parses the manifest.
+Result<Manifest> ReadManifest(int fd, const BundleFile& bundle);
+// The manifest as written, checksum checked.
+Result<std::string> ReadManifestText(int fd, const BundleFile& bundle);
+
+}  // namespace haft::format

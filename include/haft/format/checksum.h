@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "haft/format/layout.h"
+
+namespace haft::format {
+
+// XXH3-64, seed 0.
+std::uint64_t Checksum(std::span<const std::byte> data);
+
+// XXH3-128 of several spans one after another; also used to find identical files.
+class Hasher128 {
+ public:
+  Hasher128();
+  ~Hasher128();
+  Hasher128(const Hasher128&) = delete;
+  Hasher128& operator=(const Hasher128&) = delete;
+  void Update(std::span<const std::byte> data);
+  ImageId Finish() const;  // canonical (big-endian) form
+
+ private:
+  struct State;
+  State* state_;
+};
+
+// 32 lower-case hexadecimal digits.
+std::string ToHex(const ImageId& id);
+
+}  // namespace haft::format

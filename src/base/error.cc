@@ -1,0 +1,84 @@
+#include "haft/base/error.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace haft {
+
+Error::Error(ErrorKind kind, std::string message, int sys_errno)
+    : kind_(kind), sys_errno_(sys_errno), message_(std::move(message)) {}
+
+Error Error::FromErrno(std::string_view what, int sys_errno) {
+  char buffer[128];
+  const char* text = ::strerror_r(sys_errno, buffer, sizeof buffer);
+  ErrorKind kind = sys_errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kSystem;
+  return {kind, fmt::format("{}: {}", what, text), sys_errno};
+}
+
+Error Error::Within(std::string_view context) && {
+  message_ = fmt::format("{}: {}", context, message_);
+  return std::move(*this);
+}
+
+Error Error::Remedy(std::string remedy) && {
+  remedy_ = std::move(remedy);
+  return std::move(*this);
+}
+
+std::string Error::message() const {
+  return remedy_.empty() ? message_ : fmt::format("{}; {}", message_, remedy_);
+}
+
+int Error::ToErrno() const {
+  if (sys_errno_ != 0) return sys_errno_;
+  switch (kind_) {
+    case ErrorKind::kNotFound: return ENOENT;
+    case ErrorKind::kInvalidInput: return EINVAL;
+    case ErrorKind::kUnsupported: return EOPNOTSUPP;
+    case ErrorKind::kSystem:
+    case ErrorKind::kCorrupt: return EIO;
+  }
+  return EIO;
+}
+
+namespace {
+
+// Length of the valid UTF-8 sequence at the front of `text`, 0 if there is none.
+std::size_t Utf8SequenceLength(std::string_view text) {
+  auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  std::size_t length = lead >= 0xF0 && lead <= 0xF4 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xC2 && lead < 0xE0 ? 2 : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
+  if (lead == 0xED && byte(1) >= 0xA0) return 0;
+  if (lead == 0xF0 && byte(1) < 0x90) return 0;
+  if (lead == 0xF4 && byte(1) >= 0x90) return 0;
+  return length;
+}
+
+}  // namespace
+
+std::string Quoted(std::string_view name) {
+  std::string out = "'";
+  while (!name.empty()) {
+    unsigned char c = static_cast<unsigned char>(name[0]);
+    std::size_t length = Utf8SequenceLength(name);
+    // C1 controls (U+0080..U+009F) steer terminals just as C0 ones do.
+    bool c1 = length == 2 && c == 0xC2 && static_cast<unsigned char>(name[1]) < 0xA0;
+    if (length == 0 || c < 0x20 || c == 0x7F || c1) {
+      out += fmt::format("\\x{:02x}", c);
+      length = 1;
+    } else {
+      out += name.substr(0, length);
+    }
+    name.remove_prefix(length);
+  }
+  return out += "'";
+}
+
+}  // namespace haft

@@ -1,0 +1,180 @@
+#include "haft/format/bundle_file.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "haft/base/file_io.h"
+#include "haft/format/checksum.h"
+
+namespace haft::format {
+namespace {
+
+constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+// The checksum of a record is its last 8 bytes and covers all the bytes before.
+template <typename Record>
+bool ChecksumHolds(const Record& record) {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+  return true;
+#else
+  auto bytes = std::as_bytes(std::span(&record, 1));
+  return Checksum(bytes.first(sizeof(Record) - sizeof record.checksum)) == record.checksum;
+#endif
+}
+
+template <typename Record>
+Result<Record> ReadRecord(int fd, std::uint64_t offset) {
+  Record record;
+  TRY(ReadExactly(fd, std::as_writable_bytes(std::span(&record, 1)), offset));
+  return record;
+}
+
+// Bytes of the ELF program at the front of a file of `file_size` bytes, by its section headers (which
+// the linker puts last). nullopt: no ELF file. More than file_size: the program itself is cut off.
+std::optional<std::uint64_t> ElfSize(int fd, std::uint64_t file_size) {
+  if (file_size < sizeof(Elf64_Ehdr)) return std::nullopt;
+  auto elf = ReadRecord<Elf64_Ehdr>(fd, 0);
+  if (!elf || std::memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0) return std::nullopt;
+  if (elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_shoff == 0 || elf->e_shoff > kMaxFileSize) {
+    return std::nullopt;
+  }
+  return elf->e_shoff + std::uint64_t{elf->e_shnum} * elf->e_shentsize;
+}
+
+// Why a file without a trailer at its end has none. Only runs after LocateImage failed.
+Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
+  Error not_a_bundle = Error::Invalid("not a haft bundle (no trailer at its end)");
+  std::optional<std::uint64_t> elf_size = ElfSize(fd, file_size);
+  if (elf_size && *elf_size > file_size) {
+    return Error::Corrupt(fmt::format("the file is cut off inside its program: it has {} bytes and "
+                                      "needs at least {}", file_size, *elf_size));
+  }
+  std::uint64_t image_offset = RoundUp(elf_size.value_or(0), kAlignment);
+  auto header = FitsWithin(image_offset, sizeof(Header), file_size)
+                    ? ReadRecord<Header>(fd, image_offset)
+                    : Result<Header>(Failure(Error::Corrupt("")));
+  if (!header || header->magic != kHeaderMagic || !ChecksumHolds(*header)) {
+    if (file_size < sizeof(Header)) {
+      return Error::Invalid(fmt::format("not a haft bundle: it has {} bytes, the smallest needs {}",
+                                        file_size, sizeof(Header) + sizeof(Trailer)));
+    }
+    return not_a_bundle;
+  }
+  std::uint64_t needed = image_offset + header->image_size;
+  if (needed > file_size) {
+    return Error::Corrupt(fmt::format("the file is cut off: it has {} bytes and needs {} ({} missing)",
+                                      file_size, needed, needed - file_size))
+        .Remedy("copy it again");
+  }
+  if (needed < file_size) {
+    return Error::Corrupt(fmt::format("the file has {} bytes after its end: it has {} and needs {}",
+                                      file_size - needed, file_size, needed))
+        .Remedy("copy it again");
+  }
+  return Error::Corrupt("the trailer is damaged").Remedy("copy the file again");
+}
+
+Error BadTrailer(std::string_view field) {
+  return Error::Corrupt(fmt::format("trailer: {} is impossible", field));
+}
+
+Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
+  const Trailer& t = bundle.trailer;
+  if (t.image_size > file_size || t.image_size < sizeof(Header) + sizeof(Trailer)) {
+    return Failure(BadTrailer("image_size"));
+  }
+  if (RoundUp(std::min(t.runtime_size, file_size), kAlignment) != bundle.image_offset ||
+      t.runtime_size > file_size) {
+    return Failure(BadTrailer("runtime_size"));
+  }
+  if (t.inode_count < 1 || t.inode_count > kMaxInodes) return Failure(BadTrailer("inode_count"));
+  if (t.block_count > kMaxBlocks) return Failure(BadTrailer("block_count"));
+  // Counts are below 2^63 / record size from here on, so that the sums below cannot overflow.
+  if (t.extent_count > t.image_size / sizeof(Extent)) return Failure(BadTrailer("extent_count"));
+  if (t.string_size > t.image_size) return Failure(BadTrailer("string_size"));
+  if (t.chunk_size != kChunkSize) return Failure(BadTrailer("chunk_size"));
+  if (!std::has_single_bit(t.block_size) || t.block_size < kMinBlockSize ||
+      t.block_size > kMaxBlockSize) {
+    return Failure(BadTrailer("block_size"));
+  }
+  std::uint64_t end = t.image_size - sizeof(Trailer);
+  if (t.index_offset % kAlignment != 0 || !FitsWithin(t.index_offset, bundle.index_size(), end)) {
+    return Failure(BadTrailer("index_offset"));
+  }
+  if (!FitsWithin(t.manifest_offset, t.manifest_size, end) || t.manifest_size > kMaxManifestSize) {
+    return Failure(BadTrailer("manifest_offset"));
+  }
+  if (!FitsWithin(t.profile_offset, t.profile_size, end)) {
+    return Failure(BadTrailer("profile_offset"));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::uint64_t BundleFile::extents_offset() const { return trailer.inode_count * sizeof(Inode); }
+std::uint64_t BundleFile::blocks_offset() const {
+  return extents_offset() + trailer.extent_count * sizeof(Extent);
+}
+std::uint64_t BundleFile::strings_offset() const {
+  return blocks_offset() + trailer.block_count * sizeof(Block);
+}
+std::uint64_t BundleFile::chunks_offset() const {
+  return RoundUp(strings_offset() + trailer.string_size, 8);
+}
+std::uint64_t BundleFile::chunk_count() const {
+  return (chunks_offset() + kChunkSize - 1) / kChunkSize;
+}
+std::uint64_t BundleFile::index_size() const {
+  return chunks_offset() + chunk_count() * sizeof(std::uint64_t);
+}
+
+Result<BundleFile> LocateImage(int fd) {
+  std::uint64_t file_size = TRY(FileSize(fd));
+  if (file_size < sizeof(Trailer)) return Failure(ExplainMissingTrailer(fd, file_size));
+  BundleFile bundle{.trailer = TRY(ReadRecord<Trailer>(fd, file_size - sizeof(Trailer))),
+                    .image_offset = 0};
+  const Trailer& trailer = bundle.trailer;
+  if (trailer.magic != kTrailerMagic) return Failure(ExplainMissingTrailer(fd, file_size));
+  if (!ChecksumHolds(trailer)) {
+    return Failure(Error::Corrupt("the trailer is damaged").Remedy("copy the file again"));
+  }
+  if (trailer.major != kMajor || trailer.trailer_size != sizeof(Trailer)) {
+    return Failure(Error(ErrorKind::kUnsupported,
+                         fmt::format("format version {}.{}; this haft reads version {}.x",
+                                     trailer.major, trailer.minor, kMajor)));
+  }
+  if (std::uint32_t unknown = trailer.incompatible & ~kKnownIncompatible; unknown != 0) {
+    return Failure(Error(ErrorKind::kUnsupported,
+                         fmt::format("needs format feature {}, which this haft does not know",
+                                     std::countr_zero(unknown))));
+  }
+  bundle.image_offset = file_size - std::min(trailer.image_size, file_size);
+  TRY(CheckTrailer(bundle, file_size));
+  return bundle;
+}
+
+Result<std::string> ReadManifestText(int fd, const BundleFile& bundle) {
+  const Trailer& trailer = bundle.trailer;
+  std::string text(trailer.manifest_size, '\0');
+  TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)),
+                  bundle.image_offset + trailer.manifest_offset));
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+  if (Checksum(AsBytes(text)) != trailer.manifest_checksum) {
+    return Failure(Error::Corrupt("manifest: checksum is wrong"));
+  }
+#endif
+  return text;
+}
+
+Result<Manifest> ReadManifest(int fd, const BundleFile& bundle) {
+  return ParseManifest(TRY(ReadManifestText(fd, bundle)));
+}
+
+}  // namespace haft::format
