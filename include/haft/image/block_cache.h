@@ -1,0 +1,99 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "haft/base/error.h"
+
+namespace haft {
+
+class BlockCache;
+
+namespace internal {
+// One buffer of the cache. All members are guarded by the cache's mutex except `bytes`, which only the
+// thread that fills the slot writes, before the state turns ready.
+struct CacheSlot {
+  enum class State { kEmpty, kFilling, kReady };
+  State state = State::kEmpty;
+  std::uint32_t block = 0;
+  std::uint32_t size = 0;
+  std::uint32_t pins = 0;
+  bool referenced = false;  // CLOCK's second chance
+  bool temporary = false;   // beyond the budget: dropped when unpinned
+  std::unique_ptr<std::byte[]> bytes;
+};
+}  // namespace internal
+
+// Keeps one decoded block in memory. Move-only; must not outlive its cache.
+class PinnedBlock {
+ public:
+  PinnedBlock() = default;
+  PinnedBlock(PinnedBlock&& other) noexcept
+      : cache_(std::exchange(other.cache_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
+  PinnedBlock& operator=(PinnedBlock other) noexcept {
+    std::swap(cache_, other.cache_);
+    std::swap(slot_, other.slot_);
+    return *this;
+  }
+  ~PinnedBlock();
+
+  std::span<const std::byte> bytes() const { return {slot_->bytes.get(), slot_->size}; }
+
+ private:
+  friend class BlockCache;
+  PinnedBlock(BlockCache* cache, internal::CacheSlot* slot) : cache_(cache), slot_(slot) {}
+  BlockCache* cache_ = nullptr;
+  internal::CacheSlot* slot_ = nullptr;
+};
+
+// A bounded set of decoded blocks with CLOCK replacement. Blocks are decoded outside the lock; threads that want
+// a block being decoded wait for that one decode. Failures are not kept. Thread-safe.
+class BlockCache {
+ public:
+  // Fills `out` (as long as the block) or fails; called without the lock held.
+  using Fill = std::function<Result<>(std::span<std::byte> out)>;
+
+  struct Counters {
+    std::uint64_t hits = 0;
+    std::uint64_t misses = 0;
+    std::uint64_t failures = 0;
+    std::uint64_t buffers = 0;  // allocated now
+    std::uint64_t budget = 0;   // buffers at most, temporary ones aside
+  };
+
+  // At least two buffers, each of `block_size` bytes, allocated when first needed.
+  BlockCache(std::size_t budget_bytes, std::size_t block_size);
+  ~BlockCache();  // REQUIRES: nothing is pinned
+
+  // REQUIRES: size <= block_size, and the same for every Get() of one block.
+  Result<PinnedBlock> Get(std::uint32_t block, std::uint32_t size, const Fill& fill);
+  Counters counters() const;
+  // Gives the memory of all unpinned blocks back.
+  void Trim();
+
+ private:
+  friend class PinnedBlock;
+  using Slot = internal::CacheSlot;
+  void Unpin(Slot* slot);
+  Slot* TakeSlot();  // REQUIRES: the lock is held
+
+  mutable std::mutex mutex_;
+  std::condition_variable filled_;
+  std::size_t block_size_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<std::unique_ptr<Slot>> temporary_;
+  std::unordered_map<std::uint32_t, Slot*> blocks_;
+  std::size_t hand_ = 0;
+  std::uint64_t hits_ = 0, misses_ = 0, failures_ = 0;
+};
+
+}  // namespace haft

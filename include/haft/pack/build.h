@@ -1,0 +1,55 @@
+// `haft build`: from site-packages directories to one executable file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "haft/base/error.h"
+#include "haft/format/manifest.h"
+
+namespace haft {
+
+// What the bundle starts: exactly one is not empty.
+struct EntryRequest {
+  std::string console_script;  // a [console_scripts] name of any distribution in the inputs
+  std::string entry_point;     // MODULE:FUNCTION
+  std::string module;          // as `python -m`
+};
+
+// How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at the end
+// of each step. `done`/`total` count `unit`s.
+struct BuildProgress {
+  std::string_view step;  // "scan", "compile", "compress"
+  std::uint64_t done;
+  std::uint64_t total;
+  std::string_view unit;  // "files", "bytes"
+};
+
+struct BuildOptions {
+  std::vector<std::string> site_packages;  // merged in this order into site-packages/ of the image
+  EntryRequest entry;
+  std::string python;   // interpreter the bundle is for; asked for its version and used to compile
+  std::string runtime;  // file put in front of the image; empty: a bare image, not executable
+  std::string output;   // replaced atomically; nothing is left behind by a failed or killed build
+  std::string name;     // see format::IsBundleName; mounted at /haft/NAME
+  bool compile = true;
+  unsigned workers = 0;  // 0: one per CPU. The bytes written do not depend on it
+  std::function<void(const BuildProgress&)> progress;  // may be empty
+};
+
+struct BuildReport {
+  std::string image_id;  // hexadecimal
+  std::uint64_t files = 0;
+  std::uint64_t content_bytes = 0;  // before deduplication and compression
+  std::uint64_t output_bytes = 0;
+  std::uint64_t compiled = 0;                // .pyc files written
+  std::vector<std::string> not_compiled;     // sources the interpreter refused, with its reason
+};
+
+// Same inputs (names, contents, modes, times), options and lz4 version give the same bytes, whatever
+// the directory, umask, time zone and number of workers. SOURCE_DATE_EPOCH, if set, caps all times.
+Result<BuildReport> BuildBundle(const BuildOptions& options);
+
+}  // namespace haft
