@@ -34,6 +34,7 @@ int Error::ToErrno() const {
   if (sys_errno_ != 0) return sys_errno_;
   switch (kind_) {
     case ErrorKind::kNotFound: return ENOENT;
+    case ErrorKind::kUsage:
     case ErrorKind::kInvalidInput: return EINVAL;
     case ErrorKind::kUnsupported: return EOPNOTSUPP;
     case ErrorKind::kSystem:

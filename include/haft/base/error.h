@@ -14,7 +14,8 @@ namespace haft {
 enum class ErrorKind {
   kSystem,        // a system call failed; sys_errno() says how
   kNotFound,      // the named thing does not exist
-  kInvalidInput,  // the user's input or arguments cannot be used
+  kUsage,         // the command line is wrong
+  kInvalidInput,  // the user's input cannot be used
   kCorrupt,       // bytes read from a file contradict the format
   kUnsupported,   // understood, but not possible with this version, host or file
 };

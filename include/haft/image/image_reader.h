@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -43,6 +44,13 @@ struct Slice {
   std::span<const std::byte> bytes;
 };
 
+// What a read is about to do that takes longer than a look-up.
+enum class SlowWork {
+  kDecode,  // check and decode a block: tens of microseconds
+  kDisk,    // wait for the disk first
+};
+using SlowWorkHook = std::function<void(SlowWork)>;
+
 // Answers file-system questions about an image in a file. Knows nothing of FUSE. Immutable after Open()
 // and safe from any number of threads. Every offset and count from the image is checked when it
 // is used: damage is kCorrupt for exactly what needs the damaged bytes, never a bad read.
@@ -59,6 +67,8 @@ class ImageReader {
   int fd() const;
   std::uint64_t inode_count() const { return bundle().trailer.inode_count; }
   BlockCache& cache() const;
+  // Called by the reading thread before slow work, without locks held. REQUIRES: no reads are running.
+  void SetSlowWorkHook(SlowWorkHook hook);
 
   Result<Attributes> Stat(InodeId inode) const;
   // nullopt: no such name. A `dir` that is no directory is ENOTDIR.

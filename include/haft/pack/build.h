@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "haft/base/error.h"
@@ -19,7 +20,7 @@ struct EntryRequest {
 };
 
 // How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at the end
-// of each step. `done`/`total` count `unit`s.
+// of each step. `done`/`total` count `unit`s; total is 0 while it is not known ("scan").
 struct BuildProgress {
   std::string_view step;  // "scan", "compile", "compress"
   std::uint64_t done;
@@ -44,12 +45,13 @@ struct BuildReport {
   std::uint64_t files = 0;
   std::uint64_t content_bytes = 0;  // before deduplication and compression
   std::uint64_t output_bytes = 0;
-  std::uint64_t compiled = 0;                // .pyc files written
-  std::vector<std::string> not_compiled;     // sources the interpreter refused, with its reason
+  std::uint64_t compiled = 0;             // .pyc files written, those of .haft/py among them
+  std::vector<std::string> not_compiled;  // sources without .pyc: "'path': why", one line each
 };
 
 // Same inputs (names, contents, modes, times), options and lz4 version give the same bytes, whatever
 // the directory, umask, time zone and number of workers. SOURCE_DATE_EPOCH, if set, caps all times.
+// Not for two threads at once: SIGXFSZ is ignored meanwhile, so that a file size limit is an error.
 Result<BuildReport> BuildBundle(const BuildOptions& options);
 
 }  // namespace haft

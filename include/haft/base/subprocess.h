@@ -1,0 +1,63 @@
+// Programs that haft asks something while it builds.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "haft/base/error.h"
+#include "haft/base/unique_fd.h"
+
+namespace haft {
+
+struct Command {
+  std::string program;                   // path; PATH is not searched
+  std::vector<std::string> arguments;    // without argv[0], which is `program`
+  std::vector<std::string> environment;  // all of it, "NAME=value"
+  bool fixed_addresses = false;          // no address space randomisation, where the kernel allows that
+};
+
+// A running child. Its standard input and output are the other end of a socket, its standard error is
+// collected in memory. Killed, if necessary, and reaped when dropped. For one thread at a time.
+class Subprocess {
+ public:
+  // Signals that haft ignores have their default action in the child, and none is blocked.
+  static Result<Subprocess> Start(const Command& command);
+
+  Subprocess(Subprocess&& other) noexcept;
+  Subprocess& operator=(Subprocess other) noexcept;
+  ~Subprocess();
+
+  // Writes to the child's standard input. EPIPE if it has ended; never raises SIGPIPE.
+  Result<> Send(std::span<const std::byte> data);
+  // The child reads the end of the file.
+  void EndInput();
+  // Reads what the child wrote, until `out` is full or the child has closed its end; returns the bytes read.
+  Result<std::size_t> Receive(std::span<std::byte> out);
+  // The status as waitpid(2) gives it. Call it once.
+  Result<int> Wait();
+  // What the child wrote to standard error so far, at most 64 KiB.
+  std::string StandardError() const;
+
+ private:
+  Subprocess() = default;
+
+  int pid_ = -1;  // -1: reaped
+  UniqueFd channel_;
+  UniqueFd errors_;
+};
+
+struct CommandOutput {
+  int status;  // as waitpid(2) gives it
+  std::string out;
+  std::string errors;
+};
+
+// Runs a command with an empty input. A child that writes more than `limit` bytes is killed.
+Result<CommandOutput> RunCommand(const Command& command, std::size_t limit = 1u << 20);
+
+// "exit status 3" or "killed by signal 11 (Segmentation fault)".
+std::string DescribeStatus(int status);
+
+}  // namespace haft

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace haft {
+
+// A copy of the process environment that can be changed and handed to execve. Entries keep their order
+// and bytes; what is not touched is passed on as it was, duplicates included.
+class Environment {
+ public:
+  // Of this process.
+  static Environment Current();
+  explicit Environment(std::vector<std::string> entries) : entries_(std::move(entries)) {}
+
+  std::optional<std::string_view> Get(std::string_view name) const;
+  void Set(std::string_view name, std::string_view value);
+  void Unset(std::string_view name);
+
+  // NULL-terminated, for execve; valid until the next change.
+  std::vector<char*> Pointers();
+
+ private:
+  std::vector<std::string> entries_;  // NAME=VALUE
+};
+
+}  // namespace haft

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+
+#include "haft/base/error.h"
+#include "haft/base/unique_fd.h"
+#include "haft/image/image_reader.h"
+
+namespace haft {
+
+struct ServerOptions {
+  uid_t uid;  // shown as the owner of everything
+  gid_t gid;
+  bool allow_other = false;
+  unsigned threads = 0;  // at most; 0: min(4, CPUs), at least 2
+};
+
+// Serves an image through FUSE. One thread does the work; it hands the descriptor over to another only before it
+// waits for the disk, or decodes a block while more requests are queued. Never touches a path below its
+// own mount. Runs until the file system is unmounted (by anyone); needs no signals and no shutdown call.
+class FuseServer {
+ public:
+  static Result<FuseServer> Create(ImageReader reader, const ServerOptions& options);
+
+  FuseServer(FuseServer&&) noexcept;
+  ~FuseServer();
+
+  // Either: use a descriptor that somebody else mounts (before Run()).
+  Result<> Attach(UniqueFd device);
+  // Or: mount on a directory of the host; as an ordinary user through fusermount3.
+  Result<> MountOn(const std::string& directory);
+
+  // The descriptor of /dev/fuse in use. REQUIRES: Attach() or MountOn() succeeded.
+  int device() const;
+
+  // Answers requests until the kernel says that the file system is unmounted.
+  Result<> Run();
+
+ private:
+  struct Impl;
+  explicit FuseServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace haft

@@ -1,0 +1,28 @@
+// Mounts that everybody on the host can see: what `haft mount` and `haft umount` deal with.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "haft/base/error.h"
+
+namespace haft {
+
+// Absolute form of a directory's path. Works on a mount whose server is dead, where stat does not.
+Result<std::string> ResolveMountPoint(const std::string& directory);
+
+enum class HostMount {
+  kNone,   // nothing of ours is mounted there
+  kAlive,
+  kDead,   // ours, but the server is gone (ENOTCONN)
+};
+
+// What is mounted on exactly this (resolved) path.
+Result<HostMount> FindHostMount(const std::string& path);
+
+enum class UnmountHow { kUnlessBusy, kLazily };
+
+// umount(2), or fusermount3 for an ordinary user's own mount.
+Result<> Unmount(const std::string& path, UnmountHow how);
+
+}  // namespace haft

@@ -1,0 +1,28 @@
+// The private view of the host in which a program runs: its own mount namespace whose root is a copy of the
+// host's (bind mounts, so all files are the host's own) plus the directory the image is mounted on. These calls change
+// the calling process and must be made while it has one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "haft/base/error.h"
+#include "haft/base/unique_fd.h"
+
+namespace haft {
+
+// Gives an ordinary user the right to mount, for itself only: a new user namespace in which it keeps its ids.
+// Every other id shows as nobody, and setuid programs have no power there.
+Result<> EnterUserNamespace();
+
+// A new mount namespace: mounts of the host keep arriving, none of ours leave.
+Result<> EnterMountNamespace();
+
+// Makes `mount_point` exist as an empty directory without touching the host: replaces the root by a
+// tmpfs holding the host's top-level entries (symlinks and files reproduced, directories bound) and the
+// components of mount_point. The new root is read-only. The working directory stays what it was.
+// REQUIRES: EnterMountNamespace() succeeded; format::IsMountPath(mount_point).
+Result<> AssemblePrivateRoot(const std::string& mount_point);
+
+}  // namespace haft

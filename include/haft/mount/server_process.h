@@ -1,0 +1,35 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include "haft/base/error.h"
+#include "haft/base/unique_fd.h"
+#include "haft/mount/fuse_server.h"
+
+namespace haft {
+
+// The detached process that serves a mount: in its own session, re-parented to init, with no descriptor but the
+// image, /dev/fuse and /dev/null, deaf to terminal signals, without capabilities. It ends when the kernel unmounts,
+// or at once if Begin() is never called.
+class ServerProcess {
+ public:
+  // Forks twice. `device` is used by both until the caller has mounted it and closed its copy.
+  // REQUIRES: the calling process has one thread.
+  static Result<ServerProcess> Fork(ImageReader reader, const ServerOptions& options,
+                                    const UniqueFd& device);
+
+  // Lets the server read requests. REQUIRES: the descriptor has been mounted. The caller must close its
+  // copy of the device soon after.
+  Result<> Begin();
+
+ private:
+  ServerProcess(pid_t child, UniqueFd go) : child_(child), go_(std::move(go)) {}
+  pid_t child_;  // the short-lived first fork
+  UniqueFd go_;  // one byte written: begin; closed: end
+};
+
+// What a detached server does to itself: new session, /dev/null as standard streams, cwd "/", terminal
+// signals ignored, no core files, every descriptor not in `keep` closed.
+void DetachProcess(const char* name, std::initializer_list<int> keep);
+
+}  // namespace haft

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "haft/base/error.h"
+#include "haft/format/layout.h"
+#include "haft/pack/byte_sink.h"
+#include "haft/pack/content_plan.h"
+
+namespace haft {
+
+// The extents of one content: [first, first + count) of the extent table.
+struct ExtentRange {
+  std::uint64_t first = 0;
+  std::uint32_t count = 0;
+};
+
+// Where the contents of a plan lie in an image: two of its tables.
+struct ContentTables {
+  std::vector<ExtentRange> ranges;  // by ContentId
+  std::vector<format::Extent> extents;
+  std::vector<format::Block> blocks;
+};
+
+// Reads, compresses and appends the contents of `plan`; block offsets count from `image_start`. Pieces of
+// block_size bytes of a larger file that are all zeros become holes, whether the file is sparse or not.
+// `progress` gets the bytes done so far, on the calling thread.
+Result<ContentTables> WriteContents(const ContentPlan& plan, std::uint32_t block_size,
+                                    unsigned workers, std::uint64_t image_start, ByteSink& sink,
+                                    const std::function<void(std::uint64_t done)>& progress);
+
+}  // namespace haft

@@ -1,0 +1,20 @@
+// Files that are part of haft itself, put into the program when it is built (tools/embed.py).
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace haft {
+
+struct EmbeddedFile {
+  std::string_view name;
+  std::string_view bytes;
+};
+
+// The Python modules every bundle carries in .haft/py.
+std::span<const EmbeddedFile> BootstrapFiles();
+
+// The program that compiles Python sources.
+std::span<const EmbeddedFile> CompileWorker();
+
+}  // namespace haft

@@ -1,0 +1,185 @@
+#include "haft/base/subprocess.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "haft/base/file_io.h"
+
+namespace haft {
+namespace {
+
+constexpr std::size_t kMaxErrors = 64u << 10;
+
+// The calling thread's personality, which a child inherits, changed for a while.
+class FixedAddresses {
+ public:
+  explicit FixedAddresses(bool wanted) {
+    if (!wanted) return;
+    previous_ = ::personality(0xFFFFFFFF);
+    if (previous_ != -1) ::personality(static_cast<unsigned>(previous_) | ADDR_NO_RANDOMIZE);
+  }
+  ~FixedAddresses() {
+    if (previous_ != -1) ::personality(static_cast<unsigned>(previous_));
+  }
+  FixedAddresses(const FixedAddresses&) = delete;
+  FixedAddresses& operator=(const FixedAddresses&) = delete;
+
+ private:
+  int previous_ = -1;
+};
+
+std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// posix_spawn's two parameter objects, set up once.
+class SpawnSettings {
+ public:
+  SpawnSettings(int channel, int errors) {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawn_file_actions_adddup2(&actions_, channel, STDIN_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions_, channel, STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions_, errors, STDERR_FILENO);
+    ::posix_spawnattr_init(&attributes_);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    ::sigaddset(&signals, SIGPIPE);
+    ::sigaddset(&signals, SIGXFSZ);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+  }
+  ~SpawnSettings() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+
+  const posix_spawn_file_actions_t* actions() const { return &actions_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+};
+
+}  // namespace
+
+Result<Subprocess> Subprocess::Start(const Command& command) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+    return Failure(Error::FromErrno("socketpair"));
+  }
+  UniqueFd childs_end(ends[1]);
+  Subprocess child;
+  child.channel_ = UniqueFd(ends[0]);
+  child.errors_ = UniqueFd(::memfd_create("stderr", MFD_CLOEXEC));
+  if (!child.errors_) return Failure(Error::FromErrno("memfd_create"));
+
+  std::vector<std::string> arguments = {command.program};
+  arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
+  SpawnSettings settings(childs_end.get(), child.errors_.get());
+  FixedAddresses fixed(command.fixed_addresses);
+  int error = ::posix_spawn(&child.pid_, command.program.c_str(), settings.actions(),
+                            settings.attributes(), Pointers(arguments).data(),
+                            Pointers(command.environment).data());
+  if (error != 0) {
+    child.pid_ = -1;
+    return Failure(Error::FromErrno(Quoted(command.program), error));
+  }
+  return child;
+}
+
+Subprocess::Subprocess(Subprocess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      channel_(std::move(other.channel_)),
+      errors_(std::move(other.errors_)) {}
+
+Subprocess& Subprocess::operator=(Subprocess other) noexcept {
+  std::swap(pid_, other.pid_);
+  std::swap(channel_, other.channel_);
+  std::swap(errors_, other.errors_);
+  return *this;
+}
+
+Subprocess::~Subprocess() {
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGKILL);
+  static_cast<void>(Wait().has_value());
+}
+
+Result<> Subprocess::Send(std::span<const std::byte> data) {
+  while (!data.empty()) {
+    ssize_t n = ::send(channel_.get(), data.data(), data.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Failure(Error::FromErrno("write to a child"));
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+void Subprocess::EndInput() { ::shutdown(channel_.get(), SHUT_WR); }
+
+Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    ssize_t n = ::recv(channel_.get(), out.data() + done, out.size() - done, 0);
+    if (n < 0 && errno == EINTR) continue;
+    // A child that ends without having read all of its input resets the connection.
+    if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
+    if (n < 0) return Failure(Error::FromErrno("read from a child"));
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+Result<int> Subprocess::Wait() {
+  int status = 0;
+  pid_t pid;
+  do {
+    pid = ::waitpid(pid_, &status, 0);
+  } while (pid < 0 && errno == EINTR);
+  pid_ = -1;
+  if (pid < 0) return Failure(Error::FromErrno("waitpid"));
+  return status;
+}
+
+std::string Subprocess::StandardError() const {
+  std::string text(kMaxErrors, '\0');
+  text.resize(ReadUpTo(errors_.get(), std::as_writable_bytes(std::span(text)), 0).value_or(0));
+  return text;
+}
+
+Result<CommandOutput> RunCommand(const Command& command, std::size_t limit) {
+  Subprocess child = TRY(Subprocess::Start(command));
+  child.EndInput();
+  std::string out(limit + 1, '\0');
+  out.resize(TRY(child.Receive(std::as_writable_bytes(std::span(out)))));
+  if (out.size() > limit) {
+    return Failure(Error::Invalid(
+        fmt::format("{}: wrote more than {} bytes", Quoted(command.program), limit)));
+  }
+  int status = TRY(child.Wait());
+  return CommandOutput{.status = status, .out = std::move(out), .errors = child.StandardError()};
+}
+
+std::string DescribeStatus(int status) {
+  if (WIFEXITED(status)) return fmt::format("exit status {}", WEXITSTATUS(status));
+  const char* name = ::sigdescr_np(WTERMSIG(status));
+  return fmt::format("killed by signal {} ({})", WTERMSIG(status), name != nullptr ? name : "unknown");
+}
+
+}  // namespace haft

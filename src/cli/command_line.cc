@@ -1,0 +1,118 @@
+#include "command_line.h"
+
+// File names may contain commas.
+#define CXXOPTS_VECTOR_DELIMITER '\0'
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cxxopts.hpp>
+#include <set>
+
+namespace haft::cli {
+
+struct CommandLine::Impl {
+  std::string command;
+  std::string usage;
+  std::string example;
+  cxxopts::Options options;
+  std::set<std::string> flags;
+  std::vector<std::string> positional;
+  std::size_t minimum = 0;
+};
+
+std::string Arguments::Get(std::string_view name) const {
+  auto found = values.find(name);
+  return found == values.end() ? "" : found->second.back();
+}
+
+std::vector<std::string> Arguments::All(std::string_view name) const {
+  auto found = values.find(name);
+  return found == values.end() ? std::vector<std::string>{} : found->second;
+}
+
+Error UsageError(std::string_view command, std::string message) {
+  return Error(ErrorKind::kUsage, std::move(message)).Remedy(fmt::format("see 'haft {} --help'", command));
+}
+
+CommandLine::CommandLine(std::string command, std::string usage, std::string summary, std::string example)
+    : impl_(new Impl{.command = command,
+                     .usage = std::move(usage),
+                     .example = std::move(example),
+                     .options = cxxopts::Options("haft " + command, std::move(summary)),
+                     .flags = {},
+                     .positional = {}}) {
+  impl_->options.set_width(100);
+  Flag("h,help", "show this");
+}
+
+CommandLine::~CommandLine() = default;
+
+CommandLine& CommandLine::Flag(const std::string& names, const std::string& help) {
+  impl_->options.add_options()(names, help);
+  impl_->flags.insert(names.substr(names.find(',') + 1));
+  return *this;
+}
+
+CommandLine& CommandLine::Value(const std::string& names, const std::string& placeholder,
+                                const std::string& help) {
+  impl_->options.add_options()(names, help, cxxopts::value<std::vector<std::string>>(), placeholder);
+  return *this;
+}
+
+CommandLine& CommandLine::Positional(std::vector<std::string> names, std::size_t minimum) {
+  impl_->positional = std::move(names);
+  impl_->minimum = minimum;
+  return *this;
+}
+
+Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) const {
+  std::vector<const char*> argv = {"haft"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  std::vector<std::string> rest;
+  Arguments arguments;
+  try {
+    auto parsed = impl_->options.parse(static_cast<int>(argv.size()), argv.data());
+    // cxxopts stores every value of a list as one element of one vector.
+    for (const auto& option : parsed.arguments()) {
+      if (impl_->flags.contains(option.key())) {
+        arguments.values[option.key()] = {""};
+      } else {
+        arguments.values[option.key()].push_back(option.value());
+      }
+    }
+    rest = parsed.unmatched();
+  } catch (const cxxopts::exceptions::exception& exception) {
+    return Failure(UsageError(impl_->command, exception.what()));
+  }
+  arguments.help = arguments.Has("help");
+  if (arguments.help) return arguments;
+  auto usage_error = [&](std::string message) {
+    return Failure(UsageError(impl_->command, std::move(message)));
+  };
+  for (std::size_t i = 0; i < rest.size(); ++i) {
+    bool takes_rest = !impl_->positional.empty() && impl_->positional.back().ends_with("...");
+    if (i >= impl_->positional.size() && !takes_rest) {
+      return usage_error(fmt::format("unexpected word {}", Quoted(rest[i])));
+    }
+    arguments.values[impl_->positional[std::min(i, impl_->positional.size() - 1)]].push_back(rest[i]);
+  }
+  if (rest.size() < impl_->minimum) return usage_error(fmt::format("{} is missing", impl_->positional[rest.size()]));
+  return arguments;
+}
+
+std::string CommandLine::Help() const {
+  impl_->options.custom_help(impl_->usage);
+  impl_->options.positional_help("");
+  return fmt::format("{}\nExample:\n{}\n", impl_->options.help(), impl_->example);
+}
+
+Result<unsigned> ParseNumber(std::string_view option, std::string_view text, unsigned maximum) {
+  unsigned number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 1 || number > maximum) {
+    return Failure(Error(ErrorKind::kUsage, fmt::format("{} {}: not a whole number from 1 to {}", option, Quoted(text), maximum)));
+  }
+  return number;
+}
+
+}  // namespace haft::cli

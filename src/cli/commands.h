@@ -1,0 +1,28 @@
+// The sub-commands of haft: each parses its words and returns the exit status, or an error to print.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "haft/base/error.h"
+#include "haft/image/image_reader.h"
+
+namespace haft::cli {
+
+using Words = std::vector<std::string>;
+
+Result<int> RunBuild(const Words& words);
+Result<int> RunMount(const Words& words);
+Result<int> RunUmount(const Words& words);
+Result<int> RunLs(const Words& words);
+Result<int> RunCat(const Words& words);
+Result<int> RunInfo(const Words& words);
+Result<int> RunVerify(const Words& words);
+Result<int> RunExtract(const Words& words);
+
+// Opens the image in `file`; the error names the file.
+Result<ImageReader> OpenImage(const std::string& file);
+// Writes to standard output; a closed pipe ends the process quietly, as with any filter.
+Result<> Print(std::string_view text);
+
+}  // namespace haft::cli

@@ -1,0 +1,150 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "command_line.h"
+#include "commands.h"
+#include "haft/base/file_io.h"
+
+namespace haft::cli {
+namespace {
+
+char TypeLetter(FileType type) {
+  switch (type) {
+    case FileType::kFile: return '-';
+    case FileType::kDirectory: return 'd';
+    case FileType::kSymlink: return 'l';
+  }
+  return '?';
+}
+
+std::string ModeText(const Attributes& attributes) {
+  std::string text(1, TypeLetter(attributes.type));
+  constexpr std::string_view kLetters = "rwxrwxrwx";
+  for (unsigned i = 0; i < 9; ++i) text += (attributes.mode >> (8 - i) & 1) != 0 ? kLetters[i] : '-';
+  if ((attributes.mode & 01000) != 0) text[9] = (attributes.mode & 1) != 0 ? 't' : 'T';
+  return text;
+}
+
+class Lister {
+ public:
+  Lister(const ImageReader& reader, bool details) : reader_(reader), details_(details) {}
+
+  Result<> Line(std::string_view name, const Entry& entry) {
+    std::string target;
+    if (entry.attributes.type == FileType::kSymlink && details_) {
+      target = fmt::format(" -> {}", TRY(reader_.ReadLink(entry.inode)));
+    }
+    if (details_) {
+      out_ += fmt::format("{} {:>12} {:%Y-%m-%d %H:%M:%S} ", ModeText(entry.attributes), entry.attributes.size,
+                          fmt::gmtime(entry.attributes.mtime));
+    }
+    out_ += Shown(std::string(name) + target);
+    out_ += '\n';
+    return out_.size() < 65536 ? Result<>{} : Flush();
+  }
+
+  // `prefix` is put in front of the names.
+  Result<> Directory(const Entry& dir, const std::string& prefix, bool recursive) {
+    std::uint64_t count = TRY(reader_.EntryCount(dir.inode));
+    for (std::uint64_t i = 0; i < count; ++i) {
+      auto entry = TRY(reader_.EntryAt(dir.inode, i));
+      if (!entry) break;
+      std::string path = prefix + std::string(entry->name);
+      TRY(Line(path, *entry));
+      if (recursive && entry->attributes.type == FileType::kDirectory) {
+        TRY(Directory(*entry, path + "/", recursive));
+      }
+    }
+    return {};
+  }
+
+  Result<> Flush() { return Print(std::exchange(out_, {})); }
+
+ private:
+  // Bytes as they are for programs; nothing that steers a terminal for people.
+  std::string Shown(std::string name) const {
+    if (!terminal_) return name;
+    std::string quoted = Quoted(name);
+    return quoted.substr(1, quoted.size() - 2);
+  }
+
+  const ImageReader& reader_;
+  bool details_;
+  bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
+  std::string out_;
+};
+
+// Follows a path's last component if it is a symlink within the image.
+Result<Entry> ResolveFollowing(const ImageReader& reader, std::string path) {
+  for (int depth = 0; depth < 40; ++depth) {
+    Entry entry = TRY(reader.Resolve(path));
+    if (entry.attributes.type != FileType::kSymlink) return entry;
+    std::string target(TRY(reader.ReadLink(entry.inode)));
+    if (target.starts_with('/')) {
+      return Failure(Error::Invalid(fmt::format("{}: a symbolic link out of the image, to {}", Quoted(path), Quoted(target))));
+    }
+    path = path.substr(0, path.rfind('/') + 1) + target;
+    // "a/b/../c" is "a/c": the image's directories are real ones.
+    for (auto up = path.find("/../"); up != path.npos; up = path.find("/../")) {
+      auto begin = up == 0 ? 0 : path.rfind('/', up - 1);
+      begin = begin == path.npos ? 0 : begin + (up == 0 ? 0 : 1);
+      path.erase(begin, up + 4 - begin);
+    }
+  }
+  return Failure(Error(ErrorKind::kInvalidInput, fmt::format("{}: too many symbolic links", Quoted(path)), ELOOP));
+}
+
+}  // namespace
+
+Result<int> RunLs(const Words& words) {
+  CommandLine line("ls", "[OPTION...] FILE [PATH]", "Lists a directory of a bundle, or one file.",
+                   "  haft ls -l certbot site-packages/certbot");
+  line.Flag("l,long", "mode, size in bytes, time (UTC) and target of links too")
+      .Flag("R,recursive", "everything below, as paths")
+      .Positional({"FILE", "PATH"}, 1);
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
+  std::string path = arguments.Get("PATH");
+  Entry entry = TRY(reader.Resolve(path));
+  Lister lister(reader, arguments.Has("long"));
+  if (entry.attributes.type == FileType::kDirectory) {
+    TRY(lister.Directory(entry, "", arguments.Has("recursive")));
+  } else {
+    TRY(lister.Line(path, entry));
+  }
+  TRY(lister.Flush());
+  return kOk;
+}
+
+Result<int> RunCat(const Words& words) {
+  CommandLine line("cat", "FILE PATH...", "Prints files of a bundle.",
+                   "  haft cat certbot site-packages/certbot/__init__.py");
+  line.Positional({"FILE", "PATH..."}, 2);
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
+  for (const std::string& path : arguments.All("PATH...")) {
+    Entry entry = TRY(ResolveFollowing(reader, path));
+    std::vector<Slice> slices;
+    for (std::uint64_t offset = 0;;) {
+      auto read = reader.Read(entry.inode, offset, 1u << 20, slices);
+      if (!read) return Failure(std::move(read).error().Within(Quoted(path)));
+      if (slices.empty()) break;
+      for (const Slice& slice : slices) {
+        TRY(Print(AsText(slice.bytes)));
+        offset += slice.bytes.size();
+      }
+    }
+  }
+  return kOk;
+}
+
+}  // namespace haft::cli

@@ -1,0 +1,147 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <thread>
+
+#include "command_line.h"
+#include "commands.h"
+#include "haft/base/file_io.h"
+#include "haft/mount/fuse_server.h"
+#include "haft/mount/host_mount.h"
+#include "haft/mount/server_process.h"
+
+namespace haft::cli {
+namespace {
+
+// An empty directory; a dead mount of ours on it is taken away first.
+Result<> PrepareMountPoint(const std::string& path) {
+  switch (TRY(FindHostMount(path))) {
+    case HostMount::kDead: TRY(Unmount(path, UnmountHow::kLazily)); break;
+    case HostMount::kAlive:
+      return Failure(Error::Invalid(fmt::format("{}: a bundle is mounted there", Quoted(path)))
+                         .Remedy("use another directory or 'haft umount' it first"));
+    case HostMount::kNone: break;
+  }
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+  if (!dir) return Failure(Error::FromErrno(Quoted(path)).Remedy("name an empty directory"));
+  while (const dirent* entry = ::readdir(dir.get())) {
+    std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    return Failure(Error::Invalid(fmt::format("{}: the directory is not empty", Quoted(path)))
+                       .Remedy("name an empty one"));
+  }
+  return {};
+}
+
+// SIGTERM, SIGINT and SIGHUP unmount; that ends the server.
+void UnmountOnSignal(const std::string& path) {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    ::signal(signal, SIG_DFL);
+    ::sigaddset(&signals, signal);
+  }
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals, path] {
+    for (int signal;;) {
+      if (::sigwait(&signals, &signal) != 0) return;
+      static_cast<void>(Unmount(path, UnmountHow::kLazily).has_value());
+    }
+  }).detach();
+}
+
+// Runs `serve` in a detached child; returns what it reports: "" once it is mounted, else why not.
+template <typename Body>
+Result<> RunDetached(Body serve) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
+  UniqueFd reading(ends[0]), writing(ends[1]);
+  pid_t child = ::fork();
+  if (child < 0) return Failure(Error::FromErrno("fork"));
+  if (child == 0) {
+    reading.Reset();
+    // One byte says that it is mounted; else the message of the error follows.
+    auto served = serve([&] {
+      static_cast<void>(WriteAll(writing.get(), AsBytes("\n")).has_value());
+      writing.Reset();
+    });
+    if (!served && writing) {
+      static_cast<void>(WriteAll(writing.get(), AsBytes(served.error().message())).has_value());
+    }
+    ::_exit(served ? 0 : 1);
+  }
+  writing.Reset();
+  std::string message;
+  std::array<char, 512> buffer;
+  for (;;) {
+    ssize_t n = ::read(reading.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    message.append(buffer.data(), static_cast<std::size_t>(n));
+    if (message[0] == '\n') return {};
+  }
+  if (message.empty()) message = "the server ended before it had mounted";
+  return Failure(Error(ErrorKind::kSystem, std::move(message)));
+}
+
+}  // namespace
+
+Result<int> RunMount(const Words& words) {
+  CommandLine line("mount", "[OPTION...] FILE DIR",
+                   "Mounts the files of a bundle on an empty directory, read-only, until 'haft umount DIR'.",
+                   "  mkdir look && haft mount certbot look && ls look/site-packages && haft umount look");
+  line.Flag("foreground", "serve in this process; Ctrl-C unmounts")
+      .Flag("allow-other", "let other users read it too, as far as file modes allow")
+      .Positional({"FILE", "DIR"}, 2);
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
+  std::string path = TRY(ResolveMountPoint(arguments.Get("DIR")));
+  TRY(PrepareMountPoint(path));
+  ServerOptions options{.uid = ::getuid(), .gid = ::getgid(), .allow_other = arguments.Has("allow-other")};
+  bool foreground = arguments.Has("foreground");
+
+  auto serve = [&](auto mounted) -> Result<> {
+    int image = reader.fd();
+    FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
+    TRY(server.MountOn(path));
+    mounted();
+    if (!foreground) DetachProcess("haft-server", {image, server.device()});
+    UnmountOnSignal(path);
+    return server.Run();
+  };
+  if (foreground) {
+    TRY(serve([] {}));
+  } else {
+    TRY(RunDetached(serve));
+  }
+  return kOk;
+}
+
+Result<int> RunUmount(const Words& words) {
+  CommandLine line("umount", "[OPTION...] DIR", "Ends what 'haft mount' made; its server ends too.",
+                   "  haft umount look");
+  line.Flag("lazy", "also if it is in use: it disappears now and ends with its last user").Positional({"DIR"}, 1);
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  std::string path = TRY(ResolveMountPoint(arguments.Get("DIR")));
+  if (TRY(FindHostMount(path)) == HostMount::kNone) {
+    return Failure(Error::Invalid(fmt::format("{}: no bundle is mounted there", Quoted(path))));
+  }
+  TRY(Unmount(path, arguments.Has("lazy") ? UnmountHow::kLazily : UnmountHow::kUnlessBusy));
+  return kOk;
+}
+
+}  // namespace haft::cli

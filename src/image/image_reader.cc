@@ -1,0 +1,388 @@
+#include "haft/image/image_reader.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "haft/base/file_io.h"
+#include "haft/format/block_codec.h"
+#include "index_view.h"
+
+namespace haft {
+namespace {
+
+using format::Inode;
+
+Error NotADirectory() { return Error(ErrorKind::kInvalidInput, "not a directory", ENOTDIR); }
+
+Error BadInode(InodeId inode, std::string_view field) {
+  return Error::Corrupt(fmt::format("inode {}: {} is impossible", std::to_underlying(inode) + 1, field));
+}
+
+// What holes are made of. Never written; not const so that it costs memory (.bss) only when it is used.
+constinit std::array<std::byte, format::kDefaultBlockSize> zeros{};
+
+bool IsName(std::string_view name) {
+  return !name.empty() && name.size() <= format::kMaxNameSize && name != "." && name != ".." &&
+         name.find('/') == name.npos && name.find('\0') == name.npos;
+}
+
+}  // namespace
+
+struct ImageReader::Impl {
+  UniqueFd file;
+  format::BundleFile bundle;
+  IndexView index;
+  mutable BlockCache cache;
+  SlowWorkHook slow_work;
+
+  // The record of an inode, checked on its own (not against its relatives).
+  Result<Inode> Record(InodeId inode) const;
+  Result<Inode> Directory(InodeId dir) const;
+  Result<Inode> RegularFile(InodeId file) const;
+  Result<Attributes> MakeAttributes(InodeId inode, const Inode& record) const;
+  // Child `index` of a directory; checks that it names its parent and has a proper name.
+  Result<Entry> Child(InodeId dir, const Inode& record, std::uint64_t index) const;
+  Result<std::string_view> ChildName(InodeId dir, const Inode& record, std::uint64_t index) const;
+  Result<format::Extent> ExtentOf(InodeId file, const Inode& record, std::uint64_t number) const;
+  // Number (within the file) of the extent that holds `offset`. REQUIRES: offset < size.
+  Result<std::uint64_t> FindExtent(InodeId file, const Inode& record, std::uint64_t offset) const;
+  Result<PinnedBlock> LoadBlock(std::uint32_t number, std::uint32_t needed) const;
+  Result<> ReadStored(std::uint64_t position, std::span<std::byte> out) const;
+  Result<> FillBlock(const format::Block& block, std::span<std::byte> out) const;
+  Result<> AppendExtent(const format::Extent& extent, std::uint64_t offset, std::uint64_t length,
+                        std::vector<Slice>& out) const;
+};
+
+Result<ImageReader> ImageReader::Open(UniqueFd file, std::size_t cache_bytes) {
+  format::BundleFile bundle = TRY(format::LocateImage(file.get()));
+  IndexView index = TRY(IndexView::Open(file.get(), bundle));
+  auto impl = std::unique_ptr<Impl>(new Impl{.file = std::move(file),
+                                             .bundle = bundle,
+                                             .index = std::move(index),
+                                             .cache{cache_bytes, bundle.trailer.block_size},
+                                             .slow_work = {}});
+  TRY(impl->Directory(InodeId::kRoot));
+  return ImageReader(std::move(impl));
+}
+
+ImageReader::ImageReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ImageReader::ImageReader(ImageReader&&) noexcept = default;
+ImageReader& ImageReader::operator=(ImageReader&&) noexcept = default;
+ImageReader::~ImageReader() = default;
+
+const format::BundleFile& ImageReader::bundle() const { return impl_->bundle; }
+int ImageReader::fd() const { return impl_->file.get(); }
+BlockCache& ImageReader::cache() const { return impl_->cache; }
+void ImageReader::SetSlowWorkHook(SlowWorkHook hook) { impl_->slow_work = std::move(hook); }
+
+// --- inodes and directories ---
+
+Result<Inode> ImageReader::Impl::Record(InodeId inode) const {
+  auto row = std::to_underlying(inode);
+  Inode record = TRY(index.Inode(row));
+  if (row == 0 ? record.parent != 0 : record.parent >= row) return Failure(BadInode(inode, "parent"));
+  if (record.mtime_nanoseconds > 999'999'999) return Failure(BadInode(inode, "mtime"));
+  if ((record.mode & ~(S_IFMT | format::kModeMask)) != 0) return Failure(BadInode(inode, "mode"));
+  switch (record.mode & S_IFMT) {
+    case S_IFDIR:
+      // Children come behind their parent, which rules out cycles.
+      if (record.count != 0 && record.first <= row) return Failure(BadInode(inode, "first"));
+      if (!FitsWithin(record.first, record.count, bundle.trailer.inode_count)) {
+        if (record.count != 0) return Failure(BadInode(inode, "count"));
+      }
+      if (record.size != 0) return Failure(BadInode(inode, "size"));
+      break;
+    case S_IFREG:
+      if (record.size > format::kMaxFileSize) return Failure(BadInode(inode, "size"));
+      if (record.count != 0 && !FitsWithin(record.first, record.count, bundle.trailer.extent_count)) {
+        return Failure(BadInode(inode, "extents"));
+      }
+      if ((record.size == 0) != (record.count == 0)) return Failure(BadInode(inode, "count"));
+      break;
+    case S_IFLNK:
+      if (record.size == 0 || record.size > format::kMaxTargetSize) {
+        return Failure(BadInode(inode, "size"));
+      }
+      break;
+    default: return Failure(BadInode(inode, "type"));
+  }
+  return record;
+}
+
+Result<Inode> ImageReader::Impl::Directory(InodeId dir) const {
+  Inode record = TRY(Record(dir));
+  if (!S_ISDIR(record.mode)) return Failure(NotADirectory());
+  return record;
+}
+
+Result<Inode> ImageReader::Impl::RegularFile(InodeId id) const {
+  Inode record = TRY(Record(id));
+  if (S_ISDIR(record.mode)) return Failure(Error(ErrorKind::kInvalidInput, "is a directory", EISDIR));
+  if (!S_ISREG(record.mode)) return Failure(Error(ErrorKind::kInvalidInput, "not a file", EINVAL));
+  return record;
+}
+
+Result<Attributes> ImageReader::Impl::MakeAttributes(InodeId inode, const Inode& record) const {
+  Attributes attributes{.type = S_ISDIR(record.mode)   ? FileType::kDirectory
+                                : S_ISREG(record.mode) ? FileType::kFile
+                                                       : FileType::kSymlink,
+                        .mode = record.mode & format::kModeMask,
+                        .links = record.links,
+                        .size = record.size,
+                        .mtime = record.mtime,
+                        .mtime_nanoseconds = record.mtime_nanoseconds,
+                        .stored = record.size,
+                        .parent = InodeId{record.parent}};
+  if (attributes.type != FileType::kFile) return attributes;
+  for (std::uint32_t i = 0; i < record.count; ++i) {
+    // One extent and more than one byte short of a hole: nothing to subtract.
+    if (record.count == 1 && record.size <= bundle.trailer.block_size) break;
+    format::Extent extent = TRY(ExtentOf(inode, record, i));
+    if (extent.block != format::kHoleBlock) continue;
+    if (extent.length > attributes.stored) return Failure(BadInode(inode, "extents"));
+    attributes.stored -= extent.length;
+  }
+  return attributes;
+}
+
+Result<std::string_view> ImageReader::Impl::ChildName(InodeId dir, const Inode& record,
+                                                      std::uint64_t number) const {
+  auto child = InodeId{static_cast<std::uint32_t>(record.first + number)};
+  Inode inode = TRY(index.Inode(std::to_underlying(child)));
+  if (inode.parent != std::to_underlying(dir)) return Failure(BadInode(child, "parent"));
+  if (inode.name_size == 0 || inode.name_size > format::kMaxNameSize) {
+    return Failure(BadInode(child, "name_size"));
+  }
+  return index.String(inode.name_offset, inode.name_size);
+}
+
+Result<Entry> ImageReader::Impl::Child(InodeId dir, const Inode& record, std::uint64_t number) const {
+  std::string_view name = TRY(ChildName(dir, record, number));
+  auto child = InodeId{static_cast<std::uint32_t>(record.first + number)};
+  if (!IsName(name)) return Failure(BadInode(child, "name"));
+  Inode inode = TRY(Record(child));
+  return Entry{.name = name, .inode = child, .attributes = TRY(MakeAttributes(child, inode))};
+}
+
+Result<Attributes> ImageReader::Stat(InodeId inode) const {
+  return impl_->MakeAttributes(inode, TRY(impl_->Record(inode)));
+}
+
+Result<std::optional<Entry>> ImageReader::Lookup(InodeId dir, std::string_view name) const {
+  Inode record = TRY(impl_->Directory(dir));
+  if (!IsName(name)) return std::nullopt;
+  std::uint64_t low = 0, high = record.count;
+  while (low < high) {
+    std::uint64_t middle = low + (high - low) / 2;
+    int order = TRY(impl_->ChildName(dir, record, middle)).compare(name);
+    if (order == 0) return TRY(impl_->Child(dir, record, middle));
+    if (order < 0) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<Entry>> ImageReader::EntryAt(InodeId dir, std::uint64_t index) const {
+  Inode record = TRY(impl_->Directory(dir));
+  if (index >= record.count) return std::nullopt;
+  Entry entry = TRY(impl_->Child(dir, record, index));
+  // Strictly ascending: a listing never shows a name twice, and agrees with Lookup().
+  if (index > 0 && TRY(impl_->ChildName(dir, record, index - 1)) >= entry.name) {
+    return Failure(BadInode(entry.inode, "name order"));
+  }
+  return entry;
+}
+
+Result<std::uint64_t> ImageReader::EntryCount(InodeId dir) const {
+  return TRY(impl_->Directory(dir)).count;
+}
+
+Result<std::string_view> ImageReader::ReadLink(InodeId symlink) const {
+  Inode record = TRY(impl_->Record(symlink));
+  if (!S_ISLNK(record.mode)) {
+    return Failure(Error(ErrorKind::kInvalidInput, "not a symbolic link", EINVAL));
+  }
+  std::string_view target = TRY(impl_->index.String(record.first, record.size));
+  if (target.find('\0') != target.npos) return Failure(BadInode(symlink, "target"));
+  return target;
+}
+
+Result<Entry> ImageReader::Resolve(std::string_view path) const {
+  Entry entry{.name = "", .inode = InodeId::kRoot, .attributes = TRY(Stat(InodeId::kRoot))};
+  std::string_view rest = path;
+  while (!rest.empty()) {
+    std::string_view name = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    if (name.empty() || name == ".") continue;
+    auto found = Lookup(entry.inode, name);
+    if (!found) return Failure(std::move(found).error().Within(Quoted(path)));
+    if (!*found) {
+      return Failure(Error(ErrorKind::kNotFound, fmt::format("{}: no such file in the image", Quoted(path)),
+                           ENOENT));
+    }
+    entry = **found;
+  }
+  return entry;
+}
+
+// --- contents ---
+
+Result<format::Extent> ImageReader::Impl::ExtentOf(InodeId id, const Inode& record,
+                                                   std::uint64_t number) const {
+  format::Extent extent = TRY(index.Extent(record.first + number));
+  if (!FitsWithin(extent.file_offset, extent.length, record.size) || extent.length == 0) {
+    return Failure(BadInode(id, "extent"));
+  }
+  return extent;
+}
+
+Result<std::uint64_t> ImageReader::Impl::FindExtent(InodeId id, const Inode& record,
+                                                    std::uint64_t offset) const {
+  std::uint64_t low = 0, high = record.count;  // the last extent that starts at or before offset
+  while (high - low > 1) {
+    std::uint64_t middle = low + (high - low) / 2;
+    if (TRY(ExtentOf(id, record, middle)).file_offset <= offset) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+// Reads stored bytes: without waiting if the page cache has them; else tells the hook first.
+Result<> ImageReader::Impl::ReadStored(std::uint64_t position, std::span<std::byte> out) const {
+  iovec buffer{.iov_base = out.data(), .iov_len = out.size()};
+  ssize_t n = ::preadv2(file.get(), &buffer, 1, static_cast<off_t>(position), RWF_NOWAIT);
+  bool cached = n == static_cast<ssize_t>(out.size());
+  if (slow_work) slow_work(cached ? SlowWork::kDecode : SlowWork::kDisk);
+  if (cached) return {};
+  return ReadExactly(file.get(), out, position);
+}
+
+Result<> ImageReader::Impl::FillBlock(const format::Block& block, std::span<std::byte> out) const {
+  std::uint64_t position = bundle.image_offset + block.offset;
+  if (block.codec == format::Codec::kStored) {
+    if (block.stored_size != block.raw_size) return Failure(Error::Corrupt("block sizes differ"));
+    TRY(ReadStored(position, out));
+    return format::DecodeBlock(block, out, out);
+  }
+  // One buffer per thread for compressed bytes; the largest block is 1 MiB.
+  thread_local std::vector<std::byte> stored;
+  if (stored.size() < block.stored_size) stored.resize(bundle.trailer.block_size);
+  auto bytes = std::span(stored).first(block.stored_size);
+  TRY(ReadStored(position, bytes));
+  return format::DecodeBlock(block, bytes, out);
+}
+
+// `needed`: how many bytes of the decoded block the caller is going to use.
+Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint32_t needed) const {
+  format::Block block = TRY(index.Block(number));
+  auto within = [&](Error error) {
+    return Failure(std::move(error).Within(fmt::format("block {}", number)));
+  };
+  std::uint32_t limit = bundle.trailer.block_size;
+  if (block.raw_size == 0 || block.raw_size > limit || block.stored_size == 0 ||
+      block.stored_size > limit || needed > block.raw_size ||
+      !FitsWithin(block.offset, block.stored_size, bundle.trailer.image_size)) {
+    return within(Error::Corrupt("sizes are impossible"));
+  }
+  auto pinned = cache.Get(number, block.raw_size,
+                          [&](std::span<std::byte> out) { return FillBlock(block, out); });
+  if (!pinned) return within(std::move(pinned).error());
+  return pinned;
+}
+
+// Slices for [offset, offset + length) of one extent's bytes.
+Result<> ImageReader::Impl::AppendExtent(const format::Extent& extent, std::uint64_t offset,
+                                         std::uint64_t length, std::vector<Slice>& out) const {
+  std::uint64_t block_size = bundle.trailer.block_size;
+  if (extent.block == format::kHoleBlock) {
+    while (length > 0) {
+      std::uint64_t part = std::min<std::uint64_t>(length, zeros.size());
+      out.push_back({.block = {}, .bytes = std::span(zeros).first(part)});
+      length -= part;
+    }
+    return {};
+  }
+  // A run over several blocks starts at the beginning of its first one.
+  if (extent.block_offset != 0 && !FitsWithin(extent.block_offset, extent.length, block_size)) {
+    return Failure(Error::Corrupt("extent leaves its block"));
+  }
+  std::uint64_t position = extent.block_offset + offset;
+  while (length > 0) {
+    std::uint64_t number = extent.block + position / block_size;
+    std::uint64_t inside = position % block_size;
+    std::uint64_t part = std::min(length, block_size - inside);
+    if (number >= bundle.trailer.block_count) return Failure(Error::Corrupt("extent leaves the blocks"));
+    PinnedBlock block = TRY(LoadBlock(static_cast<std::uint32_t>(number),
+                                      static_cast<std::uint32_t>(inside + part)));
+    auto bytes = block.bytes().subspan(inside, part);
+    out.push_back({.block = std::move(block), .bytes = bytes});
+    position += part;
+    length -= part;
+  }
+  return {};
+}
+
+Result<> ImageReader::Read(InodeId file, std::uint64_t offset, std::size_t length,
+                           std::vector<Slice>& out) const {
+  out.clear();
+  Inode record = TRY(impl_->RegularFile(file));
+  if (offset >= record.size) return {};
+  std::uint64_t end = offset + std::min<std::uint64_t>(length, record.size - offset);
+  if (offset == end) return {};
+  std::uint64_t number = TRY(impl_->FindExtent(file, record, offset));
+  while (offset < end) {
+    if (number >= record.count) return Failure(BadInode(file, "extents"));
+    format::Extent extent = TRY(impl_->ExtentOf(file, record, number++));
+    if (extent.file_offset > offset || offset - extent.file_offset >= extent.length) {
+      return Failure(BadInode(file, "extents"));
+    }
+    std::uint64_t inside = offset - extent.file_offset;
+    std::uint64_t part = std::min(end - offset, extent.length - inside);
+    auto done = impl_->AppendExtent(extent, inside, part, out);
+    if (!done) {
+      return Failure(std::move(done).error().Within(
+          fmt::format("inode {}", std::to_underlying(file) + 1)));
+    }
+    offset += part;
+  }
+  return {};
+}
+
+Result<std::size_t> ImageReader::Read(InodeId file, std::uint64_t offset,
+                                      std::span<std::byte> out) const {
+  std::vector<Slice> slices;
+  TRY(Read(file, offset, out.size(), slices));
+  std::size_t done = 0;
+  for (const Slice& slice : slices) {
+    std::memcpy(out.data() + done, slice.bytes.data(), slice.bytes.size());
+    done += slice.bytes.size();
+  }
+  return done;
+}
+
+Result<std::uint64_t> ImageReader::Seek(InodeId file, std::uint64_t offset, bool hole) const {
+  Inode record = TRY(impl_->RegularFile(file));
+  if (offset >= record.size) {
+    return Failure(Error(ErrorKind::kInvalidInput, "seek behind the end", ENXIO));
+  }
+  for (std::uint64_t i = TRY(impl_->FindExtent(file, record, offset)); i < record.count; ++i) {
+    format::Extent extent = TRY(impl_->ExtentOf(file, record, i));
+    if ((extent.block == format::kHoleBlock) == hole) return std::max(offset, extent.file_offset);
+  }
+  // The end of the file is a hole; behind the last data there is no more data.
+  if (hole) return record.size;
+  return Failure(Error(ErrorKind::kInvalidInput, "no data behind this offset", ENXIO));
+}
+
+}  // namespace haft

@@ -1,0 +1,49 @@
+#include "haft/launch/environment.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace haft {
+namespace {
+
+bool Names(std::string_view entry, std::string_view name) {
+  return entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=';
+}
+
+}  // namespace
+
+Environment Environment::Current() {
+  std::vector<std::string> entries;
+  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) entries.emplace_back(*entry);
+  return Environment(std::move(entries));
+}
+
+std::optional<std::string_view> Environment::Get(std::string_view name) const {
+  auto found = std::ranges::find_if(entries_, [&](const auto& entry) { return Names(entry, name); });
+  if (found == entries_.end()) return std::nullopt;
+  return std::string_view(*found).substr(name.size() + 1);
+}
+
+void Environment::Set(std::string_view name, std::string_view value) {
+  std::string entry = std::string(name).append("=").append(value);
+  auto found = std::ranges::find_if(entries_, [&](const auto& old) { return Names(old, name); });
+  if (found == entries_.end()) {
+    entries_.push_back(std::move(entry));
+  } else {
+    *found = std::move(entry);
+  }
+}
+
+void Environment::Unset(std::string_view name) {
+  std::erase_if(entries_, [&](const auto& entry) { return Names(entry, name); });
+}
+
+std::vector<char*> Environment::Pointers() {
+  std::vector<char*> pointers;
+  for (std::string& entry : entries_) pointers.push_back(entry.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace haft

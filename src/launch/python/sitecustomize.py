@@ -1,0 +1,5 @@
+"""Runs in every Python that inherits a bundle's PYTHONPATH, before any other code of the program."""
+import _haft
+
+_haft.set_up_path()
+_haft.run_next_sitecustomize()

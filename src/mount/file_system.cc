@@ -1,0 +1,355 @@
+#include "file_system.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "haft/base/log.h"
+
+namespace haft {
+namespace {
+
+// Seconds; the kernel takes anything below 2^31 as it is. An image never changes.
+constexpr double kForever = 1 << 30;
+constexpr char kStatsName[] = "stats";
+// The kernel makes an inode (about 1 KiB) of every entry READDIRPLUS gives it. Directories with more
+// entries than this are listed by name and type only.
+constexpr std::uint64_t kMaxPlusEntries = 4096;
+
+fuse_ino_t ToFuse(InodeId inode) { return fuse_ino_t{std::to_underlying(inode)} + 1; }
+static_assert(FUSE_ROOT_ID == static_cast<fuse_ino_t>(InodeId::kRoot) + 1);
+
+// Numbers outside of the image's lead to a row that does not exist, which the reader reports.
+InodeId FromFuse(fuse_ino_t inode) {
+  return InodeId{static_cast<std::uint32_t>(std::min<fuse_ino_t>(inode - 1, 0xFFFFFFFF))};
+}
+
+mode_t TypeBits(FileType type) {
+  switch (type) {
+    case FileType::kFile: return S_IFREG;
+    case FileType::kDirectory: return S_IFDIR;
+    case FileType::kSymlink: return S_IFLNK;
+  }
+  return 0;
+}
+
+}  // namespace
+
+FileSystem::FileSystem(ImageReader reader, const ServerOptions& options)
+    : reader_(std::move(reader)), options_(options), next_snapshot_(reader_.inode_count() + 1) {
+  auto found = reader_.Lookup(InodeId::kRoot, ".haft");
+  if (found && *found && (*found)->attributes.type == FileType::kDirectory) {
+    stats_directory_ = ToFuse((*found)->inode);
+  }
+}
+
+void FileSystem::ReplyError(fuse_req_t request, const Error& error) {
+  if (error.kind() == ErrorKind::kCorrupt || error.kind() == ErrorKind::kSystem) {
+    statistics_.RecordError(error.message());
+    Log(LogLevel::kError, "{}", error.message());
+  }
+  fuse_reply_err(request, error.ToErrno());
+}
+
+struct stat FileSystem::ToStat(fuse_ino_t inode, const Attributes& attributes) const {
+  struct stat status = {};
+  status.st_ino = inode;
+  status.st_mode = TypeBits(attributes.type) | attributes.mode;
+  status.st_nlink = attributes.links;
+  status.st_uid = options_.uid;
+  status.st_gid = options_.gid;
+  status.st_size = static_cast<off_t>(attributes.size);
+  status.st_blksize = reader_.bundle().trailer.block_size;
+  status.st_blocks = static_cast<blkcnt_t>((attributes.stored + 511) / 512);
+  status.st_mtim = {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
+  status.st_atim = status.st_ctim = status.st_mtim;
+  return status;
+}
+
+fuse_entry_param FileSystem::ToEntryParam(const Entry& entry) const {
+  fuse_entry_param param = {};
+  param.ino = ToFuse(entry.inode);
+  param.attr = ToStat(param.ino, entry.attributes);
+  param.attr_timeout = kForever;
+  param.entry_timeout = kForever;
+  return param;
+}
+
+void FileSystem::Lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  if (IsStatsDirectory(parent) && std::strcmp(name, kStatsName) == 0) {
+    fuse_entry_param snapshot = NewSnapshot();
+    fuse_reply_entry(request, &snapshot);
+    return;
+  }
+  auto found = reader_.Lookup(FromFuse(parent), name);
+  if (!found) return ReplyError(request, found.error());
+  fuse_entry_param param = {};
+  param.entry_timeout = kForever;  // inode 0: the kernel remembers that the name does not exist
+  if (*found) param = ToEntryParam(**found);
+  fuse_reply_entry(request, &param);
+}
+
+void FileSystem::Forget(fuse_ino_t inode, std::uint64_t) {
+  // Image inodes need no memory here. A snapshot is looked up once, so one forget ends it.
+  if (inode <= reader_.inode_count()) return;
+  std::scoped_lock lock(mutex_);
+  snapshots_.erase(inode);
+}
+
+void FileSystem::Getattr(fuse_req_t request, fuse_ino_t inode) {
+  struct stat status;
+  if (auto snapshot = FindSnapshot(inode)) {
+    status = SnapshotStat(inode, snapshot->size());
+  } else {
+    auto attributes = reader_.Stat(FromFuse(inode));
+    if (!attributes) return ReplyError(request, attributes.error());
+    status = ToStat(inode, *attributes);
+  }
+  fuse_reply_attr(request, &status, kForever);
+}
+
+void FileSystem::Readlink(fuse_req_t request, fuse_ino_t inode) {
+  auto target = reader_.ReadLink(FromFuse(inode));
+  if (!target) return ReplyError(request, target.error());
+  fuse_reply_readlink(request, std::string(*target).c_str());
+}
+
+void FileSystem::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset) {
+  if (auto snapshot = FindSnapshot(inode)) {
+    auto from = std::min(static_cast<std::size_t>(offset), snapshot->size());
+    fuse_reply_buf(request, snapshot->data() + from, std::min(size, snapshot->size() - from));
+    return;
+  }
+  std::vector<Slice> slices;
+  auto done = reader_.Read(FromFuse(inode), static_cast<std::uint64_t>(offset), size, slices);
+  if (!done) return ReplyError(request, done.error());
+  std::vector<iovec> parts;
+  parts.reserve(slices.size());
+  std::size_t total = 0;
+  for (const Slice& slice : slices) {
+    parts.push_back({.iov_base = const_cast<std::byte*>(slice.bytes.data()), .iov_len = slice.bytes.size()});
+    total += slice.bytes.size();
+  }
+  statistics_.CountRead(total);
+  fuse_reply_iov(request, parts.data(), static_cast<int>(parts.size()));
+}
+
+// One reply to READDIR or READDIRPLUS being filled.
+struct FileSystem::DirectoryBuffer {
+  fuse_req_t request;
+  std::vector<char> bytes;
+  std::size_t used = 0;
+  bool plus;
+
+  // False: no room left. `next` is the offset that continues behind this entry.
+  bool Add(const char* name, const fuse_entry_param& param, off_t next) {
+    std::span<char> rest = std::span(bytes).subspan(used);
+    std::size_t size = plus ? fuse_add_direntry_plus(request, rest.data(), rest.size(), name, &param, next)
+                            : fuse_add_direntry(request, rest.data(), rest.size(), name, &param.attr, next);
+    if (size > rest.size()) return false;
+    used += size;
+    return true;
+  }
+};
+
+// Offsets: 0 is ".", 1 is "..", 2 + i is child i, and behind the last child of .haft comes "stats".
+void FileSystem::Readdir(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, bool plus) {
+  auto dir = FromFuse(inode);
+  auto self = reader_.Stat(dir);
+  auto count = reader_.EntryCount(dir);
+  if (!self || !count) return ReplyError(request, !self ? self.error() : count.error());
+  DirectoryBuffer buffer{.request = request, .bytes = std::vector<char>(size), .plus = plus};
+  for (auto position = static_cast<std::uint64_t>(offset);; ++position) {
+    fuse_entry_param param = {};
+    std::string name;
+    if (position < 2) {
+      name = position == 0 ? "." : "..";
+      param.attr = ToStat(position == 0 ? inode : ToFuse(self->parent), *self);
+    } else if (position - 2 < *count) {
+      auto entry = reader_.EntryAt(dir, position - 2);
+      if (!entry || !*entry) {
+        // What was listed so far is right; the damage is reported when the listing gets there.
+        if (buffer.used > 0) break;
+        return ReplyError(request, entry ? Error::Corrupt("directory changed its size") : entry.error());
+      }
+      name = (*entry)->name;
+      param = ToEntryParam(**entry);
+      if (*count > kMaxPlusEntries) param.ino = 0;
+    } else if (position - 2 == *count && IsStatsDirectory(inode)) {
+      name = kStatsName;  // inode 0: the kernel has to look it up, which makes a fresh snapshot
+      param.attr = SnapshotStat(reader_.inode_count() + 1, 0);
+    } else {
+      break;
+    }
+    if (!buffer.Add(name.c_str(), param, static_cast<off_t>(position + 1))) break;
+  }
+  fuse_reply_buf(request, buffer.bytes.data(), buffer.used);
+}
+
+void FileSystem::Statfs(fuse_req_t request) {
+  const format::Trailer& trailer = reader_.bundle().trailer;
+  struct statvfs status = {};
+  status.f_bsize = trailer.block_size;
+  status.f_frsize = 4096;
+  status.f_blocks = (trailer.content_size + 4095) / 4096;
+  status.f_files = trailer.inode_count;
+  status.f_namemax = format::kMaxNameSize;
+  fuse_reply_statfs(request, &status);
+}
+
+void FileSystem::Lseek(fuse_req_t request, fuse_ino_t inode, off_t offset, int whence) {
+  auto found = reader_.Seek(FromFuse(inode), static_cast<std::uint64_t>(offset), whence == SEEK_HOLE);
+  if (!found) return ReplyError(request, found.error());
+  fuse_reply_lseek(request, static_cast<off_t>(*found));
+}
+
+// --- .haft/stats ---
+
+struct stat FileSystem::SnapshotStat(fuse_ino_t inode, std::size_t size) const {
+  return ToStat(inode, {.type = FileType::kFile,
+                        .mode = 0444,
+                        .links = 1,
+                        .size = size,
+                        .mtime = 0,
+                        .mtime_nanoseconds = 0,
+                        .stored = size,
+                        .parent = FromFuse(stats_directory_)});
+}
+
+fuse_entry_param FileSystem::NewSnapshot() {
+  auto text = std::make_shared<const std::string>(statistics_.ToJson(reader_.cache().counters()));
+  fuse_entry_param param = {};
+  std::scoped_lock lock(mutex_);
+  param.ino = next_snapshot_++;
+  param.attr = SnapshotStat(param.ino, text->size());
+  param.attr_timeout = kForever;
+  param.entry_timeout = 0;  // look it up again, and get the next snapshot
+  snapshots_[param.ino] = std::move(text);
+  return param;
+}
+
+std::shared_ptr<const std::string> FileSystem::FindSnapshot(fuse_ino_t inode) {
+  if (inode <= reader_.inode_count()) return nullptr;
+  std::scoped_lock lock(mutex_);
+  auto found = snapshots_.find(inode);
+  return found == snapshots_.end() ? nullptr : found->second;
+}
+
+// --- libfuse's table ---
+
+namespace {
+
+FileSystem& Self(fuse_req_t request) { return *static_cast<FileSystem*>(fuse_req_userdata(request)); }
+
+// Counts, and keeps exceptions (only std::bad_alloc is left) from crossing C code.
+template <typename Body>
+void Serve(fuse_req_t request, Operation operation, Body body) noexcept {
+  FileSystem& self = Self(request);
+  self.statistics().Count(operation);
+  try {
+    body(self);
+  } catch (const std::bad_alloc&) {
+    fuse_reply_err(request, ENOMEM);
+  }
+}
+
+void Init(void*, fuse_conn_info* connection) {
+  auto want = [&](unsigned flag) { connection->want |= connection->capable & flag; };
+  want(FUSE_CAP_ASYNC_READ);
+  want(FUSE_CAP_PARALLEL_DIROPS);
+  want(FUSE_CAP_READDIRPLUS);
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS_AUTO);  // always "plus"
+  want(FUSE_CAP_NO_OPEN_SUPPORT);
+  want(FUSE_CAP_NO_OPENDIR_SUPPORT);
+  want(FUSE_CAP_CACHE_SYMLINKS);
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
+  want(FUSE_CAP_EXPLICIT_INVAL_DATA);
+  // Replies are written from the cached block with one writev; splicing would be three calls.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+  connection->max_background = 64;
+  connection->congestion_threshold = 48;
+  connection->time_gran = 1;
+}
+
+template <Operation kOperation>
+void NotSupported(fuse_req_t request) {
+  Serve(request, kOperation, [&](FileSystem&) { fuse_reply_err(request, ENOSYS); });
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& FileSystem::Operations() {
+  static const fuse_lowlevel_ops operations = {
+      .init = Init,
+      .lookup =
+          [](fuse_req_t request, fuse_ino_t parent, const char* name) {
+            Serve(request, Operation::kLookup, [&](FileSystem& self) { self.Lookup(request, parent, name); });
+          },
+      .forget =
+          [](fuse_req_t request, fuse_ino_t inode, std::uint64_t count) {
+            Self(request).statistics().Count(Operation::kForget);
+            Self(request).Forget(inode, count);
+            fuse_reply_none(request);
+          },
+      .getattr =
+          [](fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
+            Serve(request, Operation::kGetattr, [&](FileSystem& self) { self.Getattr(request, inode); });
+          },
+      .readlink =
+          [](fuse_req_t request, fuse_ino_t inode) {
+            Serve(request, Operation::kReadlink, [&](FileSystem& self) { self.Readlink(request, inode); });
+          },
+      // ENOSYS to open and opendir: the kernel never asks again, and sends no release either.
+      .open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kOpen>(request); },
+      .read =
+          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, fuse_file_info*) {
+            Serve(request, Operation::kRead, [&](FileSystem& self) { self.Read(request, inode, size, offset); });
+          },
+      .flush = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kFlush>(request); },
+      .release = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kRelease>(request); },
+      .opendir = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kOpendir>(request); },
+      .readdir =
+          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, fuse_file_info*) {
+            Serve(request, Operation::kReaddir,
+                  [&](FileSystem& self) { self.Readdir(request, inode, size, offset, false); });
+          },
+      .releasedir =
+          [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kReleasedir>(request); },
+      .statfs =
+          [](fuse_req_t request, fuse_ino_t) {
+            Serve(request, Operation::kStatfs, [&](FileSystem& self) { self.Statfs(request); });
+          },
+      // Python asks every file it opens whether it is a terminal.
+      .ioctl =
+          [](fuse_req_t request, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned, const void*, std::size_t,
+             std::size_t) {
+            Serve(request, Operation::kIoctl, [&](FileSystem&) { fuse_reply_err(request, ENOTTY); });
+          },
+      .forget_multi =
+          [](fuse_req_t request, std::size_t count, fuse_forget_data* forgets) {
+            for (fuse_forget_data& forget : std::span(forgets, count)) {
+              Self(request).statistics().Count(Operation::kForget);
+              Self(request).Forget(forget.ino, forget.nlookup);
+            }
+            fuse_reply_none(request);
+          },
+      .readdirplus =
+          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, fuse_file_info*) {
+            Serve(request, Operation::kReaddirplus,
+                  [&](FileSystem& self) { self.Readdir(request, inode, size, offset, true); });
+          },
+      .lseek =
+          [](fuse_req_t request, fuse_ino_t inode, off_t offset, int whence, fuse_file_info*) {
+            Serve(request, Operation::kLseek,
+                  [&](FileSystem& self) { self.Lseek(request, inode, offset, whence); });
+          },
+  };
+  return operations;
+}
+
+}  // namespace haft

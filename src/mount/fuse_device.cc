@@ -1,0 +1,42 @@
+#include "haft/mount/fuse_device.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace haft {
+
+Result<UniqueFd> OpenFuseDevice() {
+  int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fd >= 0) return UniqueFd(fd);
+  Error error = Error::FromErrno("/dev/fuse");
+  switch (error.sys_errno()) {
+    case ENOENT:
+      return Failure(std::move(error).Remedy(
+          "load the fuse kernel module, or give the container the device (--device /dev/fuse)"));
+    case EACCES:
+      return Failure(std::move(error).Remedy("let this user open it: chmod 666 /dev/fuse"));
+    case ENXIO:
+    case ENODEV: return Failure(std::move(error).Remedy("load the fuse kernel module: modprobe fuse"));
+    case EPERM:
+      return Failure(std::move(error).Remedy(
+          "the container's device rules forbid it: start it with --device /dev/fuse"));
+    default: return Failure(std::move(error));
+  }
+}
+
+Result<> MountFuse(int device, const std::string& path, const FuseMountOptions& options) {
+  // Nothing a user can choose goes into this string or into the source name: mount options have been
+  // smuggled in through such names.
+  std::string data = fmt::format("fd={},rootmode={:o},user_id={},group_id={},default_permissions{}", device,
+                                 S_IFDIR, options.uid, options.gid,
+                                 options.allow_other ? ",allow_other" : "");
+  if (::mount("haft", path.c_str(), "fuse.haft", MS_RDONLY | MS_NOSUID | MS_NODEV, data.c_str()) < 0) {
+    return Failure(Error::FromErrno(fmt::format("mount {}", Quoted(path))));
+  }
+  return {};
+}
+
+}  // namespace haft

@@ -1,0 +1,172 @@
+#include "haft/mount/fuse_server.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "file_system.h"
+#include "haft/base/log.h"
+
+namespace haft {
+namespace {
+
+struct DestroySession {
+  void operator()(fuse_session* session) const { fuse_session_destroy(session); }
+};
+
+// libfuse's own diagnostics, which would go to standard error.
+void LogFromFuse(fuse_log_level level, const char* format, va_list arguments) {
+  if (level > FUSE_LOG_ERR && !LogEnabled(LogLevel::kDebug)) return;
+  char line[512];
+  int size = std::vsnprintf(line, sizeof line, format, arguments);
+  std::string_view text(line, std::clamp<std::size_t>(static_cast<std::size_t>(std::max(size, 0)), 0, sizeof line - 1));
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  LogLine(level > FUSE_LOG_ERR ? LogLevel::kDebug : LogLevel::kWarning, text);
+}
+
+unsigned ThreadLimit(unsigned wanted) {
+  return wanted != 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), 2u, 4u);
+}
+
+}  // namespace
+
+// Leader and followers: one thread at a time, the leader, reads requests, and it stays leader while it answers them. It gives the
+// lead away before slow work; then another thread, which is started only now, reads on.
+struct FuseServer::Impl {
+  FileSystem file_system;
+  ServerOptions options;
+  bool mounted_here = false;  // by MountOn()
+  std::unique_ptr<fuse_session, DestroySession> session;
+
+  std::mutex mutex;
+  std::condition_variable lead_is_free;
+  bool has_leader = false;  // guarded by mutex, like all below
+  unsigned waiting = 0;
+  std::vector<std::jthread> helpers;
+
+  static thread_local bool leading;
+
+  Impl(ImageReader reader, const ServerOptions& server_options)
+      : file_system(std::move(reader), server_options), options(server_options) {}
+
+  void Loop();
+  bool TakeLead();
+  void GiveLeadAway();
+  void BeforeSlowWork(SlowWork work);
+};
+
+thread_local bool FuseServer::Impl::leading = false;
+
+Result<FuseServer> FuseServer::Create(ImageReader reader, const ServerOptions& options) {
+  fuse_set_log_func(LogFromFuse);
+  auto impl = std::make_unique<Impl>(std::move(reader), options);
+  std::vector<std::string> words = {"haft", "-oro,nosuid,nodev,default_permissions,fsname=haft,subtype=haft"};
+  if (options.allow_other) words.back() += ",allow_other";
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  fuse_args arguments = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
+  const fuse_lowlevel_ops& operations = FileSystem::Operations();
+  impl->session.reset(fuse_session_new(&arguments, &operations, sizeof operations, &impl->file_system));
+  fuse_opt_free_args(&arguments);
+  if (!impl->session) return Failure(Error(ErrorKind::kSystem, "libfuse refused to make a session"));
+  return FuseServer(std::move(impl));
+}
+
+FuseServer::FuseServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FuseServer::FuseServer(FuseServer&&) noexcept = default;
+
+FuseServer::~FuseServer() {
+  if (impl_ && impl_->mounted_here) fuse_session_unmount(impl_->session.get());
+}
+
+Result<> FuseServer::Attach(UniqueFd device) {
+  std::string path = fmt::format("/dev/fd/{}", device.get());  // libfuse's way to be handed a descriptor
+  if (fuse_session_mount(impl_->session.get(), path.c_str()) != 0) {
+    return Failure(Error(ErrorKind::kSystem, "libfuse refused the descriptor"));
+  }
+  static_cast<void>(device.Release());  // the session closes it
+  return {};
+}
+
+Result<> FuseServer::MountOn(const std::string& directory) {
+  errno = 0;
+  if (fuse_session_mount(impl_->session.get(), directory.c_str()) == 0) {
+    impl_->mounted_here = true;
+    return {};
+  }
+  Error error = errno != 0 ? Error::FromErrno(fmt::format("mount {}", Quoted(directory)))
+                           : Error(ErrorKind::kSystem, fmt::format("mount {}: refused", Quoted(directory)));
+  if (::geteuid() == 0) return Failure(std::move(error));
+  return Failure(std::move(error).Remedy("an ordinary user needs the fuse3 package (fusermount3) and /dev/fuse"));
+}
+
+int FuseServer::device() const { return fuse_session_fd(impl_->session.get()); }
+
+Result<> FuseServer::Run() {
+  Impl& impl = *impl_;
+  impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
+  impl.Loop();
+  for (std::jthread& helper : impl.helpers) helper.join();  // no new ones: every thread has left Loop()
+  impl.helpers.clear();
+  return {};
+}
+
+// False: the file system is unmounted.
+bool FuseServer::Impl::TakeLead() {
+  if (leading) return fuse_session_exited(session.get()) == 0;
+  std::unique_lock lock(mutex);
+  ++waiting;
+  lead_is_free.wait(lock, [&] { return !has_leader; });
+  --waiting;
+  has_leader = true;
+  leading = true;
+  return fuse_session_exited(session.get()) == 0;
+}
+
+void FuseServer::Impl::GiveLeadAway() {
+  std::unique_lock lock(mutex);
+  has_leader = false;
+  leading = false;
+  if (waiting == 0 && helpers.size() + 1 < ThreadLimit(options.threads) &&
+      fuse_session_exited(session.get()) == 0) {
+    helpers.emplace_back([this] { Loop(); });
+  }
+  lock.unlock();
+  lead_is_free.notify_one();
+}
+
+void FuseServer::Impl::BeforeSlowWork(SlowWork work) {
+  if (!leading) return;
+  if (work == SlowWork::kDecode) {
+    pollfd queue{.fd = fuse_session_fd(session.get()), .events = POLLIN};
+    if (::poll(&queue, 1, 0) <= 0) return;  // nobody waits
+  }
+  file_system.statistics().CountHandOver();
+  GiveLeadAway();
+}
+
+void FuseServer::Impl::Loop() {
+  fuse_buf buffer = {};
+  while (TakeLead()) {
+    int size = fuse_session_receive_buf(session.get(), &buffer);
+    if (size == -EINTR || size == -EAGAIN) continue;
+    if (size <= 0) {  // 0: unmounted. Anything else cannot be repaired; the kernel answers ENOTCONN from then on.
+      if (size < 0) Log(LogLevel::kError, "reading from /dev/fuse: errno {}", -size);
+      fuse_session_exit(session.get());
+      break;
+    }
+    fuse_session_process_buf(session.get(), &buffer);
+  }
+  if (leading) GiveLeadAway();  // wakes the next thread, which sees that the session is over
+  std::free(buffer.mem);
+}
+
+}  // namespace haft

@@ -1,0 +1,109 @@
+#include "haft/mount/host_mount.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <sstream>
+
+#include "haft/base/file_io.h"
+
+namespace haft {
+namespace {
+
+// mountinfo writes space, tab, newline and backslash as \ooo.
+std::string Unescape(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 3)), nullptr, 8));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+// Absolute paths only: PATH must not choose a setuid program's stand-in.
+std::optional<std::string> FindFusermount() {
+  for (const char* path : {"/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"}) {
+    if (::access(path, X_OK) == 0) return path;
+  }
+  return std::nullopt;
+}
+
+Result<> RunFusermount(const std::string& path, UnmountHow how) {
+  auto program = FindFusermount();
+  if (!program) {
+    return Failure(Error(ErrorKind::kNotFound, "fusermount3 is not installed").Remedy("install the fuse3 package"));
+  }
+  std::string options = how == UnmountHow::kLazily ? "-uqz" : "-uq";
+  std::string separator = "--", target = path;
+  char* argv[] = {program->data(), options.data(), separator.data(), target.data(), nullptr};
+  char* environment[] = {nullptr};
+  pid_t pid;
+  if (int failed = ::posix_spawn(&pid, program->c_str(), nullptr, nullptr, argv, environment); failed != 0) {
+    return Failure(Error::FromErrno(Quoted(*program), failed));
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  return Failure(Error(ErrorKind::kSystem, fmt::format("unmount {}: refused by fusermount3", Quoted(path)), EBUSY)
+                     .Remedy("end the programs that use it, or use --lazy"));
+}
+
+}  // namespace
+
+Result<std::string> ResolveMountPoint(const std::string& directory) {
+  std::string path = directory;
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  auto slash = path.rfind('/');
+  std::string name = slash == path.npos ? path : path.substr(slash + 1);
+  std::string parent = slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  char resolved[PATH_MAX];
+  struct stat status;
+  bool special = name.empty() || name == "." || name == ".." ||
+                 (::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode));
+  if (::realpath(special ? path.c_str() : parent.c_str(), resolved) == nullptr) {
+    return Failure(Error::FromErrno(Quoted(directory)));
+  }
+  if (special) return std::string(resolved);
+  return std::string_view(resolved) == "/" ? "/" + name : fmt::format("{}/{}", resolved, name);
+}
+
+Result<HostMount> FindHostMount(const std::string& path) {
+  std::istringstream lines(TRY(ReadWholeFile("/proc/self/mountinfo")));
+  bool ours = false;
+  for (std::string line; std::getline(lines, line);) {
+    // ID PARENT DEV ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE SUPEROPTIONS
+    std::istringstream words(line);
+    std::string id, parent, device, root, mount_point, word, type;
+    words >> id >> parent >> device >> root >> mount_point;
+    while (words >> word && word != "-") {
+    }
+    words >> type;
+    if (Unescape(mount_point) == path) ours = type == "fuse.haft";  // the last one is on top
+  }
+  if (!ours) return HostMount::kNone;
+  struct stat status;
+  return ::stat(path.c_str(), &status) < 0 && errno == ENOTCONN ? HostMount::kDead : HostMount::kAlive;
+}
+
+Result<> Unmount(const std::string& path, UnmountHow how) {
+  int flags = UMOUNT_NOFOLLOW | (how == UnmountHow::kLazily ? MNT_DETACH : 0);
+  if (::umount2(path.c_str(), flags) == 0) return {};
+  if (errno == EPERM && ::geteuid() != 0) return RunFusermount(path, how);
+  Error error = Error::FromErrno(fmt::format("unmount {}", Quoted(path)));
+  if (error.sys_errno() != EBUSY) return Failure(std::move(error));
+  return Failure(std::move(error).Remedy("end the programs that use it, or use --lazy"));
+}
+
+}  // namespace haft

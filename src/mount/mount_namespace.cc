@@ -1,0 +1,183 @@
+#include "haft/mount/mount_namespace.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <memory>
+#include <string_view>
+
+#include "haft/base/file_io.h"
+
+namespace haft {
+namespace {
+
+// Where the host's root is while the new one is filled.
+constexpr const char* kOldRoot = "/.haft-old-root";
+
+Error SystemError(std::string_view call, const std::string& path) {
+  return Error::FromErrno(fmt::format("{} {}", call, Quoted(path)));
+}
+
+Result<> WriteProcFile(const std::string& path, std::string_view text) {
+  UniqueFd fd = TRY(OpenFile(path, O_WRONLY));
+  if (::write(fd.get(), text.data(), text.size()) < 0) return Failure(SystemError("write", path));
+  return {};
+}
+
+// The working directory, kept across a change of root.
+class WorkingDirectory {
+ public:
+  WorkingDirectory() : fd_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+    char buffer[PATH_MAX];
+    if (::getcwd(buffer, sizeof buffer) != nullptr) path_ = buffer;
+  }
+
+  // By path if that still leads to the same directory, so that getcwd() works; else (deleted,
+  // unreadable, covered) by descriptor.
+  void Restore() const {
+    struct stat before, after;
+    if (path_.starts_with('/') && ::chdir(path_.c_str()) == 0 && ::stat(".", &after) == 0 && fd_ &&
+        ::fstat(fd_.get(), &before) == 0 && before.st_dev == after.st_dev &&
+        before.st_ino == after.st_ino) {
+      return;
+    }
+    if (!fd_ || ::fchdir(fd_.get()) < 0) [[maybe_unused]] int ignored = ::chdir("/");
+  }
+
+ private:
+  UniqueFd fd_;
+  std::string path_;
+};
+
+struct CloseDirectory {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+// Makes `to` show what `from` is: a bind of a directory or file, a copy of a symlink.
+Result<> Reproduce(const std::string& from, const std::string& to, unsigned char type) {
+  struct stat status;
+  if (type == DT_UNKNOWN) {
+    if (::lstat(from.c_str(), &status) < 0) return Failure(SystemError("stat", from));
+    type = IFTODT(status.st_mode);
+  }
+  if (type == DT_LNK) {
+    char target[PATH_MAX];
+    ssize_t size = ::readlink(from.c_str(), target, sizeof target - 1);
+    if (size < 0) return Failure(SystemError("readlink", from));
+    target[size] = '\0';
+    if (::symlink(target, to.c_str()) < 0) return Failure(SystemError("symlink", to));
+    return {};
+  }
+  if (type == DT_DIR) {
+    if (::mkdir(to.c_str(), 0755) < 0) return Failure(SystemError("mkdir", to));
+  } else {
+    TRY(OpenFile(to, O_CREAT | O_EXCL | O_WRONLY, 0600));
+  }
+  if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) < 0) {
+    return Failure(SystemError("bind", to));
+  }
+  return {};
+}
+
+// Fills directory `to` (of the tmpfs) with what `from` has. The first component of `path` becomes a directory of our
+// own, filled in the same way; the last one stays empty.
+Result<> Populate(const std::string& from, const std::string& to, std::string_view path) {
+  std::string_view own = path.substr(0, path.find('/'));
+  std::string_view rest = path.substr(std::min(path.size(), own.size() + 1));
+  std::unique_ptr<DIR, CloseDirectory> dir(::opendir(from.c_str()));
+  if (!dir && errno != ENOENT && errno != ENOTDIR) return Failure(SystemError("open", from));
+  while (dir) {
+    errno = 0;
+    const dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr) {
+      if (errno != 0) return Failure(SystemError("read", from));
+      break;
+    }
+    std::string_view name = entry->d_name;
+    if (name == "." || name == ".." || name == own) continue;
+    TRY(Reproduce(from + "/" + entry->d_name, to + entry->d_name, entry->d_type));
+  }
+  std::string directory = to + std::string(own);
+  if (::mkdir(directory.c_str(), 0755) < 0) return Failure(SystemError("mkdir", directory));
+  if (rest.empty()) return {};
+  return Populate(from + "/" + std::string(own), directory + "/", rest);
+}
+
+// A directory every host has, to hang the tmpfs on while it is not the root yet.
+Result<const char*> ScratchMountPoint() {
+  struct stat status;
+  for (const char* path : {"/tmp", "/run", "/mnt", "/var", "/usr", "/proc"}) {
+    if (::stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return path;
+  }
+  return Failure(Error(ErrorKind::kUnsupported, "the host has none of /tmp /run /mnt /var /usr /proc"));
+}
+
+}  // namespace
+
+Result<> EnterUserNamespace() {
+  uid_t uid = ::geteuid();
+  gid_t gid = ::getegid();
+  if (::unshare(CLONE_NEWUSER) < 0) {
+    Error error = Error::FromErrno("user namespace");
+    if (error.sys_errno() == EPERM) {
+      return Failure(std::move(error).Remedy(
+          "the host or container forbids user namespaces to this user (sysctl "
+          "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, seccomp)"));
+    }
+    if (error.sys_errno() == ENOSPC || error.sys_errno() == EUSERS) {
+      return Failure(std::move(error).Remedy("raise sysctl user.max_user_namespaces"));
+    }
+    return Failure(std::move(error));
+  }
+  // Mapping groups needs setgroups off: else a process could leave groups that forbid it something.
+  TRY(WriteProcFile("/proc/self/setgroups", "deny"));
+  TRY(WriteProcFile("/proc/self/uid_map", fmt::format("{0} {0} 1", uid)));
+  TRY(WriteProcFile("/proc/self/gid_map", fmt::format("{0} {0} 1", gid)));
+  return {};
+}
+
+Result<> EnterMountNamespace() {
+  if (::unshare(CLONE_NEWNS) < 0) {
+    Error error = Error::FromErrno("mount namespace");
+    if (error.sys_errno() != EPERM) return Failure(std::move(error));
+    return Failure(std::move(error).Remedy("it needs CAP_SYS_ADMIN (in a container: --cap-add SYS_ADMIN)"));
+  }
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) {
+    return Failure(SystemError("make mounts private below", "/"));
+  }
+  return {};
+}
+
+Result<> AssemblePrivateRoot(const std::string& mount_point) {
+  WorkingDirectory cwd;
+  std::string scratch = TRY(ScratchMountPoint());
+  if (::mount("haft", scratch.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
+    return Failure(SystemError("mount tmpfs on", scratch));
+  }
+  if (::mkdir((scratch + kOldRoot).c_str(), 0700) < 0) return Failure(SystemError("mkdir", kOldRoot));
+  if (::syscall(SYS_pivot_root, scratch.c_str(), (scratch + kOldRoot).c_str()) < 0) {
+    Error error = Error::FromErrno("private root");
+    if (error.sys_errno() != EINVAL) return Failure(std::move(error));
+    return Failure(std::move(error).Remedy("a chroot or initramfs root cannot be replaced"));
+  }
+  if (::chdir("/") < 0) return Failure(SystemError("chdir", "/"));
+  TRY(Populate(kOldRoot, "/", std::string_view(mount_point).substr(1)));
+  if (::umount2(kOldRoot, MNT_DETACH) < 0) return Failure(SystemError("unmount", kOldRoot));
+  if (::rmdir(kOldRoot) < 0) return Failure(SystemError("rmdir", kOldRoot));
+  // A file written here would be lost with the namespace: better refuse it.
+  if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) < 0) {
+    return Failure(SystemError("make read-only", "/"));
+  }
+  cwd.Restore();
+  return {};
+}
+
+}  // namespace haft

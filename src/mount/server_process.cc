@@ -1,0 +1,117 @@
+#include "haft/mount/server_process.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace haft {
+namespace {
+
+void CloseRange(unsigned first, unsigned last) {
+  if (first > last || ::syscall(SYS_close_range, first, last, 0) == 0) return;
+  // Before Linux 5.9.
+  rlimit limit = {};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  last = static_cast<unsigned>(std::min<rlim_t>(last, limit.rlim_cur));
+  for (unsigned fd = first; fd <= last; ++fd) ::close(static_cast<int>(fd));
+}
+
+// Everything but `keep`, which may be in any order.
+void CloseAllBut(std::initializer_list<int> keep) {
+  std::vector<unsigned> kept;
+  for (int fd : keep) kept.push_back(static_cast<unsigned>(fd));
+  std::ranges::sort(kept);
+  unsigned next = STDERR_FILENO + 1;
+  for (unsigned fd : kept) {
+    if (fd > next) CloseRange(next, fd - 1);
+    next = std::max(next, fd + 1);
+  }
+  CloseRange(next, ~0u);
+}
+
+// Serving needs no privilege: all descriptors are open.
+void DropCapabilities() {
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, 2> none = {};
+  ::syscall(SYS_capset, &header, none.data());
+}
+
+// The life of the server. Reading from the device before it is mounted would be EPERM, hence the wait.
+Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, const UniqueFd& go) {
+  FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
+  TRY(server.Attach(std::move(device)));
+  char byte;
+  ssize_t n;
+  do {
+    n = ::read(go.get(), &byte, 1);
+  } while (n < 0 && errno == EINTR);
+  if (n == 1) TRY(server.Run());
+  return {};
+}
+
+}  // namespace
+
+void DetachProcess(const char* name, std::initializer_list<int> keep) {
+  ::setsid();
+  ::prctl(PR_SET_NAME, name);
+  if (::chdir("/") < 0) {
+    // Staying where we are only keeps that directory busy.
+  }
+  int null = ::open("/dev/null", O_RDWR);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (null >= 0 && null != fd) ::dup2(null, fd);
+  }
+  CloseAllBut(keep);
+  for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU}) {
+    ::signal(signal, SIG_IGN);
+  }
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  rlimit no_core = {};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+}
+
+Result<ServerProcess> ServerProcess::Fork(ImageReader reader, const ServerOptions& options,
+                                          const UniqueFd& device) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
+  UniqueFd wait(ends[0]), go(ends[1]);
+  pid_t child = ::fork();
+  if (child < 0) return Failure(Error::FromErrno("fork"));
+  if (child > 0) return ServerProcess(child, std::move(go));
+  go.Reset();
+  // Twice, so that the program never sees a child it did not start.
+  pid_t grandchild = ::fork();
+  if (grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
+  DetachProcess("haft-server", {device.get(), reader.fd(), wait.get()});
+  ::prctl(PR_SET_DUMPABLE, 0);
+  DropCapabilities();
+  auto served = Serve(std::move(reader), options, UniqueFd(device.get()), wait);
+  ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
+}
+
+Result<> ServerProcess::Begin() {
+  int status = 0;
+  pid_t waited;
+  do {
+    waited = ::waitpid(child_, &status, 0);
+  } while (waited < 0 && errno == EINTR);
+  // ECHILD: the program that started us ignores SIGCHLD, which we inherited.
+  if (waited == child_ && status != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
+  if (::write(go_.get(), "g", 1) != 1) return Failure(Error::FromErrno("server process"));
+  go_.Reset();
+  return {};
+}
+
+}  // namespace haft

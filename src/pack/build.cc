@@ -1,0 +1,221 @@
+#include "haft/pack/build.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "haft/base/atomic_file.h"
+#include "haft/base/file_io.h"
+#include "haft/format/checksum.h"
+#include "haft/pack/bootstrap.h"
+#include "haft/pack/byte_sink.h"
+#include "haft/pack/embedded_file.h"
+#include "haft/pack/entry_points.h"
+#include "haft/pack/image_writer.h"
+#include "haft/pack/input_directory.h"
+#include "haft/pack/parallel.h"
+#include "haft/pack/pyc_compiler.h"
+#include "haft/pack/python_interpreter.h"
+#include "haft/pack/tree.h"
+
+namespace haft {
+namespace {
+
+constexpr std::string_view kSitePackages = "site-packages";  // in the image
+
+// A file size limit reached is an error of write(2) while this lives, not the end of the process.
+class IgnoreFileSizeSignal {
+ public:
+  IgnoreFileSizeSignal() {
+    struct sigaction ignore = {};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGXFSZ, &ignore, &previous_);
+  }
+  ~IgnoreFileSizeSignal() { ::sigaction(SIGXFSZ, &previous_, nullptr); }
+  IgnoreFileSizeSignal(const IgnoreFileSizeSignal&) = delete;
+  IgnoreFileSizeSignal& operator=(const IgnoreFileSizeSignal&) = delete;
+
+ private:
+  struct sigaction previous_ = {};
+};
+
+// Passes on what the steps report, but not more often than people can read.
+class ProgressMeter {
+ public:
+  ProgressMeter(const std::function<void(const BuildProgress&)>& callback, std::string_view step,
+                std::string_view unit)
+      : callback_(callback), step_(step), unit_(unit) {}
+
+  void Update(std::uint64_t done, std::uint64_t total) {
+    done_ = done;
+    total_ = total;
+    auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
+    Report();
+  }
+  // The step is complete.
+  void Finish() { Report(); }
+
+ private:
+  void Report() const {
+    if (callback_) callback_({.step = step_, .done = done_, .total = total_, .unit = unit_});
+  }
+
+  const std::function<void(const BuildProgress&)>& callback_;
+  std::string_view step_, unit_;
+  std::uint64_t done_ = 0, total_ = 0;
+  std::chrono::steady_clock::time_point last_;
+};
+
+// SOURCE_DATE_EPOCH, see https://reproducible-builds.org/specs/source-date-epoch/
+Result<std::optional<std::int64_t>> TimeLimit() {
+  const char* variable = ::getenv("SOURCE_DATE_EPOCH");
+  if (variable == nullptr) return std::nullopt;
+  std::string_view text = variable;
+  std::int64_t limit = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error == std::errc() && end == text.data() + text.size() && limit >= 0) return limit;
+  return Failure(Error::Invalid(fmt::format("SOURCE_DATE_EPOCH {}: not a number of seconds", Quoted(text))));
+}
+
+Result<std::string> ReadRuntime(const std::string& path) {
+  if (path.empty()) return "";
+  auto runtime = ReadWholeFile(path);
+  if (!runtime) return Failure(std::move(runtime).error().Within("runtime"));
+  if (runtime->empty()) return Failure(Error::Invalid(fmt::format("runtime: {}: is empty", Quoted(path))));
+  return runtime;
+}
+
+// What can be said of the entry before the inputs have been read; nullopt for a console script.
+Result<std::optional<format::Entry>> ParseEntry(const EntryRequest& request) {
+  int given = !request.console_script.empty() + !request.entry_point.empty() + !request.module.empty();
+  if (given != 1) return Failure(Error::Invalid("a bundle needs exactly one entry"));
+  if (!request.entry_point.empty()) return TRY(ParseFunctionEntry(request.entry_point, "entry point"));
+  if (!request.module.empty()) return TRY(ParseModuleEntry(request.module, "module"));
+  return std::nullopt;
+}
+
+// One build, step by step.
+class Builder {
+ public:
+  explicit Builder(const BuildOptions& options)
+      : options_(options), workers_(WorkerCount(options.workers)) {}
+
+  Result<BuildReport> Run() {
+    if (!format::IsBundleName(options_.name)) {
+      return Failure(Error::Invalid(fmt::format("name {}: not of the form [A-Za-z0-9._-], at most 64 "
+                                                "bytes", Quoted(options_.name))));
+    }
+    // What is cheap to check comes first: nobody wants to hear of an unwritable output after a minute.
+    const std::optional<std::int64_t> time_limit = TRY(TimeLimit());
+    std::optional<format::Entry> entry = TRY(ParseEntry(options_.entry));
+    const std::string runtime = TRY(ReadRuntime(options_.runtime));
+    AtomicFile output = TRY(AtomicFile::Create(options_.output, runtime.empty() ? 0666 : 0777));
+    const PythonInterpreter python = TRY(PythonInterpreter::Ask(options_.python));
+
+    TRY(Scan());
+    const format::Manifest manifest = MakeManifest(TRY(ResolveEntry(std::move(entry), python)), python);
+    TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
+    TRY(Compile(python, manifest));
+    if (time_limit) tree_.CapTimes(*time_limit);
+    TRY(Write(output.fd(), runtime, manifest));
+    TRY(output.Commit());
+    return std::move(report_);
+  }
+
+ private:
+  Result<> Scan() {
+    ProgressMeter meter(options_.progress, "scan", "files");
+    std::uint64_t files = 0;  // of the directories before
+    for (const std::string& path : options_.site_packages) {
+      files += TRY(AddInputDirectory(path, kSitePackages, tree_, [&](std::uint64_t done) {
+        meter.Update(files + done, 0);
+      }));
+    }
+    // The image has a site-packages directory even if there was no input.
+    TRY(tree_.AddDirectory(kSitePackages, kGeneratedDirectory, "haft"));
+    meter.Update(files, files);
+    meter.Finish();
+    return {};
+  }
+
+  Result<format::Entry> ResolveEntry(std::optional<format::Entry> parsed,
+                                     const PythonInterpreter& python) const {
+    if (!parsed) {
+      const EntryPoints points = TRY(EntryPoints::Find(tree_, kSitePackages));
+      return points.ConsoleScript(options_.entry.console_script);
+    }
+    const std::string top = parsed->module.substr(0, parsed->module.find('.'));
+    if (!TRY(HoldsModule(tree_, kSitePackages, top)) && !TRY(python.Finds(top))) {
+      return Failure(Error(ErrorKind::kNotFound,
+                           fmt::format("module {}: neither in the inputs nor known to {}",
+                                       Quoted(parsed->module), Quoted(python.target().path))));
+    }
+    return *std::move(parsed);
+  }
+
+  format::Manifest MakeManifest(format::Entry entry, const PythonInterpreter& python) const {
+    return {.name = options_.name,
+            .mount = "/haft/" + options_.name,
+            .entry = std::move(entry),
+            .python = python.target(),
+            .paths = {std::string(kSitePackages)},
+            .builder = "haft " HAFT_VERSION};
+  }
+
+  Result<> Compile(const PythonInterpreter& python, const format::Manifest& manifest) {
+    if (python.target().tag.empty()) return {};  // an interpreter that does not use .pyc files
+    ProgressMeter meter(options_.progress, "compile", "files");
+    std::vector<std::string> directories = {std::string(kBootstrapDirectory)};
+    if (options_.compile) directories.emplace_back(kSitePackages);
+    PycCompiler compiler(python, manifest.mount, workers_);
+    CompileReport compiled = TRY(compiler.Compile(
+        tree_, directories, [&](auto done, auto total) { meter.Update(done, total); }));
+    meter.Finish();
+    report_.compiled = compiled.compiled;
+    report_.not_compiled = std::move(compiled.not_compiled);
+    return {};
+  }
+
+  Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {
+    ProgressMeter meter(options_.progress, "compress", "bytes");
+    FileSink sink(fd, options_.output);
+    TRY(sink.Append(AsBytes(runtime)));
+    TRY(PadTo(sink, 0, format::kAlignment));
+    ImageSummary image = TRY(WriteImage(
+        tree_, manifest,
+        {.workers = workers_,
+         .runtime_size = runtime.size(),
+         .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
+         .progress = [&](auto done, auto total) { meter.Update(done, total); }},
+        sink));
+    meter.Finish();
+    report_.image_id = format::ToHex(image.image_id);
+    report_.files = image.file_count;
+    report_.content_bytes = image.content_size;
+    report_.output_bytes = sink.size();
+    return {};
+  }
+
+  const BuildOptions& options_;
+  const unsigned workers_;
+  Tree tree_;
+  BuildReport report_;
+};
+
+}  // namespace
+
+Result<BuildReport> BuildBundle(const BuildOptions& options) {
+  IgnoreFileSizeSignal ignore;
+  return Builder(options).Run();
+}
+
+}  // namespace haft

@@ -1,0 +1,106 @@
+#include "haft/pack/image_writer.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <string>
+
+#include "haft/base/file_io.h"
+#include "haft/format/checksum.h"
+#include "haft/pack/content_plan.h"
+#include "haft/pack/content_writer.h"
+#include "haft/pack/index_writer.h"
+#include "haft/pack/parallel.h"
+
+namespace haft {
+namespace {
+
+template <typename Record>
+std::span<const std::byte> BytesOf(const Record& record) {
+  return std::as_bytes(std::span(&record, 1));
+}
+
+// A record's last 8 bytes are the checksum of those before.
+template <typename Record>
+void Seal(Record& record) {
+  record.checksum = format::Checksum(BytesOf(record).first(sizeof(Record) - sizeof record.checksum));
+}
+
+format::Header MakeHeader(const format::Trailer& trailer) {
+  format::Header header{.magic = format::kHeaderMagic,
+                        .major = format::kMajor,
+                        .minor = format::kMinor,
+                        .image_size = trailer.image_size,
+                        .runtime_size = trailer.runtime_size,
+                        .image_id = trailer.image_id};
+  Seal(header);
+  return header;
+}
+
+}  // namespace
+
+Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manifest,
+                                const ImageOptions& options, ByteSink& sink) {
+  assert(tree.root().directory() != nullptr);
+  const std::uint64_t start = sink.size();
+  auto position = [&] { return sink.size() - start; };
+  const unsigned workers = WorkerCount(options.workers);
+
+  const ContentPlan plan = TRY(ContentPlan::Make(tree, workers));
+  std::function<void(std::uint64_t)> progress;
+  if (options.progress) {
+    progress = [&](std::uint64_t done) { options.progress(done, plan.unique_size()); };
+  }
+  format::Trailer trailer{.magic = format::kTrailerMagic,
+                          .major = format::kMajor,
+                          .minor = format::kMinor,
+                          .trailer_size = sizeof(format::Trailer),
+                          .runtime_size = options.runtime_size,
+                          .runtime_checksum = options.runtime_checksum,
+                          .file_count = plan.file_count(),
+                          .content_size = plan.content_size(),
+                          .block_size = options.block_size,
+                          .chunk_size = format::kChunkSize};
+
+  TRY(sink.Append(BytesOf(format::Header{})));  // patched when everything is known
+  const ContentTables tables =
+      TRY(WriteContents(plan, options.block_size, workers, start, sink, progress));
+  TRY(PadTo(sink, start, format::kAlignment));
+
+  trailer.index_offset = position();
+  const IndexSummary index = TRY(WriteIndex(tree, plan, tables, sink));
+  trailer.inode_count = index.inode_count;
+  trailer.extent_count = tables.extents.size();
+  trailer.block_count = tables.blocks.size();
+  trailer.string_size = index.string_size;
+  auto chunk_checksums = std::as_bytes(std::span(index.chunk_checksums));
+  trailer.chunk_table_checksum = format::Checksum(chunk_checksums);
+
+  const std::string json = format::ToJson(manifest);
+  if (json.size() > format::kMaxManifestSize) {
+    return Failure(Error::Invalid(fmt::format("the manifest has {} bytes, at most {} are possible",
+                                              json.size(), format::kMaxManifestSize)));
+  }
+  trailer.manifest_offset = position();
+  trailer.manifest_size = json.size();
+  trailer.manifest_checksum = format::Checksum(AsBytes(json));
+  TRY(sink.Append(AsBytes(json)));
+  trailer.profile_offset = position();
+  trailer.profile_checksum = format::Checksum({});
+
+  TRY(PadTo(sink, start, 8));
+  trailer.image_size = position() + sizeof trailer;
+  format::Hasher128 hasher;
+  hasher.Update(chunk_checksums);
+  hasher.Update(AsBytes(json));
+  trailer.image_id = hasher.Finish();
+  Seal(trailer);
+  TRY(sink.Append(BytesOf(trailer)));
+  TRY(sink.Patch(start, BytesOf(MakeHeader(trailer))));
+  return ImageSummary{.image_id = trailer.image_id,
+                      .image_size = trailer.image_size,
+                      .file_count = trailer.file_count,
+                      .content_size = trailer.content_size};
+}
+
+}  // namespace haft

@@ -1,0 +1,292 @@
+"""The mount lives exactly as long as somebody uses it, however that ends. Nothing stays behind."""
+
+import itertools
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import support
+
+SECONDS = 50
+
+# Uses the mount without pause: imports, reads, stats. Ends with status 3 at the first error.
+BUSY = '''
+print("ready", flush=True)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    for i in range(200):
+        try:
+            __import__(f"lab_lazy.m{i}")
+            with open(os.path.dirname(sys.modules["lab"].__file__) + "/lab_data/big.bin", "rb") as file:
+                file.seek(i * 4096)
+                file.read(100)
+            os.stat(f"/haft/lab/missing{time.monotonic()}")
+        except FileNotFoundError:
+            pass
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(3)
+'''
+
+MOMENTS = (0, 2, 5, 10, 20, 40, 80, 200)  # milliseconds after the start
+
+
+class TestMount(support.TestCase):
+    def test_options_and_place(self, mode):
+        code = "print([l for l in open('/proc/self/mountinfo') if ' - fuse' in l and '/haft/' in l])"
+        with self.clean():
+            lines = eval(support.run([support.lab(), code], mode=mode, check=True).stdout)
+        self.assertEqual(len(lines), 1, lines)
+        _, point, _, options = support.clean.mount_fields(lines[0])
+        self.assertEqual(point, "/haft/lab")
+        self.assertTrue({"ro", "nosuid", "nodev"} <= set(options.split(",")), options)
+
+    def test_host_sees_nothing_while_it_runs(self, mode):
+        """Neither in its mount table nor in its root directory."""
+        before = os.listdir("/")
+        code = "print('ready', flush=True); sys.stdin.read()"
+        with self.clean(), support.start([support.lab(), code], mode=mode, stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE) as process:
+            table = support.mount_table()
+            process.stdout.readline()
+            self.assertEqual(support.mount_table(), table)
+            self.assertEqual(os.listdir("/"), before)
+            self.assertFalse(os.path.exists("/haft"))
+            process.stdin.close()
+
+    def test_program_sees_the_hosts_root(self, mode):
+        """All top-level names of the host with the same files behind them, and /haft."""
+        code = ("print({n: [(s := os.lstat('/' + n)).st_dev, s.st_ino, s.st_mode] for n in os.listdir('/')})\n"
+                "print(open('/etc/passwd').read() == sys.argv[2])")
+        with open("/etc/passwd") as file:
+            passwd = file.read()
+        with self.clean():
+            out = support.run([support.lab(), code, passwd], mode=mode, check=True).stdout.splitlines()
+        seen, here = eval(out[0]), {}
+        for name in os.listdir("/"):
+            status = os.lstat("/" + name)
+            here[name] = [status.st_dev, status.st_ino, status.st_mode]
+        seen.pop("haft")
+        self.assertEqual(set(seen), set(here))
+        for name, status in here.items():
+            if not os.path.islink("/" + name):  # links are reproduced
+                self.assertEqual(seen[name], status, name)
+        self.assertEqual(out[1], "True")
+
+    def test_two_programs_at_the_same_path(self, mode):
+        """Two versions of one name at once, each sees its own."""
+        versions = [support.code_app("twin", f"import sys; print({n}, flush=True); sys.stdin.read(); import extra; "
+                                             "print(extra.N)", {"extra.py": f"N = {n}"}) for n in (1, 2)]
+        with self.clean():
+            running = [support.start([v], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                       for v in versions]
+            self.assertEqual([process.stdout.readline() for process in running], ["1\n", "2\n"])
+            self.assertEqual([process.communicate(timeout=10)[0] for process in running], ["1\n", "2\n"])
+
+    def test_many_starts_at_once(self, mode):
+        with self.clean(timeout=5):
+            running = [support.start([support.lab(), "import lab_lazy.m5; result = 7"], mode=mode,
+                                     stderr=subprocess.PIPE) for _ in range(30)]
+            ends = [(process.communicate(timeout=50)[1], process.returncode) for process in running]
+        self.assertEqual(set(ends), {(b"", 7)})
+
+    def test_bundle_is_replaced_while_it_runs(self, mode):
+        """mv new app, then rm: the running program keeps its files."""
+        directory = support.unique_dir()
+        running = directory / "lab"
+        support.run(["cp", support.lab(), running], check=True)
+        code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m50; print(lab_lazy.m50.VALUE)"
+        with self.clean(), support.start([running, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         text=True) as process:
+            process.stdout.readline()
+            os.rename(support.write_tree(directory, {"new": "other"}) / "new", running)
+            running.unlink()
+            self.assertEqual(process.communicate(timeout=10)[0], "50\n")
+            self.assertEqual(process.returncode, 0)
+
+
+class TestKill(support.TestCase):
+    """kill -9 of the program, the server or both, at eight moments from the start to the steady state."""
+
+    def others(self, program, known):
+        """Our processes except the program: the server, or what is to become it."""
+        return support.haft_processes() - known - {program}
+
+    def one(self, victim, milliseconds, mode):
+        known = support.haft_processes()
+        with support.Clean(timeout=2.0):
+            process = support.start([support.lab(), BUSY], mode=mode, stdout=subprocess.DEVNULL,
+                                    stderr=subprocess.PIPE, text=True)
+            time.sleep(milliseconds / 1000)
+            if victim != "program":
+                # At the earliest moments there is none yet; then as soon as there is.
+                servers = support.wait_until(lambda: self.others(process.pid, known), 5, 0)
+                self.assertTrue(servers, "no server")
+            if victim != "server":
+                process.kill()
+            if victim != "program":
+                for server in servers:
+                    try:
+                        os.kill(server, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+            try:
+                _, errors = process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                self.fail("the program hangs without its server")
+        if victim == "server":
+            self.assertNotIn(process.returncode, (0, None))
+            self.assertTrue(errors, f"no message, status {process.returncode}")
+            return errors
+        self.assertEqual(process.returncode, -signal.SIGKILL)
+
+    @support.parametrised(victim=["program", "server", "both"])
+    def test_at_eight_moments(self, victim, mode):
+        for _, milliseconds in itertools.product(range(2), MOMENTS):  # 2 × 8 × 3 victims × 2 modes = 96
+            with self.subTest(milliseconds=milliseconds):
+                self.one(victim, milliseconds, mode)
+
+    def test_error_is_ENOTCONN(self, mode):
+        for _ in range(2):
+            errors = self.one("server", 500, mode)
+            self.assertRegex(errors, r"OSError\(107|ENOTCONN|Transport endpoint is not connected")
+
+    def test_next_start_is_unaffected(self, mode):
+        self.one("server", 300, mode)
+        with self.clean():
+            self.assertEqual(support.run([support.lab(), "result = 3"], mode=mode).returncode, 3)
+
+
+DAEMON = '''
+proof = sys.argv[2]
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.chdir("/")
+os.closerange(0, 1000)
+for i in range(10):
+    time.sleep(0.1)
+    module = __import__(f"lab_lazy.m{i * 17}", fromlist=["VALUE"])
+    with open("/haft/lab/site-packages/lab_data/big.bin", "rb") as file:
+        file.seek(i * 100_000)
+        data = file.read(1000)
+    with open(proof, "a") as file:
+        print(os.getpid(), module.VALUE, len(data), file=file)
+'''
+
+
+class TestDaemon(support.TestCase):
+    def test_daemon_keeps_reading_until_it_ends(self, mode):
+        proof = support.unique_dir(mode=0o777) / "proof"
+        before = support.haft_mounts()
+        with self.clean(timeout=3.0):
+            done = support.run([support.lab(), DAEMON, proof], mode=mode, timeout=5)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertTrue(support.haft_mounts() - before, "mount gone with the parent")
+            wrote = support.wait_until(lambda: proof.exists() and proof.read_text().count("\n") == 10, 10)
+            self.assertTrue(wrote, proof.read_text() if proof.exists() else "the daemon wrote nothing")
+            daemon = int(proof.read_text().split()[0])
+            self.assertTrue(support.wait_until(lambda: support.state(daemon) in (None, "Z"), 5))
+            ended = time.monotonic()
+            self.assertTrue(support.wait_until(lambda: support.haft_mounts() == before, 2))
+            self.assertLess(time.monotonic() - ended, 1.0, "mount stayed for more than a second")
+        values = [line.split()[1:] for line in proof.read_text().splitlines()]
+        self.assertEqual(values, [[str(i * 17), "1000"] for i in range(10)])
+
+    def test_background_child_of_a_shell(self, mode):
+        """A child that is no Python and uses no file of ours keeps the mount, too, and nothing longer."""
+        code = "import subprocess; subprocess.Popen(['sleep', '0.5'], close_fds=True)"
+        with self.clean(timeout=2.0):
+            done = support.run([support.lab(), code], mode=mode, timeout=5, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 0)
+            self.assertTrue(support.servers())
+
+    def test_daemon_is_killed(self, mode):
+        code = ("if os.fork(): os._exit(0)\nos.setsid(); os.closerange(0, 1000)\n"
+                "open(sys.argv[2], 'w').write(str(os.getpid())); time.sleep(30)")
+        proof = support.unique_dir(mode=0o777) / "pid"
+        with self.clean(timeout=1.0):
+            support.run([support.lab(), code, proof], mode=mode, check=True)
+            self.assertTrue(support.wait_until(lambda: proof.exists() and proof.read_text()))
+            os.kill(int(proof.read_text()), signal.SIGKILL)
+
+
+class TestServer(support.TestCase):
+    def test_is_a_detached_process_with_its_name(self, mode):
+        before = support.servers()
+        with self.clean(), support.start([support.lab(), "print('ready', flush=True); sys.stdin.read()"], mode=mode,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            servers = support.servers() - before
+            self.assertEqual(len(servers), 1)
+            server = servers.pop()
+            status = open(f"/proc/{server}/status").read()
+            self.assertIn("Name:\thaft-server\n", status)
+            self.assertNotIn(f"PPid:\t{process.pid}\n", status)
+            self.assertEqual(os.getsid(server), server)
+            # It is outside the namespace it serves, or it would keep the mount alive.
+            self.assertNotEqual(os.readlink(f"/proc/{server}/ns/mnt"), os.readlink(f"/proc/{process.pid}/ns/mnt"))
+            limits = open(f"/proc/{server}/limits").read()
+            self.assertRegex(limits, r"Max core file size +0 ")
+            self.assertLessEqual(len(os.listdir(f"/proc/{server}/fd")), 8)
+            process.stdin.close()
+
+    def test_frozen_server_freezes_only_readers(self, mode):
+        """SIGSTOP for a second: readers wait, can be killed at once, and go on with the right bytes afterwards."""
+        code = ("print('ready', flush=True); sys.stdin.readline()\n"
+                "import lab_lazy.m123; print(lab_lazy.m123.VALUE, flush=True)")
+        before = support.servers()
+        with self.clean():
+            process = support.start([support.lab(), code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    text=True)
+            process.stdout.readline()
+            server = (support.servers() - before).pop()
+            os.kill(server, signal.SIGSTOP)
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            time.sleep(0.5)
+            self.assertIsNone(process.poll())
+            os.kill(server, signal.SIGCONT)
+            self.assertEqual(process.communicate(timeout=10)[0], "123\n")
+            self.assertEqual(process.returncode, 0)
+
+
+@unittest.skipIf(os.geteuid(), "needs root")
+class TestDropRights(support.TestCase):
+    def test_program_that_drops_to_nobody_still_reads(self):
+        code = ("os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+                "import lab_lazy.m60, subprocess\n"
+                "data = open('/haft/lab/site-packages/lab_data/big.bin', 'rb').read()\n"
+                "print(os.getuid(), lab_lazy.m60.VALUE, len(data), flush=True)\n"
+                "child = 'import lab_lazy.m61, os; print(os.getuid(), lab_lazy.m61.VALUE)'\n"
+                "subprocess.run([sys.executable, '-c', child])")
+        with self.clean():
+            done = support.run([support.lab(), code], mode="namespace")
+        self.assertEqual((done.stdout, done.stderr), ("65534 60 1048576\n65534 61\n", ""))
+
+    def test_worker_of_a_root_master(self):
+        """As httpd does it: the master stays root, forked workers drop; both read."""
+        code = ("pid = os.fork()\n"
+                "if not pid: os.setgroups([]); os.setresgid(*[65534] * 3); os.setresuid(*[65534] * 3)\n"
+                "import lab_lazy.m70; print(os.getuid(), lab_lazy.m70.VALUE, flush=True)\n"
+                "if pid: os.wait()")
+        with self.clean():
+            done = support.run([support.lab(), code], mode="namespace", check=True)
+        self.assertEqual(sorted(done.stdout.splitlines()), ["0 70", "65534 70"])
+
+    def test_permissions_of_the_image_hold(self):
+        """default_permissions: what root may read by 0600, the dropped program may not."""
+        tree = support.write_tree(support.unique_dir(), {"private.txt": "x", "perm.py": (
+            "import os\nprint(len(open(os.path.dirname(__file__) + '/private.txt').read()))\nos.setuid(65534)\n"
+            "try: open(os.path.dirname(__file__) + '/private.txt')\nexcept OSError as e: print(e.errno)\n")})
+        (tree / "private.txt").chmod(0o600)
+        bundle = support.build(tree, "-m", "perm", output=support.unique_dir() / "perm")
+        with self.clean():
+            self.assertEqual(support.run([bundle], mode="namespace", check=True).stdout, "1\n13\n")

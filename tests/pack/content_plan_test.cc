@@ -1,0 +1,84 @@
+#include "haft/pack/content_plan.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "support/expect.h"
+#include "support/test_tree.h"
+
+namespace haft {
+namespace {
+
+using testing::Expect;
+using testing::MakeTree;
+using testing::RandomBytes;
+
+std::vector<std::vector<ContentId>> Deal(const ContentPlan& plan, std::uint32_t block_size) {
+  std::vector<std::vector<ContentId>> blocks;
+  BlockPlanner planner(plan, block_size);
+  while (auto planned = planner.Next()) {
+    std::uint64_t size = 0;
+    for (ContentId id : planned->contents) size += plan.contents()[id]->size;
+    EXPECT_EQ(planned->size, size);
+    blocks.push_back(planned->contents);
+  }
+  return blocks;
+}
+
+TEST(ContentPlanTest, IdenticalFilesAreOneContentAndEmptyOnesNone) {
+  Tree tree = MakeTree({{"a/one", "same"}, {"a/zero", ""}, {"b", "diff"}, {"c/two", "same"},
+                        {"d", "longer"}});
+  for (unsigned workers : {1u, 4u}) {
+    ContentPlan plan = Expect(ContentPlan::Make(tree, workers));
+    auto id = [&](const char* path) { return plan.ContentOf(*tree.Find(path)->file()); };
+    EXPECT_EQ(id("a/one"), 0u);
+    EXPECT_EQ(id("b"), 1u);
+    EXPECT_EQ(id("c/two"), 0u);
+    EXPECT_EQ(id("d"), 2u);
+    EXPECT_EQ(id("a/zero"), std::nullopt);
+    EXPECT_EQ(plan.contents().size(), 3u);
+    EXPECT_EQ(plan.file_count(), 5u);
+    EXPECT_EQ(plan.content_size(), 18u);
+    EXPECT_EQ(plan.unique_size(), 14u);
+  }
+}
+
+TEST(ContentPlanTest, LargeFilesAreComparedToTheEnd) {
+  std::string bytes = RandomBytes(300000, 1);
+  Tree tree = MakeTree({{"a", bytes}, {"b", bytes}});
+  bytes.back() ^= 1;
+  ASSERT_TRUE(tree.AddText("c", bytes));
+  ContentPlan plan = Expect(ContentPlan::Make(tree, 2));
+  EXPECT_EQ(plan.contents().size(), 2u);
+  EXPECT_EQ(plan.ContentOf(*tree.Find("b")->file()), 0u);
+  EXPECT_EQ(plan.ContentOf(*tree.Find("c")->file()), 1u);
+}
+
+TEST(ContentPlanTest, AVanishedFileIsAnError) {
+  testing::TempDir dir;
+  Tree tree = MakeTree({{"a", "12"}});
+  auto root = std::make_shared<const InputRoot>(InputRoot{UniqueFd(::dup(0)), dir.path()});
+  ASSERT_TRUE(tree.AddFile("b", {}, 2, FileSource::OnDisk(root, dir / "gone")));
+  auto plan = ContentPlan::Make(tree, 1);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().sys_errno(), ENOENT);
+}
+
+TEST(BlockPlannerTest, PacksSmallFilesWholeAndLargeOnesAlone) {
+  Tree tree = MakeTree({{"a", std::string(3000, 'a')}, {"b", std::string(1000, 'b')},
+                        {"c", std::string(97, 'c')},  // does not fit: 4097
+                        {"d", std::string(5000, 'd')}, {"e", std::string(4096, 'e')},
+                        {"f", "f"}, {"g", "g"}});
+  ContentPlan plan = Expect(ContentPlan::Make(tree, 1));
+  using Blocks = std::vector<std::vector<ContentId>>;
+  EXPECT_EQ(Deal(plan, 4096), (Blocks{{0, 1}, {3}, {2}, {4}, {5, 6}}));
+}
+
+TEST(BlockPlannerTest, NothingToPack) {
+  Tree tree = MakeTree({{"a", ""}});
+  ContentPlan plan = Expect(ContentPlan::Make(tree, 1));
+  EXPECT_TRUE(Deal(plan, 4096).empty());
+}
+
+}  // namespace
+}  // namespace haft
