@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import signal
 import struct
 import unittest
 

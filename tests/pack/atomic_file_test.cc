@@ -1,0 +1,82 @@
+#include "haft/base/atomic_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "haft/base/file_io.h"
+#include "support/expect.h"
+#include "support/test_tree.h"
+
+namespace haft {
+namespace {
+
+using testing::Message;
+using testing::ReadTestFile;
+using testing::TempDir;
+using testing::WriteTestFile;
+using Names = std::vector<std::string>;
+
+TEST(AtomicFileTest, AppearsCompleteAndWithItsMode) {
+  TempDir dir;
+  mode_t before = ::umask(027);
+  AtomicFile file = *AtomicFile::Create(dir / "out", 0777);
+  ::umask(before);
+  ASSERT_TRUE(WriteAll(file.fd(), AsBytes("new")));
+  EXPECT_EQ(dir.List(), Names{});
+  ASSERT_TRUE(file.Commit());
+  EXPECT_EQ(dir.List(), Names{"out"});
+  EXPECT_EQ(ReadTestFile(dir / "out"), "new");
+  struct stat status;
+  ASSERT_EQ(::stat((dir / "out").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0750u);
+}
+
+TEST(AtomicFileTest, ReplacesOnCommitOnly) {
+  TempDir dir;
+  WriteTestFile(dir / "out", "old");
+  {
+    AtomicFile file = *AtomicFile::Create(dir / "out", 0777);
+    ASSERT_TRUE(WriteAll(file.fd(), AsBytes("half")));
+  }
+  EXPECT_EQ(ReadTestFile(dir / "out"), "old");
+  AtomicFile file = *AtomicFile::Create(dir / "out", 0777);
+  ASSERT_TRUE(WriteAll(file.fd(), AsBytes("new")));
+  ASSERT_TRUE(file.Commit());
+  EXPECT_EQ(ReadTestFile(dir / "out"), "new");
+  EXPECT_EQ(dir.List(), Names{"out"});
+}
+
+TEST(AtomicFileTest, AKilledProcessLeavesNothing) {
+  TempDir dir;
+  pid_t child = ::fork();
+  if (child == 0) {
+    AtomicFile file = *AtomicFile::Create(dir / "out", 0777);
+    static_cast<void>(WriteAll(file.fd(), AsBytes("half")).has_value());
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  // A file system without O_TMPFILE cannot keep this promise.
+  Names names = dir.List();
+  if (!names.empty()) GTEST_SKIP() << "no O_TMPFILE in " << dir.path();
+  EXPECT_EQ(names, Names{});
+}
+
+TEST(AtomicFileTest, RefusesWhatCannotBeReplaced) {
+  TempDir dir;
+  ASSERT_EQ(::mkdir((dir / "sub").c_str(), 0777), 0);
+  EXPECT_EQ(Message(AtomicFile::Create(dir / "sub", 0777)),
+            "write " + Quoted(dir / "sub") + ": Is a directory");
+  EXPECT_EQ(Message(AtomicFile::Create(dir / "none/out", 0777)),
+            "write " + Quoted(dir / "none/out") + ": No such file or directory");
+  EXPECT_EQ(Message(AtomicFile::Create("/dev/null", 0777)),
+            "write '/dev/null': exists and is no regular file; choose another name");
+  EXPECT_EQ(Message(AtomicFile::Create("", 0777)), "write '': Is a directory");
+  EXPECT_EQ(dir.List(), Names{"sub"});
+}
+
+}  // namespace
+}  // namespace haft
