@@ -26,9 +26,10 @@ static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
 // A page of a mapping is gone: put zeros in its place, remember it, and let the read go on.
 void OnBusError(int signal, siginfo_t* info, void* context) {
   auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  bool is_fault = info->si_code > 0;  // else some process has sent it
   for (Slot& slot : slots) {
     std::uintptr_t begin = slot.begin.load();
-    if (begin == 0 || address < begin || address >= slot.end.load()) continue;
+    if (!is_fault || begin == 0 || address < begin || address >= slot.end.load()) continue;
     slot.damaged.store(true);
     void* page = reinterpret_cast<void*>(address & ~(kPage - 1));
     int saved = errno;
@@ -42,6 +43,7 @@ void OnBusError(int signal, siginfo_t* info, void* context) {
     return;
   }
   ::sigaction(SIGBUS, &previous_action, nullptr);
+  if (!is_fault) ::raise(signal);  // a fault repeats itself
 }
 
 void InstallHandlerOnce() {

@@ -1,5 +1,6 @@
 #include "haft/base/subprocess.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,6 +19,15 @@ namespace haft {
 namespace {
 
 constexpr std::size_t kMaxErrors = 64u << 10;
+constexpr int kChannelDescriptor = 3;
+
+// The same file under a number that no standard stream and no channel has.
+Result<UniqueFd> MoveUp(UniqueFd fd) {
+  if (fd.get() > kChannelDescriptor) return fd;
+  int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kChannelDescriptor + 1);
+  if (copy < 0) return Failure(Error::FromErrno("fcntl"));
+  return UniqueFd(copy);
+}
 
 // The calling thread's personality, which a child inherits, changed for a while.
 class FixedAddresses {
@@ -47,11 +57,18 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 // posix_spawn's two parameter objects, set up once.
 class SpawnSettings {
  public:
-  SpawnSettings(int channel, int errors) {
+  // REQUIRES: the descriptors are above 3, so that none is replaced before it is used.
+  SpawnSettings(ChannelPlace place, int channel, int errors) {
     ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawn_file_actions_adddup2(&actions_, channel, STDIN_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions_, channel, STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions_, errors, STDERR_FILENO);
+    if (place == ChannelPlace::kStandardStreams) {
+      ::posix_spawn_file_actions_adddup2(&actions_, channel, STDIN_FILENO);
+      ::posix_spawn_file_actions_adddup2(&actions_, channel, STDOUT_FILENO);
+    } else {
+      ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+      ::posix_spawn_file_actions_adddup2(&actions_, errors, STDOUT_FILENO);
+      ::posix_spawn_file_actions_adddup2(&actions_, channel, kChannelDescriptor);
+    }
     ::posix_spawnattr_init(&attributes_);
     ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     sigset_t signals;
@@ -83,15 +100,16 @@ Result<Subprocess> Subprocess::Start(const Command& command) {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
     return Failure(Error::FromErrno("socketpair"));
   }
-  UniqueFd childs_end(ends[1]);
   Subprocess child;
   child.channel_ = UniqueFd(ends[0]);
-  child.errors_ = UniqueFd(::memfd_create("stderr", MFD_CLOEXEC));
-  if (!child.errors_) return Failure(Error::FromErrno("memfd_create"));
+  UniqueFd childs_end = TRY(MoveUp(UniqueFd(ends[1])));
+  UniqueFd errors(::memfd_create("stderr", MFD_CLOEXEC));
+  if (!errors) return Failure(Error::FromErrno("memfd_create"));
+  child.errors_ = TRY(MoveUp(std::move(errors)));
 
   std::vector<std::string> arguments = {command.program};
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
-  SpawnSettings settings(childs_end.get(), child.errors_.get());
+  SpawnSettings settings(command.channel, childs_end.get(), child.errors_.get());
   FixedAddresses fixed(command.fixed_addresses);
   int error = ::posix_spawn(&child.pid_, command.program.c_str(), settings.actions(),
                             settings.attributes(), Pointers(arguments).data(),

@@ -56,10 +56,15 @@ Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
                                       "needs at least {}", file_size, *elf_size));
   }
   std::uint64_t image_offset = RoundUp(elf_size.value_or(0), kAlignment);
+  if (elf_size && !FitsWithin(image_offset, sizeof(Header), file_size)) {
+    return Error::Invalid(fmt::format("not a haft bundle: no image behind the program; it has {} bytes and would "
+                                      "need at least {}",
+                                      file_size, image_offset + sizeof(Header) + sizeof(Trailer)));
+  }
   auto header = FitsWithin(image_offset, sizeof(Header), file_size)
                     ? ReadRecord<Header>(fd, image_offset)
                     : Result<Header>(Failure(Error::Corrupt("")));
-  if (!header || header->magic != kHeaderMagic || !ChecksumHolds(*header)) {
+  if (!header || header->magic != kHeaderMagic || !ChecksumHolds(*header) || header->image_size > kMaxFileSize) {
     if (file_size < sizeof(Header)) {
       return Error::Invalid(fmt::format("not a haft bundle: it has {} bytes, the smallest needs {}",
                                         file_size, sizeof(Header) + sizeof(Trailer)));
@@ -95,9 +100,9 @@ Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
   }
   if (t.inode_count < 1 || t.inode_count > kMaxInodes) return Failure(BadTrailer("inode_count"));
   if (t.block_count > kMaxBlocks) return Failure(BadTrailer("block_count"));
-  // Counts are below 2^63 / record size from here on, so that the sums below cannot overflow.
   if (t.extent_count > t.image_size / sizeof(Extent)) return Failure(BadTrailer("extent_count"));
-  if (t.string_size > t.image_size) return Failure(BadTrailer("string_size"));
+  if (t.string_size > t.image_size - t.extent_count * sizeof(Extent)) return Failure(BadTrailer("string_size"));
+  // Extents and strings have less than 2^63 bytes together, the rest 2^38 at most: the sums below cannot overflow.
   if (t.chunk_size != kChunkSize) return Failure(BadTrailer("chunk_size"));
   if (!std::has_single_bit(t.block_size) || t.block_size < kMinBlockSize ||
       t.block_size > kMaxBlockSize) {

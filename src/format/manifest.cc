@@ -37,7 +37,8 @@ Result<Entry> ParseEntry(const Json& json) {
   std::string kind = TRY(String(*found, "kind"));
   if (kind == "module") {
     entry.kind = EntryKind::kModule;
-  } else if (kind == "function" && !entry.function.empty()) {
+  } else if (kind == "function") {
+    if (entry.function.empty()) return Failure(Wrong("function"));
     entry.kind = EntryKind::kFunction;
   } else {
     return Failure(Error(ErrorKind::kUnsupported,
@@ -80,6 +81,9 @@ Result<Manifest> ParseManifest(std::string_view text) {
                        .version = OptionalString(*python, "version"),
                        .tag = OptionalString(*python, "tag"),
                        .soabi = OptionalString(*python, "soabi")};
+    // It gets executed: a relative one would be looked for in the working directory.
+    const std::string& path = manifest.python.path;
+    if (!path.empty() && (path[0] != '/' || path.find('\0') != path.npos)) return Failure(Wrong("python.path"));
   }
   auto paths = json.find("paths");
   if (paths == json.end() || !paths->is_array()) return Failure(Wrong("paths"));

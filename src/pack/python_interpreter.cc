@@ -140,7 +140,8 @@ Command PythonInterpreter::ReproducibleCommand(std::string_view code) const {
   return {.program = target_.path,
           .arguments = {"-s", "-S", "-B", "-W", "ignore", "-c", std::string(code)},
           .environment = std::move(environment),
-          .fixed_addresses = true};
+          .fixed_addresses = true,
+          .channel = ChannelPlace::kDescriptor3};
 }
 
 }  // namespace haft

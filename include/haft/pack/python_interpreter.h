@@ -23,7 +23,7 @@ class PythonInterpreter {
   Result<bool> Finds(const std::string& name) const;
 
   // A command that runs `code` in this interpreter so that it behaves the same for everybody: no
-  // PYTHON* variables, no user's site-packages, no `site`, hash seed 0.
+  // PYTHON* variables, no user's site-packages, no `site`, hash seed 0. Talks through descriptor 3.
   Command ReproducibleCommand(std::string_view code) const;
 
  private:

@@ -1,8 +1,8 @@
 """Compiles batches of Python sources for `haft build`; runs in the interpreter the bundle is for.
 
-Standard input: batches; each is a count (4 bytes), then for every file the length of its path (4), the length of its
-source (4), path, source. Standard output: for every file a status (1: 0 compiled, 1 refused), a length (4),
-and as many bytes: the .pyc file, or in one line why not. Little-endian. Ends at the end of the input.
+Descriptor 3 is a socket. haft sends batches: a count (4 bytes), then for every file the length of its path (4), the
+length of its source (4), path, source. The answer: for every file a status (1 byte: 0 compiled, 1 refused), a length
+(4), and as many bytes: the .pyc file, or in one line why not. Little-endian. Ends at the end of the input.
 
 What marshal writes depends on the state of the interpreter: strings are marked as shared if anything else refers to
 them. So every batch is compiled in a child forked from this process, which has done nothing but fork: the
@@ -19,13 +19,14 @@ import importlib.util
 import marshal
 import posix
 
+CHANNEL = 3
 UNCHECKED_HASH = 1  # flags of PEP 552
 
 
 def read_exactly(size):
     data = bytearray()
     while len(data) < size:
-        part = posix.read(0, min(size - len(data), 1 << 20))
+        part = posix.read(CHANNEL, min(size - len(data), 1 << 20))
         if not part:
             return None
         data += part
@@ -40,7 +41,7 @@ def read_number():
 def write_all(data):
     view = memoryview(data)
     while view:
-        view = view[posix.write(1, view) :]
+        view = view[posix.write(CHANNEL, view) :]
 
 
 def to_pyc(path, source):
@@ -80,7 +81,8 @@ def compile_batch():
 
 
 def main():
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # no traceback when the user interrupts the build
+    if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # no traceback when the user interrupts the build
     gc.disable()
     while True:
         child = posix.fork()
