@@ -56,18 +56,18 @@ def set_up_path():
 
 
 def run_next_sitecustomize():
-    """Runs the sitecustomize that the host or the bundle would have had without us, under its own name."""
-    from importlib.machinery import PathFinder
+    """Imports the sitecustomize that the host or the bundle would have had without us, in place of ours.
 
-    paths = [path for path in sys.path if path != HERE]
-    spec = PathFinder.find_spec("sitecustomize", paths)
-    if spec is None or spec.loader is None:
-        return
-    from importlib.util import module_from_spec
-
-    module = module_from_spec(spec)
-    sys.modules["sitecustomize"] = module
-    spec.loader.exec_module(module)
+    Called while ours is being imported: whatever sys.modules holds afterwards is what the import gives.
+    (importlib.util would do it by the book, and cost four milliseconds of every start.)
+    """
+    ours = sys.modules.pop("sitecustomize")
+    try:
+        import sitecustomize  # sys.path has lost HERE by now
+    except ImportError as error:
+        if error.name != "sitecustomize":
+            raise
+        sys.modules["sitecustomize"] = ours
 
 
 def _refuse(message):
@@ -101,9 +101,8 @@ def run_program():
 
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         sys.exit()
-    from importlib import import_module
-
-    target = import_module(module)
+    __import__(module)
+    target = sys.modules[module]
     for attribute in _haft_bundle.ENTRY[2].split("."):
         target = getattr(target, attribute)
     sys.exit(target())
