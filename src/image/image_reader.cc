@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "haft/base/file_io.h"
-#include "haft/format/block_codec.h"
+#include "file_blocks.h"
 #include "index_view.h"
 
 namespace haft {
@@ -38,7 +37,7 @@ struct ImageReader::Impl {
   format::BundleFile bundle;
   IndexView index;
   mutable BlockCache cache;
-  SlowWorkHook slow_work;
+  std::unique_ptr<BlockSource> blocks;
 
   // The record of an inode, checked on its own (not against its relatives).
   Result<Inode> Record(InodeId inode) const;
@@ -52,20 +51,24 @@ struct ImageReader::Impl {
   // Number (within the file) of the extent that holds `offset`. REQUIRES: offset < size.
   Result<std::uint64_t> FindExtent(InodeId file, const Inode& record, std::uint64_t offset) const;
   Result<PinnedBlock> LoadBlock(std::uint32_t number, std::uint32_t needed) const;
-  Result<> ReadStored(std::uint64_t position, std::span<std::byte> out) const;
-  Result<> FillBlock(const format::Block& block, std::span<std::byte> out) const;
   Result<> AppendExtent(const format::Extent& extent, std::uint64_t offset, std::uint64_t length,
                         std::vector<Slice>& out) const;
 };
 
 Result<ImageReader> ImageReader::Open(UniqueFd file, std::size_t cache_bytes) {
+  return Open(std::move(file), nullptr, cache_bytes);
+}
+
+Result<ImageReader> ImageReader::Open(UniqueFd file, std::unique_ptr<BlockSource> blocks,
+                                      std::size_t cache_bytes) {
   format::BundleFile bundle = TRY(format::LocateImage(file.get()));
+  if (!blocks) blocks = std::make_unique<FileBlocks>(file.get(), bundle);
   IndexView index = TRY(IndexView::Open(file.get(), bundle));
   auto impl = std::unique_ptr<Impl>(new Impl{.file = std::move(file),
                                              .bundle = bundle,
                                              .index = std::move(index),
                                              .cache{cache_bytes, bundle.trailer.block_size},
-                                             .slow_work = {}});
+                                             .blocks = std::move(blocks)});
   TRY(impl->Directory(InodeId::kRoot));
   return ImageReader(std::move(impl));
 }
@@ -78,7 +81,7 @@ ImageReader::~ImageReader() = default;
 const format::BundleFile& ImageReader::bundle() const { return impl_->bundle; }
 int ImageReader::fd() const { return impl_->file.get(); }
 BlockCache& ImageReader::cache() const { return impl_->cache; }
-void ImageReader::SetSlowWorkHook(SlowWorkHook hook) { impl_->slow_work = std::move(hook); }
+void ImageReader::SetSlowWorkHook(SlowWorkHook hook) { impl_->blocks->SetSlowWorkHook(std::move(hook)); }
 
 // --- inodes and directories ---
 
@@ -258,45 +261,17 @@ Result<std::uint64_t> ImageReader::Impl::FindExtent(InodeId id, const Inode& rec
   return low;
 }
 
-// Reads stored bytes: without waiting if the page cache has them; else tells the hook first.
-Result<> ImageReader::Impl::ReadStored(std::uint64_t position, std::span<std::byte> out) const {
-  iovec buffer{.iov_base = out.data(), .iov_len = out.size()};
-  ssize_t n = ::preadv2(file.get(), &buffer, 1, static_cast<off_t>(position), RWF_NOWAIT);
-  bool cached = n == static_cast<ssize_t>(out.size());
-  if (slow_work) slow_work(cached ? SlowWork::kDecode : SlowWork::kDisk);
-  if (cached) return {};
-  return ReadExactly(file.get(), out, position);
-}
-
-Result<> ImageReader::Impl::FillBlock(const format::Block& block, std::span<std::byte> out) const {
-  std::uint64_t position = bundle.image_offset + block.offset;
-  if (block.codec == format::Codec::kStored) {
-    if (block.stored_size != block.raw_size) return Failure(Error::Corrupt("block sizes differ"));
-    TRY(ReadStored(position, out));
-    return format::DecodeBlock(block, out, out);
-  }
-  // One buffer per thread for compressed bytes; the largest block is 1 MiB.
-  thread_local std::vector<std::byte> stored;
-  if (stored.size() < block.stored_size) stored.resize(bundle.trailer.block_size);
-  auto bytes = std::span(stored).first(block.stored_size);
-  TRY(ReadStored(position, bytes));
-  return format::DecodeBlock(block, bytes, out);
-}
-
 // `needed`: how many bytes of the decoded block the caller is going to use.
 Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint32_t needed) const {
   format::Block block = TRY(index.Block(number));
   auto within = [&](Error error) {
     return Failure(std::move(error).Within(fmt::format("block {}", number)));
   };
-  std::uint32_t limit = bundle.trailer.block_size;
-  if (block.raw_size == 0 || block.raw_size > limit || block.stored_size == 0 ||
-      block.stored_size > limit || needed > block.raw_size ||
-      !FitsWithin(block.offset, block.stored_size, bundle.trailer.image_size)) {
+  if (block.raw_size == 0 || block.raw_size > bundle.trailer.block_size || needed > block.raw_size) {
     return within(Error::Corrupt("sizes are impossible"));
   }
   auto pinned = cache.Get(number, block.raw_size,
-                          [&](std::span<std::byte> out) { return FillBlock(block, out); });
+                          [&](std::span<std::byte> out) { return blocks->Fill(number, block, out); });
   if (!pinned) return within(std::move(pinned).error());
   return pinned;
 }

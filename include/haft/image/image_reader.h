@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +12,7 @@
 #include "haft/base/unique_fd.h"
 #include "haft/format/bundle_file.h"
 #include "haft/image/block_cache.h"
+#include "haft/image/block_source.h"
 
 namespace haft {
 
@@ -44,20 +44,18 @@ struct Slice {
   std::span<const std::byte> bytes;
 };
 
-// What a read is about to do that takes longer than a look-up.
-enum class SlowWork {
-  kDecode,  // check and decode a block: tens of microseconds
-  kDisk,    // wait for the disk first
-};
-using SlowWorkHook = std::function<void(SlowWork)>;
-
 // Answers file-system questions about an image in a file. Knows nothing of FUSE. Immutable after Open()
 // and safe from any number of threads. Every offset and count from the image is checked when it
 // is used: damage is kCorrupt for exactly what needs the damaged bytes, never a bad read.
 class ImageReader {
  public:
   // O(1): reads the trailer, maps the index. `cache_bytes` bounds the decoded blocks kept in memory.
-  static Result<ImageReader> Open(UniqueFd file, std::size_t cache_bytes = 16u << 20);
+  static Result<ImageReader> Open(UniqueFd file, std::size_t cache_bytes = kDefaultCacheBytes);
+  // The same with blocks from elsewhere: `file` then needs only index, manifest and trailer.
+  static Result<ImageReader> Open(UniqueFd file, std::unique_ptr<BlockSource> blocks,
+                                  std::size_t cache_bytes = kDefaultCacheBytes);
+
+  static constexpr std::size_t kDefaultCacheBytes = 16u << 20;
 
   ImageReader(ImageReader&&) noexcept;
   ImageReader& operator=(ImageReader&&) noexcept;
@@ -67,7 +65,7 @@ class ImageReader {
   int fd() const;
   std::uint64_t inode_count() const { return bundle().trailer.inode_count; }
   BlockCache& cache() const;
-  // Called by the reading thread before slow work, without locks held. REQUIRES: no reads are running.
+  // REQUIRES: no reads are running.
   void SetSlowWorkHook(SlowWorkHook hook);
 
   Result<Attributes> Stat(InodeId inode) const;
