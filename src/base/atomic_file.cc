@@ -27,7 +27,9 @@ std::string RandomName() {
 }
 
 // Where linkat() finds a file without a name.
-std::string ProcPath(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+std::string ProcPath(int fd) {
+  return fmt::format("/proc/self/fd/{}", fd);
+}
 
 }  // namespace
 
@@ -47,8 +49,9 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path, unsigned mode) {
     return Failure(file.Failed(EISDIR));
   }
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    return Failure(Error::Invalid(fmt::format("write {}: exists and is no regular file", Quoted(path)))
-                       .Remedy("choose another name"));
+    return Failure(
+        Error::Invalid(fmt::format("write {}: exists and is no regular file", Quoted(path)))
+            .Remedy("choose another name"));
   }
   file.directory_ = UniqueFd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!file.directory_) return Failure(file.Failed(errno));

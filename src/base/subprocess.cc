@@ -111,9 +111,9 @@ Result<Subprocess> Subprocess::Start(const Command& command) {
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
   SpawnSettings settings(command.channel, childs_end.get(), child.errors_.get());
   FixedAddresses fixed(command.fixed_addresses);
-  int error = ::posix_spawn(&child.pid_, command.program.c_str(), settings.actions(),
-                            settings.attributes(), Pointers(arguments).data(),
-                            Pointers(command.environment).data());
+  int error =
+      ::posix_spawn(&child.pid_, command.program.c_str(), settings.actions(), settings.attributes(),
+                    Pointers(arguments).data(), Pointers(command.environment).data());
   if (error != 0) {
     child.pid_ = -1;
     return Failure(Error::FromErrno(Quoted(command.program), error));
@@ -149,7 +149,9 @@ Result<> Subprocess::Send(std::span<const std::byte> data) {
   return {};
 }
 
-void Subprocess::EndInput() { ::shutdown(channel_.get(), SHUT_WR); }
+void Subprocess::EndInput() {
+  ::shutdown(channel_.get(), SHUT_WR);
+}
 
 Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
   std::size_t done = 0;
@@ -197,7 +199,8 @@ Result<CommandOutput> RunCommand(const Command& command, std::size_t limit) {
 std::string DescribeStatus(int status) {
   if (WIFEXITED(status)) return fmt::format("exit status {}", WEXITSTATUS(status));
   const char* name = ::sigdescr_np(WTERMSIG(status));
-  return fmt::format("killed by signal {} ({})", WTERMSIG(status), name != nullptr ? name : "unknown");
+  return fmt::format("killed by signal {} ({})", WTERMSIG(status),
+                     name != nullptr ? name : "unknown");
 }
 
 }  // namespace haft

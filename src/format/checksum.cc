@@ -12,6 +12,17 @@ std::uint64_t Checksum(std::span<const std::byte> data) {
   return XXH3_64bits(data.data(), data.size());
 }
 
+struct Hasher64::State {
+  XXH3_state_t xxh;
+};
+
+Hasher64::Hasher64() : state_(new State) { XXH3_64bits_reset(&state_->xxh); }
+Hasher64::~Hasher64() { delete state_; }
+void Hasher64::Update(std::span<const std::byte> data) {
+  XXH3_64bits_update(&state_->xxh, data.data(), data.size());
+}
+std::uint64_t Hasher64::Finish() const { return XXH3_64bits_digest(&state_->xxh); }
+
 struct Hasher128::State {
   XXH3_state_t xxh;
 };

@@ -91,7 +91,8 @@ void BlockCache::Unpin(Slot* slot) {
 
 BlockCache::Counters BlockCache::counters() const {
   std::scoped_lock lock(mutex_);
-  auto allocated = std::ranges::count_if(slots_, [](const auto& slot) { return slot && slot->bytes; });
+  // Not `slot->bytes`: it belongs to the thread that fills it.
+  auto allocated = std::ranges::count_if(slots_, [](const auto& slot) { return slot != nullptr; });
   return {.hits = hits_,
           .misses = misses_,
           .failures = failures_,

@@ -145,10 +145,13 @@ Result<Attributes> ImageReader::Impl::MakeAttributes(InodeId inode, const Inode&
   for (std::uint32_t i = 0; i < record.count; ++i) {
     // One extent and more than one byte short of a hole: nothing to subtract.
     if (record.count == 1 && record.size <= bundle.trailer.block_size) break;
-    format::Extent extent = TRY(ExtentOf(inode, record, i));
-    if (extent.block != format::kHoleBlock) continue;
-    if (extent.length > attributes.stored) return Failure(BadInode(inode, "extents"));
-    attributes.stored -= extent.length;
+    auto extent = ExtentOf(inode, record, i);
+    if (!extent) {
+      // Reading it will fail; its name, size and neighbours need no extents.
+      attributes.stored = record.size;
+      break;
+    }
+    if (extent->block == format::kHoleBlock) attributes.stored -= std::min(extent->length, attributes.stored);
   }
   return attributes;
 }
@@ -161,13 +164,16 @@ Result<std::string_view> ImageReader::Impl::ChildName(InodeId dir, const Inode& 
   if (inode.name_size == 0 || inode.name_size > format::kMaxNameSize) {
     return Failure(BadInode(child, "name_size"));
   }
-  return index.String(inode.name_offset, inode.name_size);
+  std::string_view name = TRY(index.String(inode.name_offset, inode.name_size));
+  // Here, not only for what is shown: a bad name must not send a binary search the wrong way. It
+  // may be zeros where the file was cut off meanwhile.
+  if (!IsName(name)) return Failure(BadInode(child, "name"));
+  return name;
 }
 
 Result<Entry> ImageReader::Impl::Child(InodeId dir, const Inode& record, std::uint64_t number) const {
   std::string_view name = TRY(ChildName(dir, record, number));
   auto child = InodeId{static_cast<std::uint32_t>(record.first + number)};
-  if (!IsName(name)) return Failure(BadInode(child, "name"));
   Inode inode = TRY(Record(child));
   return Entry{.name = name, .inode = child, .attributes = TRY(MakeAttributes(child, inode))};
 }
@@ -242,6 +248,12 @@ Result<format::Extent> ImageReader::Impl::ExtentOf(InodeId id, const Inode& reco
                                                    std::uint64_t number) const {
   format::Extent extent = TRY(index.Extent(record.first + number));
   if (!FitsWithin(extent.file_offset, extent.length, record.size) || extent.length == 0) {
+    return Failure(BadInode(id, "extent"));
+  }
+  // It ends where the next one starts: a gap or an overlap would show bytes from elsewhere.
+  std::uint64_t end = record.size;
+  if (number + 1 < record.count) end = TRY(index.Extent(record.first + number + 1)).file_offset;
+  if (extent.file_offset + extent.length != end || (number == 0 && extent.file_offset != 0)) {
     return Failure(BadInode(id, "extent"));
   }
   return extent;

@@ -16,10 +16,10 @@ IndexView::IndexView(const format::BundleFile& bundle, MappedFile file)
 
 Result<IndexView> IndexView::Open(int fd, const format::BundleFile& bundle) {
   MappedFile file = TRY(MappedFile::Map(fd, bundle.image_offset + bundle.trailer.index_offset,
-                                        bundle.index_size()));
+                                        bundle.trailer.image_size - bundle.trailer.index_offset));
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (format::Checksum(file.bytes().subspan(bundle.chunks_offset())) !=
-      bundle.trailer.chunk_table_checksum) {
+  auto chunks = file.bytes().first(bundle.index_size()).subspan(bundle.chunks_offset());
+  if (format::Checksum(chunks) != bundle.trailer.chunk_table_checksum) {
     return Failure(Error::Corrupt("index: the chunk checksums are damaged"));
   }
 #endif
@@ -51,6 +51,17 @@ Result<> IndexView::CheckChunks(std::uint64_t offset, std::uint64_t size) const 
   return {};
 }
 
+// A page that is gone entirely is a fault, which damaged() tells; but behind the end of a file that was cut off within a
+// page there are just zeros. Then the trailer, at the very end, is gone too.
+Result<> IndexView::CheckStillThere() const {
+  format::Magic magic;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  std::memcpy(&magic, file_.bytes().last(sizeof(format::Trailer)).data(), sizeof magic);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (magic == format::kTrailerMagic && !file_.damaged()) [[likely]] return {};
+  return Failure(Error::Corrupt("index: the file was cut off or cannot be read"));
+}
+
 template <typename Record>
 Result<Record> IndexView::At(std::string_view table, std::uint64_t base, std::uint64_t count,
                              std::uint64_t number) const {
@@ -61,7 +72,7 @@ Result<Record> IndexView::At(std::string_view table, std::uint64_t base, std::ui
   TRY(CheckChunks(offset, sizeof(Record)));
   Record record;
   std::memcpy(&record, file_.bytes().data() + offset, sizeof record);
-  if (file_.damaged()) return Failure(Error::Corrupt("index: the file was cut off or cannot be read"));
+  TRY(CheckStillThere());
   return record;
 }
 
@@ -85,7 +96,7 @@ Result<std::string_view> IndexView::String(std::uint64_t offset, std::uint64_t s
   std::uint64_t begin = bundle_.strings_offset() + offset;
   TRY(CheckChunks(begin, size));
   std::string_view text = AsText(file_.bytes().subspan(begin, size));
-  if (file_.damaged()) return Failure(Error::Corrupt("index: the file was cut off or cannot be read"));
+  TRY(CheckStillThere());
   return text;
 }
 

@@ -30,12 +30,14 @@ class IndexView {
   IndexView(const format::BundleFile& bundle, MappedFile file);
   Result<> CheckChunks(std::uint64_t offset, std::uint64_t size) const;
   Result<> CheckChunk(std::uint64_t chunk) const;
+  // To be called after bytes were used: whether they were still the file's.
+  Result<> CheckStillThere() const;
   template <typename Record>
   Result<Record> At(std::string_view table, std::uint64_t base, std::uint64_t count,
                     std::uint64_t number) const;
 
   format::BundleFile bundle_;
-  MappedFile file_;
+  MappedFile file_;  // from the index to the end of the trailer
   std::unique_ptr<std::atomic<bool>[]> checked_;  // one per chunk
 };
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
+#include <vector>
 
 #include "haft/base/file_io.h"
 #include "haft/format/block_codec.h"
@@ -20,6 +20,12 @@ namespace {
 
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
+// Whether any of these (ascending) is in [first, end).
+bool HasAny(const std::vector<std::uint64_t>& blocks, std::uint64_t first, std::uint64_t end) {
+  auto found = std::ranges::lower_bound(blocks, first);
+  return found != blocks.end() && *found < end;
+}
+
 // One pass over the file in its order, then one over the tree.
 class Verifier {
  public:
@@ -31,12 +37,14 @@ class Verifier {
  private:
   void Problem(std::string text);
   Result<std::vector<std::byte>> Bytes(std::uint64_t offset, std::uint64_t size);
+  Result<std::uint64_t> ChecksumOf(std::uint64_t offset, std::uint64_t size, format::Hasher128* id = nullptr);
   void Check(Result<> result);
 
   Result<> CheckRuntime();
   Result<> CheckHeader();
   Result<> CheckZeros(std::uint64_t offset, std::uint64_t end, std::string_view what);
   Result<> CheckBlocks(const IndexView& index);
+  Result<std::vector<std::byte>> CheckIndex();
   Result<> CheckSections();
   Result<> CheckTree(const ImageReader& reader, const IndexView& index);
   void CheckEntry(const IndexView& index, const Entry& entry, const std::string& path);
@@ -48,7 +56,10 @@ class Verifier {
   const Progress& progress_;
   VerifyReport report_;
   std::uint64_t more_problems_ = 0;
-  std::set<std::uint32_t> damaged_blocks_;
+  std::vector<std::uint64_t> damaged_blocks_;   // ascending, as are the short ones
+  std::vector<std::uint64_t> short_blocks_;     // decode to less than block_size
+  std::uint64_t first_unknown_block_ = 0;       // this one and those behind it could not be checked
+  std::vector<std::byte> raw_;                  // a decoded block
 };
 
 void Verifier::Problem(std::string text) {
@@ -72,16 +83,30 @@ Result<std::vector<std::byte>> Verifier::Bytes(std::uint64_t offset, std::uint64
   return bytes;
 }
 
+// Of any number of bytes, which `id` gets as well; offsets are file offsets.
+Result<std::uint64_t> Verifier::ChecksumOf(std::uint64_t offset, std::uint64_t size, format::Hasher128* id) {
+  format::Hasher64 hasher;
+  while (size > 0) {
+    std::uint64_t part = std::min<std::uint64_t>(size, 1u << 20);
+    auto bytes = TRY(Bytes(offset, part));
+    hasher.Update(bytes);
+    if (id != nullptr) id->Update(bytes);
+    offset += part;
+    size -= part;
+  }
+  return hasher.Finish();
+}
+
 Result<> Verifier::CheckZeros(std::uint64_t offset, std::uint64_t end, std::string_view what) {
+  if (end - offset >= format::kAlignment) return Failure(Error::Corrupt(fmt::format("{}: too long", what)));
   auto bytes = TRY(Bytes(offset, end - offset));
   if (std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; })) return {};
   return Failure(Error::Corrupt(fmt::format("{}: not zero", what)));
 }
 
 Result<> Verifier::CheckRuntime() {
-  auto runtime = TRY(Bytes(0, trailer_.runtime_size));
-  std::uint64_t expected = runtime.empty() ? 0 : format::Checksum(runtime);
-  if (expected != trailer_.runtime_checksum) {
+  std::uint64_t checksum = TRY(ChecksumOf(0, trailer_.runtime_size));
+  if ((trailer_.runtime_size == 0 ? 0 : checksum) != trailer_.runtime_checksum) {
     return Failure(Error::Corrupt("runtime: checksum is wrong (the program in front of the image is damaged)"));
   }
   return CheckZeros(trailer_.runtime_size, bundle_.image_offset, "padding behind the runtime");
@@ -107,13 +132,9 @@ Result<> Verifier::CheckHeader() {
 
 Result<> Verifier::CheckBlocks(const IndexView& index) {
   std::uint64_t position = sizeof(format::Header);
-  std::vector<std::byte> raw(trailer_.block_size);
+  raw_.resize(trailer_.block_size);
   for (std::uint64_t number = 0; number < trailer_.block_count; ++number) {
     format::Block block = TRY(index.Block(number));
-    auto damaged = [&](std::string_view why) {
-      damaged_blocks_.insert(static_cast<std::uint32_t>(number));
-      Problem(fmt::format("block {}: {}", number, why));
-    };
     if (block.offset != position || block.stored_size == 0 || block.stored_size > trailer_.block_size ||
         block.raw_size == 0 || block.raw_size > trailer_.block_size ||
         (block.codec == format::Codec::kLz4 && block.stored_size >= block.raw_size) ||
@@ -125,42 +146,53 @@ Result<> Verifier::CheckBlocks(const IndexView& index) {
       return Failure(Error::Corrupt(fmt::format("block {}: reaches into the index", number)));
     }
     auto stored = TRY(Bytes(bundle_.image_offset + block.offset, block.stored_size));
-    auto decoded = format::DecodeBlock(block, stored, std::span(raw).first(block.raw_size));
-    if (!decoded) damaged(decoded.error().message());
+    if (auto decoded = format::DecodeBlock(block, stored, std::span(raw_).first(block.raw_size)); !decoded) {
+      damaged_blocks_.push_back(number);
+      Problem(fmt::format("block {}: {}", number, decoded.error().message()));
+    }
+    if (block.raw_size < trailer_.block_size) short_blocks_.push_back(number);
+    first_unknown_block_ = number + 1;
     ++report_.blocks;
   }
   return CheckZeros(bundle_.image_offset + position, bundle_.image_offset + trailer_.index_offset,
                     "padding before the index");
 }
 
-// Everything behind the blocks.
-Result<> Verifier::CheckSections() {
-  auto at = [&](std::uint64_t offset) { return bundle_.image_offset + offset; };
-  auto index = TRY(Bytes(at(trailer_.index_offset), bundle_.index_size()));
-  auto tables = std::span<const std::byte>(index).first(bundle_.chunks_offset());
-  auto chunks = std::span<const std::byte>(index).subspan(bundle_.chunks_offset());
+// Every chunk of it; returns the chunk checksums.
+Result<std::vector<std::byte>> Verifier::CheckIndex() {
+  std::uint64_t start = bundle_.image_offset + trailer_.index_offset, tables = bundle_.chunks_offset();
+  auto chunks = TRY(Bytes(start + tables, bundle_.index_size() - tables));
   if (format::Checksum(chunks) != trailer_.chunk_table_checksum) Problem("index: chunk checksums are damaged");
   for (std::uint64_t i = 0; i < bundle_.chunk_count(); ++i) {
     std::uint64_t begin = i * format::kChunkSize;
     std::uint64_t expected;
     std::memcpy(&expected, chunks.data() + i * sizeof expected, sizeof expected);
-    auto chunk = tables.subspan(begin, std::min<std::uint64_t>(format::kChunkSize, tables.size() - begin));
+    auto chunk = TRY(Bytes(start + begin, std::min<std::uint64_t>(format::kChunkSize, tables - begin)));
     if (format::Checksum(chunk) != expected) Problem(fmt::format("index: chunk {} is damaged", i));
   }
+  return chunks;
+}
 
-  std::uint64_t end = trailer_.index_offset + index.size();
+// Everything behind the blocks.
+Result<> Verifier::CheckSections() {
+  auto at = [&](std::uint64_t offset) { return bundle_.image_offset + offset; };
+  format::Hasher128 id;
+  id.Update(TRY(CheckIndex()));
+  std::uint64_t end = trailer_.index_offset + bundle_.index_size();
   auto manifest = TRY(Bytes(at(trailer_.manifest_offset), trailer_.manifest_size));
   if (format::Checksum(manifest) != trailer_.manifest_checksum) {
     Problem("manifest: checksum is wrong");
   } else if (auto parsed = format::ParseManifest(AsText(manifest)); !parsed) {
     Problem(parsed.error().message());
   }
-  auto profile = TRY(Bytes(at(trailer_.profile_offset), trailer_.profile_size));
-  if (format::Checksum(profile) != trailer_.profile_checksum) Problem("profile: checksum is wrong");
+  id.Update(manifest);
+  if (TRY(ChecksumOf(at(trailer_.profile_offset), trailer_.profile_size, &id)) != trailer_.profile_checksum) {
+    Problem("profile: checksum is wrong");
+  }
   if (trailer_.manifest_offset != end || trailer_.profile_offset != end + manifest.size()) {
     Problem("trailer: manifest and profile do not follow the index");
   }
-  end += manifest.size() + profile.size();
+  end += trailer_.manifest_size + trailer_.profile_size;
   std::uint64_t trailer_offset = trailer_.image_size - sizeof(format::Trailer);
   if (end > trailer_offset || trailer_offset - end > 7) {
     Problem("trailer: does not follow the profile");
@@ -169,11 +201,7 @@ Result<> Verifier::CheckSections() {
   }
   report_.bytes += sizeof(format::Trailer);  // read and checked by LocateImage
 
-  format::Hasher128 hasher;
-  hasher.Update(chunks);
-  hasher.Update(manifest);
-  hasher.Update(profile);
-  if (hasher.Finish() != trailer_.image_id) Problem("trailer: image id does not fit the contents");
+  if (id.Finish() != trailer_.image_id) Problem("trailer: image id does not fit the contents");
   return {};
 }
 
@@ -182,20 +210,27 @@ void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index, 
   bool damaged = false;
   for (std::uint64_t i = 0; i < inode.count; ++i) {
     auto extent = index.Extent(inode.first + i);
-    if (!extent || extent->file_offset != expected || extent->length == 0) {
+    if (!extent || extent->file_offset != expected || extent->length == 0 ||
+        extent->length > format::kMaxFileSize - expected) {
       return Problem(fmt::format("{}: extents do not follow each other", Quoted(path)));
     }
     expected += extent->length;
-    if (extent->block == format::kHoleBlock) continue;
-    std::uint64_t last = extent->block + (extent->block_offset + extent->length - 1) / trailer_.block_size;
-    for (std::uint64_t block = extent->block; block <= last && !damaged; ++block) {
-      damaged = damaged_blocks_.contains(static_cast<std::uint32_t>(block));
-      auto record = index.Block(block);
-      std::uint64_t used = block == last ? (extent->block_offset + extent->length - 1) % trailer_.block_size + 1
-                                         : trailer_.block_size;
-      if (!record || used > record->raw_size) {
-        return Problem(fmt::format("{}: extent leaves its blocks", Quoted(path)));
-      }
+    if (extent->block == format::kHoleBlock) {
+      if (extent->block_offset != 0) return Problem(fmt::format("{}: extent of a hole has an offset", Quoted(path)));
+      continue;
+    }
+    // Not block by block: the extents of a forged image can all cover all blocks.
+    std::uint64_t last_byte = extent->block_offset + extent->length - 1;
+    std::uint64_t last = extent->block + last_byte / trailer_.block_size;
+    if (last >= trailer_.block_count || (last != extent->block && extent->block_offset != 0)) {
+      return Problem(fmt::format("{}: extent leaves its blocks", Quoted(path)));
+    }
+    damaged = damaged || last >= first_unknown_block_ || HasAny(damaged_blocks_, extent->block, last + 1);
+    if (last >= first_unknown_block_) continue;
+    auto record = index.Block(last);
+    if (!record || last_byte % trailer_.block_size >= record->raw_size ||
+        HasAny(short_blocks_, extent->block, last)) {
+      return Problem(fmt::format("{}: extent leaves its blocks", Quoted(path)));
     }
   }
   if (expected != inode.size) Problem(fmt::format("{}: extents do not add up to its size", Quoted(path)));
@@ -205,6 +240,10 @@ void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index, 
 void Verifier::CheckEntry(const IndexView& index, const Entry& entry, const std::string& path) {
   auto inode = index.Inode(std::to_underlying(entry.inode));
   if (!inode) return Problem(inode.error().message());
+  if (entry.inode == InodeId::kRoot && inode->name_size != 0) Problem("the root has a name");
+  if (entry.attributes.type == FileType::kSymlink && inode->count != 0) {
+    Problem(fmt::format("{}: symbolic link with a count", Quoted(path)));
+  }
   if (inode->reserved != 0) Problem(fmt::format("{}: reserved field is not zero", Quoted(path)));
   if (entry.attributes.type == FileType::kFile) CheckExtents(*inode, index, path);
   if (entry.attributes.type != FileType::kDirectory && inode->links != 1) {
@@ -241,6 +280,10 @@ Result<> Verifier::CheckTree(const ImageReader& reader, const IndexView& index) 
       std::string path = dir.path + "/" + std::string((*entry)->name);
       const Attributes& attributes = (*entry)->attributes;
       ++inodes;
+      if (path.size() - 1 > format::kMaxPathSize) {
+        Problem(fmt::format("{}…: path of more than {} bytes", Quoted(path.substr(0, 40)), format::kMaxPathSize));
+        continue;
+      }
       CheckEntry(index, **entry, path);
       switch (attributes.type) {
         case FileType::kDirectory:

@@ -13,7 +13,10 @@ using format::Manifest;
 using format::PythonTarget;
 
 constexpr std::string_view kBootstrapDirectory = ".haft/py";
-constexpr std::string_view kStartScript = "start.py";
+// Not a file in the mount: Python takes a script it cannot read for an empty one and ends with status 0.
+// The directory that -c puts first on sys.path, the current one, goes before anything is imported.
+constexpr std::string_view kStartCode =
+    "import sys; sys.path[:1] == [''] and sys.path.pop(0); import _haft; _haft.run_program()";
 
 // "3.11" of "3.11.2".
 std::string_view MinorVersion(std::string_view version) {
@@ -77,7 +80,7 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
   environment.Set("PYTHONPATH", python_path);
 
   Program program{.path = TRY(ChooseInterpreter(manifest.python, environment))};
-  program.arguments = {program.path, fmt::format("{}/{}", bootstrap, kStartScript)};
+  program.arguments = {program.path, "-c", std::string(kStartCode)};
   for (std::string& argument : argv) program.arguments.push_back(std::move(argument));
   program.environment = std::move(environment);
   return program;

@@ -86,6 +86,10 @@ void FileSystem::Lookup(fuse_req_t request, fuse_ino_t parent, const char* name)
     fuse_reply_entry(request, &snapshot);
     return;
   }
+  if (std::strlen(name) > format::kMaxNameSize) {
+    fuse_reply_err(request, ENAMETOOLONG);
+    return;
+  }
   auto found = reader_.Lookup(FromFuse(parent), name);
   if (!found) return ReplyError(request, found.error());
   fuse_entry_param param = {};

@@ -4,13 +4,24 @@
 #include <fmt/format.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace haft {
+namespace {
+
+const dev_t kFuseDevice = makedev(10, 229);
+
+}  // namespace
 
 Result<UniqueFd> OpenFuseDevice() {
-  int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (fd >= 0) return UniqueFd(fd);
+  UniqueFd fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (fd) {
+    struct stat status;
+    if (::fstat(fd.get(), &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == kFuseDevice) return fd;
+    return Failure(Error(ErrorKind::kUnsupported, "/dev/fuse: not the FUSE device", ENODEV)
+                       .Remedy("make it anew: rm /dev/fuse; mknod -m 666 /dev/fuse c 10 229"));
+  }
   Error error = Error::FromErrno("/dev/fuse");
   switch (error.sys_errno()) {
     case ENOENT:

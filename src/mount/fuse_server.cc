@@ -1,7 +1,9 @@
 #include "haft/mount/fuse_server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +33,34 @@ void LogFromFuse(fuse_log_level level, const char* format, va_list arguments) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   LogLine(level > FUSE_LOG_ERR ? LogLevel::kDebug : LogLevel::kWarning, text);
 }
+
+// What libfuse and fusermount3 write to standard error, to be told in our own words.
+class CaptureStandardError {
+ public:
+  CaptureStandardError()
+      : text_(::memfd_create("haft-stderr", MFD_CLOEXEC)), saved_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
+    if (text_ && saved_) ::dup2(text_.get(), STDERR_FILENO);
+  }
+  ~CaptureStandardError() { End(); }
+  CaptureStandardError(const CaptureStandardError&) = delete;
+  CaptureStandardError& operator=(const CaptureStandardError&) = delete;
+
+  // Restores standard error; the last line that was written, without its newline.
+  std::string End() {
+    if (saved_) ::dup2(saved_.get(), STDERR_FILENO);
+    saved_.Reset();
+    std::array<char, 1024> buffer;
+    ssize_t size = text_ ? ::pread(text_.get(), buffer.data(), buffer.size(), 0) : 0;
+    text_.Reset();
+    std::string text(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    while (text.ends_with('\n')) text.pop_back();
+    return text.substr(text.rfind('\n') + 1);
+  }
+
+ private:
+  UniqueFd text_;
+  UniqueFd saved_;
+};
 
 unsigned ThreadLimit(unsigned wanted) {
   return wanted != 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), 2u, 4u);
@@ -97,13 +127,18 @@ Result<> FuseServer::Attach(UniqueFd device) {
 }
 
 Result<> FuseServer::MountOn(const std::string& directory) {
+  CaptureStandardError capture;
   errno = 0;
-  if (fuse_session_mount(impl_->session.get(), directory.c_str()) == 0) {
+  int failed = fuse_session_mount(impl_->session.get(), directory.c_str());
+  int saved = errno;
+  std::string said = capture.End();
+  if (failed == 0) {
     impl_->mounted_here = true;
     return {};
   }
-  Error error = errno != 0 ? Error::FromErrno(fmt::format("mount {}", Quoted(directory)))
-                           : Error(ErrorKind::kSystem, fmt::format("mount {}: refused", Quoted(directory)));
+  Error error = saved != 0 && said.empty() ? Error::FromErrno("mount", saved)
+                                           : Error(ErrorKind::kSystem, said.empty() ? "mount: refused" : said);
+  error = std::move(error).Within(Quoted(directory));
   if (::geteuid() == 0) return Failure(std::move(error));
   return Failure(std::move(error).Remedy("an ordinary user needs the fuse3 package (fusermount3) and /dev/fuse"));
 }

@@ -32,29 +32,39 @@ Result<> WriteProcFile(const std::string& path, std::string_view text) {
   return {};
 }
 
-// The working directory, kept across a change of root.
+// The working directory, kept across a change of root. pivot_root leaves it where it was, which is not
+// below the new root any more.
 class WorkingDirectory {
  public:
-  WorkingDirectory() : fd_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+  WorkingDirectory() {
     char buffer[PATH_MAX];
     if (::getcwd(buffer, sizeof buffer) != nullptr) path_ = buffer;
   }
 
-  // By path if that still leads to the same directory, so that getcwd() works; else (deleted,
-  // unreadable, covered) by descriptor.
+  // Enters it again by path if that leads to the same directory, so that getcwd() works. Where it does not (deleted,
+  // unreadable, covered) the process simply stays in the directory it is in.
   void Restore() const {
-    struct stat before, after;
-    if (path_.starts_with('/') && ::chdir(path_.c_str()) == 0 && ::stat(".", &after) == 0 && fd_ &&
-        ::fstat(fd_.get(), &before) == 0 && before.st_dev == after.st_dev &&
-        before.st_ino == after.st_ino) {
-      return;
-    }
-    if (!fd_ || ::fchdir(fd_.get()) < 0) [[maybe_unused]] int ignored = ::chdir("/");
+    struct stat current, named;
+    bool same = path_ == "/" || (path_.starts_with('/') && ::stat(path_.c_str(), &named) == 0 &&
+                                 ::fstatat(AT_FDCWD, "", &current, AT_EMPTY_PATH) == 0 &&
+                                 current.st_dev == named.st_dev && current.st_ino == named.st_ino);
+    if (same) [[maybe_unused]] int ignored = ::chdir(path_.c_str());
   }
 
  private:
-  UniqueFd fd_;
   std::string path_;
+};
+
+// Directories get the modes they are asked for, whatever the program's umask.
+class ClearUmask {
+ public:
+  ClearUmask() : saved_(::umask(0)) {}
+  ~ClearUmask() { ::umask(saved_); }
+  ClearUmask(const ClearUmask&) = delete;
+  ClearUmask& operator=(const ClearUmask&) = delete;
+
+ private:
+  mode_t saved_;
 };
 
 struct CloseDirectory {
@@ -158,6 +168,7 @@ Result<> EnterMountNamespace() {
 
 Result<> AssemblePrivateRoot(const std::string& mount_point) {
   WorkingDirectory cwd;
+  ClearUmask umask;
   std::string scratch = TRY(ScratchMountPoint());
   if (::mount("haft", scratch.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
     return Failure(SystemError("mount tmpfs on", scratch));
@@ -168,7 +179,6 @@ Result<> AssemblePrivateRoot(const std::string& mount_point) {
     if (error.sys_errno() != EINVAL) return Failure(std::move(error));
     return Failure(std::move(error).Remedy("a chroot or initramfs root cannot be replaced"));
   }
-  if (::chdir("/") < 0) return Failure(SystemError("chdir", "/"));
   TRY(Populate(kOldRoot, "/", std::string_view(mount_point).substr(1)));
   if (::umount2(kOldRoot, MNT_DETACH) < 0) return Failure(SystemError("unmount", kOldRoot));
   if (::rmdir(kOldRoot) < 0) return Failure(SystemError("rmdir", kOldRoot));

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,7 +86,7 @@ void DetachProcess(const char* name, std::initializer_list<int> keep) {
 Result<ServerProcess> ServerProcess::Fork(ImageReader reader, const ServerOptions& options,
                                           const UniqueFd& device) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return Failure(Error::FromErrno("socketpair"));
   UniqueFd wait(ends[0]), go(ends[1]);
   pid_t child = ::fork();
   if (child < 0) return Failure(Error::FromErrno("fork"));
@@ -109,7 +110,9 @@ Result<> ServerProcess::Begin() {
   } while (waited < 0 && errno == EINTR);
   // ECHILD: the program that started us ignores SIGCHLD, which we inherited.
   if (waited == child_ && status != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
-  if (::write(go_.get(), "g", 1) != 1) return Failure(Error::FromErrno("server process"));
+  if (::send(go_.get(), "g", 1, MSG_NOSIGNAL) != 1) {
+    return Failure(Error(ErrorKind::kSystem, "the server process ended before it served"));
+  }
   go_.Reset();
   return {};
 }

@@ -31,9 +31,12 @@ std::string PythonTuple(const Texts&... texts) {
 
 std::string EntryTuple(const format::Entry& entry) {
   switch (entry.kind) {
-    case format::EntryKind::kFunction: return PythonTuple("function", entry.module, entry.function);
-    case format::EntryKind::kModule: return PythonTuple("module", entry.module);
-    case format::EntryKind::kNone: break;
+    case format::EntryKind::kFunction:
+      return PythonTuple("function", entry.module, entry.function);
+    case format::EntryKind::kModule:
+      return PythonTuple("module", entry.module);
+    case format::EntryKind::kNone:
+      break;
   }
   return "None";
 }

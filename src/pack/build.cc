@@ -83,22 +83,26 @@ Result<std::optional<std::int64_t>> TimeLimit() {
   std::int64_t limit = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
   if (error == std::errc() && end == text.data() + text.size() && limit >= 0) return limit;
-  return Failure(Error::Invalid(fmt::format("SOURCE_DATE_EPOCH {}: not a number of seconds", Quoted(text))));
+  return Failure(
+      Error::Invalid(fmt::format("SOURCE_DATE_EPOCH {}: not a number of seconds", Quoted(text))));
 }
 
 Result<std::string> ReadRuntime(const std::string& path) {
   if (path.empty()) return "";
   auto runtime = ReadWholeFile(path);
   if (!runtime) return Failure(std::move(runtime).error().Within("runtime"));
-  if (runtime->empty()) return Failure(Error::Invalid(fmt::format("runtime: {}: is empty", Quoted(path))));
+  if (runtime->empty())
+    return Failure(Error::Invalid(fmt::format("runtime: {}: is empty", Quoted(path))));
   return runtime;
 }
 
 // What can be said of the entry before the inputs have been read; nullopt for a console script.
 Result<std::optional<format::Entry>> ParseEntry(const EntryRequest& request) {
-  int given = !request.console_script.empty() + !request.entry_point.empty() + !request.module.empty();
+  int given =
+      !request.console_script.empty() + !request.entry_point.empty() + !request.module.empty();
   if (given != 1) return Failure(Error::Invalid("a bundle needs exactly one entry"));
-  if (!request.entry_point.empty()) return TRY(ParseFunctionEntry(request.entry_point, "entry point"));
+  if (!request.entry_point.empty())
+    return TRY(ParseFunctionEntry(request.entry_point, "entry point"));
   if (!request.module.empty()) return TRY(ParseModuleEntry(request.module, "module"));
   return std::nullopt;
 }
@@ -111,10 +115,13 @@ class Builder {
 
   Result<BuildReport> Run() {
     if (!format::IsBundleName(options_.name)) {
-      return Failure(Error::Invalid(fmt::format("name {}: not of the form [A-Za-z0-9._-], at most 64 "
-                                                "bytes", Quoted(options_.name))));
+      return Failure(
+          Error::Invalid(fmt::format("name {}: not of the form [A-Za-z0-9._-], at most 64 "
+                                     "bytes",
+                                     Quoted(options_.name))));
     }
-    // What is cheap to check comes first: nobody wants to hear of an unwritable output after a minute.
+    // What is cheap to check comes first: nobody wants to hear of an unwritable output after a
+    // minute.
     const std::optional<std::int64_t> time_limit = TRY(TimeLimit());
     std::optional<format::Entry> entry = TRY(ParseEntry(options_.entry));
     const std::string runtime = TRY(ReadRuntime(options_.runtime));
@@ -122,7 +129,8 @@ class Builder {
     const PythonInterpreter python = TRY(PythonInterpreter::Ask(options_.python));
 
     TRY(Scan());
-    const format::Manifest manifest = MakeManifest(TRY(ResolveEntry(std::move(entry), python)), python);
+    const format::Manifest manifest =
+        MakeManifest(TRY(ResolveEntry(std::move(entry), python)), python);
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
     TRY(Compile(python, manifest));
     if (time_limit) tree_.CapTimes(*time_limit);
@@ -136,9 +144,8 @@ class Builder {
     ProgressMeter meter(options_.progress, "scan", "files");
     std::uint64_t files = 0;  // of the directories before
     for (const std::string& path : options_.site_packages) {
-      files += TRY(AddInputDirectory(path, kSitePackages, tree_, [&](std::uint64_t done) {
-        meter.Update(files + done, 0);
-      }));
+      files += TRY(AddInputDirectory(path, kSitePackages, tree_,
+                                     [&](std::uint64_t done) { meter.Update(files + done, 0); }));
     }
     // The image has a site-packages directory even if there was no input.
     TRY(tree_.AddDirectory(kSitePackages, kGeneratedDirectory, "haft"));
@@ -190,13 +197,13 @@ class Builder {
     FileSink sink(fd, options_.output);
     TRY(sink.Append(AsBytes(runtime)));
     TRY(PadTo(sink, 0, format::kAlignment));
-    ImageSummary image = TRY(WriteImage(
-        tree_, manifest,
-        {.workers = workers_,
-         .runtime_size = runtime.size(),
-         .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
-         .progress = [&](auto done, auto total) { meter.Update(done, total); }},
-        sink));
+    ImageSummary image = TRY(
+        WriteImage(tree_, manifest,
+                   {.workers = workers_,
+                    .runtime_size = runtime.size(),
+                    .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
+                    .progress = [&](auto done, auto total) { meter.Update(done, total); }},
+                   sink));
     meter.Finish();
     report_.image_id = format::ToHex(image.image_id);
     report_.files = image.file_count;

@@ -63,7 +63,8 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, unsigned workers) {
     return {};
   }));
 
-  // Both lists are in path order, so the first of several identical files gives the content its place.
+  // Both lists are in path order, so the first of several identical files gives the content its
+  // place.
   std::map<std::pair<std::uint64_t, format::ImageId>, ContentId> known;
   std::size_t candidate = 0;
   for (const TreeNode::File* file : files) {
@@ -75,6 +76,24 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, unsigned workers) {
     if (id < plan.contents_.size()) continue;
     plan.contents_.push_back(file);
     plan.unique_size_ += file->size;
+  }
+  return plan;
+}
+
+Result<ContentPlan> ContentPlan::WithoutReading(const Tree& tree) {
+  ContentPlan plan;
+  tree.Walk([&](const std::string&, const TreeNode& node) {
+    const TreeNode::File* file = node.file();
+    if (file == nullptr) return;
+    ++plan.file_count_;
+    plan.content_size_ += file->size;
+    if (file->size == 0) return;
+    plan.ids_.emplace(file, static_cast<ContentId>(plan.contents_.size()));
+    plan.contents_.push_back(file);
+  });
+  plan.unique_size_ = plan.content_size_;
+  if (plan.contents_.size() > std::numeric_limits<ContentId>::max()) {
+    return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 files"));
   }
   return plan;
 }

@@ -47,7 +47,10 @@ class ContentWriter {
  public:
   ContentWriter(const ContentPlan& plan, std::uint32_t block_size, std::uint64_t image_start,
                 ByteSink& sink, const std::function<void(std::uint64_t)>& progress)
-      : plan_(plan), block_size_(block_size), image_start_(image_start), sink_(sink),
+      : plan_(plan),
+        block_size_(block_size),
+        image_start_(image_start),
+        sink_(sink),
         progress_(progress) {
     tables_.ranges.resize(plan.contents().size());
   }
@@ -118,12 +121,13 @@ class ContentWriter {
         return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 - 2 blocks"));
       }
       number = static_cast<std::uint32_t>(tables_.blocks.size());
-      tables_.blocks.push_back({.offset = sink_.size() - image_start_,
-                                .stored_size = static_cast<std::uint32_t>(output.block.stored.size()),
-                                .raw_size = output.raw_size,
-                                .checksum = output.checksum,
-                                .codec = output.block.codec,
-                                .reserved = {}});
+      tables_.blocks.push_back(
+          {.offset = sink_.size() - image_start_,
+           .stored_size = static_cast<std::uint32_t>(output.block.stored.size()),
+           .raw_size = output.raw_size,
+           .checksum = output.checksum,
+           .codec = output.block.codec,
+           .reserved = {}});
       TRY(sink_.Append(output.block.stored));
     }
     for (const Piece& piece : output.pieces) {

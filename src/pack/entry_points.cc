@@ -98,8 +98,8 @@ std::vector<ScriptLine> ParseConsoleScripts(std::string_view text) {
     }
     std::size_t equals = line.find('=');
     if (!inside || equals == line.npos) return;
-    scripts.push_back({std::string(Trim(line.substr(0, equals))),
-                       std::string(Trim(line.substr(equals + 1)))});
+    scripts.push_back(
+        {std::string(Trim(line.substr(0, equals))), std::string(Trim(line.substr(equals + 1)))});
   });
   return scripts;
 }
@@ -110,7 +110,8 @@ Result<EntryPoints> EntryPoints::Find(const Tree& tree, std::string_view directo
   if (node == nullptr || node->directory() == nullptr) return points;
   for (const auto& [name, child] : node->directory()->children) {
     const TreeNode::Directory* metadata = child->directory();
-    if (metadata == nullptr || !(name.ends_with(".dist-info") || name.ends_with(".egg-info"))) continue;
+    if (metadata == nullptr || !(name.ends_with(".dist-info") || name.ends_with(".egg-info")))
+      continue;
     auto found = metadata->children.find("entry_points.txt");
     if (found == metadata->children.end() || found->second->file() == nullptr) continue;
     const TreeNode::File& file = *found->second->file();
@@ -133,9 +134,9 @@ Result<format::Entry> EntryPoints::ConsoleScript(const std::string& name) const 
                                               Quoted(other->second.origin)))
                        .Remedy("choose one with -e MODULE:FUNCTION"));
   }
-  format::Entry entry =
-      TRY(ParseFunctionEntry(Normalized(first.target),
-                             fmt::format("console script {} in {}", Quoted(name), Quoted(first.origin))));
+  format::Entry entry = TRY(ParseFunctionEntry(
+      Normalized(first.target),
+      fmt::format("console script {} in {}", Quoted(name), Quoted(first.origin))));
   entry.script = name;
   return entry;
 }
@@ -146,8 +147,8 @@ Error EntryPoints::Unknown(const std::string& name) const {
     if (known.empty() || known.back() != script) known.push_back(script);
   }
   if (known.empty()) {
-    return Error::Invalid(fmt::format("console script {}: the inputs define no console scripts",
-                                      Quoted(name)))
+    return Error::Invalid(
+               fmt::format("console script {}: the inputs define no console scripts", Quoted(name)))
         .Remedy("use -e MODULE:FUNCTION or -m MODULE");
   }
   std::string list;
@@ -177,8 +178,9 @@ Result<format::Entry> ParseFunctionEntry(std::string_view text, std::string_view
 
 Result<format::Entry> ParseModuleEntry(std::string_view text, std::string_view what) {
   if (!IsDottedName(text)) {
-    return Failure(Error::Invalid(fmt::format("{}: {} is not the name of a module", what, Quoted(text)))
-                       .Remedy("write it as in 'http.server'"));
+    return Failure(
+        Error::Invalid(fmt::format("{}: {} is not the name of a module", what, Quoted(text)))
+            .Remedy("write it as in 'http.server'"));
   }
   return format::Entry{.kind = format::EntryKind::kModule, .module = std::string(text)};
 }

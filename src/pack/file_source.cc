@@ -36,7 +36,15 @@ FileSource FileSource::InMemory(std::string bytes, std::string origin) {
   return source;
 }
 
+FileSource FileSource::InArchive(std::shared_ptr<MemberArchive> archive, std::uint32_t member) {
+  FileSource source;
+  source.archive_ = std::move(archive);
+  source.member_ = member;
+  return source;
+}
+
 std::string FileSource::origin() const {
+  if (archive_ != nullptr) return archive_->MemberOrigin(member_);
   return root_ == nullptr ? path_ : fmt::format("{}/{}", root_->path, path_);
 }
 
@@ -47,6 +55,12 @@ Result<FileReader> FileReader::Open(const FileSource& source, std::uint64_t size
   if (source.bytes_ != nullptr) {
     if (source.bytes_->size() != size) return Failure(Changed(reader.origin_));
     reader.bytes_ = source.bytes_;
+    return reader;
+  }
+  if (source.archive_ != nullptr) {
+    if (source.archive_->MemberSize(source.member_) != size) return Failure(Changed(reader.origin_));
+    reader.archive_ = source.archive_;
+    reader.member_ = source.member_;
     return reader;
   }
   // O_NONBLOCK: the file may have become a pipe nobody writes to.
@@ -68,6 +82,7 @@ Result<> FileReader::Read(std::uint64_t offset, std::span<std::byte> out) const 
     std::memcpy(out.data(), bytes_->data() + offset, out.size());
     return {};
   }
+  if (archive_ != nullptr) return archive_->ReadMember(member_, offset, out);
   auto count = ReadUpTo(fd_.get(), out, offset);
   if (!count) return Failure(Error::FromErrno(Quoted(origin_), count.error().sys_errno()));
   if (*count != out.size()) return Failure(Changed(origin_));
@@ -75,7 +90,7 @@ Result<> FileReader::Read(std::uint64_t offset, std::span<std::byte> out) const 
 }
 
 std::uint64_t FileReader::NextData(std::uint64_t offset) const {
-  if (bytes_ != nullptr || offset >= size_) return std::min(offset, size_);
+  if (bytes_ != nullptr || archive_ != nullptr || offset >= size_) return std::min(offset, size_);
   off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
   if (data >= 0) return std::min(static_cast<std::uint64_t>(data), size_);
   // ENXIO: nothing but a hole up to the end. Anything else: the file system cannot tell.

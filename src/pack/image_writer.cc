@@ -23,7 +23,8 @@ std::span<const std::byte> BytesOf(const Record& record) {
 // A record's last 8 bytes are the checksum of those before.
 template <typename Record>
 void Seal(Record& record) {
-  record.checksum = format::Checksum(BytesOf(record).first(sizeof(Record) - sizeof record.checksum));
+  record.checksum =
+      format::Checksum(BytesOf(record).first(sizeof(Record) - sizeof record.checksum));
 }
 
 format::Header MakeHeader(const format::Trailer& trailer) {
@@ -37,20 +38,12 @@ format::Header MakeHeader(const format::Trailer& trailer) {
   return header;
 }
 
-}  // namespace
-
-Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manifest,
-                                const ImageOptions& options, ByteSink& sink) {
-  assert(tree.root().directory() != nullptr);
-  const std::uint64_t start = sink.size();
+// Everything behind the blocks, and the header.
+Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
+                                 const ContentTables& tables, const format::Manifest& manifest,
+                                 const ImageOptions& options, std::uint64_t start,
+                                 ByteSink& sink) {
   auto position = [&] { return sink.size() - start; };
-  const unsigned workers = WorkerCount(options.workers);
-
-  const ContentPlan plan = TRY(ContentPlan::Make(tree, workers));
-  std::function<void(std::uint64_t)> progress;
-  if (options.progress) {
-    progress = [&](std::uint64_t done) { options.progress(done, plan.unique_size()); };
-  }
   format::Trailer trailer{.magic = format::kTrailerMagic,
                           .major = format::kMajor,
                           .minor = format::kMinor,
@@ -62,9 +55,6 @@ Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manife
                           .block_size = options.block_size,
                           .chunk_size = format::kChunkSize};
 
-  TRY(sink.Append(BytesOf(format::Header{})));  // patched when everything is known
-  const ContentTables tables =
-      TRY(WriteContents(plan, options.block_size, workers, start, sink, progress));
   TRY(PadTo(sink, start, format::kAlignment));
 
   trailer.index_offset = position();
@@ -101,6 +91,34 @@ Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manife
                       .image_size = trailer.image_size,
                       .file_count = trailer.file_count,
                       .content_size = trailer.content_size};
+}
+
+}  // namespace
+
+Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manifest,
+                                const ImageOptions& options, ByteSink& sink) {
+  assert(tree.root().directory() != nullptr);
+  const std::uint64_t start = sink.size();
+  const unsigned workers = WorkerCount(options.workers);
+
+  const ContentPlan plan = TRY(ContentPlan::Make(tree, workers));
+  std::function<void(std::uint64_t)> progress;
+  if (options.progress) {
+    progress = [&](std::uint64_t done) { options.progress(done, plan.unique_size()); };
+  }
+  TRY(sink.Append(BytesOf(format::Header{})));  // patched when everything is known
+  const ContentTables tables =
+      TRY(WriteContents(plan, options.block_size, workers, start, sink, progress));
+  return FinishImage(tree, plan, tables, manifest, options, start, sink);
+}
+
+Result<ImageSummary> WriteImageWithoutBlocks(const Tree& tree, const ContentPlan& plan,
+                                             const ContentTables& tables,
+                                             const format::Manifest& manifest,
+                                             const ImageOptions& options, ByteSink& sink) {
+  const std::uint64_t start = sink.size();
+  TRY(sink.Append(BytesOf(format::Header{})));
+  return FinishImage(tree, plan, tables, manifest, options, start, sink);
 }
 
 }  // namespace haft

@@ -58,8 +58,8 @@ class ChunkedWriter {
   std::uint64_t size_ = 0;
 };
 
-// The string heap. Equal strings share their bytes ("__init__.py" is stored once); the strings added have to
-// outlive the heap.
+// The string heap. Equal strings share their bytes ("__init__.py" is stored once); the strings
+// added have to outlive the heap.
 class StringHeap {
  public:
   std::uint64_t Add(std::string_view text) {

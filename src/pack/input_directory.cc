@@ -19,11 +19,16 @@ namespace {
 
 std::string_view SpecialKind(unsigned mode) {
   switch (mode & S_IFMT) {
-    case S_IFIFO: return "is a named pipe";
-    case S_IFSOCK: return "is a socket";
-    case S_IFBLK: return "is a block device";
-    case S_IFCHR: return "is a character device";
-    default: return "is of an unknown type";
+    case S_IFIFO:
+      return "is a named pipe";
+    case S_IFSOCK:
+      return "is a socket";
+    case S_IFBLK:
+      return "is a block device";
+    case S_IFCHR:
+      return "is a character device";
+    default:
+      return "is of an unknown type";
   }
 }
 
@@ -43,7 +48,8 @@ class Scan {
 
   Result<std::uint64_t> Run() {
     struct stat status;
-    if (::fstat(root_->fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(root_->path)));
+    if (::fstat(root_->fd.get(), &status) < 0)
+      return Failure(Error::FromErrno(Quoted(root_->path)));
     TRY(tree_.AddDirectory(where_, AttributesOf(status), root_->path));
     pending_.emplace_back();
     while (!pending_.empty()) {

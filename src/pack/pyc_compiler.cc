@@ -15,8 +15,8 @@
 namespace haft {
 namespace {
 
-// A worker compiles this many sources in one fork. Fixed, because the bytes may depend on which files
-// are compiled together; small, so that the last ones are shared out evenly.
+// A worker compiles this many sources in one fork. Fixed, because the bytes may depend on which
+// files are compiled together; small, so that the last ones are shared out evenly.
 constexpr std::size_t kBatchSize = 16;
 constexpr std::uint64_t kMaxSourceSize = 64u << 20;
 constexpr std::uint32_t kMaxAnswerSize = 1u << 30;
@@ -42,12 +42,13 @@ void AppendNumber(std::string& out, std::size_t number) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-// One interpreter that compiles batches; compile_worker.py describes what is exchanged. For one thread.
+// One interpreter that compiles batches; compile_worker.py describes what is exchanged. For one
+// thread.
 class Worker {
  public:
   static Result<Worker> Start(const PythonInterpreter& python) {
-    return Worker(python, TRY(Subprocess::Start(
-                              python.ReproducibleCommand(CompileWorker().front().bytes))));
+    return Worker(
+        python, TRY(Subprocess::Start(python.ReproducibleCommand(CompileWorker().front().bytes))));
   }
 
   Result<std::vector<Compiled>> Compile(std::span<const Source> batch, const std::string& mount) {
@@ -148,8 +149,8 @@ class SourceFinder {
   std::vector<Source> sources_;
 };
 
-// Puts the results into the tree. Every __pycache__ that gets a file ends up with the same attributes
-// whatever the input had: running a program out of the input directory changes those.
+// Puts the results into the tree. Every __pycache__ that gets a file ends up with the same
+// attributes whatever the input had: running a program out of the input directory changes those.
 class CacheFiller {
  public:
   void Add(const Source& source, std::string bytes) {
@@ -162,8 +163,8 @@ class CacheFiller {
     std::uint64_t size = bytes.size();
     NodeAttributes cached = attributes;
     cached.mode = 0644;
-    cache->directory()->children[source.cached] = std::make_unique<TreeNode>(
-        TreeNode{cached, TreeNode::File{size, FileSource::InMemory(std::move(bytes), source.cached)}});
+    cache->directory()->children[source.cached] = std::make_unique<TreeNode>(TreeNode{
+        cached, TreeNode::File{size, FileSource::InMemory(std::move(bytes), source.cached)}});
 
     Time& latest = latest_.emplace(cache.get(), Time(attributes.mtime, 0)).first->second;
     latest = std::max(latest, Time(attributes.mtime, attributes.mtime_nanoseconds));

@@ -12,9 +12,10 @@
 namespace haft {
 namespace {
 
-// One value per line; the first line tells Python's answer from anything else a program may print. Has to run in any
-// Python 3, so that an old one can be named in the error. sysconfig knows SOABI, but needs a file Debian keeps
-// apart for some versions; the suffix of extension modules says the same.
+// One value per line; the first line tells Python's answer from anything else a program may print.
+// Has to run in any Python 3, so that an old one can be named in the error. sysconfig knows SOABI,
+// but needs a file Debian keeps apart for some versions; the suffix of extension modules says the
+// same.
 constexpr std::string_view kQuestion = R"(
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -25,7 +26,8 @@ print(sys.implementation.cache_tag or '')
 print(soabi.split('.')[1] if soabi.count('.') > 1 else '')
 )";
 
-constexpr int kOldestMinor = 8;  // Python 3.8: what haft's own modules in the bundle are written for
+constexpr int kOldestMinor =
+    8;  // Python 3.8: what haft's own modules in the bundle are written for
 
 bool IsProgram(const std::string& path) {
   struct stat status;
@@ -40,9 +42,8 @@ Error NotUsable(std::string_view name, std::string_view why) {
 Result<std::string> FindProgram(const std::string& name) {
   std::error_code ignored;
   if (name.find('/') != name.npos) {
-    std::string path = name[0] == '/'
-                           ? name
-                           : (std::filesystem::current_path(ignored) / name).string();
+    std::string path =
+        name[0] == '/' ? name : (std::filesystem::current_path(ignored) / name).string();
     if (IsProgram(path)) return path;
     int error = ::access(path.c_str(), F_OK) < 0 ? errno : EACCES;
     return Failure(Error::FromErrno("python " + Quoted(name), error)
@@ -58,8 +59,9 @@ Result<std::string> FindProgram(const std::string& name) {
     more = colon != directories.npos;
     if (more) directories.remove_prefix(colon + 1);
   }
-  return Failure(Error(ErrorKind::kNotFound, fmt::format("python {}: not found in PATH", Quoted(name)))
-                     .Remedy("-p names the interpreter the bundle is for"));
+  return Failure(
+      Error(ErrorKind::kNotFound, fmt::format("python {}: not found in PATH", Quoted(name)))
+          .Remedy("-p names the interpreter the bundle is for"));
 }
 
 std::vector<std::string> EnvironmentWithoutPython() {
@@ -119,8 +121,7 @@ Result<PythonInterpreter> PythonInterpreter::Ask(const std::string& name) {
                          fmt::format("python {}: is Python {}", Quoted(name), lines[1]))
                        .Remedy("bundles need Python 3.8 or newer"));
   }
-  return PythonInterpreter(
-      {.path = path, .version = lines[1], .tag = lines[2], .soabi = lines[3]});
+  return PythonInterpreter({.path = path, .version = lines[1], .tag = lines[2], .soabi = lines[3]});
 }
 
 Result<bool> PythonInterpreter::Finds(const std::string& name) const {
@@ -133,8 +134,9 @@ Result<bool> PythonInterpreter::Finds(const std::string& name) const {
 }
 
 Command PythonInterpreter::ReproducibleCommand(std::string_view code) const {
-  // Not -I or -E: with them PYTHONHASHSEED would be ignored as well. `code` has to remove the current directory
-  // from sys.path ("" at its front) before it imports anything; -P would, but came with 3.11.
+  // Not -I or -E: with them PYTHONHASHSEED would be ignored as well. `code` has to remove the
+  // current directory from sys.path ("" at its front) before it imports anything; -P would, but
+  // came with 3.11.
   std::vector<std::string> environment = EnvironmentWithoutPython();
   environment.emplace_back("PYTHONHASHSEED=0");
   return {.program = target_.path,

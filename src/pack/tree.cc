@@ -86,7 +86,9 @@ std::string JoinPath(std::string_view directory, std::string_view name) {
   return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
 }
 
-Tree::Tree() { root_.attributes = kGeneratedDirectory; }
+Tree::Tree() {
+  root_.attributes = kGeneratedDirectory;
+}
 
 const TreeNode* Tree::Find(std::string_view path) const {
   const TreeNode* node = &root_;
@@ -132,8 +134,9 @@ Result<TreeNode*> Tree::ParentOf(std::string_view path, std::string_view origin)
 // The node now at `path`: `node`, or what was there before.
 Result<TreeNode*> Tree::Insert(std::string_view path, TreeNode node, std::string_view origin) {
   if (path.size() > format::kMaxPathSize) {
-    return Failure(Error::Invalid(fmt::format("{}: the path in the image would be longer than {} bytes",
-                                              Quoted(origin), format::kMaxPathSize)));
+    return Failure(
+        Error::Invalid(fmt::format("{}: the path in the image would be longer than {} bytes",
+                                   Quoted(origin), format::kMaxPathSize)));
   }
   TreeNode* parent = TRY(ParentOf(path, origin));
   std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 == 0
@@ -178,10 +181,11 @@ Result<> Tree::AddFile(std::string_view path, NodeAttributes attributes, std::ui
 
 Result<> Tree::AddSymlink(std::string_view path, NodeAttributes attributes, std::string target,
                           std::string_view origin) {
-  if (target.empty() || target.size() > format::kMaxTargetSize || target.find('\0') != target.npos) {
-    return Failure(Error::Invalid(fmt::format("{}: the link's target has {} bytes, possible are 1 to {}",
-                                              Quoted(origin), target.size(),
-                                              format::kMaxTargetSize)));
+  if (target.empty() || target.size() > format::kMaxTargetSize ||
+      target.find('\0') != target.npos) {
+    return Failure(
+        Error::Invalid(fmt::format("{}: the link's target has {} bytes, possible are 1 to {}",
+                                   Quoted(origin), target.size(), format::kMaxTargetSize)));
   }
   TreeNode node{.attributes = attributes,
                 .content = TreeNode::Symlink{std::move(target), std::string(origin)}};

@@ -1,11 +1,11 @@
 """What the file-system tests share: odd trees, mounting, comparing, counters."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
 import random
-import stat
 import subprocess
 import time
 
@@ -15,6 +15,9 @@ import fs_manifest
 import support
 
 HERE = pathlib.Path(__file__).resolve().parent
+# A haft built with sanitizers needs more time and memory.
+SANITIZED = b"__asan_init" in pathlib.Path(support.HAFT).read_bytes() if os.path.exists(support.HAFT) else False
+SLOWNESS = 10 if SANITIZED else 1
 # Sizes around the edges of pages, blocks and READ requests.
 EDGE_SIZES = (0, 1, 2, 4095, 4096, 4097, 65535, 65536, 65537, 131071, 131072, 131073, 262143, 262144, 262145,
               393216, (1 << 20) - 1, 1 << 20, (1 << 20) + 1)
@@ -30,6 +33,16 @@ def odd_bytes(size, seed):
         out += chance.randbytes(2048)
         out += b"line %d of file %d\n" % (len(out), seed) * 60
     return bytes(out[:size])
+
+
+def memory_dir(test, name):
+    """A new directory for very many files: a tmpfs of its own (as root), gone with the test or test class `test`."""
+    path = support.unique_dir(name)
+    if os.geteuid() == 0:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g,nr_inodes=400k,mode=755", "none", path], check=True)
+        cleanup = test.addClassCleanup if isinstance(test, type) else test.addCleanup
+        cleanup(subprocess.run, ["umount", "-l", path], check=True)
+    return path
 
 
 def put(path, content=b"", mode=0o644, mtime_ns=None):
@@ -220,7 +233,10 @@ class Mounted:
         return self.stats()["server"]["pid"]
 
     def count(self, action):
-        """({operation: number caused by `action`}, its value): what reading the counters costs is taken off."""
+        """({operation: number caused by `action`}, its value): what reading the counters costs is taken off.
+
+        FORGETs are left out: nobody waits for them, and the kernel sends them when it likes.
+        """
         self.operations()
         self.operations()
         first = self.operations()
@@ -230,7 +246,7 @@ class Mounted:
         names = set(first) | set(second) | set(third)
         cost = {name: second.get(name, 0) - first.get(name, 0) for name in names}
         caused = {name: third.get(name, 0) - second.get(name, 0) - cost[name] for name in names}
-        return {name: number for name, number in caused.items() if number}, value
+        return {name: number for name, number in caused.items() if number and "forget" not in name}, value
 
 
 def memory_kb(pid):
@@ -242,6 +258,14 @@ def memory_kb(pid):
             if name in ("VmRSS", "VmHWM"):
                 values[name] = int(value.split()[0])
     return values["VmRSS"], values["VmHWM"]
+
+
+def forget_names(mount_point):
+    """Makes the kernel drop the cached names and inodes of one mount: mounting again as it is does that."""
+    ms_rdonly, ms_nosuid, ms_nodev, ms_remount = 1, 2, 4, 32
+    if ctypes.CDLL(None, use_errno=True).mount(None, mount_point, None, ms_remount | ms_rdonly | ms_nosuid | ms_nodev,
+                                               None):
+        raise OSError(ctypes.get_errno(), "remount")
 
 
 def alive(pid):
@@ -257,10 +281,6 @@ def timed(call):
     began = time.monotonic()
     value = call()
     return value, time.monotonic() - began
-
-
-def mode_of(path):
-    return stat.S_IMODE(os.lstat(path).st_mode)
 
 
 def manifest_of(path, **options):

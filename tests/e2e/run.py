@@ -7,7 +7,8 @@
 
 Each file runs in a worker with a pid and a mount namespace of its own (as root), whose mounts are shared among
 namespaces as on a systemd host. So a test sees only its own processes, a leaked mount shows, and nothing
-survives the worker. The last line of the output is "N passed, N failed" or "N passed, N failed, N skipped".
+survives the worker. Without root there is no isolation, and one file at a time.
+The last line of the output is "N passed, N failed" or "N passed, N failed, N skipped".
 """
 
 import argparse
@@ -111,6 +112,7 @@ class Reporter(unittest.TestResult):
 def isolate():
     """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, a reaper."""
     from support.running import open_fuse_node
+    os.environ["E2E_ISOLATED"] = "1"
     subprocess.run(["mount", "--make-rshared", "/"], check=True)
     subprocess.run(["mount", "--bind", open_fuse_node(), "/dev/fuse"], check=True)
     child = os.fork()
@@ -140,13 +142,13 @@ class Run:
         self.options = options
         self.passed, self.failed, self.skipped = [], [], []
         self._lock = threading.Lock()
-        self._isolated = os.geteuid() == 0 and not options.no_isolation
+        self.isolated = os.geteuid() == 0 and not options.no_isolation
 
     def file(self, stem, tests):
         command = [PYTHON, __file__, "--worker", stem]
         for pattern in self.options.k:
             command += ["-k", pattern]
-        if self._isolated:
+        if self.isolated:
             command = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", *command, "--isolated"]
         reader, writer = os.pipe()
         log = open(os.path.join(os.environ["E2E_SCRATCH"], f"{stem}.log"), "w+")
@@ -231,14 +233,14 @@ def main():
         print(reason)
         run.failed = [test.id() for tests in suites.values() for test in tests]
     else:
-        with concurrent.futures.ThreadPoolExecutor(max(1, options.j)) as pool:
+        with concurrent.futures.ThreadPoolExecutor(max(1, options.j) if run.isolated else 1) as pool:
             for done in [pool.submit(run.file, stem, tests) for stem, tests in suites.items()]:
                 try:
                     done.result()
                 except Exception:  # a bug of this script must not look like success
                     traceback.print_exc()
                     run.failed.append("run.py")
-    if run.failed:
+    if run.failed and not reason:
         print("\nfailed:\n  " + "\n  ".join(run.failed))
     if run.failed and not reason or options.keep:
         print(f"scratch kept: {scratch}")

@@ -80,7 +80,7 @@ class TestCertbot(support.TestCase):
             done = support.run([bundle, "--help"], mode=mode)
         code = "import sys; from certbot.main import main; sys.argv[0] = sys.argv.pop(1); sys.exit(main())"
         env = support.plain_environment(support.tree("certbot"), support.clean_env())
-        plain = support.run([support.PYTHON, "-c", code, bundle, "--help"], mode=mode, env=env)
+        plain = support.run([support.PYTHON, "-B", "-c", code, bundle, "--help"], mode=mode, env=env)
         self.assertIn("certbot [SUBCOMMAND] [options]", done.stdout)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, plain.stdout, plain.stderr))
 

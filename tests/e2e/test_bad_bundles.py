@@ -94,6 +94,23 @@ class TestDamage(BadCase):
         self.assertEqual(verified.returncode, 1)
         self.assertIn("big.bin", verified.stderr + verified.stdout)
 
+    def test_block_of_the_bootstrap(self, mode):
+        """Python takes a script that it cannot read for an empty one; the bundle must not end with 0 then."""
+        app = support.code_app("boot", "print('fine')")
+        image_offset = support.info(app)["image_offset"]
+        bad = support.unique_dir() / "boot"
+        with self.clean():
+            for offset in range(image_offset + 64, image_offset + 2064, 400):
+                content = bytearray(app.read_bytes())
+                content[offset] ^= 4
+                bad.unlink(missing_ok=True)
+                bad.write_bytes(content)
+                bad.chmod(0o755)
+                done = support.run([bad], mode=mode)
+                self.assertEqual(done.stdout, "")
+                self.assertIn(done.returncode, (1, 125), done.stderr)
+                self.assertTrue(done.stderr)
+
     def test_block_of_the_program(self, mode):
         """Flips all over the blocks: the program fails or is right, it never prints anything else or crashes."""
         original = Bundle()
@@ -105,8 +122,7 @@ class TestDamage(BadCase):
             with self.clean():
                 done = support.run([bundle.path, CODE], mode=mode, timeout=10)
             outcomes.add(done.returncode)
-            self.assertGreaterEqual(done.returncode, 0, "crashed")
-            self.assertEqual(done.stdout, "fine\n" if done.returncode == 0 else "")
+            self.assertEqual(done.stdout, "fine\n" if done.returncode == 0 else "", f"flip {step}: {done.stderr}")
             shutil.rmtree(bundle.path.parent)
         self.assertTrue(outcomes <= {0, 1, 125}, outcomes)
 
@@ -157,7 +173,9 @@ class TestInterpreter(BadCase):
         python = support.unique_dir() / "python3"
         tag = "cpython-" + version.replace(".", "")
         edit = f"s/cpython-311/{tag}/g; s/3\\.11\\.[0-9]*/{version}.1/g; s/3\\.11/{version}/g"
-        python.write_text(f"#!/bin/sh\n{support.PYTHON} \"$@\" | sed -e '{edit}'\n")
+        # Edits the answer to the builder's question about the version, not what compiles haft's own modules.
+        python.write_text(f"#!/bin/sh\ncase \"$*\" in\n*haft-answer*) {support.PYTHON} \"$@\" | sed '{edit}';;\n"
+                          f"*) exec {support.PYTHON} \"$@\";;\nesac\n")
         python.chmod(0o755)
         return python
 
@@ -234,10 +252,9 @@ class TestWithoutFuse(BadCase):
             self.assertOneLine(done.stderr, value, start=("haft: ", "lab: "))
 
     def test_no_user_namespaces(self):
-        """user.max_user_namespaces=0, set for a user namespace of the test's own."""
-        script = ("echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --reuid=1 --regid=1 --clear-groups -- "
-                  + shlex.join([str(support.lab()), CODE]))
+        """user.max_user_namespaces=0, set inside a user namespace of the test's own."""
+        script = f"echo 0 >/proc/sys/user/max_user_namespaces && exec {shlex.join([str(support.lab()), CODE])}"
         with self.clean():
-            done = support.run(["unshare", "-U", "--map-users=0,0,10", "--map-groups=0,0,10", "sh", "-c", script])
+            done = support.run(["unshare", "-r", "sh", "-c", script], env=support.clean_env(HAFT_MODE="userns"))
         self.assertEqual((done.returncode, done.stdout), (125, ""), done.stderr)
         self.assertOneLine(done.stderr, "user namespace", start=("haft: ", "lab: "))

@@ -116,7 +116,7 @@ class TestBadInput(BuildCase):
 
 class TestBadOutput(BuildCase):
     def test_unwritable_directory(self):
-        self.out.chmod(0o755)
+        self.out.chmod(0o555)
         self.fails(*self.site_args(), mode="userns", parts=[f"{self.out}", "Permission denied"])
 
     def test_missing_directory(self):

@@ -39,7 +39,7 @@ class TestExit(support.TestCase):
         if status != 1:
             self.assertNotIn("haft:", done.stderr)
         env = support.plain_environment(support.lab_tree(), support.clean_env())
-        plain = support.run([support.PYTHON, "-m", "lab", code], env=env, preexec_fn=support.no_core)
+        plain = support.run([support.PYTHON, "-B", "-m", "lab", code], env=env, preexec_fn=support.no_core)
         self.assertEqual(done.returncode, plain.returncode)
         if ending == "exception":
             self.assertIn('File "/haft/lab/site-packages/lab.py"', done.stderr)

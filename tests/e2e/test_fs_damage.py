@@ -87,7 +87,7 @@ class TestVerify(DamageCase):
                 done, seconds = fs_support.timed(lambda: support.haft("verify", damaged, check=False))
                 self.assertEqual(done.returncode, 1, f"not found, or crashed: {done.stdout}{done.stderr}")
                 self.assertRegex(done.stderr, r"^haft: ")
-                self.assertLess(seconds, 1)
+                self.assertLess(seconds, 1 * fs_support.SLOWNESS)
 
     def test_names_the_files(self):
         """verify says which files a damaged block takes with it."""
@@ -125,7 +125,7 @@ class TestMountedDamage(DamageCase):
         """Every entry right, or EIO for it or something above it. Returns (paths with errors, shown) or None."""
         began = time.monotonic()
         result = self.read_damaged(damaged)
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, 5 * fs_support.SLOWNESS)
         if result is None:
             return None
         shown, errors = result
@@ -206,12 +206,13 @@ class TestTruncated(DamageCase):
         return sorted(length for length in edges if length < self.image.size)
 
     def check_message(self, text, length):
-        """has N bytes, needs M: M is known once the header is there."""
+        """Has N bytes, needs M. Without the header nobody knows how many it needs: then, that the end is missing."""
         self.assertOneLine(text)
-        if length:
-            self.assertRegex(text, rf"\b{length} bytes?\b", f"does not say how many bytes there are: {text}")
         if length >= self.image.image_offset + fs_image.HEADER_SIZE:
+            self.assertRegex(text, rf"\b{length} bytes?\b", f"does not say how many bytes there are: {text}")
             self.assertRegex(text, rf"\b{self.image.size}\b", f"does not say how many it needs: {text}")
+        else:
+            self.assertRegex(text, rf"\b({length} bytes?|trailer|empty)\b")
 
     def test_looking_inside(self):
         for length in self.lengths():
@@ -221,7 +222,7 @@ class TestTruncated(DamageCase):
                     done, seconds = fs_support.timed(lambda: support.haft(verb, damaged, check=False))
                     self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
                     self.check_message(done.stderr, length)
-                    self.assertLess(seconds, 1)
+                    self.assertLess(seconds, 1 * fs_support.SLOWNESS)
 
     def test_other_commands(self):
         damaged = self.write_damaged(self.image.data[:-1])
@@ -249,7 +250,7 @@ class TestTruncated(DamageCase):
                     self.assertEqual(error.errno, errno.ENOEXEC)
                     self.assertLess(length, runtime)
                     continue
-                self.assertLess(time.monotonic() - began, 1)
+                self.assertLess(time.monotonic() - began, 1 * fs_support.SLOWNESS)
                 self.assertNotEqual(done.returncode, 0)
                 if length >= runtime:
                     self.assertEqual(done.returncode, 125, done.stderr)

@@ -17,7 +17,8 @@ from fs_support import Mounted, memory_kb
 SECONDS = 60
 RSS_KB = 40 * 1000
 # Shell: sets $pid to the server of the mount at $2.
-PID_OF_SERVER = "pid=$(tr -d ' \\n' < \"$2/.haft/stats\" | sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p'); test -n \"$pid\"; "
+PID_OF_SERVER = ("pid=$(tr -d ' \\n' < \"$2/.haft/stats\" | sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p'); "
+                 "test -n \"$pid\"; ")
 
 
 def is_mounted(path):
@@ -32,10 +33,21 @@ def data_bundle(name, files):
     return support.build(tree, *arguments, "--no-compile", output=support.unique_dir(name + "-out") / name)
 
 
+def mount_point(test, name):
+    """A new directory to mount on; whatever a failed test leaves there goes with the test."""
+    point = support.unique_dir(name)
+
+    def clear():
+        while is_mounted(point) and not subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL).returncode:
+            pass
+    test.addCleanup(clear)
+    return point
+
+
 class TestLife(support.TestCase):
     def setUp(self):
         self.bundle = support.lab()
-        self.point = support.unique_dir("life")
+        self.point = mount_point(self, "life")
 
     def mount(self, *options, bundle=None):
         support.haft("mount", *options, bundle or self.bundle, self.point)
@@ -92,9 +104,13 @@ class TestLife(support.TestCase):
             self.mount()
             os.kill(self.server(), signal.SIGKILL)
             support.wait_until(lambda: not support.clean.servers())
-            with self.assertRaises(OSError) as caught:
-                os.listdir(self.point / "site-packages")
-            self.assertEqual(caught.exception.errno, errno.ENOTCONN)
+            # A call that was under way when the server went is ECONNABORTED.
+            codes = {errno.ENOTCONN, errno.ECONNABORTED}
+            for _ in range(3):
+                with self.assertRaises(OSError) as caught:
+                    os.listdir(self.point / "site-packages")
+                self.assertIn(caught.exception.errno, codes)
+                codes = {errno.ENOTCONN}
             self.mount()
             self.assertEqual(self.read(), "text of the lab\n")
             self.umount()
@@ -151,7 +167,7 @@ class TestLife(support.TestCase):
             self.assertFalse(is_mounted(self.point))
 
     def test_two_mounts_of_one_bundle(self):
-        other = support.unique_dir("life-other")
+        other = mount_point(self, "life-other")
         with self.clean(quiet_host=False):
             self.mount()
             support.haft("mount", self.bundle, other)
@@ -249,7 +265,7 @@ class TestOrdinaryUser(support.TestCase):
     """uid 65534 mounts through fusermount3, which is the only way it may."""
 
     def test_mount_read_umount(self):
-        point = support.unique_dir("user")
+        point = mount_point(self, "user")
         os.chown(point, support.NOBODY, support.NOBODY)
         script = ('set -e; "$0" mount "$1" "$2"; cat "$2/site-packages/lab_data/text.txt"; id -u; '
                   'grep " - fuse.haft haft " /proc/self/mountinfo | sed "s/.* - //"; '
@@ -265,7 +281,7 @@ class TestOrdinaryUser(support.TestCase):
 
     def test_killed_server(self):
         """The dead mount is cleared by the next `haft mount` of the same user."""
-        point = support.unique_dir("user-killed")
+        point = mount_point(self, "user-killed")
         os.chown(point, support.NOBODY, support.NOBODY)
         script = ('set -e; "$0" mount "$1" "$2"; ' + PID_OF_SERVER + 'kill -KILL $pid; sleep 0.3; '
                   'if ls "$2" 2>/dev/null; then echo still there; fi; '
@@ -275,7 +291,7 @@ class TestOrdinaryUser(support.TestCase):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "text of the lab\n", ""))
 
     def test_directory_of_somebody_else(self):
-        point = support.unique_dir("not-yours")
+        point = mount_point(self, "not-yours")
         with self.clean():
             done = support.run(support.as_user([support.HAFT, "mount", support.lab(), point]))
         self.assertEqual(done.returncode, 1)
@@ -287,13 +303,13 @@ class TestMemory(support.TestCase):
 
     def check_memory(self, server, note):
         now, most = memory_kb(server)
-        self.assertLessEqual(most, RSS_KB, f"{note}: {now} KiB now, {most} KiB at most")
+        self.assertLessEqual(most, RSS_KB * fs_support.SLOWNESS, f"{note}: {now} KiB now, {most} KiB at most")
 
     def test_reading_django(self):
         bundle = support.bundle("python3-django", "-m", "django")
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             server = mount.server()
-            self.assertLessEqual(memory_kb(server)[0], 10_000, "after mounting")
+            self.assertLessEqual(memory_kb(server)[0], 10_000 * fs_support.SLOWNESS, "after mounting")
             fs_manifest.manifest(mount.tree)
             self.check_memory(server, "read by one")
             readers = [subprocess.Popen(["grep", "-rqs", "nothing like this", mount.tree]) for _ in range(6)]
@@ -424,6 +440,7 @@ class TestStoppedServer(support.TestCase):
         digest = fs_manifest.hashlib.sha256(content).hexdigest()
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             server = mount.server()
+            os.stat(mount.tree + b"/big")  # who waits for somebody else's look-up cannot be killed, on any file system
             os.kill(server, signal.SIGSTOP)
             try:
                 readers = [support.start(["sha256sum", mount.tree + b"/big"], stdout=subprocess.PIPE, text=True)
@@ -455,7 +472,7 @@ class TestStoppedServer(support.TestCase):
                 "except OSError as e: print(e.errno, flush=True)\n"
                 "m[7 << 20]\n")
         with self.clean(quiet_host=False):
-            point = support.unique_dir("mapped-mnt")
+            point = mount_point(self, "mapped-mnt")
             support.haft("mount", bundle, point)
             server = json.loads((point / ".haft/stats").read_text())["server"]["pid"]
             done = support.run([support.PYTHON, "-c", code, point / "site-packages/big", str(server)], timeout=20)

@@ -27,7 +27,6 @@ class TestReproducible(support.TestCase):
         if subprocess.run(["cmp", "-s", first, second], check=False).returncode:
             shown = subprocess.run(["cmp", first, second], capture_output=True, text=True, check=False).stdout
             self.fail(f"not the same bytes: {shown}{first.stat().st_size} and {second.stat().st_size} bytes")
-        self.assertEqual(fs_support.mode_of(first), fs_support.mode_of(second))
 
     @support.parametrised(compiled=[True, False])
     def test_other_circumstances(self, compiled):

@@ -188,7 +188,7 @@ class TestManyFiles(TreeCase):
     seconds = 180
 
     def test_mounted(self):
-        tree = support.unique_dir("many")
+        tree = fs_support.memory_dir(self, "many")
         arguments = fs_support.program(tree)
         for directory in range(700):
             path = os.path.join(tree, f"d{directory:03}")
@@ -196,7 +196,7 @@ class TestManyFiles(TreeCase):
             for number in range(100):
                 with open(f"{path}/f{number}", "wb", buffering=0) as file:
                     file.write(b"%d of %d\n" % (number, directory) * (number % 50))
-        bundle = support.build(tree, *arguments, "--no-compile", output=tree.parent / (tree.name + "-bundle"))
+        bundle = support.build(tree, *arguments, "--no-compile", output=support.unique_dir("many-out") / "many")
         source = keys(manifest_of(tree))
         self.assertGreater(len(source), 70_000)
         with self.clean(quiet_host=False), Mounted(bundle) as mount:

@@ -34,7 +34,8 @@ class TestHarness(support.TestCase):
             with self.clean(timeout=0.1):
                 process = support.start([support.PYTHON, "-c", code], stdout=subprocess.PIPE)
                 process.stdout.readline()
-        process.communicate()  # Clean has killed it
+        process.kill()  # Clean has done it in an isolated worker
+        process.communicate()
 
     def test_time_out(self):
         with self.assertRaisesRegex(AssertionError, "no end within"):

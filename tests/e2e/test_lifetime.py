@@ -88,7 +88,7 @@ class TestMount(support.TestCase):
     def test_many_starts_at_once(self, mode):
         with self.clean(timeout=5):
             running = [support.start([support.lab(), "import lab_lazy.m5; result = 7"], mode=mode,
-                                     stderr=subprocess.PIPE) for _ in range(30)]
+                                     stderr=subprocess.PIPE) for _ in range(20)]
             ends = [(process.communicate(timeout=50)[1], process.returncode) for process in running]
         self.assertEqual(set(ends), {(b"", 7)})
 
@@ -153,7 +153,8 @@ class TestKill(support.TestCase):
     def test_error_is_ENOTCONN(self, mode):
         for _ in range(2):
             errors = self.one("server", 500, mode)
-            self.assertRegex(errors, r"OSError\(107|ENOTCONN|Transport endpoint is not connected")
+            # ECONNABORTED is what a request gets that was under way.
+            self.assertRegex(errors, r"\((107|103), '")
 
     def test_next_start_is_unaffected(self, mode):
         self.one("server", 300, mode)

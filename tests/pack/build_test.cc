@@ -47,10 +47,15 @@ class BuildTest : public ::testing::Test {
       WriteTestFile(fmt::format("{}/app/m{}.py", path, i),
                     fmt::format("def main(): return {{'a', None, 'b{}'}}\n", i));
     }
-    WriteTestFile(path + "/app-1.dist-info/entry_points.txt", "[console_scripts]\napp = app.m1:main\n");
+    WriteTestFile(path + "/app-1.dist-info/entry_points.txt",
+                  "[console_scripts]\napp = app.m1:main\n");
     WriteTestFile(path + "/data.bin", testing::RandomBytes(400000, 1));
-    std::vector<std::string> paths = {path, path + "/app", path + "/app/__init__.py", path + "/data.bin",
-                                      path + "/app-1.dist-info", path + "/app-1.dist-info/entry_points.txt"};
+    std::vector<std::string> paths = {path,
+                                      path + "/app",
+                                      path + "/app/__init__.py",
+                                      path + "/data.bin",
+                                      path + "/app-1.dist-info",
+                                      path + "/app-1.dist-info/entry_points.txt"};
     for (int i = 0; i < 40; ++i) paths.push_back(fmt::format("{}/app/m{}.py", path, i));
     timespec times[2] = {{1600000000, 0}, {1600000000, 123}};
     for (const std::string& name : paths) {
@@ -157,10 +162,12 @@ TEST_F(BuildTest, SourceDateEpochCapsAllTimes) {
   BuildOptions options = Options();
   Build(options);
   ::setenv("SOURCE_DATE_EPOCH", "yesterday", 1);
-  EXPECT_EQ(Message(BuildBundle(options)), "SOURCE_DATE_EPOCH 'yesterday': not a number of seconds");
+  EXPECT_EQ(Message(BuildBundle(options)),
+            "SOURCE_DATE_EPOCH 'yesterday': not a number of seconds");
   ::unsetenv("SOURCE_DATE_EPOCH");
   ImageReader reader = *ImageReader::Open(Expect(OpenFile(dir_ / "out/app", O_RDONLY)));
-  for (const char* path : {"site-packages", "site-packages/app/m1.py", "site-packages/app/__pycache__"}) {
+  for (const char* path :
+       {"site-packages", "site-packages/app/m1.py", "site-packages/app/__pycache__"}) {
     EXPECT_EQ(Expect(reader.Resolve(path)).attributes.mtime, 1500000000) << path;
     EXPECT_EQ(Expect(reader.Resolve(path)).attributes.mtime_nanoseconds, 0u) << path;
   }
@@ -174,7 +181,8 @@ TEST_F(BuildTest, FailuresAreOneLineAndLeaveNothing) {
             "console script 'ap': not in the inputs, which define 'app'; did you mean 'app'?");
   options = Options();
   options.site_packages = {dir_ / "none"};
-  EXPECT_EQ(Failing(options), "site-packages " + Quoted(dir_ / "none") + ": No such file or directory");
+  EXPECT_EQ(Failing(options),
+            "site-packages " + Quoted(dir_ / "none") + ": No such file or directory");
   options = Options();
   options.runtime = dir_ / "none";
   EXPECT_EQ(Failing(options), "runtime: " + Quoted(dir_ / "none") + ": No such file or directory");

@@ -26,8 +26,8 @@ std::vector<std::vector<ContentId>> Deal(const ContentPlan& plan, std::uint32_t 
 }
 
 TEST(ContentPlanTest, IdenticalFilesAreOneContentAndEmptyOnesNone) {
-  Tree tree = MakeTree({{"a/one", "same"}, {"a/zero", ""}, {"b", "diff"}, {"c/two", "same"},
-                        {"d", "longer"}});
+  Tree tree = MakeTree(
+      {{"a/one", "same"}, {"a/zero", ""}, {"b", "diff"}, {"c/two", "same"}, {"d", "longer"}});
   for (unsigned workers : {1u, 4u}) {
     ContentPlan plan = Expect(ContentPlan::Make(tree, workers));
     auto id = [&](const char* path) { return plan.ContentOf(*tree.Find(path)->file()); };
@@ -65,10 +65,13 @@ TEST(ContentPlanTest, AVanishedFileIsAnError) {
 }
 
 TEST(BlockPlannerTest, PacksSmallFilesWholeAndLargeOnesAlone) {
-  Tree tree = MakeTree({{"a", std::string(3000, 'a')}, {"b", std::string(1000, 'b')},
+  Tree tree = MakeTree({{"a", std::string(3000, 'a')},
+                        {"b", std::string(1000, 'b')},
                         {"c", std::string(97, 'c')},  // does not fit: 4097
-                        {"d", std::string(5000, 'd')}, {"e", std::string(4096, 'e')},
-                        {"f", "f"}, {"g", "g"}});
+                        {"d", std::string(5000, 'd')},
+                        {"e", std::string(4096, 'e')},
+                        {"f", "f"},
+                        {"g", "g"}});
   ContentPlan plan = Expect(ContentPlan::Make(tree, 1));
   using Blocks = std::vector<std::vector<ContentId>>;
   EXPECT_EQ(Deal(plan, 4096), (Blocks{{0, 1}, {3}, {2}, {4}, {5, 6}}));

@@ -24,7 +24,8 @@ std::string Target(const Result<format::Entry>& entry) {
 
 TEST(EntryPointsTest, ReadsOnlyConsoleScripts) {
   auto scripts = ParseConsoleScripts(
-      "\xEF\xBB\xBF# comment\n[other]\nx = a:b\n\n[console_scripts]\r\nCert-Bot = certbot.main:main\r\n"
+      "\xEF\xBB\xBF# comment\n[other]\nx = a:b\n\n[console_scripts]\r\nCert-Bot = "
+      "certbot.main:main\r\n"
       "; another\n 100%=pkg:f %(x)s\nno value\ny= m : f [ssl, x]\n[gui_scripts]\nz = a:b\n");
   ASSERT_EQ(scripts.size(), 3u);
   EXPECT_EQ(scripts[0].name, "Cert-Bot");
@@ -59,9 +60,10 @@ TEST(EntryPointsTest, LooksIntoEggInfoAndDistInfoAtTheTopOnly) {
 
 TEST(EntryPointsTest, SuggestsTheNearestName) {
   EntryPoints points = PointsOf("[console_scripts]\ncertbot=a:b\nflask=c:d\n");
-  EXPECT_EQ(Message(points.ConsoleScript("cerbot")),
-            "console script 'cerbot': not in the inputs, which define 'certbot', 'flask'; did you mean "
-            "'certbot'?");
+  EXPECT_EQ(
+      Message(points.ConsoleScript("cerbot")),
+      "console script 'cerbot': not in the inputs, which define 'certbot', 'flask'; did you mean "
+      "'certbot'?");
   EXPECT_EQ(Message(points.ConsoleScript("gunicorn")),
             "console script 'gunicorn': not in the inputs, which define 'certbot', 'flask'");
 }
@@ -75,9 +77,10 @@ TEST(EntryPointsTest, ListsAtMostTwenty) {
 }
 
 TEST(EntryPointsTest, WithoutAnyScriptItNamesTheOtherWays) {
-  EXPECT_EQ(Message(PointsOf("").ConsoleScript("x")),
-            "console script 'x': the inputs define no console scripts; use -e MODULE:FUNCTION or -m "
-            "MODULE");
+  EXPECT_EQ(
+      Message(PointsOf("").ConsoleScript("x")),
+      "console script 'x': the inputs define no console scripts; use -e MODULE:FUNCTION or -m "
+      "MODULE");
 }
 
 TEST(EntryPointsTest, TwoMeaningsOfOneNameAreAnError) {
@@ -92,16 +95,17 @@ TEST(EntryPointsTest, TwoMeaningsOfOneNameAreAnError) {
 }
 
 TEST(EntryPointsTest, ATargetWithoutFunctionIsAnError) {
-  EXPECT_EQ(Message(PointsOf("[console_scripts]\nx = a.b\n").ConsoleScript("x")),
-            "console script 'x' in 's/a-1.dist-info/entry_points.txt': 'a.b' is not MODULE:FUNCTION; "
-            "write it as in 'package.module:main'");
+  EXPECT_EQ(
+      Message(PointsOf("[console_scripts]\nx = a.b\n").ConsoleScript("x")),
+      "console script 'x' in 's/a-1.dist-info/entry_points.txt': 'a.b' is not MODULE:FUNCTION; "
+      "write it as in 'package.module:main'");
 }
 
 TEST(ParseEntryTest, ChecksNames) {
   EXPECT_EQ(Target(ParseFunctionEntry("a.b_1:C.run", "entry point")), "a.b_1:C.run");
   EXPECT_EQ(Target(ParseModuleEntry("http.server", "module")), "-m http.server");
-  for (const char* bad : {"", ":", "a:", ":b", "a", "a b:c", "a:b:c", "1a:b", "a..b:c", ".a:b", "a:b.",
-                          "a:b()", "a-b:c"}) {
+  for (const char* bad : {"", ":", "a:", ":b", "a", "a b:c", "a:b:c", "1a:b", "a..b:c", ".a:b",
+                          "a:b.", "a:b()", "a-b:c"}) {
     EXPECT_FALSE(ParseFunctionEntry(bad, "entry point")) << bad;
   }
   EXPECT_EQ(Message(ParseFunctionEntry("main", "entry point")),
@@ -122,7 +126,8 @@ TEST(HoldsModuleTest, KnowsThePlacesOfAModule) {
                         {"s/added/inner.py", ""},
                         {"s/x.pth", "# comment\nimport something\nadded\n"}});
   ASSERT_TRUE(tree.AddSymlink("s/linked", {}, "elsewhere", ""));
-  for (const char* name : {"package", "package.sub", "plain", "old", "_ext", "abi", "inner", "linked"}) {
+  for (const char* name :
+       {"package", "package.sub", "plain", "old", "_ext", "abi", "inner", "linked"}) {
     EXPECT_TRUE(Expect(HoldsModule(tree, "s", name))) << name;
   }
   for (const char* name : {"pack", "packages", "notes", "missing", "something", "x"}) {

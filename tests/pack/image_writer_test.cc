@@ -40,8 +40,8 @@ class ParsedImage {
     inodes = Table<format::Inode>(index, trailer().inode_count);
     extents = Table<format::Extent>(index + bundle_.extents_offset(), trailer().extent_count);
     blocks = Table<format::Block>(index + bundle_.blocks_offset(), trailer().block_count);
-    strings = AsText(std::span(bytes_).subspan(index + bundle_.strings_offset(),
-                                               trailer().string_size));
+    strings =
+        AsText(std::span(bytes_).subspan(index + bundle_.strings_offset(), trailer().string_size));
     chunks = Table<std::uint64_t>(index + bundle_.chunks_offset(), bundle_.chunk_count());
     CheckChunks(index);
   }
@@ -56,7 +56,8 @@ class ParsedImage {
   std::string Path(std::size_t row) const {
     if (row == 0) return "";
     std::string parent = Path(inodes[row].parent);
-    return parent.empty() ? std::string(Name(inodes[row])) : parent + "/" + std::string(Name(inodes[row]));
+    return parent.empty() ? std::string(Name(inodes[row]))
+                          : parent + "/" + std::string(Name(inodes[row]));
   }
   const format::Inode& At(std::string_view path) const {
     for (std::size_t row = 0; row < inodes.size(); ++row) {
@@ -103,7 +104,7 @@ class ParsedImage {
   template <typename Record>
   std::vector<Record> Table(std::uint64_t offset, std::uint64_t count) const {
     std::vector<Record> records(count);
-    std::memcpy(records.data(), bytes_.data() + offset, count * sizeof(Record));
+    if (count != 0) std::memcpy(records.data(), bytes_.data() + offset, count * sizeof(Record));
     return records;
   }
 
@@ -131,7 +132,8 @@ Tree SampleTree() {
                         {"site-packages/b/__init__.py", "import sys\n"},
                         {"site-packages/b/empty", ""},
                         {"top", "top"}});
-  EXPECT_TRUE(tree.AddSymlink("site-packages/link", {.mode = 0777, .mtime = -5}, "app/main.py", ""));
+  EXPECT_TRUE(
+      tree.AddSymlink("site-packages/link", {.mode = 0777, .mtime = -5}, "app/main.py", ""));
   EXPECT_TRUE(tree.AddDirectory("void", {.mode = 01711, .mtime = 7, .mtime_nanoseconds = 9}, ""));
   return tree;
 }
@@ -171,11 +173,11 @@ TEST(ImageWriterTest, RowsAreBreadthFirstAndSorted) {
       EXPECT_EQ(image.inodes.at(child).parent, row);
     }
   }
-  EXPECT_EQ(paths, (std::vector<std::string>{
-                       "", "site-packages", "top", "void", "site-packages/app", "site-packages/b",
-                       "site-packages/link", "site-packages/app/__init__.py",
-                       "site-packages/app/main.py", "site-packages/b/__init__.py",
-                       "site-packages/b/empty"}));
+  EXPECT_EQ(paths,
+            (std::vector<std::string>{"", "site-packages", "top", "void", "site-packages/app",
+                                      "site-packages/b", "site-packages/link",
+                                      "site-packages/app/__init__.py", "site-packages/app/main.py",
+                                      "site-packages/b/__init__.py", "site-packages/b/empty"}));
   EXPECT_EQ(image.At("").links, 4u);
   EXPECT_EQ(image.At("void").links, 2u);
   EXPECT_EQ(image.At("void").mode, S_IFDIR | 01711u);
@@ -232,9 +234,8 @@ TEST(ImageWriterTest, ARunOfFullBlocksIsOneExtent) {
 
 TEST(ImageWriterTest, ZerosBecomeHolesWhetherOrNotTheFileIsSparse) {
   // data, 2 blocks of zeros, data with zeros inside, zeros up to an uneven end
-  std::string bytes = RandomBytes(kBlock, 3) + std::string(2 * kBlock, '\0') +
-                      RandomBytes(100, 4) + std::string(kBlock - 100, '\0') +
-                      std::string(2 * kBlock + 77, '\0');
+  std::string bytes = RandomBytes(kBlock, 3) + std::string(2 * kBlock, '\0') + RandomBytes(100, 4) +
+                      std::string(kBlock - 100, '\0') + std::string(2 * kBlock + 77, '\0');
   TempDir dir;
   testing::WriteTestFile(dir / "dense", bytes);
   {
@@ -339,11 +340,12 @@ TEST(ImageWriterTest, TheReaderAgrees) {
 
 TEST(ImageWriterTest, ProgressEndsWithAllBytes) {
   std::uint64_t last = 0, all = 0;
-  BuildImage(SampleTree(), {.block_size = kBlock, .workers = 2, .progress = [&](auto done, auto total) {
-               EXPECT_GE(done, last);
-               last = done;
-               all = total;
-             }});
+  BuildImage(SampleTree(),
+             {.block_size = kBlock, .workers = 2, .progress = [&](auto done, auto total) {
+                EXPECT_GE(done, last);
+                last = done;
+                all = total;
+              }});
   EXPECT_EQ(last, 9014u);  // one of the two equal files
   EXPECT_EQ(all, 9014u);
 }
@@ -370,7 +372,8 @@ TEST(ImageWriterTest, AFullDiskIsAnErrorWhereverItHappens) {
   std::uint64_t size = BuildImage(tree, kSmallBlocks).size();
   for (std::uint64_t limit = 0; limit < size; limit += 1009) {
     FullSink sink(limit);
-    auto result = WriteImage(tree, testing::TestManifest(), {.block_size = kBlock, .workers = 2}, sink);
+    auto result =
+        WriteImage(tree, testing::TestManifest(), {.block_size = kBlock, .workers = 2}, sink);
     ASSERT_EQ(Message(result), "write 'x': No space left on device");
   }
   FullSink sink(size);

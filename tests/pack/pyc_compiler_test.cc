@@ -22,7 +22,9 @@ const PythonInterpreter& Python() {
   return python;
 }
 
-std::string Cached(std::string_view name) { return fmt::format("{}.{}.pyc", name, Python().target().tag); }
+std::string Cached(std::string_view name) {
+  return fmt::format("{}.{}.pyc", name, Python().target().tag);
+}
 
 std::string Contents(const Tree& tree, const std::string& path) {
   const TreeNode* node = tree.Find(path);
@@ -59,27 +61,33 @@ TEST(PythonInterpreterTest, OneLineForEveryProblem) {
   WriteTestFile(dir / "talks", "#!/bin/sh\necho hello\n", 0755);
   WriteTestFile(dir / "old", "#!/bin/sh\nprintf 'haft-answer\\n3.7.1\\ncpython-37\\n\\n'\n", 0755);
   auto message = [](const std::string& name) { return Message(PythonInterpreter::Ask(name)); };
-  EXPECT_EQ(message("/no/python"),
-            "python '/no/python': No such file or directory; -p names the interpreter the bundle is for");
-  EXPECT_EQ(message(dir / "plain"), "python " + Quoted(dir / "plain") +
-                                        ": Permission denied; -p names the interpreter the bundle is for");
-  EXPECT_EQ(message("no-such-python"),
-            "python 'no-such-python': not found in PATH; -p names the interpreter the bundle is for");
-  EXPECT_EQ(message(dir / "fails"), "python " + Quoted(dir / "fails") +
-                                        ": exit status 3, 'why'; -p needs a Python interpreter, 3.8 or "
-                                        "newer");
-  EXPECT_EQ(message(dir / "talks"), "python " + Quoted(dir / "talks") +
-                                        ": does not answer as a Python interpreter; -p needs Python 3.8 "
-                                        "or newer");
-  EXPECT_EQ(message(dir / "old"),
-            "python " + Quoted(dir / "old") + ": is Python 3.7.1; bundles need Python 3.8 or newer");
+  EXPECT_EQ(
+      message("/no/python"),
+      "python '/no/python': No such file or directory; -p names the interpreter the bundle is for");
+  EXPECT_EQ(message(dir / "plain"),
+            "python " + Quoted(dir / "plain") +
+                ": Permission denied; -p names the interpreter the bundle is for");
+  EXPECT_EQ(
+      message("no-such-python"),
+      "python 'no-such-python': not found in PATH; -p names the interpreter the bundle is for");
+  EXPECT_EQ(message(dir / "fails"),
+            "python " + Quoted(dir / "fails") +
+                ": exit status 3, 'why'; -p needs a Python interpreter, 3.8 or "
+                "newer");
+  EXPECT_EQ(message(dir / "talks"),
+            "python " + Quoted(dir / "talks") +
+                ": does not answer as a Python interpreter; -p needs Python 3.8 "
+                "or newer");
+  EXPECT_EQ(message(dir / "old"), "python " + Quoted(dir / "old") +
+                                      ": is Python 3.7.1; bundles need Python 3.8 or newer");
   EXPECT_FALSE(PythonInterpreter::Ask(""));
 }
 
 TEST(PycCompilerTest, WritesUncheckedHashesAndRunTimePaths) {
   Tree tree;
   ASSERT_TRUE(tree.AddText("s/a/mod.py", "def f(): pass\n", {.mode = 0600, .mtime = 77}));
-  ASSERT_TRUE(tree.AddText("s/a/new.py", "x = 1\n", {.mode = 0600, .mtime = 99, .mtime_nanoseconds = 3}));
+  ASSERT_TRUE(
+      tree.AddText("s/a/new.py", "x = 1\n", {.mode = 0600, .mtime = 99, .mtime_nanoseconds = 3}));
   ASSERT_TRUE(tree.AddText("s/a/notes.txt", "x"));
   CompileReport report = Expect(PycCompiler(Python(), "/haft/app", 1).Compile(tree, {"s"}));
   EXPECT_EQ(report.compiled, 2u);
@@ -105,10 +113,10 @@ TEST(PycCompilerTest, PythonUsesWhatItWrote) {
   // Were the .pyc not used, the other source would run.
   WriteTestFile(dir / "mod.py", "print('not this')\n");
   WriteTestFile(dir / ("__pycache__/" + Cached("mod")), pyc);
-  CommandOutput output = Expect(RunCommand(
-      {.program = "/usr/bin/python3",
-       .arguments = {"-B", "-c", "import mod; print(mod.__file__)"},
-       .environment = {"PYTHONPATH=" + dir.path()}}));
+  CommandOutput output =
+      Expect(RunCommand({.program = "/usr/bin/python3",
+                         .arguments = {"-B", "-c", "import mod; print(mod.__file__)"},
+                         .environment = {"PYTHONPATH=" + dir.path()}}));
   EXPECT_EQ(output.out, "source\n" + (dir / "mod.py") + "\n") << output.errors;
 }
 
@@ -157,7 +165,8 @@ TEST(PycCompilerTest, BytesDoNotDependOnWorkersOrSurroundings) {
   auto build = [](unsigned workers) {
     Tree tree;
     for (int i = 0; i < 120; ++i) {
-      // Names and constants that other modules intern too: what marshal marks as shared depends on that.
+      // Names and constants that other modules intern too: what marshal marks as shared depends on
+      // that.
       std::string text = fmt::format(
           "import os, sys\nspam{0} = 'spam{1}'\neggs = {{'spam{1}', 'a', None, 'name{2}', {0}}}\n"
           "def f(self, name{2}=None):\n  return name{2} in {{None, 'spam{1}', 'x y', {0}}}\n"
@@ -165,7 +174,8 @@ TEST(PycCompilerTest, BytesDoNotDependOnWorkersOrSurroundings) {
           i, i / 3, i % 7);
       EXPECT_TRUE(tree.AddText(fmt::format("s/p{}/m{}.py", i % 11, i), text));
     }
-    EXPECT_EQ(Expect(PycCompiler(Python(), "/haft/app", workers).Compile(tree, {"s"})).compiled, 120u);
+    EXPECT_EQ(Expect(PycCompiler(Python(), "/haft/app", workers).Compile(tree, {"s"})).compiled,
+              120u);
     return AllContents(tree);
   };
   auto one = build(1);
@@ -179,11 +189,20 @@ TEST(PycCompilerTest, BytesDoNotDependOnWorkersOrSurroundings) {
   EXPECT_TRUE(one == three);
 }
 
+TEST(PycCompilerTest, AScriptAroundTheInterpreterMayPrint) {
+  TempDir dir;
+  WriteTestFile(dir / "python", "#!/bin/sh\n/usr/bin/python3 \"$@\" | sed s/x/x/\n", 0755);
+  PythonInterpreter python = *PythonInterpreter::Ask(dir / "python");
+  Tree tree = MakeTree({{"s/a.py", "x = 1\n"}});
+  EXPECT_EQ(Expect(PycCompiler(python, "/haft/app", 1).Compile(tree, {"s"})).compiled, 1u);
+}
+
 TEST(PycCompilerTest, AWorkerThatDiesIsAnErrorWithTheFile) {
   TempDir dir;
   WriteTestFile(dir / "python",
                 "#!/bin/sh\nif [ \"$1\" = -I ]; then exec /usr/bin/python3 \"$@\"; fi\n"
-                "echo broken >&2; exit 1\n", 0755);
+                "echo broken >&2; exit 1\n",
+                0755);
   PythonInterpreter python = *PythonInterpreter::Ask(dir / "python");
   Tree tree = MakeTree({{"s/a.py", "x = 1\n"}});
   EXPECT_EQ(Message(PycCompiler(python, "/haft/app", 1).Compile(tree, {"s"})),
@@ -195,11 +214,12 @@ TEST(PycCompilerTest, ReportsProgress) {
   Tree tree;
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(tree.AddText(fmt::format("s/m{}.py", i), ""));
   std::uint64_t last = 0, all = 0;
-  ASSERT_TRUE(PycCompiler(Python(), "/haft/app", 2).Compile(tree, {"s"}, [&](auto done, auto total) {
-    EXPECT_GT(done, last);
-    last = done;
-    all = total;
-  }));
+  ASSERT_TRUE(
+      PycCompiler(Python(), "/haft/app", 2).Compile(tree, {"s"}, [&](auto done, auto total) {
+        EXPECT_GT(done, last);
+        last = done;
+        all = total;
+      }));
   EXPECT_EQ(last, 50u);
   EXPECT_EQ(all, 50u);
 }

@@ -68,7 +68,8 @@ TEST(TreeTest, SameContentsMergeDifferentOnesNameBothOrigins) {
 }
 
 TEST(TreeTest, OfTwoCachesOfOneSourceTheFirstStays) {
-  Tree tree = MakeTree({{"a/x.py", ""}, {"a/__pycache__/x.cpython-311.pyc", "1"},
+  Tree tree = MakeTree({{"a/x.py", ""},
+                        {"a/__pycache__/x.cpython-311.pyc", "1"},
                         {"a/__pycache__/gone.cpython-311.pyc", "1"}});
   EXPECT_TRUE(tree.AddText("a/__pycache__/x.cpython-311.pyc", "2"));
   EXPECT_EQ(*ReadSource(tree.Find("a/__pycache__/x.cpython-311.pyc")->file()->source, 1), "1");
@@ -116,10 +117,10 @@ TEST(InputDirectoryTest, TakesFilesDirectoriesAndLinksAsTheyAre) {
   Tree tree;
   std::uint64_t files = Expect(AddInputDirectory(dir / "alias", "site-packages", tree));
   EXPECT_EQ(files, 2u);
-  EXPECT_EQ(Paths(tree), (std::vector<std::string>{
-                             "site-packages", "site-packages/empty", "site-packages/link",
-                             "site-packages/pkg", "site-packages/pkg/a.py",
-                             "site-packages/\xff\xfe"}));
+  EXPECT_EQ(Paths(tree),
+            (std::vector<std::string>{"site-packages", "site-packages/empty", "site-packages/link",
+                                      "site-packages/pkg", "site-packages/pkg/a.py",
+                                      "site-packages/\xff\xfe"}));
   EXPECT_EQ(tree.Find("site-packages/pkg/a.py")->attributes.mode, 0640u);
   EXPECT_EQ(tree.Find("site-packages/empty")->attributes.mode, 0711u);
   EXPECT_EQ(tree.Find("site-packages/pkg")->attributes.mtime, 1000);

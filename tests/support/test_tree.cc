@@ -41,7 +41,9 @@ TempDir::~TempDir() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-std::string TempDir::operator/(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
+std::string TempDir::operator/(std::string_view name) const {
+  return fmt::format("{}/{}", path_, name);
+}
 
 std::vector<std::string> TempDir::List() const {
   std::vector<std::string> names;
@@ -60,7 +62,9 @@ void WriteTestFile(const std::string& path, std::string_view bytes, unsigned mod
   if (::fchmod(fd.get(), mode) < 0) Must<void>(Failure(Error::FromErrno(path)), "fchmod");
 }
 
-std::string ReadTestFile(const std::string& path) { return Must(ReadWholeFile(path), "read"); }
+std::string ReadTestFile(const std::string& path) {
+  return Must(ReadWholeFile(path), "read");
+}
 
 Tree MakeTree(std::initializer_list<std::pair<std::string_view, std::string_view>> files) {
   Tree tree;

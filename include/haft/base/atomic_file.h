@@ -7,9 +7,10 @@
 
 namespace haft {
 
-// A file that appears under its name complete or not at all. Until Commit() it has no name (O_TMPFILE),
-// so that nothing is left whatever happens to the process; on file systems without that, a hidden name beside the target,
-// which only a kill leaves behind. Dropped without Commit(): nothing has changed.
+// A file that appears under its name complete or not at all. Until Commit() it has no name
+// (O_TMPFILE), so that nothing is left whatever happens to the process; on file systems without
+// that, a hidden name beside the target, which only a kill leaves behind. Dropped without Commit():
+// nothing has changed.
 class AtomicFile {
  public:
   // The directory of `path` must be writable; `path` may exist, but only as a regular file. The
@@ -31,8 +32,8 @@ class AtomicFile {
   Result<> Publish();
 
   std::string path_;
-  std::string name_;       // last component of path_
-  UniqueFd directory_;     // where name_ and temporary_ are
+  std::string name_;    // last component of path_
+  UniqueFd directory_;  // where name_ and temporary_ are
   UniqueFd fd_;
   std::string temporary_;  // name to be removed; empty: none
 };

@@ -14,8 +14,8 @@ namespace haft {
 // Which of the child's descriptors the socket to it is.
 enum class ChannelPlace {
   kStandardStreams,  // standard input and output
-  // Number 3, for exchanging binary data: what the program or a script around it prints does not get in
-  // between. Standard input is empty then, standard output goes where standard error goes.
+  // Number 3, for exchanging binary data: what the program or a script around it prints does not
+  // get in between. Standard input is empty then, standard output goes where standard error goes.
   kDescriptor3,
 };
 
@@ -23,11 +23,12 @@ struct Command {
   std::string program;                   // path; PATH is not searched
   std::vector<std::string> arguments;    // without argv[0], which is `program`
   std::vector<std::string> environment;  // all of it, "NAME=value"
-  bool fixed_addresses = false;          // no address space randomisation, where the kernel allows that
+  bool fixed_addresses = false;  // no address space randomisation, where the kernel allows that
   ChannelPlace channel = ChannelPlace::kStandardStreams;
 };
 
-// A running child at the other end of a socket. Its standard error is collected in memory. Killed, if necessary, and reaped when dropped. For one thread at a time.
+// A running child at the other end of a socket. Its standard error is collected in memory. Killed,
+// if necessary, and reaped when dropped. For one thread at a time.
 class Subprocess {
  public:
   // Signals that haft ignores have their default action in the child, and none is blocked.
@@ -41,7 +42,8 @@ class Subprocess {
   Result<> Send(std::span<const std::byte> data);
   // The child reads the end of the file.
   void EndInput();
-  // Reads what the child wrote, until `out` is full or the child has closed its end; returns the bytes read.
+  // Reads what the child wrote, until `out` is full or the child has closed its end; returns the
+  // bytes read.
   Result<std::size_t> Receive(std::span<std::byte> out);
   // The status as waitpid(2) gives it. Call it once.
   Result<int> Wait();

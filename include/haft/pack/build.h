@@ -19,8 +19,8 @@ struct EntryRequest {
   std::string module;          // as `python -m`
 };
 
-// How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at the end
-// of each step. `done`/`total` count `unit`s; total is 0 while it is not known ("scan").
+// How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at
+// the end of each step. `done`/`total` count `unit`s; total is 0 while it is not known ("scan").
 struct BuildProgress {
   std::string_view step;  // "scan", "compile", "compress"
   std::uint64_t done;
@@ -49,9 +49,10 @@ struct BuildReport {
   std::vector<std::string> not_compiled;  // sources without .pyc: "'path': why", one line each
 };
 
-// Same inputs (names, contents, modes, times), options and lz4 version give the same bytes, whatever
-// the directory, umask, time zone and number of workers. SOURCE_DATE_EPOCH, if set, caps all times.
-// Not for two threads at once: SIGXFSZ is ignored meanwhile, so that a file size limit is an error.
+// Same inputs (names, contents, modes, times), options and lz4 version give the same bytes,
+// whatever the directory, umask, time zone and number of workers. SOURCE_DATE_EPOCH, if set, caps
+// all times. Not for two threads at once: SIGXFSZ is ignored meanwhile, so that a file size limit
+// is an error.
 Result<BuildReport> BuildBundle(const BuildOptions& options);
 
 }  // namespace haft

@@ -24,8 +24,8 @@ class ByteSink {
 // Zeros up to a multiple of `unit` (a power of two, at most 4096) bytes behind `start`.
 Result<> PadTo(ByteSink& sink, std::uint64_t start, std::uint32_t unit);
 
-// Writes to a file that is empty at first. The descriptor stays the caller's and has to outlive the sink. Errors
-// read "write 'NAME': WHY".
+// Writes to a file that is empty at first. The descriptor stays the caller's and has to outlive the
+// sink. Errors read "write 'NAME': WHY".
 class FileSink : public ByteSink {
  public:
   FileSink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}

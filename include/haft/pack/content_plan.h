@@ -17,18 +17,21 @@ using ContentId = std::uint32_t;
 
 // Blocks are filled from these, in order.
 struct PlannedBlocks {
-  // One: a file larger than a block, which gets blocks of its own. Several, or one that is not larger: together they fit
-  // into one block and lie in it one after another.
+  // One: a file larger than a block, which gets blocks of its own. Several, or one that is not
+  // larger: together they fit into one block and lie in it one after another.
   std::vector<ContentId> contents;
   std::uint64_t size = 0;  // of all of them
 };
 
-// Finds identical files and orders the rest: depth first by path, so that files of one directory are
-// neighbours. Does not depend on `workers`. The tree has to outlive the plan and must not change.
+// Finds identical files and orders the rest: depth first by path, so that files of one directory
+// are neighbours. Does not depend on `workers`. The tree has to outlive the plan and must not
+// change.
 class ContentPlan {
  public:
   // Reads those files whose size occurs more than once.
   static Result<ContentPlan> Make(const Tree& tree, unsigned workers);
+  // Reads none: every file is a content of its own.
+  static Result<ContentPlan> WithoutReading(const Tree& tree);
 
   // One file for each content.
   std::span<const TreeNode::File* const> contents() const { return contents_; }

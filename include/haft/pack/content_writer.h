@@ -24,9 +24,9 @@ struct ContentTables {
   std::vector<format::Block> blocks;
 };
 
-// Reads, compresses and appends the contents of `plan`; block offsets count from `image_start`. Pieces of
-// block_size bytes of a larger file that are all zeros become holes, whether the file is sparse or not.
-// `progress` gets the bytes done so far, on the calling thread.
+// Reads, compresses and appends the contents of `plan`; block offsets count from `image_start`.
+// Pieces of block_size bytes of a larger file that are all zeros become holes, whether the file is
+// sparse or not. `progress` gets the bytes done so far, on the calling thread.
 Result<ContentTables> WriteContents(const ContentPlan& plan, std::uint32_t block_size,
                                     unsigned workers, std::uint64_t image_start, ByteSink& sink,
                                     const std::function<void(std::uint64_t done)>& progress);

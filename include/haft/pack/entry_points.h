@@ -17,8 +17,9 @@ class EntryPoints {
   // Reads *.dist-info/entry_points.txt and *.egg-info/entry_points.txt directly below `directory`.
   static Result<EntryPoints> Find(const Tree& tree, std::string_view directory);
 
-  // What the console script `name` calls. Unknown names: the error lists those there are and suggests
-  // the nearest. A name that two distributions define differently is an error that names both.
+  // What the console script `name` calls. Unknown names: the error lists those there are and
+  // suggests the nearest. A name that two distributions define differently is an error that names
+  // both.
   Result<format::Entry> ConsoleScript(const std::string& name) const;
 
  private:
@@ -37,8 +38,8 @@ struct ScriptLine {
   std::string target;
 };
 
-// The [console_scripts] of an entry_points.txt. Names keep their case, "%" means nothing; comments and lines that are
-// no "name = value" are skipped.
+// The [console_scripts] of an entry_points.txt. Names keep their case, "%" means nothing; comments
+// and lines that are no "name = value" are skipped.
 std::vector<ScriptLine> ParseConsoleScripts(std::string_view text);
 
 // "package.module:object.attribute", what -e takes. `what` names it in the error.
@@ -46,8 +47,8 @@ Result<format::Entry> ParseFunctionEntry(std::string_view text, std::string_view
 // "package.module", what -m takes.
 Result<format::Entry> ParseModuleEntry(std::string_view text, std::string_view what);
 
-// Whether `module`'s top-level package is in `directory` of the tree, or may be in a directory that a
-// .pth file there adds.
+// Whether `module`'s top-level package is in `directory` of the tree, or may be in a directory that
+// a .pth file there adds.
 Result<bool> HoldsModule(const Tree& tree, std::string_view directory, std::string_view module);
 
 }  // namespace haft

@@ -12,31 +12,48 @@
 
 namespace haft {
 
-// An input directory, kept open: its files are found below the descriptor, so that paths longer than
-// PATH_MAX and a directory renamed meanwhile do no harm.
+// An input directory, kept open: its files are found below the descriptor, so that paths longer
+// than PATH_MAX and a directory renamed meanwhile do no harm.
 struct InputRoot {
   UniqueFd fd;
   std::string path;  // as the user wrote it; for messages
 };
 
-// A file on disk, or bytes in memory (what haft generates). Cheap to copy; copies share the bytes.
+// An archive whose members get packed without being unpacked first. Thread-safe.
+class MemberArchive {
+ public:
+  virtual ~MemberArchive() = default;
+  // For messages.
+  virtual std::string MemberOrigin(std::uint32_t member) const = 0;
+  virtual std::uint64_t MemberSize(std::uint32_t member) const = 0;
+  // Fills all of `out`, with nothing that does not belong to a member found undamaged to its end.
+  // REQUIRES: offset + out.size() <= MemberSize().
+  virtual Result<> ReadMember(std::uint32_t member, std::uint64_t offset,
+                              std::span<std::byte> out) = 0;
+};
+
+// A file on disk, bytes in memory (what haft generates), or a member of an archive. Cheap to copy;
+// copies share the bytes.
 class FileSource {
  public:
   // `relative` is below `root`; nothing is opened yet.
   static FileSource OnDisk(std::shared_ptr<const InputRoot> root, std::string relative);
   // `origin` is what messages call it.
   static FileSource InMemory(std::string bytes, std::string origin);
+  static FileSource InArchive(std::shared_ptr<MemberArchive> archive, std::uint32_t member);
 
-  // For messages: the path on disk, or the name given to InMemory().
+  // For messages: the path on disk, the name given to InMemory(), or what the archive calls it.
   std::string origin() const;
 
  private:
   friend class FileReader;
   FileSource() = default;
 
-  std::shared_ptr<const InputRoot> root_;     // null: in memory
-  std::shared_ptr<const std::string> bytes_;  // null: on disk
-  std::string path_;                          // below root_, or the origin
+  std::shared_ptr<const InputRoot> root_;     // one of these three is there
+  std::shared_ptr<const std::string> bytes_;
+  std::shared_ptr<MemberArchive> archive_;
+  std::string path_;  // below root_, or the origin of bytes_
+  std::uint32_t member_ = 0;
 };
 
 // An open FileSource. The const methods may be called from several threads at once.
@@ -48,8 +65,8 @@ class FileReader {
   // Fills all of `out`. REQUIRES: offset + out.size() <= the size given to Open().
   Result<> Read(std::uint64_t offset, std::span<std::byte> out) const;
 
-  // The first offset at or after `offset` that may hold something else than zeros; the size if there is
-  // none. Only a hint to read less: it depends on how the file lies on the disk.
+  // The first offset at or after `offset` that may hold something else than zeros; the size if
+  // there is none. Only a hint to read less: it depends on how the file lies on the disk.
   std::uint64_t NextData(std::uint64_t offset) const;
 
  private:
@@ -57,6 +74,8 @@ class FileReader {
 
   UniqueFd fd_;
   std::shared_ptr<const std::string> bytes_;
+  std::shared_ptr<MemberArchive> archive_;
+  std::uint32_t member_ = 0;
   std::string origin_;
   std::uint64_t size_ = 0;
 };

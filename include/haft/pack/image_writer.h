@@ -7,6 +7,8 @@
 #include "haft/format/layout.h"
 #include "haft/format/manifest.h"
 #include "haft/pack/byte_sink.h"
+#include "haft/pack/content_plan.h"
+#include "haft/pack/content_writer.h"
 #include "haft/pack/tree.h"
 
 namespace haft {
@@ -27,10 +29,18 @@ struct ImageSummary {
   std::uint64_t content_size;  // of all files, before deduplication and compression
 };
 
-// Appends an image of `tree` to `sink`, as docs/format.md describes it. Files are read and compressed
-// by several threads; memory holds the tables and a few blocks, never the contents. Same tree, same manifest, same
-// block size: same bytes. A failure leaves an unusable beginning in the sink.
+// Appends an image of `tree` to `sink`, as docs/format.md describes it. Files are read and
+// compressed by several threads; memory holds the tables and a few blocks, never the contents. Same
+// tree, same manifest, same block size: same bytes. A failure leaves an unusable beginning in the
+// sink.
 Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manifest,
                                 const ImageOptions& options, ByteSink& sink);
+
+// The same without the blocks: only a reader with a BlockSource of its own can use the image.
+// `tables` say which blocks there would be. Of `options` block_size counts.
+Result<ImageSummary> WriteImageWithoutBlocks(const Tree& tree, const ContentPlan& plan,
+                                             const ContentTables& tables,
+                                             const format::Manifest& manifest,
+                                             const ImageOptions& options, ByteSink& sink);
 
 }  // namespace haft

@@ -18,8 +18,8 @@ struct IndexSummary {
   std::vector<std::uint64_t> chunk_checksums;
 };
 
-// Appends the index: inode table (breadth first, so that the children of a directory are neighbours and come after
-// it), extents, blocks, string heap, chunk checksums.
+// Appends the index: inode table (breadth first, so that the children of a directory are neighbours
+// and come after it), extents, blocks, string heap, chunk checksums.
 Result<IndexSummary> WriteIndex(const Tree& tree, const ContentPlan& plan,
                                 const ContentTables& tables, ByteSink& sink);
 

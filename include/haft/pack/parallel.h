@@ -22,13 +22,14 @@ inline unsigned WorkerCount(unsigned wanted) {
   return wanted != 0 ? wanted : available != 0 ? available : 1;
 }
 
-// Calls `work(i)` once for every i in [0, count), on up to `workers` threads. After a failure no new calls are
-// started; of several failures the one with the smallest i is returned.
+// Calls `work(i)` once for every i in [0, count), on up to `workers` threads. After a failure no
+// new calls are started; of several failures the one with the smallest i is returned.
 Result<> ParallelFor(std::size_t count, unsigned workers,
                      const std::function<Result<>(std::size_t)>& work);
 
-// Runs jobs on threads of its own and hands their outputs, in the order of submission, to `consume` on the
-// thread that submits. At most `window` jobs are under way or done and not consumed, which bounds the memory.
+// Runs jobs on threads of its own and hands their outputs, in the order of submission, to `consume`
+// on the thread that submits. At most `window` jobs are under way or done and not consumed, which
+// bounds the memory.
 template <typename Output>
 class OrderedPool {
  public:
@@ -51,7 +52,8 @@ class OrderedPool {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  // Fails with the first failure of a job or of `consume`. Afterwards the pool can only be destroyed.
+  // Fails with the first failure of a job or of `consume`. Afterwards the pool can only be
+  // destroyed.
   Result<> Submit(Job job) {
     TRY(Consume(window_ - 1));
     {
@@ -106,8 +108,8 @@ class OrderedPool {
   const Consumer consume_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Slot> slots_;   // guarded by mutex_, as is all below
-  std::size_t begun_ = 0;    // slots at the front that a thread has taken
+  std::deque<Slot> slots_;  // guarded by mutex_, as is all below
+  std::size_t begun_ = 0;   // slots at the front that a thread has taken
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

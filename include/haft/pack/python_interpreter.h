@@ -13,13 +13,15 @@ namespace haft {
 // The interpreter a bundle is built for.
 class PythonInterpreter {
  public:
-  // Runs it once to learn what it is. `name` is a path, or looked for in PATH if it has no slash; symbolic
-  // links stay what they are, because a virtual environment is found through them. Errors name it.
+  // Runs it once to learn what it is. `name` is a path, or looked for in PATH if it has no slash;
+  // symbolic links stay what they are, because a virtual environment is found through them. Errors
+  // name it.
   static Result<PythonInterpreter> Ask(const std::string& name);
 
   const format::PythonTarget& target() const { return target_; }
 
-  // Whether it can import the top-level module `name` by itself (standard library or host's packages).
+  // Whether it can import the top-level module `name` by itself (standard library or host's
+  // packages).
   Result<bool> Finds(const std::string& name) const;
 
   // A command that runs `code` in this interpreter so that it behaves the same for everybody: no

@@ -14,7 +14,8 @@
 
 namespace haft {
 
-// What an inode carries besides its contents. setuid, setgid and the file type are masked off when a node is added.
+// What an inode carries besides its contents. setuid, setgid and the file type are masked off when
+// a node is added.
 struct NodeAttributes {
   std::uint32_t mode = 0;
   std::int64_t mtime = 0;  // seconds since 1970-01-01 00:00 UTC
@@ -54,14 +55,15 @@ struct TreeNode {
   const Symlink* symlink() const { return std::get_if<Symlink>(&content); }
 };
 
-// A tree of nodes below a root directory. Paths are relative to the root, without leading slash, "." or
+// A tree of nodes below a root directory. Paths are relative to the root, without leading slash,
+// "." or
 // ".."; names are bytes. Missing parents are made as 0755 directories of 1980; a later
 // AddDirectory() gives them their attributes. Not thread-safe.
 //
-// Adding what is there already merges: directories always do (the first attributes stay), files and symbolic links
-// if their contents are the same; anything else is an error that names both origins. One exception: of two
-// different __pycache__/X.*.pyc whose source X.py is in the tree, the first stays, because which
-// of them is up to date with X.py only the interpreter can say.
+// Adding what is there already merges: directories always do (the first attributes stay), files and
+// symbolic links if their contents are the same; anything else is an error that names both origins.
+// One exception: of two different __pycache__/X.*.pyc whose source X.py is in the tree, the first
+// stays, because which of them is up to date with X.py only the interpreter can say.
 //
 // The limits of docs/format.md for names, paths and targets are checked here.
 class Tree {
@@ -75,7 +77,8 @@ class Tree {
   Result<> AddSymlink(std::string_view path, NodeAttributes attributes, std::string target,
                       std::string_view origin);
   // Bytes made by haft.
-  Result<> AddText(std::string_view path, std::string text, NodeAttributes attributes = kGeneratedFile);
+  Result<> AddText(std::string_view path, std::string text,
+                   NodeAttributes attributes = kGeneratedFile);
 
   const TreeNode& root() const { return root_; }
   TreeNode& root() { return root_; }

@@ -11,6 +11,7 @@ import _haft_bundle
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 DIRECTORIES = [os.path.join(ROOT, path) for path in _haft_bundle.PATHS]
+_paths_at_start = [path for path in sys.path if path != HERE]
 
 
 def _same_python():
@@ -56,18 +57,18 @@ def set_up_path():
 
 
 def run_next_sitecustomize():
-    """Imports the sitecustomize that the host or the bundle would have had without us, in place of ours.
+    """Runs the sitecustomize that Python would have found without us, under its own name.
 
     Called while ours is being imported: whatever sys.modules holds afterwards is what the import gives.
     (importlib.util would do it by the book, and cost four milliseconds of every start.)
     """
-    ours = sys.modules.pop("sitecustomize")
-    try:
-        import sitecustomize  # sys.path has lost HERE by now
-    except ImportError as error:
-        if error.name != "sitecustomize":
-            raise
-        sys.modules["sitecustomize"] = ours
+    import _frozen_importlib
+    import _frozen_importlib_external
+
+    spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize", _paths_at_start)
+    if spec is not None and spec.loader is not None:
+        del sys.modules["sitecustomize"]
+        _frozen_importlib._load(spec)
 
 
 def _refuse(message):
@@ -77,7 +78,10 @@ def _refuse(message):
 
 
 def run_program():
-    """Becomes the program: sys.argv as the user typed it, then the entry, whose value is the exit status."""
+    """Becomes the program: sys.argv as the user typed it, then the entry, whose value is the exit status.
+
+    Called as `python -c CODE ARGV0 ARGUMENTS...`.
+    """
     if not _same_python():
         _refuse(
             "'%s': needs Python %s (%s): '%s' is Python %s (%s); install the right one or build for this one"
@@ -91,9 +95,7 @@ def run_program():
             )
         )
     del sys.argv[0]
-    # The directory of start.py, put there because it is the script. (Not with -P.)
-    if sys.path and os.path.abspath(sys.path[0]) == HERE:
-        del sys.path[0]
+    sys.path[:] = [path for path in sys.path if path != HERE]  # still there if sitecustomize was not run
 
     kind, module = _haft_bundle.ENTRY[:2]
     if kind == "module":

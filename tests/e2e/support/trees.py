@@ -29,7 +29,8 @@ def _once(name):
 
 
 def tree(package):
-    """The site-packages tree of a Debian package with its closure. Read only: other tests use it too."""
+    """The site-packages tree of a Debian package with its closure. Read only: other tests
+    use it too (run a Python on it with -B)."""
     with _once(f"tree-{package}") as path:
         if not path.exists():
             new = path.with_suffix(".new")

@@ -1,0 +1,147 @@
+#include "haft/format/manifest.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "support/expect.h"
+#include "support/test_tree.h"
+
+namespace haft::format {
+namespace {
+
+using haft::testing::Expect;
+using haft::testing::Message;
+using haft::testing::TestManifest;
+
+TEST(BundleNameTest, TakesWhatIsSafeInAPath) {
+  for (const char* name : {"certbot", "a", "0", "_x", "my.app-1_2", "A.b", "x..y"}) EXPECT_TRUE(IsBundleName(name)) << name;
+  EXPECT_TRUE(IsBundleName(std::string(64, 'x')));
+  EXPECT_FALSE(IsBundleName(std::string(65, 'x')));
+  for (const char* name : {"", ".", "..", ".hidden", "-x", "a/b", "a b", "a\n", "ä", "a:b", "a\\b"}) {
+    EXPECT_FALSE(IsBundleName(name)) << name;
+  }
+  EXPECT_FALSE(IsBundleName(std::string_view("a\0", 2)));
+}
+
+TEST(MountPathTest, TakesAbsolutePathsWithoutSurprises) {
+  for (const char* path : {"/haft/app", "/a", "/opt/my.app/x-1", "/..a/b.."}) EXPECT_TRUE(IsMountPath(path)) << path;
+  for (const char* path : {"", "/", "//", "haft", "haft/app", "/haft/", "/haft//app", "/haft/./app", "/haft/../etc", "/..",
+                           "/.", "/a b", "/a:b", "/a\n", "/ä", "/a\\040b"}) {
+    EXPECT_FALSE(IsMountPath(path)) << path;
+  }
+  EXPECT_FALSE(IsMountPath(std::string_view("/a\0b", 4)));
+  EXPECT_TRUE(IsMountPath("/" + std::string(1023, 'x')));
+  EXPECT_FALSE(IsMountPath("/" + std::string(1024, 'x')));
+}
+
+TEST(ManifestTest, ComesBackAsItWasWritten) {
+  Manifest written = TestManifest();
+  Manifest read = Expect(ParseManifest(ToJson(written)));
+  EXPECT_EQ(ToJson(read), ToJson(written));
+  EXPECT_EQ(read.name, "test");
+  EXPECT_EQ(read.mount, "/haft/test");
+  EXPECT_EQ(read.entry.kind, EntryKind::kFunction);
+  EXPECT_EQ(read.entry.module, "app.main");
+  EXPECT_EQ(read.entry.function, "main");
+  EXPECT_EQ(read.entry.script, "app");
+  EXPECT_EQ(read.python.path, "/usr/bin/python3");
+  EXPECT_EQ(read.python.version, "3.11.2");
+  EXPECT_EQ(read.python.tag, "cpython-311");
+  EXPECT_EQ(read.python.soabi, "cpython-311-x86_64-linux-gnu");
+  EXPECT_EQ(read.paths, std::vector<std::string>{"site-packages"});
+  EXPECT_EQ(read.builder, "haft test");
+}
+
+TEST(ManifestTest, WritesTheBytesTheDocumentShows) {
+  EXPECT_EQ(ToJson(TestManifest()),
+            R"({"name":"test","mount":"/haft/test","entry":{"kind":"function","module":"app.main",)"
+            R"("function":"main","script":"app"},"python":{"path":"/usr/bin/python3","version":"3.11.2",)"
+            R"("tag":"cpython-311","soabi":"cpython-311-x86_64-linux-gnu"},"paths":["site-packages"],)"
+            R"("builder":"haft test"})");
+  Manifest module = TestManifest();
+  module.entry = {.kind = EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
+  EXPECT_NE(ToJson(module).find(R"("entry":{"kind":"module","module":"http.server"})"), std::string::npos);
+  EXPECT_EQ(Expect(ParseManifest(ToJson(module))).entry.kind, EntryKind::kModule);
+  module.entry = {};
+  EXPECT_EQ(ToJson(module).find("entry"), std::string::npos);
+  EXPECT_EQ(Expect(ParseManifest(ToJson(module))).entry.kind, EntryKind::kNone);
+}
+
+TEST(ManifestTest, IgnoresMembersOfTheFuture) {
+  Manifest manifest =
+      Expect(ParseManifest(R"({"future": {"a": [1]}, "name": "a", "mount": "/haft/a", "paths": [], "entry":
+                               {"kind": "module", "module": "m", "new": null}})"));
+  EXPECT_EQ(manifest.name, "a");
+  EXPECT_TRUE(manifest.paths.empty());
+  EXPECT_EQ(manifest.python.path, "");
+}
+
+TEST(ManifestTest, DescribesEntries) {
+  EXPECT_EQ(Describe({}), "none");
+  EXPECT_EQ(Describe({.kind = EntryKind::kModule, .module = "http.server", .function = "", .script = ""}), "-m http.server");
+  EXPECT_EQ(Describe(TestManifest().entry), "app (app.main:main)");
+  EXPECT_EQ(Describe({.kind = EntryKind::kFunction, .module = "a", .function = "B.c", .script = ""}), "a:B.c");
+}
+
+struct BadManifest {
+  std::string json, message;
+  ErrorKind kind = ErrorKind::kCorrupt;
+};
+
+// A whole manifest, with one member replaced or (empty text) left out.
+std::string With(std::string_view member, std::string_view value) {
+  std::string json = "{";
+  for (auto [name, standard] : {std::pair<std::string_view, std::string_view>{"name", R"("app")"},
+                                {"mount", R"("/haft/app")"},
+                                {"entry", R"({"kind": "module", "module": "m"})"},
+                                {"python", R"({"path": "/usr/bin/python3"})"},
+                                {"paths", R"(["site-packages"])"}}) {
+    std::string_view text = name == member ? value : standard;
+    if (!text.empty()) json += fmt::format("{}\"{}\": {}", json.size() > 1 ? ", " : "", name, text);
+  }
+  return json + "}";
+}
+
+std::string Missing(std::string_view member) {
+  return fmt::format("manifest: {} is missing or not of its type", member);
+}
+
+class BadManifestTest : public ::testing::TestWithParam<BadManifest> {};
+
+TEST_P(BadManifestTest, IsRefusedWithTheMemberThatIsWrong) {
+  auto manifest = ParseManifest(GetParam().json);
+  ASSERT_FALSE(manifest.has_value()) << GetParam().json;
+  EXPECT_EQ(manifest.error().message(), GetParam().message) << GetParam().json;
+  EXPECT_EQ(manifest.error().kind(), GetParam().kind);
+}
+
+const std::string kNotAnObject = "manifest: not a JSON object";
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadManifestTest,
+    ::testing::Values(
+        BadManifest{"", kNotAnObject}, BadManifest{"{", kNotAnObject}, BadManifest{"[]", kNotAnObject},
+        BadManifest{"null", kNotAnObject}, BadManifest{"\"name\"", kNotAnObject}, BadManifest{"{}x", kNotAnObject},
+        BadManifest{"{\"name\": \"\xff\"}", kNotAnObject}, BadManifest{std::string(100000, '['), kNotAnObject},
+        BadManifest{"{}", Missing("name")}, BadManifest{With("name", ""), Missing("name")},
+        BadManifest{With("name", "7"), Missing("name")}, BadManifest{With("name", R"("../x")"), Missing("name")},
+        BadManifest{With("name", R"("a\u0000")"), Missing("name")}, BadManifest{With("mount", ""), Missing("mount")},
+        BadManifest{With("mount", "[]"), Missing("mount")}, BadManifest{With("mount", R"("/")"), Missing("mount")},
+        BadManifest{With("mount", R"("haft/app")"), Missing("mount")},
+        BadManifest{With("mount", R"("/haft/../etc")"), Missing("mount")}, BadManifest{With("paths", ""), Missing("paths")},
+        BadManifest{With("paths", R"("site-packages")"), Missing("paths")},
+        BadManifest{With("paths", "[1]"), Missing("paths")}, BadManifest{With("paths", R"(["a", "../b"])"), Missing("paths")},
+        BadManifest{With("paths", R"(["/a"])"), Missing("paths")}, BadManifest{With("paths", R"(["a:b"])"), Missing("paths")},
+        BadManifest{With("entry", "1"), Missing("entry")}, BadManifest{With("entry", "{}"), Missing("module")},
+        BadManifest{With("entry", R"({"module": "m"})"), Missing("kind")},
+        BadManifest{With("entry", R"({"module": 1, "kind": "module"})"), Missing("module")},
+        BadManifest{With("entry", R"({"module": "m", "kind": "function"})"), Missing("function")},
+        BadManifest{With("entry", R"({"module": "m", "kind": "shell"})"), "manifest: entry kind 'shell' is unknown",
+                    ErrorKind::kUnsupported},
+        BadManifest{With("python", R"({"path": "python3"})"), Missing("python.path")},
+        BadManifest{With("python", R"({"path": "/usr/bin/python3\u0000x"})"), Missing("python.path")}));
+
+}  // namespace
+}  // namespace haft::format
