@@ -1,6 +1,7 @@
 #include "haft/launch/program.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <climits>
@@ -24,7 +25,10 @@ std::string_view MinorVersion(std::string_view version) {
   return dot == version.npos ? version : version.substr(0, version.find('.', dot + 1));
 }
 
-bool IsExecutable(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
+bool IsExecutable(const std::string& path) {
+  struct stat status;
+  return ::access(path.c_str(), X_OK) == 0 && ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
 
 // "3.12" if the file behind `path` is called python3.12, "" if its name does not tell.
 std::string VersionInName(const std::string& path) {

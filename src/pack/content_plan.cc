@@ -38,17 +38,18 @@ Result<format::ImageId> HashFile(const TreeNode::File& file) {
 
 Result<ContentPlan> ContentPlan::Make(const Tree& tree, unsigned workers) {
   ContentPlan plan;
-  std::vector<const TreeNode::File*> files;
+  std::vector<const TreeNode::File*> files, others;
   std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
-  tree.Walk([&](const std::string&, const TreeNode& node) {
+  tree.Walk([&](const std::string& path, const TreeNode& node) {
     const TreeNode::File* file = node.file();
     if (file == nullptr) return;
     ++plan.file_count_;
     plan.content_size_ += file->size;
     if (file->size == 0) return;
-    files.push_back(file);
+    (path.ends_with(".pyc") ? files : others).push_back(file);
     ++size_counts[file->size];
   });
+  files.insert(files.end(), others.begin(), others.end());
   if (files.size() > std::numeric_limits<ContentId>::max()) {
     return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 files"));
   }
@@ -63,7 +64,7 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, unsigned workers) {
     return {};
   }));
 
-  // Both lists are in path order, so the first of several identical files gives the content its
+  // Both lists are in the same order, so the first of several identical files gives the content its
   // place.
   std::map<std::pair<std::uint64_t, format::ImageId>, ContentId> known;
   std::size_t candidate = 0;

@@ -23,8 +23,9 @@ struct PlannedBlocks {
   std::uint64_t size = 0;  // of all of them
 };
 
-// Finds identical files and orders the rest: depth first by path, so that files of one directory
-// are neighbours. Does not depend on `workers`. The tree has to outlive the plan and must not
+// Finds identical files and orders the rest: compiled Python first, because a start reads it and
+// hardly anything else, then all other files, each depth first by path, so that files of one
+// directory are neighbours. Does not depend on `workers`. The tree has to outlive the plan and must not
 // change.
 class ContentPlan {
  public:
