@@ -16,6 +16,7 @@ import concurrent.futures
 import fnmatch
 import json
 import os
+import signal
 import pathlib
 import subprocess
 import sys
@@ -197,6 +198,13 @@ def check_fuse():
     return None
 
 
+def restore_signals():
+    """Undoes what nohup or a shell's & ignored: the tests are about what programs inherit."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
@@ -211,6 +219,7 @@ def main():
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    restore_signals()
     if options.worker:
         work(options.worker, int(options.pipe), options.k, options.isolated)
     if options.long:

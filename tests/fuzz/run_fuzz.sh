@@ -8,7 +8,7 @@ source=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 build=${2:-$source/build-fuzz}
 
 if [ ! -f "$build/build.ninja" ]; then
-  CXX=${CXX:-clang++-16} meson setup "$build" "$source" -Dfuzz=true -Druntime=false
+  CXX=${CXX:-clang++-16} meson setup "$build" "$source" -Dfuzz=true -Druntime=false -Db_pch=false
 fi
 ninja -C "$build" tests/fuzz/image_fuzz tests/fuzz/manifest_fuzz tests/fuzz/make_seeds
 build=$(CDPATH='' cd -- "$build" && pwd)
