@@ -52,14 +52,15 @@ Result<> IndexView::CheckChunks(std::uint64_t offset, std::uint64_t size) const 
 }
 
 // A page that is gone entirely is a fault, which damaged() tells; but behind the end of a file that was cut off within a
-// page there are just zeros. Then the trailer, at the very end, is gone too.
+// page there are just zeros, and a file overwritten by another image has good pages. Either way the last
+// bytes, the trailer's checksum, are others than those read at first.
 Result<> IndexView::CheckStillThere() const {
-  format::Magic magic;
+  std::uint64_t checksum;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  std::memcpy(&magic, file_.bytes().last(sizeof(format::Trailer)).data(), sizeof magic);
+  std::memcpy(&checksum, file_.bytes().last(sizeof checksum).data(), sizeof checksum);
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (magic == format::kTrailerMagic && !file_.damaged()) [[likely]] return {};
-  return Failure(Error::Corrupt("index: the file was cut off or cannot be read"));
+  if (checksum == bundle_.trailer.checksum && !file_.damaged()) [[likely]] return {};
+  return Failure(Error::Corrupt("index: the file was cut off, overwritten or cannot be read"));
 }
 
 template <typename Record>
