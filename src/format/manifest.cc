@@ -31,9 +31,11 @@ Result<Entry> ParseEntry(const Json& json) {
   auto found = json.find("entry");
   if (found == json.end()) return Entry{};
   if (!found->is_object()) return Failure(Wrong("entry"));
-  Entry entry{.module = TRY(String(*found, "module")),
-              .function = OptionalString(*found, "function"),
-              .script = OptionalString(*found, "script")};
+  // Not in the braces of an initializer: compilers forget the members made so far when TRY returns.
+  Entry entry;
+  entry.module = TRY(String(*found, "module"));
+  entry.function = OptionalString(*found, "function");
+  entry.script = OptionalString(*found, "script");
   std::string kind = TRY(String(*found, "kind"));
   if (kind == "module") {
     entry.kind = EntryKind::kModule;
@@ -70,10 +72,11 @@ std::string ToJson(const Manifest& manifest) {
 Result<Manifest> ParseManifest(std::string_view text) {
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Failure(Error::Corrupt("manifest: not a JSON object"));
-  Manifest manifest{.name = TRY(String(json, "name")),
-                    .mount = TRY(String(json, "mount")),
-                    .entry = TRY(ParseEntry(json)),
-                    .builder = OptionalString(json, "builder")};
+  Manifest manifest;
+  manifest.name = TRY(String(json, "name"));
+  manifest.mount = TRY(String(json, "mount"));
+  manifest.entry = TRY(ParseEntry(json));
+  manifest.builder = OptionalString(json, "builder");
   if (!IsBundleName(manifest.name)) return Failure(Wrong("name"));
   if (!IsMountPath(manifest.mount)) return Failure(Wrong("mount"));
   if (auto python = json.find("python"); python != json.end() && python->is_object()) {
