@@ -1,0 +1,309 @@
+#include "haft/zip/archive_kind.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "haft/base/file_io.h"
+#include "haft/pack/entry_points.h"
+
+namespace haft {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kEnvironment = "environment.json";
+constexpr std::string_view kPexInfo = "PEX-INFO";
+constexpr std::string_view kMain = "__main__.py";
+constexpr std::string_view kSitePackages = "site-packages";
+constexpr std::string_view kDeps = ".deps";
+// shiv's --no-modify stores a checksum of each file there.
+constexpr std::uint64_t kLongestDescription = 64u << 20;
+
+// A text member, "" if it is missing or null; anything else is not understood.
+Result<std::string> Text(const Json& object, const char* member, std::string_view what) {
+  auto found = object.find(member);
+  if (found == object.end() || found->is_null()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  return Failure(Error::Corrupt(fmt::format("{}: {} is no text", what, member)));
+}
+
+bool IsFile(const Tree& tree, std::string_view path) {
+  const TreeNode* node = tree.Find(path);
+  return node != nullptr && node->directory() == nullptr;
+}
+
+bool IsDirectory(const Tree& tree, std::string_view path) {
+  const TreeNode* node = tree.Find(path);
+  return node != nullptr && node->directory() != nullptr;
+}
+
+class Recogniser {
+ public:
+  Recogniser(const Tree& tree, const std::string& file) : tree_(tree), file_(file) {}
+
+  Result<ArchiveInfo> Run() {
+    if (IsFile(tree_, kEnvironment) && IsDirectory(tree_, kSitePackages)) {
+      TRY(Shiv());
+    } else if (IsFile(tree_, kPexInfo)) {
+      TRY(Pex());
+    } else if (IsFile(tree_, kMain)) {
+      info_.kind = ArchiveKind::kZipapp;
+      info_.script = kMain;
+      info_.paths = {""};
+    } else {
+      Wheel();
+    }
+    return std::move(info_);
+  }
+
+ private:
+  std::string What(std::string_view path) const {
+    return fmt::format("{}: {}", Quoted(file_), path);
+  }
+
+  Result<Json> Description(std::string_view path) const {
+    const TreeNode::File* file = tree_.Find(path)->file();
+    if (file == nullptr) return Failure(Error::Corrupt(What(path) + " is no file"));
+    if (file->size > kLongestDescription)
+      return Failure(Error::Corrupt(What(path) + " is too long"));
+    std::string text = TRY(ReadSource(file->source, file->size));
+    Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return Failure(Error::Corrupt(What(path) + " is no JSON object"));
+    return json;
+  }
+
+  Result<> Shiv();
+  Result<> Pex();
+  void PexPaths(const Json& json);
+  Result<> PexInjections(const Json& json);
+  void Wheel();
+  bool HoldsSource(const std::string& module) const;
+  Result<format::Entry> ShivEntry(const std::string& text) const;
+  Result<> FindScript(const std::string& name);
+
+  const Tree& tree_;
+  const std::string& file_;
+  ArchiveInfo info_;
+};
+
+Result<> Recogniser::Shiv() {
+  info_.kind = ArchiveKind::kShiv;
+  info_.paths = {std::string(kSitePackages)};
+  const std::string what = What(kEnvironment);
+  Json json = TRY(Description(kEnvironment));
+  info_.build_id = TRY(Text(json, "build_id", what));
+  std::string entry_point = TRY(Text(json, "entry_point", what));
+  std::string script = TRY(Text(json, "script", what));
+  if (!entry_point.empty()) {
+    info_.entry = TRY(ShivEntry(entry_point));
+    info_.entry.script = script;
+  } else if (!script.empty()) {
+    TRY(FindScript(script));
+  } else {
+    info_.interpreter = true;
+  }
+  return {};
+}
+
+// shiv takes "a.b:c", and also "a.b.c", where c may be an attribute of a.b, or a module with a
+// function of its own name.
+Result<format::Entry> Recogniser::ShivEntry(const std::string& text) const {
+  const std::string what = fmt::format("{}: entry_point", What(kEnvironment));
+  std::string plain = text.substr(0, text.find('['));
+  std::erase(plain, ' ');
+  std::size_t dot = plain.rfind('.');
+  if (plain.find(':') != plain.npos) return ParseFunctionEntry(plain, what);
+  if (dot == plain.npos || HoldsSource(plain)) {
+    return ParseFunctionEntry(fmt::format("{}:{}", plain, plain.substr(dot + 1)),
+                              what);  // npos + 1 == 0
+  }
+  plain[dot] = ':';
+  return ParseFunctionEntry(plain, what);
+}
+
+// Whether "a.b" is a module or package below one of the paths.
+bool Recogniser::HoldsSource(const std::string& module) const {
+  std::string path = module;
+  std::ranges::replace(path, '.', '/');
+  return std::ranges::any_of(info_.paths, [&](const std::string& directory) {
+    std::string full = JoinPath(directory, path);
+    return IsFile(tree_, full + ".py") || IsDirectory(tree_, full);
+  });
+}
+
+// A console script of any distribution on the path, else a file of their bin directories.
+Result<> Recogniser::FindScript(const std::string& name) {
+  for (const std::string& directory : info_.paths) {
+    auto entry = TRY(EntryPoints::Find(tree_, directory))
+    .ConsoleScript(name);
+    if (entry) {
+      info_.entry = *std::move(entry);
+      return {};
+    }
+  }
+  for (const std::string& directory : info_.paths) {
+    for (std::string_view bin : {"bin", ".prefix/bin"}) {
+      std::string path = JoinPath(JoinPath(directory, bin), name);
+      if (name.find('/') == name.npos && IsFile(tree_, path)) {
+        info_.script = path;
+        return {};
+      }
+    }
+  }
+  info_.obstacle =
+      fmt::format("its script {} is neither a console script nor in a bin directory", Quoted(name));
+  return {};
+}
+
+Result<> Recogniser::Pex() {
+  info_.kind = ArchiveKind::kPex;
+  info_.tool_files = {std::string(kMain), std::string(kPexInfo), ".bootstrap", std::string(kDeps),
+                      "__pex__"};
+  const std::string what = What(kPexInfo);
+  Json json = TRY(Description(kPexInfo));
+  PexPaths(json);
+  TRY(PexInjections(json));
+  std::string entry_point = TRY(Text(json, "entry_point", what));
+  std::string script = TRY(Text(json, "script", what));
+  if (!entry_point.empty()) {
+    const std::string entry_what = what + ": entry_point";
+    bool function = entry_point.find(':') != entry_point.npos;
+    info_.entry = TRY(function ? ParseFunctionEntry(entry_point, entry_what)
+                               : ParseModuleEntry(entry_point, entry_what));
+  } else if (!script.empty()) {
+    if (info_.obstacle.empty()) TRY(FindScript(script));
+  } else {
+    info_.interpreter = true;
+  }
+  return {};
+}
+
+// The root, then each distribution: a directory that is a site-packages of its own. A distribution
+// that is a wheel file, unpacked by pex at the first start, cannot be imported from.
+void Recogniser::PexPaths(const Json& json) {
+  info_.paths = {""};
+  const TreeNode* deps = tree_.Find(kDeps);
+  if (deps != nullptr && deps->directory() != nullptr) {
+    for (const auto& [name, node] : deps->directory()->children) {
+      std::string path = JoinPath(kDeps, name);
+      if (node->directory() != nullptr) {
+        info_.paths.push_back(path);
+      } else if (info_.obstacle.empty()) {
+        info_.obstacle = fmt::format(
+            "its distribution {} is packed once more; build it again with pex "
+            "--pre-install-wheels",
+            Quoted(path));
+      }
+    }
+  }
+  auto pex_path = json.find("pex_path");
+  if (info_.obstacle.empty() && pex_path != json.end() && pex_path->is_string() &&
+      !pex_path->get_ref<const std::string&>().empty()) {
+    info_.obstacle = "it needs other pex files: " + Quoted(pex_path->get<std::string>());
+  }
+}
+
+Result<> Recogniser::PexInjections(const Json& json) {
+  auto wrong = [&](std::string_view member) {
+    return Failure(
+        Error::Corrupt(fmt::format("{}: {} is not of its type", What(kPexInfo), member)));
+  };
+  if (auto args = json.find("inject_args"); args != json.end() && !args->is_null()) {
+    if (!args->is_array()) return wrong("inject_args");
+    for (const Json& arg : *args) {
+      if (!arg.is_string()) return wrong("inject_args");
+      info_.inject_args.push_back(arg.get<std::string>());
+    }
+  }
+  if (auto env = json.find("inject_env"); env != json.end() && !env->is_null()) {
+    if (!env->is_object()) return wrong("inject_env");
+    for (const auto& [name, value] : env->items()) {
+      if (!value.is_string()) return wrong("inject_env");
+      info_.inject_env.emplace_back(name, value.get<std::string>());
+    }
+  }
+  return {};
+}
+
+// A wheel as an installer spreads it: the root, and the library directories of NAME.data. Has
+// nothing to run by itself.
+void Recogniser::Wheel() {
+  for (const auto& [name, node] : tree_.root().directory()->children) {
+    if (node->directory() == nullptr || !name.ends_with(".dist-info")) continue;
+    if (!IsFile(tree_, JoinPath(name, "WHEEL"))) continue;
+    info_.kind = ArchiveKind::kWheel;
+    info_.paths = {""};
+    std::string data =
+        name.substr(0, name.size() - std::string_view(".dist-info").size()) + ".data";
+    for (std::string_view part : {"purelib", "platlib"}) {
+      std::string path = JoinPath(data, part);
+      if (IsDirectory(tree_, path)) info_.paths.push_back(path);
+    }
+    if (IsDirectory(tree_, data)) info_.tool_files.push_back(data);
+    return;
+  }
+  info_.paths = {""};
+}
+
+bool IsBelow(std::string_view path, std::string_view directory) {
+  return directory.empty() || (path.size() > directory.size() && path.starts_with(directory) &&
+                               path[directory.size()] == '/');
+}
+
+}  // namespace
+
+std::string_view NameOf(ArchiveKind kind) {
+  switch (kind) {
+    case ArchiveKind::kShiv:
+      return "shiv";
+    case ArchiveKind::kPex:
+      return "pex";
+    case ArchiveKind::kZipapp:
+      return "zipapp";
+    case ArchiveKind::kWheel:
+      return "wheel";
+    case ArchiveKind::kPlain:
+      break;
+  }
+  return "zip";
+}
+
+std::optional<std::string> ArchiveInfo::InSitePackages(std::string_view path) const {
+  // The longest of the paths it is below: ".deps/x.whl" is in the root as well.
+  const std::string* best = nullptr;
+  for (const std::string& directory : paths) {
+    if (IsBelow(path, directory) && (best == nullptr || directory.size() > best->size()))
+      best = &directory;
+  }
+  if (best == nullptr) return std::nullopt;
+  if (best->empty()) {
+    bool is_tools = std::ranges::any_of(
+        tool_files, [&](const std::string& file) { return path == file || IsBelow(path, file); });
+    if (is_tools) return std::nullopt;
+    return std::string(path);
+  }
+  return std::string(path.substr(best->size() + 1));
+}
+
+Result<ArchiveInfo> Recognise(const Tree& tree, const std::string& file) {
+  return Recogniser(tree, file).Run();
+}
+
+std::string ShebangOf(int fd) {
+  std::array<std::byte, 4096> buffer;
+  auto size = ReadUpTo(fd, buffer, 0);
+  if (!size) return "";
+  std::string_view text = AsText(std::span(buffer).first(*size));
+  std::size_t end = text.find('\n');
+  if (!text.starts_with("#!") || end == text.npos) return "";
+  text = text.substr(2, end - 2);
+  constexpr std::string_view kBlanks = " \t\r";
+  std::size_t first = text.find_first_not_of(kBlanks);
+  if (first == text.npos) return "";
+  return std::string(text.substr(first, text.find_last_not_of(kBlanks) - first + 1));
+}
+
+}  // namespace haft

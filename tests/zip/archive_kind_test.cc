@@ -1,0 +1,153 @@
+#include "haft/zip/archive_kind.h"
+
+#include <gtest/gtest.h>
+
+#include "support/expect.h"
+#include "support/test_tree.h"
+#include "zip_maker.h"
+
+namespace haft::testing {
+namespace {
+
+ArchiveInfo Is(const Tree& tree) {
+  return Expect(Recognise(tree, "f.pyz"));
+}
+
+TEST(Recognise, Shiv) {
+  ArchiveInfo info = Is(MakeTree(
+      {{"environment.json",
+        R"({"build_id": "abc", "entry_point": "app.cli:main", "script": "app", "hashes": {}})"},
+       {"__main__.py", ""},
+       {"_bootstrap/__init__.py", ""},
+       {"site-packages/app/cli.py", ""}}));
+  EXPECT_EQ(info.kind, ArchiveKind::kShiv);
+  EXPECT_EQ(info.entry.kind, format::EntryKind::kFunction);
+  EXPECT_EQ(info.entry.module, "app.cli");
+  EXPECT_EQ(info.entry.function, "main");
+  EXPECT_EQ(info.entry.script, "app");
+  EXPECT_EQ(info.build_id, "abc");
+  EXPECT_EQ(info.paths, std::vector<std::string>{"site-packages"});
+  EXPECT_EQ(info.InSitePackages("site-packages/app/cli.py"), "app/cli.py");
+  EXPECT_EQ(info.InSitePackages("__main__.py"), std::nullopt);
+  EXPECT_EQ(info.InSitePackages("site-packages"), std::nullopt);
+  EXPECT_EQ(info.InSitePackages("site-packages-2/x"), std::nullopt);
+}
+
+TEST(Recognise, ShivEntryPoints) {
+  auto entry_of = [](std::string_view text) {
+    std::string json = R"({"entry_point": ")" + std::string(text) + R"("})";
+    Tree tree = MakeTree({{"environment.json", json}, {"site-packages/app/main.py", ""}});
+    format::Entry entry = Is(tree).entry;
+    return entry.module + ":" + entry.function;
+  };
+  EXPECT_EQ(entry_of("app.main:run"), "app.main:run");
+  EXPECT_EQ(entry_of("app.main:run [extra]"), "app.main:run");
+  EXPECT_EQ(entry_of("app.main.run"), "app.main:run");
+  EXPECT_EQ(entry_of("app.main"), "app.main:main");  // a function called like its module
+  EXPECT_EQ(entry_of("app"), "app:app");
+}
+
+TEST(Recognise, ShivScriptFromBin) {
+  Tree tree = MakeTree({{"environment.json", R"({"entry_point": null, "script": "tool.sh"})"},
+                        {"site-packages/bin/tool.sh", "#!/bin/sh\n"}});
+  EXPECT_EQ(Is(tree).script, "site-packages/bin/tool.sh");
+  tree = MakeTree({{"environment.json", R"({"script": "gone"})"}, {"site-packages/x.py", ""}});
+  EXPECT_EQ(Is(tree).obstacle,
+            "its script 'gone' is neither a console script nor in a bin directory");
+  tree = MakeTree({{"environment.json", R"({"script": "../x"})"}, {"site-packages/x", ""}});
+  EXPECT_NE(Is(tree).obstacle, "");
+  tree = MakeTree({{"environment.json", "{}"}, {"site-packages/x", ""}});
+  EXPECT_TRUE(Is(tree).interpreter);
+}
+
+TEST(Recognise, DescriptionsThatCannotBeUnderstood) {
+  Tree tree = MakeTree({{"environment.json", "{"}, {"site-packages/x", ""}});
+  EXPECT_EQ(Message(Recognise(tree, "f.pyz")), "'f.pyz': environment.json is no JSON object");
+  tree = MakeTree({{"environment.json", R"({"entry_point": 5})"}, {"site-packages/x", ""}});
+  EXPECT_EQ(Message(Recognise(tree, "f.pyz")), "'f.pyz': environment.json: entry_point is no text");
+  tree = MakeTree({{"PEX-INFO", R"({"inject_env": ["a"]})"}});
+  EXPECT_EQ(Message(Recognise(tree, "f.pyz")), "'f.pyz': PEX-INFO: inject_env is not of its type");
+  tree = MakeTree({{"PEX-INFO", R"({"entry_point": "a b"})"}});
+  EXPECT_NE(Message(Recognise(tree, "f.pyz")), "");
+}
+
+constexpr std::string_view kConsoleScripts = "[console_scripts]\ntool = dist.cli:main\n";
+
+TEST(Recognise, Pex) {
+  ArchiveInfo info = Is(MakeTree(
+      {{"PEX-INFO", R"({"entry_point": null, "script": "tool",
+                                    "inject_args": ["-v"], "inject_env": {"A": "1"}})"},
+       {"__main__.py", ""},
+       {".bootstrap/pex/__init__.py", ""},
+       {"app.py", ""},
+       {".deps/dist-1.0-py3-none-any.whl/dist/cli.py", ""},
+       {".deps/dist-1.0-py3-none-any.whl/dist-1.0.dist-info/entry_points.txt", kConsoleScripts},
+       {".deps/other-1.0-py3-none-any.whl/other.py", ""}}));
+  EXPECT_EQ(info.kind, ArchiveKind::kPex);
+  EXPECT_EQ(info.entry.module, "dist.cli");
+  EXPECT_EQ(info.entry.script, "tool");
+  std::vector<std::string> paths = {"", ".deps/dist-1.0-py3-none-any.whl",
+                                    ".deps/other-1.0-py3-none-any.whl"};
+  EXPECT_EQ(info.paths, paths);
+  EXPECT_EQ(info.inject_args, std::vector<std::string>{"-v"});
+  ASSERT_EQ(info.inject_env.size(), 1u);
+  EXPECT_EQ(info.inject_env[0].first, "A");
+  EXPECT_EQ(info.obstacle, "");
+  EXPECT_EQ(info.InSitePackages("app.py"), "app.py");
+  EXPECT_EQ(info.InSitePackages("__main__.py"), std::nullopt);
+  EXPECT_EQ(info.InSitePackages(".bootstrap/pex/__init__.py"), std::nullopt);
+  EXPECT_EQ(info.InSitePackages(".deps"), std::nullopt);
+  EXPECT_EQ(info.InSitePackages(".deps/other-1.0-py3-none-any.whl/other.py"), "other.py");
+}
+
+TEST(Recognise, PexEntries) {
+  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b:c"})"}})).entry.function, "c");
+  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b"})"}})).entry.kind,
+            format::EntryKind::kModule);
+  EXPECT_TRUE(Is(MakeTree({{"PEX-INFO", "{}"}})).interpreter);
+  EXPECT_EQ(
+      Is(MakeTree({{"PEX-INFO", R"({"script": "x"})"}, {".deps/d.whl/.prefix/bin/x", ""}})).script,
+      ".deps/d.whl/.prefix/bin/x");
+  ArchiveInfo packed = Is(MakeTree({{"PEX-INFO", R"({"script": "x"})"}, {".deps/d.whl", "PK"}}));
+  EXPECT_EQ(packed.obstacle,
+            "its distribution '.deps/d.whl' is packed once more; build it again with pex "
+            "--pre-install-wheels");
+  EXPECT_NE(Is(MakeTree({{"PEX-INFO", R"({"pex_path": "/x.pex"})"}})).obstacle, "");
+}
+
+TEST(Recognise, ZipappWheelAndPlain) {
+  ArchiveInfo zipapp = Is(MakeTree({{"__main__.py", "import app\n"}, {"app.py", ""}}));
+  EXPECT_EQ(zipapp.kind, ArchiveKind::kZipapp);
+  EXPECT_EQ(zipapp.script, "__main__.py");
+  EXPECT_EQ(zipapp.paths, std::vector<std::string>{""});
+  EXPECT_EQ(zipapp.InSitePackages("app.py"), "app.py");
+
+  ArchiveInfo wheel = Is(MakeTree({{"d-1.0.dist-info/WHEEL", ""},
+                                   {"d.py", ""},
+                                   {"d-1.0.data/purelib/e.py", ""},
+                                   {"d-1.0.data/scripts/run", ""}}));
+  EXPECT_EQ(wheel.kind, ArchiveKind::kWheel);
+  EXPECT_EQ(wheel.paths, (std::vector<std::string>{"", "d-1.0.data/purelib"}));
+  EXPECT_EQ(wheel.InSitePackages("d-1.0.data/purelib/e.py"), "e.py");
+  EXPECT_EQ(wheel.InSitePackages("d-1.0.data/scripts/run"), std::nullopt);
+  EXPECT_EQ(wheel.InSitePackages("d-1.0.dist-info/WHEEL"), "d-1.0.dist-info/WHEEL");
+  EXPECT_EQ(wheel.entry.kind, format::EntryKind::kNone);
+
+  EXPECT_EQ(Is(MakeTree({{"readme.txt", ""}})).kind, ArchiveKind::kPlain);
+  EXPECT_EQ(Is(MakeTree({{"environment.json", "{}"}})).kind, ArchiveKind::kPlain);
+  EXPECT_EQ(Is(Tree()).kind, ArchiveKind::kPlain);
+  EXPECT_EQ(NameOf(ArchiveKind::kWheel), "wheel");
+}
+
+TEST(ShebangOf, FirstLine) {
+  auto shebang = [](std::string_view text) { return ShebangOf(ZipFd(text).get()); };
+  EXPECT_EQ(shebang("#!/usr/bin/env python3\nPK"), "/usr/bin/env python3");
+  EXPECT_EQ(shebang("#! /usr/bin/python3 -sE \r\n"), "/usr/bin/python3 -sE");
+  EXPECT_EQ(shebang("PK\3\4"), "");
+  EXPECT_EQ(shebang("#!\n"), "");
+  EXPECT_EQ(shebang("#!/no/end"), "");
+  EXPECT_EQ(shebang(""), "");
+}
+
+}  // namespace
+}  // namespace haft::testing
