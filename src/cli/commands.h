@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "haft/base/error.h"
-#include "haft/image/image_reader.h"
 
 namespace haft::cli {
 
@@ -20,8 +19,6 @@ Result<int> RunInfo(const Words& words);
 Result<int> RunVerify(const Words& words);
 Result<int> RunExtract(const Words& words);
 
-// Opens the image in `file`; the error names the file.
-Result<ImageReader> OpenImage(const std::string& file);
 // Writes to standard output; a closed pipe ends the process quietly, as with any filter.
 Result<> Print(std::string_view text);
 

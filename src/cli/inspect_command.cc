@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -12,6 +13,9 @@
 #include "haft/format/checksum.h"
 #include "haft/image/extract.h"
 #include "haft/image/verify.h"
+#include "haft/zip/archive_kind.h"
+#include "haft/zip/zip_image.h"
+#include "input_file.h"
 #include "progress_bar.h"
 
 namespace haft::cli {
@@ -28,6 +32,7 @@ std::string InfoJson(const format::BundleFile& bundle, const std::string& manife
   // The manifest's own members (name, mount, entry, python, …), then what the trailer tells.
   auto json = nlohmann::ordered_json::parse(manifest_text, nullptr, false);
   if (!json.is_object()) json = nlohmann::ordered_json::object();
+  json["kind"] = trailer.runtime_size == 0 ? "image" : "bundle";
   json["image_id"] = format::ToHex(trailer.image_id);
   json["image_offset"] = bundle.image_offset;
   json["image_size"] = trailer.image_size;
@@ -55,33 +60,92 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
       trailer.minor, manifest.builder);
 }
 
+std::string EntryText(const ArchiveInfo& info) {
+  if (info.interpreter) return "an interpreter";
+  if (!info.script.empty()) return info.script;
+  return info.entry.kind == format::EntryKind::kNone ? "none" : format::Describe(info.entry);
+}
+
+std::uint64_t FileCount(const ZipDirectory& directory) {
+  auto is_file = [](const ZipEntry& entry) { return entry.type == ZipEntryType::kFile; };
+  return static_cast<std::uint64_t>(std::ranges::count_if(directory.entries, is_file));
+}
+
+std::string InfoJson(const ZipArchive& archive, const ArchiveInfo& info) {
+  const ZipDirectory& directory = archive.directory();
+  auto size = FileSize(archive.fd());
+  nlohmann::ordered_json json = {{"name", BundleNameFor(archive.path())}, {"kind", NameOf(info.kind)}};
+  json["entry"] = EntryText(info);
+  json["python"] = ShebangOf(archive.fd());
+  json["paths"] = info.paths;
+  if (!info.build_id.empty()) json["build_id"] = info.build_id;
+  if (!info.inject_args.empty()) json["inject_args"] = info.inject_args;
+  for (const auto& [name, value] : info.inject_env) json["inject_env"][name] = value;
+  if (!info.obstacle.empty()) json["obstacle"] = info.obstacle;
+  json["files"] = FileCount(directory);
+  json["bytes"] = directory.content_size;
+  json["entries"] = directory.entries.size();
+  json["archive_offset"] = directory.base;
+  json["archive_size"] = size.value_or(directory.base) - directory.base;
+  json["directory_digest"] = format::ToHex(directory.digest);
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string InfoText(const ZipArchive& archive, const ArchiveInfo& info) {
+  const ZipDirectory& directory = archive.directory();
+  auto size = FileSize(archive.fd());
+  auto unescaped = [](const std::string& text) { return Quoted(text).substr(1, Quoted(text).size() - 2); };
+  std::string text = fmt::format("name         {}\nkind         {}\nentry        {}\n", BundleNameFor(archive.path()),
+                                 NameOf(info.kind), unescaped(EntryText(info)));
+  std::string shebang = ShebangOf(archive.fd());
+  if (!shebang.empty()) text += fmt::format("python       {}\n", unescaped(shebang));
+  if (!info.build_id.empty()) text += fmt::format("build id     {}\n", unescaped(info.build_id));
+  if (!info.obstacle.empty()) text += fmt::format("not run      {}\n", info.obstacle);
+  text += fmt::format("files        {} ({})\narchive      {} at offset {} ({} entries)\n", FileCount(directory),
+                      Size(directory.content_size), Size(size.value_or(directory.base) - directory.base), directory.base,
+                      directory.entries.size());
+  return text;
+}
+
+// What it runs, by a tree of its own.
+Result<ArchiveInfo> RecogniseArchive(const std::shared_ptr<ZipArchive>& archive) {
+  Tree tree;
+  TRY(AddArchive(archive, tree));
+  return Recognise(tree, archive->path());
+}
+
 }  // namespace
 
 Result<int> RunInfo(const Words& words) {
-  CommandLine line("info", "[OPTION...] FILE", "Tells what a bundle is, from its trailer and manifest alone.",
+  CommandLine line("info", "[OPTION...] FILE", "Tells what a bundle or zip archive is, without reading its contents.",
                    "  haft info --json certbot");
-  line.Flag("json", "as one JSON object: name, image_id, image_offset, image_size, files, bytes, entry, python, ...")
+  line.Flag("json", "as one JSON object: kind, name, image_id, image_offset, image_size, files, bytes, entry, python, ...")
       .Positional({"FILE"}, 1);
   Arguments arguments = TRY(line.Parse(words));
   if (arguments.help) {
     TRY(Print(line.Help()));
     return kOk;
   }
-  std::string file = arguments.Get("FILE");
-  UniqueFd fd = TRY(OpenFile(file, O_RDONLY));
+  InputFile input = TRY(OpenInput(arguments.Get("FILE")));
+  const bool json = arguments.Has("json");
+  if (input.archive) {
+    ArchiveInfo info = TRY(RecogniseArchive(input.archive));
+    TRY(Print(json ? InfoJson(*input.archive, info) : InfoText(*input.archive, info)));
+    return kOk;
+  }
   auto text = [&]() -> Result<std::string> {
-    format::BundleFile bundle = TRY(format::LocateImage(fd.get()));
-    format::Manifest manifest = TRY(format::ReadManifest(fd.get(), bundle));
-    if (!arguments.Has("json")) return InfoText(bundle, manifest);
-    return InfoJson(bundle, TRY(format::ReadManifestText(fd.get(), bundle)));
+    format::BundleFile bundle = TRY(format::LocateImage(input.image.get()));
+    format::Manifest manifest = TRY(format::ReadManifest(input.image.get(), bundle));
+    if (!json) return InfoText(bundle, manifest);
+    return InfoJson(bundle, TRY(format::ReadManifestText(input.image.get(), bundle)));
   }();
-  if (!text) return Failure(std::move(text).error().Within(Quoted(file)));
+  if (!text) return Failure(std::move(text).error().Within(Quoted(input.path)));
   TRY(Print(*text));
   return kOk;
 }
 
 Result<int> RunVerify(const Words& words) {
-  CommandLine line("verify", "FILE", "Reads every byte of a bundle and checks it. Exit status 1 if anything is damaged.",
+  CommandLine line("verify", "FILE", "Reads every byte of a bundle or zip archive and checks it. Exit status 1 if anything is damaged.",
                    "  haft verify certbot");
   line.Positional({"FILE"}, 1);
   Arguments arguments = TRY(line.Parse(words));
@@ -89,27 +153,27 @@ Result<int> RunVerify(const Words& words) {
     TRY(Print(line.Help()));
     return kOk;
   }
-  std::string file = arguments.Get("FILE");
-  UniqueFd fd = TRY(OpenFile(file, O_RDONLY));
-  auto report = [&] {
+  InputFile input = TRY(OpenInput(arguments.Get("FILE")));
+  auto report = [&]() -> Result<VerifyReport> {
     ProgressBar bar;
-    return VerifyBundle(std::move(fd), [&](std::uint64_t done, std::uint64_t total) {
-      bar.Show("verify", done, total, "bytes");
-    });
+    auto progress = [&](std::uint64_t done, std::uint64_t total) { bar.Show("verify", done, total, "bytes"); };
+    if (input.archive) return VerifyZip(*input.archive, progress);
+    return VerifyBundle(std::move(input.image), progress);
   }();
-  if (!report) return Failure(std::move(report).error().Within(Quoted(file)));
+  if (!report) return Failure(std::move(report).error().Within(Quoted(input.path)));
   for (const std::string& problem : report->problems) {
-    Log(LogLevel::kError, "{}: {}", Quoted(file), problem);
+    // Those of an archive name it.
+    LogLine(LogLevel::kError, input.archive ? problem : fmt::format("{}: {}", Quoted(input.path), problem));
   }
   if (!report->problems.empty()) return kFailed;
-  TRY(Print(fmt::format("{}: good: {} files, {} blocks, {} checked\n", file, report->files, report->blocks,
-                        Size(report->bytes))));
+  TRY(Print(fmt::format("{}: good: {} files, {} {}, {} checked\n", input.path, report->files, report->blocks,
+                        input.archive ? "entries" : "blocks", Size(report->bytes))));
   return kOk;
 }
 
 Result<int> RunExtract(const Words& words) {
   CommandLine line("extract", "FILE DIR",
-                   "Copies all files of a bundle into DIR, which must not exist or be empty. It appears complete or not at all.",
+                   "Copies all files of a bundle or zip archive into DIR, which must not exist or be empty. It appears complete or not at all.",
                    "  haft extract certbot /tmp/certbot-files");
   line.Positional({"FILE", "DIR"}, 2);
   Arguments arguments = TRY(line.Parse(words));

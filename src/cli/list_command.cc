@@ -5,6 +5,7 @@
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
+#include "input_file.h"
 
 namespace haft::cli {
 namespace {
@@ -98,7 +99,7 @@ Result<Entry> ResolveFollowing(const ImageReader& reader, std::string path) {
 }  // namespace
 
 Result<int> RunLs(const Words& words) {
-  CommandLine line("ls", "[OPTION...] FILE [PATH]", "Lists a directory of a bundle, or one file.",
+  CommandLine line("ls", "[OPTION...] FILE [PATH]", "Lists a directory of a bundle or zip archive, or one file.",
                    "  haft ls -l certbot site-packages/certbot");
   line.Flag("l,long", "mode, size in bytes, time (UTC) and target of links too")
       .Flag("R,recursive", "everything below, as paths")
@@ -122,7 +123,7 @@ Result<int> RunLs(const Words& words) {
 }
 
 Result<int> RunCat(const Words& words) {
-  CommandLine line("cat", "FILE PATH...", "Prints files of a bundle.",
+  CommandLine line("cat", "FILE PATH...", "Prints files of a bundle or zip archive.",
                    "  haft cat certbot site-packages/certbot/__init__.py");
   line.Positional({"FILE", "PATH..."}, 2);
   Arguments arguments = TRY(line.Parse(words));

@@ -73,13 +73,6 @@ int Main(const Words& words) {
 
 }  // namespace
 
-Result<ImageReader> OpenImage(const std::string& file) {
-  UniqueFd fd = TRY(OpenFile(file, O_RDONLY));
-  auto reader = ImageReader::Open(std::move(fd));
-  if (!reader) return Failure(std::move(reader).error().Within(Quoted(file)));
-  return reader;
-}
-
 Result<> Print(std::string_view text) {
   auto done = WriteAll(STDOUT_FILENO, AsBytes(text));
   if (!done) return Failure(std::move(done).error().Within("standard output"));

@@ -15,6 +15,7 @@
 #include "haft/mount/fuse_server.h"
 #include "haft/mount/host_mount.h"
 #include "haft/mount/server_process.h"
+#include "input_file.h"
 
 namespace haft::cli {
 namespace {
@@ -94,7 +95,7 @@ Result<> RunDetached(Body serve) {
 
 Result<int> RunMount(const Words& words) {
   CommandLine line("mount", "[OPTION...] FILE DIR",
-                   "Mounts the files of a bundle on an empty directory, read-only, until 'haft umount DIR'.",
+                   "Mounts the files of a bundle or zip archive on an empty directory, read-only, until 'haft umount DIR'.",
                    "  mkdir look && haft mount certbot look && ls look/site-packages && haft umount look");
   line.Flag("foreground", "serve in this process; Ctrl-C unmounts")
       .Flag("allow-other", "let other users read it too, as far as file modes allow")
@@ -111,11 +112,12 @@ Result<int> RunMount(const Words& words) {
   bool foreground = arguments.Has("foreground");
 
   auto serve = [&](auto mounted) -> Result<> {
-    int image = reader.fd();
+    std::vector<int> keep = reader.Descriptors();
     FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
     TRY(server.MountOn(path));
     mounted();
-    if (!foreground) DetachProcess("haft-server", {image, server.device()});
+    keep.push_back(server.device());
+    if (!foreground) DetachProcess("haft-server", keep);
     UnmountOnSignal(path);
     return server.Run();
   };

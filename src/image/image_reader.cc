@@ -80,6 +80,11 @@ ImageReader::~ImageReader() = default;
 
 const format::BundleFile& ImageReader::bundle() const { return impl_->bundle; }
 int ImageReader::fd() const { return impl_->file.get(); }
+std::vector<int> ImageReader::Descriptors() const {
+  std::vector<int> descriptors = impl_->blocks->Descriptors();
+  descriptors.push_back(fd());
+  return descriptors;
+}
 BlockCache& ImageReader::cache() const { return impl_->cache; }
 void ImageReader::SetSlowWorkHook(SlowWorkHook hook) { impl_->blocks->SetSlowWorkHook(std::move(hook)); }
 

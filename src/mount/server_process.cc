@@ -28,7 +28,7 @@ void CloseRange(unsigned first, unsigned last) {
 }
 
 // Everything but `keep`, which may be in any order.
-void CloseAllBut(std::initializer_list<int> keep) {
+void CloseAllBut(const std::vector<int>& keep) {
   std::vector<unsigned> kept;
   for (int fd : keep) kept.push_back(static_cast<unsigned>(fd));
   std::ranges::sort(kept);
@@ -62,7 +62,7 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
 
 }  // namespace
 
-void DetachProcess(const char* name, std::initializer_list<int> keep) {
+void DetachProcess(const char* name, const std::vector<int>& keep) {
   ::setsid();
   ::prctl(PR_SET_NAME, name);
   if (::chdir("/") < 0) {
@@ -95,7 +95,9 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader reader, const ServerOption
   // Twice, so that the program never sees a child it did not start.
   pid_t grandchild = ::fork();
   if (grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
-  DetachProcess("haft-server", {device.get(), reader.fd(), wait.get()});
+  std::vector<int> keep = reader.Descriptors();
+  keep.insert(keep.end(), {device.get(), wait.get()});
+  DetachProcess("haft-server", keep);
   ::prctl(PR_SET_DUMPABLE, 0);
   DropCapabilities();
   auto served = Serve(std::move(reader), options, UniqueFd(device.get()), wait);

@@ -305,20 +305,16 @@ Result<> ZipArchive::ReadMember(std::uint32_t member, std::uint64_t offset,
   return {};
 }
 
-// --- as a source of a tree ---
-
-namespace {
-
-Result<std::string> LinkTarget(const std::shared_ptr<ZipArchive>& archive, std::uint32_t index) {
-  const ZipEntry& entry = archive->directory().entries[index];
+Result<std::string> ZipArchive::LinkTarget(std::uint32_t index) {
+  const ZipEntry& entry = impl_->directory.entries[index];
   std::string target(entry.size, '\0');
-  TRY(archive->ReadMember(index, 0, std::as_writable_bytes(std::span(target))));
+  TRY(ReadMember(index, 0, std::as_writable_bytes(std::span(target))));
   if (target.find('\0') == target.npos) return target;
   return Failure(Error::Corrupt(
-      zip::EntryText(archive->path(), entry.name, "the link's target has a zero byte")));
+      zip::EntryText(impl_->path, entry.name, "the link's target has a zero byte")));
 }
 
-}  // namespace
+// --- as a source of a tree ---
 
 Result<std::uint64_t> AddArchive(const std::shared_ptr<ZipArchive>& archive, Tree& tree,
                                  const ZipPlacement& placement,
@@ -335,7 +331,7 @@ Result<std::uint64_t> AddArchive(const std::shared_ptr<ZipArchive>& archive, Tre
         TRY(tree.AddDirectory(*path, attributes, archive->MemberOrigin(i)));
         break;
       case ZipEntryType::kSymlink:
-        TRY(tree.AddSymlink(*path, attributes, TRY(LinkTarget(archive, i)),
+        TRY(tree.AddSymlink(*path, attributes, TRY(archive->LinkTarget(i)),
                             archive->MemberOrigin(i)));
         break;
       case ZipEntryType::kFile:

@@ -29,6 +29,12 @@ Result<std::unique_ptr<ZipBlocks>> ZipBlocks::Make(std::unique_ptr<const Tree> t
   return blocks;
 }
 
+std::vector<int> ZipBlocks::Descriptors() const {
+  std::vector<int> descriptors;
+  for (const auto& archive : archives_) descriptors.push_back(archive->fd());
+  return descriptors;
+}
+
 ContentTables ZipBlocks::Tables() const {
   ContentTables tables;
   for (std::size_t i = 0; i < first_.size(); ++i) {

@@ -9,6 +9,7 @@
 #include "haft/pack/content_plan.h"
 #include "haft/pack/content_writer.h"
 #include "haft/pack/tree.h"
+#include "haft/zip/zip_archive.h"
 
 namespace haft {
 
@@ -18,6 +19,10 @@ class ZipBlocks : public BlockSource {
  public:
   // Keeps `tree`, whose nodes the plan refers to.
   static Result<std::unique_ptr<ZipBlocks>> Make(std::unique_ptr<const Tree> tree);
+
+  // Archives the tree's files are read from; they are kept, and so are their descriptors.
+  void Keep(std::shared_ptr<const ZipArchive> archive) { archives_.push_back(std::move(archive)); }
+  std::vector<int> Descriptors() const override;
 
   const Tree& tree() const { return *tree_; }
   const ContentPlan& plan() const { return plan_; }
@@ -33,6 +38,7 @@ class ZipBlocks : public BlockSource {
 
   std::unique_ptr<const Tree> tree_;
   ContentPlan plan_;
+  std::vector<std::shared_ptr<const ZipArchive>> archives_;
   std::vector<std::uint32_t> first_;  // block of each content
 };
 

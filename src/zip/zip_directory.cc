@@ -190,12 +190,16 @@ Result<> DirectoryReader::AddEntry(CentralRecord record, std::string_view name, 
   }
 
   const std::uint32_t attributes = record.external_attributes >> 16;
-  ZipEntry entry {
-    .name = std::string(path), .type = TRY(TypeOf(record, name))
-    , .method = ZipMethod{record.method}, .mode = attributes & 0777, .crc = record.crc,
-      .mtime = TimeOf(record, extra), .size = record.size,
-      .compressed_size = record.compressed_size, .data_offset = 0
-  };
+  const ZipEntryType type = TRY(TypeOf(record, name));
+  ZipEntry entry{.name = std::string(path),
+                 .type = type,
+                 .method = ZipMethod{record.method},
+                 .mode = attributes & 0777,
+                 .crc = record.crc,
+                 .mtime = TimeOf(record, extra),
+                 .size = record.size,
+                 .compressed_size = record.compressed_size,
+                 .data_offset = 0};
   if (entry.type == ZipEntryType::kSymlink) {
     entry.mode = 0777;
   } else if (attributes == 0) {

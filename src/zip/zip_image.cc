@@ -39,6 +39,7 @@ Result<ImageReader> OpenZipImage(const std::shared_ptr<ZipArchive>& archive,
   if (options.prepare) TRY(options.prepare(*tree, manifest));
 
   auto blocks = TRY(ZipBlocks::Make(std::move(tree)));
+  blocks->Keep(archive);
   UniqueFd index(::memfd_create("haft-index", MFD_CLOEXEC));
   if (!index) return Failure(Error::FromErrno("memfd_create"));
   FileSink sink(index.get(), "index of " + archive->path());
@@ -51,6 +52,18 @@ Result<ImageReader> OpenZipImage(const std::string& path, const ZipImageOptions&
   return OpenZipImage(TRY(ZipArchive::Open(TRY(OpenFile(path, O_RDONLY)), path)), options);
 }
 
+namespace {
+
+Result<> CheckEntry(ZipArchive& archive, std::uint32_t entry) {
+  if (archive.directory().entries[entry].type == ZipEntryType::kSymlink) {
+    TRY(archive.LinkTarget(entry));
+    return {};
+  }
+  return archive.Check(entry);
+}
+
+}  // namespace
+
 VerifyReport VerifyZip(ZipArchive& archive,
                        const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const ZipDirectory& directory = archive.directory();
@@ -59,7 +72,7 @@ VerifyReport VerifyZip(ZipArchive& archive,
   for (std::uint32_t i = 0; i < directory.entries.size(); ++i) {
     const ZipEntry& entry = directory.entries[i];
     if (entry.type == ZipEntryType::kFile) ++report.files;
-    if (auto done = archive.Check(i); !done) {
+    if (auto done = CheckEntry(archive, i); !done) {
       if (report.problems.size() < VerifyReport::kMaxProblems) {
         report.problems.push_back(done.error().message());
       } else {

@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "format/forged_image.h"
@@ -125,6 +128,41 @@ TEST(ExtractTest, FailureRemovesReadOnlyDirectoriesToo) {
   TempDir dir;
   EXPECT_NE(Message(ExtractImage(OpenReader(forged.Bytes()), dir / "new", {})), "");
   EXPECT_TRUE(dir.List().empty());
+}
+
+TEST(ExtractTest, FailureRemovesTreesDeeperThanDescriptors) {
+  Tree tree;
+  std::string path;
+  for (int i = 0; i < 600; ++i) path += "d/";
+  ASSERT_EQ(Message(tree.AddText(path + "file", "x")), "");
+  ASSERT_EQ(Message(tree.AddText("z", "y")), "");
+  ForgedImage forged(testing::BuildImage(tree));
+  forged.At("z").size = 2;
+  TempDir dir;
+  ImageReader reader = OpenReader(forged.Bytes());
+  EXPECT_NE(Message(ExtractImage(reader, dir / "new", {})), "");
+  EXPECT_TRUE(dir.List().empty());
+
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = {.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_NE(Message(ExtractImage(reader, dir / "new", {})), "");
+  EXPECT_TRUE(dir.List().empty());
+  ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST(ExtractTest, RemovesWhatAKilledOneLeft) {
+  TempDir dir;
+  ASSERT_EQ(::mkdir((dir / ".haft-extract-mine").c_str(), 0700), 0);  // no such name
+  testing::WriteTestFile(dir / ".haft-extract-000001/a/b", "left");
+  testing::WriteTestFile(dir / ".haft-extract-000002/a/b", "in use");
+  UniqueFd used(::open((dir / ".haft-extract-000002").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::flock(used.get(), LOCK_EX), 0);
+  EXPECT_EQ(Message(ExtractImage(OpenReader(SampleImage(1)), dir / "new", {})), "");
+  std::vector<std::string> left = dir.List();
+  std::ranges::sort(left);
+  EXPECT_EQ(left, (std::vector<std::string>{".haft-extract-000002", ".haft-extract-mine", "new"}));
 }
 
 TEST(ExtractTest, NeverWritesOutsideOfItsDirectory) {

@@ -163,6 +163,14 @@ TEST(ZipImage, Verify) {
             "'t.zip': entry 'pkg/stored': the data is damaged: its CRC is wrong");
 }
 
+TEST(ZipImage, VerifySeesLinkTargetsThatAreNone) {
+  MadeZip zip = ZipOf({{.name = "l", .data = std::string("a\0b", 3), .mode = 0120777}});
+  auto archive = Expect(ZipArchive::Open(ZipFd(zip.Bytes()), "t.zip"));
+  ASSERT_NE(archive, nullptr);
+  EXPECT_EQ(VerifyZip(*archive, {}).problems,
+            std::vector<std::string>{"'t.zip': entry 'l': the link's target has a zero byte"});
+}
+
 TEST(BundleNameFor, IsOne) {
   const std::map<std::string, std::string> names = {{"/srv/app-1.0.pyz", "app-1.0.pyz"},
                                                     {"x", "x"},

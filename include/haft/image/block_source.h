@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "haft/base/error.h"
 #include "haft/format/layout.h"
@@ -26,6 +28,9 @@ class BlockSource {
   // Fills `out`, which is as long as the decoded block, or fails; never leaves bytes in it that are not
   // the block's and reports success.
   virtual Result<> Fill(std::uint32_t number, const format::Block& block, std::span<std::byte> out) = 0;
+
+  // Descriptors that Fill() reads from and nobody else owns: a process that closes others must keep them.
+  virtual std::vector<int> Descriptors() const { return {}; }
 
   // REQUIRES: no Fill() is running.
   void SetSlowWorkHook(SlowWorkHook hook) { slow_work_ = std::move(hook); }

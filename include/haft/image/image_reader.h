@@ -63,6 +63,8 @@ class ImageReader {
 
   const format::BundleFile& bundle() const;
   int fd() const;
+  // All descriptors reading needs, fd() among them: a process that closes others must keep them.
+  std::vector<int> Descriptors() const;
   std::uint64_t inode_count() const { return bundle().trailer.inode_count; }
   BlockCache& cache() const;
   // REQUIRES: no reads are running.

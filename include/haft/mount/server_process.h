@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <vector>
+
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
 #include "haft/mount/fuse_server.h"
@@ -30,6 +32,6 @@ class ServerProcess {
 
 // What a detached server does to itself: new session, /dev/null as standard streams, cwd "/", terminal
 // signals ignored, no core files, every descriptor not in `keep` closed.
-void DetachProcess(const char* name, std::initializer_list<int> keep);
+void DetachProcess(const char* name, const std::vector<int>& keep);
 
 }  // namespace haft

@@ -38,6 +38,8 @@ class ZipArchive : public MemberArchive {
 
   // Decodes an entry to its end, whether it has been read before or not. kCorrupt names it.
   Result<> Check(std::uint32_t entry);
+  // Of a symbolic link. kCorrupt: it cannot be a target.
+  Result<std::string> LinkTarget(std::uint32_t entry);
 
   std::string MemberOrigin(std::uint32_t member) const override;
   std::uint64_t MemberSize(std::uint32_t member) const override;

@@ -28,8 +28,7 @@ struct ZipImageOptions {
 
 // A reader of the archive's tree: index, manifest and trailer are made in memory (a memfd, nothing
 // on disk), blocks are decoded from the archive when they are read. An entry that turns out to be
-// damaged is kCorrupt, and only that one. The reader keeps both the memfd, which is its fd(), and
-// archive->fd() open and needs both.
+// damaged is kCorrupt, and only that one. The reader keeps the archive.
 Result<ImageReader> OpenZipImage(const std::shared_ptr<ZipArchive>& archive,
                                  const ZipImageOptions& options = {});
 Result<ImageReader> OpenZipImage(const std::string& path, const ZipImageOptions& options = {});
