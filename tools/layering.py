@@ -10,10 +10,10 @@ import sys
 MODULES = {
     "base": [],
     "format": ["base"],
-    "pack": ["base", "format"],
+    "launch": ["base", "format"],
+    "pack": ["base", "format", "launch"],
     "image": ["base", "format"],
     "mount": ["base", "format", "image"],
-    "launch": ["base", "format"],
     "zip": ["base", "format", "pack", "image"],
     "cli": ["base", "format", "pack", "image", "zip", "mount", "launch"],
     "runtime": ["base", "format", "image", "mount", "launch"],

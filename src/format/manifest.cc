@@ -2,16 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 namespace haft::format {
 namespace {
 
-// Insertion order, so that the same manifest always gives the same bytes.
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
+// Insertion order, so that the same manifest always gives the same bytes. Not for reading: finding a member takes
+// time in proportion to their number.
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::string_view kNameCharacters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+// By EntryKind; kNone is never written.
+constexpr std::array<std::string_view, 5> kKinds = {"", "function", "module", "script", "interpreter"};
 
 Error Wrong(std::string_view member) {
   return Error::Corrupt(fmt::format("manifest: {} is missing or not of its type", member));
@@ -23,50 +29,134 @@ Result<std::string> String(const Json& object, const char* member) {
   return found->get<std::string>();
 }
 
-std::string OptionalString(const Json& object, const char* member) {
-  return String(object, member).value_or("");
+// "" if it is not there.
+Result<std::string> OptionalString(const Json& object, const char* member) {
+  return object.contains(member) ? String(object, member) : std::string();
+}
+
+Result<bool> OptionalBool(const Json& object, const char* member) {
+  auto found = object.find(member);
+  if (found == object.end()) return false;
+  if (!found->is_boolean()) return Failure(Wrong(member));
+  return found->get<bool>();
+}
+
+// What becomes an argument or a variable ends at a zero byte: one that holds any is another one.
+Result<std::vector<std::string>> Strings(const Json& object, const char* member) {
+  std::vector<std::string> strings;
+  auto found = object.find(member);
+  if (found == object.end()) return strings;
+  if (!found->is_array()) return Failure(Wrong(member));
+  for (const Json& element : *found) {
+    if (!element.is_string()) return Failure(Wrong(member));
+    strings.push_back(element.get<std::string>());
+    if (strings.back().find('\0') != std::string::npos) return Failure(Wrong(member));
+  }
+  return strings;
+}
+
+// An array of ["NAME", "value"].
+Result<std::vector<Variable>> Variables(const Json& object, const char* member) {
+  std::vector<Variable> variables;
+  auto found = object.find(member);
+  if (found == object.end()) return variables;
+  if (!found->is_array()) return Failure(Wrong(member));
+  for (const Json& pair : *found) {
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string()) return Failure(Wrong(member));
+    variables.push_back({pair[0].get<std::string>(), pair[1].get<std::string>()});
+    const Variable& variable = variables.back();
+    if (!IsVariableName(variable.name) || variable.value.find('\0') != std::string::npos) return Failure(Wrong(member));
+  }
+  return variables;
 }
 
 Result<Entry> ParseEntry(const Json& json) {
-  auto found = json.find("entry");
-  if (found == json.end()) return Entry{};
-  if (!found->is_object()) return Failure(Wrong("entry"));
   // Not in the braces of an initializer: compilers forget the members made so far when TRY returns.
   Entry entry;
-  entry.module = TRY(String(*found, "module"));
-  entry.function = OptionalString(*found, "function");
-  entry.script = OptionalString(*found, "script");
-  std::string kind = TRY(String(*found, "kind"));
-  if (kind == "module") {
-    entry.kind = EntryKind::kModule;
-  } else if (kind == "function") {
-    if (entry.function.empty()) return Failure(Wrong("function"));
-    entry.kind = EntryKind::kFunction;
-  } else {
-    return Failure(Error(ErrorKind::kUnsupported,
-                         fmt::format("manifest: entry kind {} is unknown", Quoted(kind))));
+  if (!json.is_object()) return Failure(Wrong("entry"));
+  std::string kind = TRY(String(json, "kind"));
+  auto found = std::ranges::find(kKinds, kind);
+  if (kind.empty() || found == kKinds.end()) {
+    return Failure(Error(ErrorKind::kUnsupported, fmt::format("manifest: entry kind {} is unknown", Quoted(kind))));
+  }
+  entry.kind = static_cast<EntryKind>(found - kKinds.begin());
+  entry.script = TRY(OptionalString(json, "script"));
+  if (entry.kind == EntryKind::kFunction || entry.kind == EntryKind::kModule) {
+    entry.module = TRY(String(json, "module"));
+    if (entry.module.find('\0') != std::string::npos) return Failure(Wrong("module"));
+  }
+  if (entry.kind == EntryKind::kFunction) {
+    entry.function = TRY(String(json, "function"));
+    if (entry.function.empty() || entry.function.find('\0') != std::string::npos) return Failure(Wrong("function"));
+  }
+  if (entry.kind == EntryKind::kScript) {
+    entry.file = TRY(String(json, "file"));
+    entry.python = TRY(OptionalBool(json, "python"));
+    if (!IsImagePath(entry.file)) return Failure(Wrong("file"));
   }
   return entry;
+}
+
+Result<std::vector<Entry>> ParseScripts(const Json& json) {
+  std::vector<Entry> scripts;
+  auto found = json.find("scripts");
+  if (found == json.end()) return scripts;
+  if (!found->is_array()) return Failure(Wrong("scripts"));
+  for (const Json& element : *found) {
+    scripts.push_back(TRY(ParseEntry(element)));
+    if (scripts.back().script.empty()) return Failure(Wrong("script"));
+  }
+  return scripts;
+}
+
+Result<PythonTarget> ParsePython(const Json& json) {
+  PythonTarget python;
+  auto found = json.find("python");
+  if (found == json.end() || !found->is_object()) return python;
+  python.path = TRY(OptionalString(*found, "path"));
+  python.version = TRY(OptionalString(*found, "version"));
+  python.tag = TRY(OptionalString(*found, "tag"));
+  python.soabi = TRY(OptionalString(*found, "soabi"));
+  // It gets executed: never looked for in the working directory, never outside of the image.
+  const std::string& path = python.path;
+  if (path.empty()) return python;
+  if (path.find('\0') != path.npos || (path[0] != '/' && !IsMountPath("/" + path))) return Failure(Wrong("python.path"));
+  return python;
+}
+
+OrderedJson EntryJson(const Entry& entry) {
+  OrderedJson json = {{"kind", kKinds[static_cast<std::size_t>(entry.kind)]}};
+  if (!entry.module.empty()) json["module"] = entry.module;
+  if (!entry.function.empty()) json["function"] = entry.function;
+  if (!entry.file.empty()) json["file"] = entry.file;
+  if (entry.python) json["python"] = true;
+  if (!entry.script.empty()) json["script"] = entry.script;
+  return json;
 }
 
 }  // namespace
 
 std::string ToJson(const Manifest& manifest) {
-  Json json = {{"name", manifest.name}, {"mount", manifest.mount}};
-  if (manifest.entry.kind != EntryKind::kNone) {
-    bool function = manifest.entry.kind == EntryKind::kFunction;
-    Json entry = {{"kind", function ? "function" : "module"}, {"module", manifest.entry.module}};
-    if (function) entry["function"] = manifest.entry.function;
-    if (!manifest.entry.script.empty()) entry["script"] = manifest.entry.script;
-    json["entry"] = entry;
-  }
+  OrderedJson json = {{"name", manifest.name}, {"mount", manifest.mount}};
+  if (manifest.entry.kind != EntryKind::kNone) json["entry"] = EntryJson(manifest.entry);
+  for (const Entry& script : manifest.scripts) json["scripts"].push_back(EntryJson(script));
   json["python"] = {{"path", manifest.python.path},
                     {"version", manifest.python.version},
                     {"tag", manifest.python.tag},
                     {"soabi", manifest.python.soabi}};
   json["paths"] = manifest.paths;
+  if (!manifest.arguments.empty()) json["arguments"] = manifest.arguments;
+  if (!manifest.python_arguments.empty()) json["python_arguments"] = manifest.python_arguments;
+  for (const Variable& variable : manifest.environment) {
+    json["environment"].push_back(OrderedJson::array({variable.name, variable.value}));
+  }
+  if (manifest.isolated) json["isolated"] = true;
+  if (manifest.ignore_environment) json["ignore_environment"] = true;
+  if (manifest.multi_call) json["multi_call"] = true;
+  if (!manifest.preamble.empty()) json["preamble"] = manifest.preamble;
+  if (!manifest.build_id.empty()) json["build_id"] = manifest.build_id;
   json["builder"] = manifest.builder;
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 Result<Manifest> ParseManifest(std::string_view text) {
@@ -75,27 +165,27 @@ Result<Manifest> ParseManifest(std::string_view text) {
   Manifest manifest;
   manifest.name = TRY(String(json, "name"));
   manifest.mount = TRY(String(json, "mount"));
-  manifest.entry = TRY(ParseEntry(json));
-  manifest.builder = OptionalString(json, "builder");
   if (!IsBundleName(manifest.name)) return Failure(Wrong("name"));
   if (!IsMountPath(manifest.mount)) return Failure(Wrong("mount"));
-  if (auto python = json.find("python"); python != json.end() && python->is_object()) {
-    manifest.python = {.path = OptionalString(*python, "path"),
-                       .version = OptionalString(*python, "version"),
-                       .tag = OptionalString(*python, "tag"),
-                       .soabi = OptionalString(*python, "soabi")};
-    // It gets executed: a relative one would be looked for in the working directory.
-    const std::string& path = manifest.python.path;
-    if (!path.empty() && (path[0] != '/' || path.find('\0') != path.npos)) return Failure(Wrong("python.path"));
-  }
-  auto paths = json.find("paths");
-  if (paths == json.end() || !paths->is_array()) return Failure(Wrong("paths"));
-  for (const Json& path : *paths) {
-    if (!path.is_string()) return Failure(Wrong("paths"));
-    manifest.paths.push_back(path.get<std::string>());
+  if (json.contains("entry")) manifest.entry = TRY(ParseEntry(json["entry"]));
+  manifest.scripts = TRY(ParseScripts(json));
+  manifest.python = TRY(ParsePython(json));
+  if (!json.contains("paths")) return Failure(Wrong("paths"));
+  manifest.paths = TRY(Strings(json, "paths"));
+  for (const std::string& path : manifest.paths) {
     // They end up in a colon-separated variable, behind the mount path.
-    if (!IsMountPath("/" + manifest.paths.back())) return Failure(Wrong("paths"));
+    if (!path.empty() && !IsMountPath("/" + path)) return Failure(Wrong("paths"));
   }
+  manifest.arguments = TRY(Strings(json, "arguments"));
+  manifest.python_arguments = TRY(Strings(json, "python_arguments"));
+  manifest.environment = TRY(Variables(json, "environment"));
+  manifest.isolated = TRY(OptionalBool(json, "isolated"));
+  manifest.ignore_environment = TRY(OptionalBool(json, "ignore_environment"));
+  manifest.multi_call = TRY(OptionalBool(json, "multi_call"));
+  manifest.preamble = TRY(OptionalString(json, "preamble"));
+  if (!manifest.preamble.empty() && !IsImagePath(manifest.preamble)) return Failure(Wrong("preamble"));
+  manifest.build_id = TRY(OptionalString(json, "build_id"));
+  manifest.builder = TRY(OptionalString(json, "builder"));
   return manifest;
 }
 
@@ -116,14 +206,8 @@ bool IsMountPath(std::string_view path) {
   return true;
 }
 
-std::string Describe(const Entry& entry) {
-  switch (entry.kind) {
-    case EntryKind::kNone: return "none";
-    case EntryKind::kModule: return "-m " + entry.module;
-    case EntryKind::kFunction: break;
-  }
-  std::string target = fmt::format("{}:{}", entry.module, entry.function);
-  return entry.script.empty() ? target : fmt::format("{} ({})", entry.script, target);
+bool IsVariableName(std::string_view name) {
+  return !name.empty() && name.find('=') == name.npos && name.find('\0') == name.npos;
 }
 
 }  // namespace haft::format

@@ -39,6 +39,10 @@ void Environment::Unset(std::string_view name) {
   std::erase_if(entries_, [&](const auto& entry) { return Names(entry, name); });
 }
 
+void Environment::UnsetAll(std::string_view prefix) {
+  std::erase_if(entries_, [&](const auto& entry) { return entry.starts_with(prefix); });
+}
+
 std::vector<char*> Environment::Pointers() {
   std::vector<char*> pointers;
   for (std::string& entry : entries_) pointers.push_back(entry.data());

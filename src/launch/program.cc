@@ -1,17 +1,16 @@
 #include "haft/launch/program.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <climits>
-#include <cstdlib>
+#include "haft/launch/overrides.h"
 
 namespace haft {
 namespace {
 
+using format::Entry;
+using format::EntryKind;
 using format::Manifest;
-using format::PythonTarget;
 
 constexpr std::string_view kBootstrapDirectory = ".haft/py";
 // Not a file in the mount: Python takes a script it cannot read for an empty one and ends with status 0.
@@ -19,73 +18,88 @@ constexpr std::string_view kBootstrapDirectory = ".haft/py";
 constexpr std::string_view kStartCode =
     "import sys; sys.path[:1] == [''] and sys.path.pop(0); import _haft; _haft.run_program()";
 
-// "3.11" of "3.11.2".
-std::string_view MinorVersion(std::string_view version) {
-  auto dot = version.find('.');
-  return dot == version.npos ? version : version.substr(0, version.find('.', dot + 1));
+std::string InMount(const Manifest& manifest, std::string_view path) {
+  return path.empty() ? manifest.mount : fmt::format("{}/{}", manifest.mount, path);
 }
 
-bool IsExecutable(const std::string& path) {
-  struct stat status;
-  return ::access(path.c_str(), X_OK) == 0 && ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-}
-
-// "3.12" if the file behind `path` is called python3.12, "" if its name does not tell.
-std::string VersionInName(const std::string& path) {
-  char resolved[PATH_MAX];
-  if (::realpath(path.c_str(), resolved) == nullptr) return "";
-  std::string_view name(resolved);
-  name.remove_prefix(name.rfind('/') + 1);
-  constexpr std::string_view kPrefix = "python";
-  if (!name.starts_with(kPrefix)) return "";
-  name.remove_prefix(kPrefix.size());
-  bool is_version = name.find('.') != name.npos && name.find_first_not_of("0123456789.") == name.npos;
-  return is_version ? std::string(name) : "";
-}
-
-std::vector<std::string> Candidates(const PythonTarget& target, const Environment& environment) {
-  std::vector<std::string> paths = {target.path};
-  std::string name = fmt::format("python{}", MinorVersion(target.version));
-  for (std::string_view dir : {"/usr/bin", "/usr/local/bin"}) paths.push_back(fmt::format("{}/{}", dir, name));
-  std::string_view path = environment.Get("PATH").value_or("");
-  while (!path.empty()) {
-    std::string_view dir = path.substr(0, path.find(':'));
-    path.remove_prefix(std::min(path.size(), dir.size() + 1));
-    if (dir.starts_with('/')) paths.push_back(fmt::format("{}/{}", dir, name));  // never the working directory
+// The components of a PYTHONPATH that are neither empty (the working directory) nor put there by a bundle: a program
+// of one bundle that starts another, or itself, does not hand its packages on.
+std::vector<std::string_view> UsersDirectories(std::string_view python_path) {
+  std::vector<std::string_view> directories;
+  std::string ours;  // "/haft/other/" once its bootstrap has been seen
+  while (!python_path.empty()) {
+    std::string_view directory = python_path.substr(0, python_path.find(':'));
+    python_path.remove_prefix(std::min(python_path.size(), directory.size() + 1));
+    if (directory.ends_with("/.haft/py")) {
+      ours = directory.substr(0, directory.size() - kBootstrapDirectory.size());
+    } else if (!directory.empty() && (ours.empty() || !fmt::format("{}/", directory).starts_with(ours))) {
+      directories.push_back(directory);
+    }
   }
-  return paths;
+  return directories;
+}
+
+void ChangeEnvironment(const Manifest& manifest, const std::string& bundle, Environment& environment) {
+  if (manifest.ignore_environment) environment.UnsetAll("PYTHON");
+  for (const format::Variable& variable : manifest.environment) environment.Set(variable.name, variable.value);
+  std::string python_path = InMount(manifest, kBootstrapDirectory);
+  for (const std::string& path : manifest.paths) python_path += fmt::format(":{}", InMount(manifest, path));
+  const std::string old(environment.Get("PYTHONPATH").value_or(""));
+  for (std::string_view directory : UsersDirectories(old)) python_path += fmt::format(":{}", directory);
+  environment.Set("PYTHONPATH", python_path);
+  if (manifest.isolated) environment.Set("PYTHONNOUSERSITE", "1");
+  if (bundle.empty()) {
+    environment.Unset("HAFT_BUNDLE");
+  } else {
+    environment.Set("HAFT_BUNDLE", bundle);
+  }
+}
+
+// The two words that tell _haft.run_program() what to run.
+std::pair<std::string, std::string> ForBootstrap(const Manifest& manifest, const EntryChoice& choice) {
+  const Entry& entry = choice.entry;
+  switch (entry.kind) {
+    case EntryKind::kFunction: return {"function", fmt::format("{}:{}", entry.module, entry.function)};
+    case EntryKind::kModule: return {choice.module_or_function ? "name" : "module", entry.module};
+    case EntryKind::kScript: return {entry.python ? "script" : "execute", InMount(manifest, entry.file)};
+    case EntryKind::kInterpreter:
+    case EntryKind::kNone: break;
+  }
+  return {"interpreter", ""};
 }
 
 }  // namespace
 
-Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environment& environment) {
-  if (target.path.empty()) return Failure(Error::Corrupt("the manifest names no interpreter"));
-  std::string_view wanted = MinorVersion(target.version);
-  std::string other;
-  for (const std::string& path : Candidates(target, environment)) {
-    if (!IsExecutable(path)) continue;
-    std::string version = VersionInName(path);
-    if (version.empty() || version == wanted) return path;
-    if (other.empty()) other = fmt::format("{} is Python {}", Quoted(path), version);
-  }
-  std::string why = other.empty() ? fmt::format("{} is not there", Quoted(target.path)) : other;
-  return Failure(Error(ErrorKind::kNotFound, fmt::format("needs Python {}: {}", wanted, why))
-                     .Remedy(fmt::format("install python{0} or put python{0} into PATH", wanted)));
-}
+Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> argv, Environment environment,
+                            const std::string& bundle) {
+  const Overrides overrides = Overrides::Take(environment);
+  const std::string invoked_as = argv.empty() ? manifest.name : argv[0];
+  const EntryChoice choice = TRY(ChooseEntry(manifest, overrides, invoked_as));
 
-Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> argv, Environment environment) {
-  if (manifest.entry.kind == format::EntryKind::kNone) {
-    return Failure(Error(ErrorKind::kUnsupported, "the image has no entry to run"));
-  }
-  std::string bootstrap = fmt::format("{}/{}", manifest.mount, kBootstrapDirectory);
-  std::string python_path = bootstrap;
-  for (const std::string& path : manifest.paths) python_path += fmt::format(":{}/{}", manifest.mount, path);
-  if (auto old = environment.Get("PYTHONPATH"); old && !old->empty()) python_path += fmt::format(":{}", *old);
-  environment.Set("PYTHONPATH", python_path);
+  Program program;
+  const bool bundled = !manifest.python.path.empty() && manifest.python.path[0] != '/' && overrides.python.empty();
+  // Also where a script that is not Python is run: its children may be.
+  std::string python = bundled ? InMount(manifest, manifest.python.path) : std::string();
+  const bool plain_script = choice.entry.kind == EntryKind::kScript && !choice.entry.python && manifest.preamble.empty();
+  if (!bundled && !plain_script) python = TRY(ChooseInterpreter(manifest.python, environment, overrides.python));
+  ChangeEnvironment(manifest, bundle, environment);
 
-  Program program{.path = TRY(ChooseInterpreter(manifest.python, environment))};
-  program.arguments = {program.path, "-c", std::string(kStartCode)};
-  for (std::string& argument : argv) program.arguments.push_back(std::move(argument));
+  std::vector<std::string>& arguments = program.arguments;
+  if (plain_script) {
+    program.path = InMount(manifest, choice.entry.file);
+    arguments = {program.path};
+  } else {
+    program.path = python;
+    arguments = {python};
+    arguments.insert(arguments.end(), manifest.python_arguments.begin(), manifest.python_arguments.end());
+    // The interpreter on its own does all it does when it is started by hand.
+    if (choice.entry.kind != EntryKind::kInterpreter || !manifest.preamble.empty()) {
+      auto [kind, target] = ForBootstrap(manifest, choice);
+      arguments.insert(arguments.end(), {"-c", std::string(kStartCode), std::move(kind), std::move(target), invoked_as});
+    }
+  }
+  if (choice.built_in) arguments.insert(arguments.end(), manifest.arguments.begin(), manifest.arguments.end());
+  for (std::size_t i = 1; i < argv.size(); ++i) arguments.push_back(std::move(argv[i]));
   program.environment = std::move(environment);
   return program;
 }

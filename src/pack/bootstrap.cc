@@ -22,39 +22,30 @@ std::string PythonLiteral(std::string_view text) {
 }
 
 // A trailing comma even where there are several: for one it makes the tuple.
-template <typename... Texts>
-std::string PythonTuple(const Texts&... texts) {
+std::string PythonTuple(const std::vector<std::string>& texts) {
   std::string tuple = "(";
-  ((tuple += PythonLiteral(texts) + ", "), ...);
+  for (const std::string& text : texts) tuple += PythonLiteral(text) + ", ";
   return tuple += ")";
-}
-
-std::string EntryTuple(const format::Entry& entry) {
-  switch (entry.kind) {
-    case format::EntryKind::kFunction:
-      return PythonTuple("function", entry.module, entry.function);
-    case format::EntryKind::kModule:
-      return PythonTuple("module", entry.module);
-    case format::EntryKind::kNone:
-      break;
-  }
-  return "None";
 }
 
 }  // namespace
 
 std::string BundleModule(const format::Manifest& manifest) {
-  std::string paths;
-  for (const std::string& path : manifest.paths) paths += PythonLiteral(path) + ", ";
   return fmt::format(
       "\"\"\"Facts about this bundle; written by haft build.\"\"\"\n"
       "NAME = {}\n"
-      "ENTRY = {}\n"
+      "BUILD_ID = {}\n"
       "PYTHON_TAG = {}\n"
+      "PYTHON_SOABI = {}\n"
       "PYTHON_VERSION = {}\n"
-      "PATHS = ({})\n",
-      PythonLiteral(manifest.name), EntryTuple(manifest.entry), PythonLiteral(manifest.python.tag),
-      PythonLiteral(manifest.python.version), paths);
+      "PYTHON_ARGUMENTS = {}\n"
+      "PATHS = {}\n"
+      "ISOLATED = {}\n"
+      "PREAMBLE = {}\n",
+      PythonLiteral(manifest.name), PythonLiteral(manifest.build_id), PythonLiteral(manifest.python.tag),
+      PythonLiteral(manifest.python.soabi), PythonLiteral(manifest.python.version),
+      PythonTuple(manifest.python_arguments), PythonTuple(manifest.paths), manifest.isolated ? "True" : "False",
+      PythonLiteral(manifest.preamble));
 }
 
 Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,

@@ -23,6 +23,7 @@
 #include "haft/pack/parallel.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
+#include "haft/pack/scripts.h"
 #include "haft/pack/tree.h"
 
 namespace haft {
@@ -102,8 +103,8 @@ Result<std::optional<format::Entry>> ParseEntry(const EntryRequest& request) {
       !request.console_script.empty() + !request.entry_point.empty() + !request.module.empty();
   if (given != 1) return Failure(Error::Invalid("a bundle needs exactly one entry"));
   if (!request.entry_point.empty())
-    return TRY(ParseFunctionEntry(request.entry_point, "entry point"));
-  if (!request.module.empty()) return TRY(ParseModuleEntry(request.module, "module"));
+    return TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
+  if (!request.module.empty()) return TRY(format::ParseModuleEntry(request.module, "module"));
   return std::nullopt;
 }
 
@@ -129,8 +130,8 @@ class Builder {
     const PythonInterpreter python = TRY(PythonInterpreter::Ask(options_.python));
 
     TRY(Scan());
-    const format::Manifest manifest =
-        MakeManifest(TRY(ResolveEntry(std::move(entry), python)), python);
+    format::Entry resolved = TRY(ResolveEntry(std::move(entry), python));
+    const format::Manifest manifest = TRY(MakeManifest(std::move(resolved), python));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
     TRY(Compile(python, manifest));
     if (time_limit) tree_.CapTimes(*time_limit);
@@ -157,8 +158,7 @@ class Builder {
   Result<format::Entry> ResolveEntry(std::optional<format::Entry> parsed,
                                      const PythonInterpreter& python) const {
     if (!parsed) {
-      const EntryPoints points = TRY(EntryPoints::Find(tree_, kSitePackages));
-      return points.ConsoleScript(options_.entry.console_script);
+      return FindScript(tree_, kSitePackages, options_.entry.console_script);
     }
     const std::string top = parsed->module.substr(0, parsed->module.find('.'));
     if (!TRY(HoldsModule(tree_, kSitePackages, top)) && !TRY(python.Finds(top))) {
@@ -169,13 +169,16 @@ class Builder {
     return *std::move(parsed);
   }
 
-  format::Manifest MakeManifest(format::Entry entry, const PythonInterpreter& python) const {
-    return {.name = options_.name,
-            .mount = "/haft/" + options_.name,
-            .entry = std::move(entry),
-            .python = python.target(),
-            .paths = {std::string(kSitePackages)},
-            .builder = "haft " HAFT_VERSION};
+  Result<format::Manifest> MakeManifest(format::Entry entry, const PythonInterpreter& python) const {
+    format::Manifest manifest;
+    manifest.name = options_.name;
+    manifest.mount = "/haft/" + options_.name;
+    manifest.entry = std::move(entry);
+    manifest.scripts = TRY(ListScripts(tree_, kSitePackages));
+    manifest.python = python.target();
+    manifest.paths = {std::string(kSitePackages)};
+    manifest.builder = "haft " HAFT_VERSION;
+    return manifest;
   }
 
   Result<> Compile(const PythonInterpreter& python, const format::Manifest& manifest) {

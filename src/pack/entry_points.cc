@@ -11,7 +11,6 @@ namespace haft {
 namespace {
 
 constexpr std::uint64_t kMaxTextSize = 16u << 20;
-constexpr std::size_t kMaxListed = 20;
 
 std::string_view Trim(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\f\v";
@@ -29,24 +28,6 @@ void ForEachLine(std::string_view text, Visit visit) {
     visit(Trim(line));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
   }
-}
-
-// Identifiers joined by dots. Whether letters beyond ASCII may be in one is left to Python.
-bool IsDottedName(std::string_view text) {
-  bool start = true;
-  for (char c : text) {
-    if (c == '.') {
-      if (start) return false;
-      start = true;
-      continue;
-    }
-    bool digit = c >= '0' && c <= '9';
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-                  static_cast<unsigned char>(c) >= 0x80;
-    if (!letter && (!digit || start)) return false;
-    start = false;
-  }
-  return !start;
 }
 
 Result<std::string> ReadText(const TreeNode::File& file) {
@@ -134,55 +115,35 @@ Result<format::Entry> EntryPoints::ConsoleScript(const std::string& name) const 
                                               Quoted(other->second.origin)))
                        .Remedy("choose one with -e MODULE:FUNCTION"));
   }
-  format::Entry entry = TRY(ParseFunctionEntry(
+  format::Entry entry = TRY(format::ParseFunctionEntry(
       Normalized(first.target),
       fmt::format("console script {} in {}", Quoted(name), Quoted(first.origin))));
   entry.script = name;
   return entry;
 }
 
-Error EntryPoints::Unknown(const std::string& name) const {
-  std::vector<std::string_view> known;
-  for (const auto& [script, definition] : scripts_) {
-    if (known.empty() || known.back() != script) known.push_back(script);
+std::vector<std::string> EntryPoints::Names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, definition] : scripts_) {
+    if (names.empty() || names.back() != name) names.push_back(name);
   }
+  return names;
+}
+
+Error EntryPoints::Unknown(const std::string& name) const {
+  const std::vector<std::string> names = Names();
+  const std::vector<std::string_view> known(names.begin(), names.end());
   if (known.empty()) {
     return Error::Invalid(
                fmt::format("console script {}: the inputs define no console scripts", Quoted(name)))
         .Remedy("use -e MODULE:FUNCTION or -m MODULE");
   }
-  std::string list;
-  for (std::string_view script : std::span(known).first(std::min(kMaxListed, known.size()))) {
-    list += (list.empty() ? "" : ", ") + Quoted(script);
-  }
-  if (known.size() > kMaxListed) list += fmt::format(" and {} more", known.size() - kMaxListed);
   Error error = Error::Invalid(
-      fmt::format("console script {}: not in the inputs, which define {}", Quoted(name), list));
+      fmt::format("console script {}: not in the inputs, which define {}", Quoted(name), Listed(known)));
   if (auto nearest = Nearest(name, known)) {
     return std::move(error).Remedy(fmt::format("did you mean {}?", Quoted(*nearest)));
   }
   return error;
-}
-
-Result<format::Entry> ParseFunctionEntry(std::string_view text, std::string_view what) {
-  std::size_t colon = text.find(':');
-  if (colon == text.npos || !IsDottedName(text.substr(0, colon)) ||
-      !IsDottedName(text.substr(colon + 1))) {
-    return Failure(Error::Invalid(fmt::format("{}: {} is not MODULE:FUNCTION", what, Quoted(text)))
-                       .Remedy("write it as in 'package.module:main'"));
-  }
-  return format::Entry{.kind = format::EntryKind::kFunction,
-                       .module = std::string(text.substr(0, colon)),
-                       .function = std::string(text.substr(colon + 1))};
-}
-
-Result<format::Entry> ParseModuleEntry(std::string_view text, std::string_view what) {
-  if (!IsDottedName(text)) {
-    return Failure(
-        Error::Invalid(fmt::format("{}: {} is not the name of a module", what, Quoted(text)))
-            .Remedy("write it as in 'http.server'"));
-  }
-  return format::Entry{.kind = format::EntryKind::kModule, .module = std::string(text)};
 }
 
 Result<bool> HoldsModule(const Tree& tree, std::string_view directory, std::string_view module) {

@@ -9,22 +9,10 @@
 #include <filesystem>
 #include <optional>
 
+#include "haft/launch/interpreter.h"
+
 namespace haft {
 namespace {
-
-// One value per line; the first line tells Python's answer from anything else a program may print.
-// Has to run in any Python 3, so that an old one can be named in the error. sysconfig knows SOABI,
-// but needs a file Debian keeps apart for some versions; the suffix of extension modules says the
-// same.
-constexpr std::string_view kQuestion = R"(
-import sys
-from importlib.machinery import EXTENSION_SUFFIXES
-soabi = EXTENSION_SUFFIXES[0] if EXTENSION_SUFFIXES else ''
-print('haft-answer')
-print('%d.%d.%d' % sys.version_info[:3])
-print(sys.implementation.cache_tag or '')
-print(soabi.split('.')[1] if soabi.count('.') > 1 else '')
-)";
 
 constexpr int kOldestMinor =
     8;  // Python 3.8: what haft's own modules in the bundle are written for
@@ -72,21 +60,6 @@ std::vector<std::string> EnvironmentWithoutPython() {
   return environment;
 }
 
-std::string LastLine(std::string_view text) {
-  while (text.ends_with('\n')) text.remove_suffix(1);
-  return std::string(text.substr(text.rfind('\n') + 1));  // npos + 1 == 0
-}
-
-std::vector<std::string> Lines(std::string_view text) {
-  std::vector<std::string> lines;
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    lines.emplace_back(line);
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-  }
-  return lines;
-}
-
 // "3.11.2" is new enough. nullopt: no version.
 std::optional<bool> IsNewEnough(std::string_view version) {
   int major = 0, minor = 0;
@@ -101,27 +74,19 @@ std::optional<bool> IsNewEnough(std::string_view version) {
 
 Result<PythonInterpreter> PythonInterpreter::Ask(const std::string& name) {
   std::string path = TRY(FindProgram(name));
-  auto output = RunCommand({.program = path,
-                            .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
-                            .environment = EnvironmentWithoutPython()});
-  if (!output) return Failure(std::move(output).error().Within("python " + Quoted(name)));
-  if (output->status != 0) {
-    std::string last = LastLine(output->errors);
-    std::string why = DescribeStatus(output->status);
-    if (!last.empty()) why += fmt::format(", {}", Quoted(last.substr(0, 200)));
-    return Failure(NotUsable(name, why).Remedy("-p needs a Python interpreter, 3.8 or newer"));
+  auto target = AskInterpreter(path, Environment::Current());
+  if (!target) {
+    return Failure(std::move(target).error().Within("python").Remedy("-p needs a Python interpreter, 3.8 or newer"));
   }
-  std::vector<std::string> lines = Lines(output->out);
-  if (lines.size() != 4 || lines[0] != "haft-answer" || !IsNewEnough(lines[1])) {
-    return Failure(NotUsable(name, "does not answer as a Python interpreter")
-                       .Remedy("-p needs Python 3.8 or newer"));
+  std::optional<bool> new_enough = IsNewEnough(target->version);
+  if (!new_enough) {
+    return Failure(NotUsable(name, "does not answer as a Python interpreter").Remedy("-p needs Python 3.8 or newer"));
   }
-  if (!*IsNewEnough(lines[1])) {
-    return Failure(Error(ErrorKind::kUnsupported,
-                         fmt::format("python {}: is Python {}", Quoted(name), lines[1]))
+  if (!*new_enough) {
+    return Failure(Error(ErrorKind::kUnsupported, fmt::format("python {}: is Python {}", Quoted(name), target->version))
                        .Remedy("bundles need Python 3.8 or newer"));
   }
-  return PythonInterpreter({.path = path, .version = lines[1], .tag = lines[2], .soabi = lines[3]});
+  return PythonInterpreter(*std::move(target));
 }
 
 Result<bool> PythonInterpreter::Finds(const std::string& name) const {

@@ -4,6 +4,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include <climits>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,15 @@ void ReserveStandardDescriptors() {
   if (fd >= 0) ::close(fd);
 }
 
+// Where this file is; "" if it has no name (any more).
+std::string OwnPath() {
+  char path[PATH_MAX];
+  ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
+  if (size < 0 || size == sizeof path) return "";
+  std::string text(path, static_cast<std::size_t>(size));
+  return ::access(text.c_str(), F_OK) == 0 ? text : "";
+}
+
 // The reading order is the order of events. Afterwards the image is mounted for this process.
 Result<Program> Prepare(std::vector<std::string> argv) {
   StepClock clock;
@@ -39,7 +49,7 @@ Result<Program> Prepare(std::vector<std::string> argv) {
   ImageReader reader = TRY(ImageReader::Open(std::move(self)));
   format::Manifest manifest = TRY(format::ReadManifest(reader.fd(), reader.bundle()));
   clock.Step("image {} opened", Quoted(manifest.name));
-  Program program = TRY(MakeProgram(manifest, std::move(argv), std::move(environment)));
+  Program program = TRY(MakeProgram(manifest, std::move(argv), std::move(environment), OwnPath()));
   TRY(MountPrivately(std::move(reader), manifest.mount, modes, clock));
   clock.Step("starting {}", Quoted(program.path));
   return program;

@@ -115,13 +115,13 @@ Result<format::Entry> Recogniser::ShivEntry(const std::string& text) const {
   std::string plain = text.substr(0, text.find('['));
   std::erase(plain, ' ');
   std::size_t dot = plain.rfind('.');
-  if (plain.find(':') != plain.npos) return ParseFunctionEntry(plain, what);
+  if (plain.find(':') != plain.npos) return format::ParseFunctionEntry(plain, what);
   if (dot == plain.npos || HoldsSource(plain)) {
-    return ParseFunctionEntry(fmt::format("{}:{}", plain, plain.substr(dot + 1)),
+    return format::ParseFunctionEntry(fmt::format("{}:{}", plain, plain.substr(dot + 1)),
                               what);  // npos + 1 == 0
   }
   plain[dot] = ':';
-  return ParseFunctionEntry(plain, what);
+  return format::ParseFunctionEntry(plain, what);
 }
 
 // Whether "a.b" is a module or package below one of the paths.
@@ -171,8 +171,8 @@ Result<> Recogniser::Pex() {
   if (!entry_point.empty()) {
     const std::string entry_what = what + ": entry_point";
     bool function = entry_point.find(':') != entry_point.npos;
-    info_.entry = TRY(function ? ParseFunctionEntry(entry_point, entry_what)
-                               : ParseModuleEntry(entry_point, entry_what));
+    info_.entry = TRY(function ? format::ParseFunctionEntry(entry_point, entry_what)
+                               : format::ParseModuleEntry(entry_point, entry_what));
   } else if (!script.empty()) {
     if (info_.obstacle.empty()) TRY(FindScript(script));
   } else {

@@ -113,11 +113,12 @@ class TestInherit(support.TestCase):
             self.assertEqual(done.stdout.splitlines()[0], {"below_dev": "/dev", "root": "/"}[where])
 
     def test_environment(self, mode):
-        """Only PYTHONPATH is set; nothing named HAFT_* or LD_* appears."""
+        """Only PYTHONPATH and HAFT_BUNDLE are set; nothing named LD_* appears."""
         for env in (support.clean_env(), support.clean_env(ODD="a=b\nc", EMPTY="", LONG="x" * 100_000), {"A": "b"}):
             program, plain = self.both(mode, env=env)
             path = program["env"].pop("PYTHONPATH")
             plain["env"].pop("PYTHONPATH", None)
+            self.assertEqual(program["env"].pop("HAFT_BUNDLE"), str(support.lab()))
             self.assertEqual(program["env"], plain["env"])
             self.assertTrue(path.startswith("/haft/lab/"), path)
 

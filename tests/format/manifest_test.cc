@@ -69,6 +69,59 @@ TEST(ManifestTest, WritesTheBytesTheDocumentShows) {
   EXPECT_EQ(Expect(ParseManifest(ToJson(module))).entry.kind, EntryKind::kNone);
 }
 
+// Every member, none at its default.
+Manifest FullManifest() {
+  Manifest manifest = TestManifest();
+  manifest.entry = {.kind = EntryKind::kScript, .module = "", .function = "", .script = "run me", .file = "bin/run me", .python = true};
+  manifest.scripts = {{.kind = EntryKind::kFunction, .module = "a", .function = "b", .script = "A%"},
+                      {.kind = EntryKind::kScript, .module = "", .function = "", .script = "s", .file = "bin/s"}};
+  manifest.python.path = ".haft/python/bin/python3.11";
+  manifest.paths = {"", "lib"};
+  manifest.arguments = {"--flag", ""};
+  manifest.python_arguments = {"-O", "-X", "dev"};
+  manifest.environment = {{"B", "2"}, {"A", ""}, {"B", "3"}};
+  manifest.isolated = manifest.ignore_environment = manifest.multi_call = true;
+  manifest.preamble = "bin/pre.py";
+  manifest.build_id = "42";
+  return manifest;
+}
+
+TEST(ManifestTest, WritesEveryMemberTheDocumentShows) {
+  const std::string json = ToJson(FullManifest());
+  EXPECT_EQ(json,
+            R"({"name":"test","mount":"/haft/test","entry":{"kind":"script","file":"bin/run me","python":true,"script":"run me"},)"
+            R"("scripts":[{"kind":"function","module":"a","function":"b","script":"A%"},{"kind":"script","file":"bin/s","script":"s"}],)"
+            R"("python":{"path":".haft/python/bin/python3.11","version":"3.11.2","tag":"cpython-311",)"
+            R"("soabi":"cpython-311-x86_64-linux-gnu"},"paths":["","lib"],"arguments":["--flag",""],)"
+            R"("python_arguments":["-O","-X","dev"],"environment":[["B","2"],["A",""],["B","3"]],"isolated":true,)"
+            R"("ignore_environment":true,"multi_call":true,"preamble":"bin/pre.py","build_id":"42","builder":"haft test"})");
+  EXPECT_EQ(ToJson(Expect(ParseManifest(json))), json);
+}
+
+TEST(ManifestTest, ReadsThoseOfEarlierBuilders) {
+  Manifest old = Expect(ParseManifest(
+      R"({"name":"a","mount":"/haft/a","entry":{"kind":"function","module":"m","function":"f","script":"a"},)"
+      R"("python":{"path":"/usr/bin/python3","version":"3.11.2","tag":"cpython-311","soabi":""},)"
+      R"("paths":["site-packages"],"builder":"haft 0.1.0"})"));
+  EXPECT_EQ(Describe(old.entry), "a (m:f)");
+  EXPECT_TRUE(old.scripts.empty() && old.arguments.empty() && old.environment.empty() && old.preamble.empty());
+  EXPECT_FALSE(old.isolated || old.multi_call || old.ignore_environment);
+}
+
+// Time in proportion to the text, also where it names a hundred thousand members.
+TEST(ManifestTest, ManyMembersOfTheFutureCostLittle) {
+  std::string json = R"({"name": "a", "mount": "/haft/a", "paths": [])";
+  for (int i = 0; i < 60'000; ++i) json += fmt::format(R"(,"m{}":0)", i);
+  EXPECT_TRUE(ParseManifest(json + "}"));
+}
+
+TEST(ManifestTest, KnowsTheInterpreterEntry) {
+  Manifest manifest = TestManifest();
+  manifest.entry = {.kind = EntryKind::kInterpreter, .module = "", .function = "", .script = ""};
+  EXPECT_NE(ToJson(manifest).find(R"("entry":{"kind":"interpreter"})"), std::string::npos);
+  EXPECT_EQ(Expect(ParseManifest(ToJson(manifest))).entry.kind, EntryKind::kInterpreter);
+}
+
 TEST(ManifestTest, IgnoresMembersOfTheFuture) {
   Manifest manifest =
       Expect(ParseManifest(R"({"future": {"a": [1]}, "name": "a", "mount": "/haft/a", "paths": [], "entry":
@@ -97,7 +150,16 @@ std::string With(std::string_view member, std::string_view value) {
                                 {"mount", R"("/haft/app")"},
                                 {"entry", R"({"kind": "module", "module": "m"})"},
                                 {"python", R"({"path": "/usr/bin/python3"})"},
-                                {"paths", R"(["site-packages"])"}}) {
+                                {"paths", R"(["site-packages"])"},
+                                {"scripts", "[]"},
+                                {"arguments", "[]"},
+                                {"python_arguments", "[]"},
+                                {"environment", "[]"},
+                                {"isolated", "false"},
+                                {"ignore_environment", "false"},
+                                {"multi_call", "false"},
+                                {"preamble", R"("")"},
+                                {"build_id", R"("")"}}) {
     std::string_view text = name == member ? value : standard;
     if (!text.empty()) json += fmt::format("{}\"{}\": {}", json.size() > 1 ? ", " : "", name, text);
   }
@@ -134,13 +196,38 @@ INSTANTIATE_TEST_SUITE_P(
         BadManifest{With("paths", R"("site-packages")"), Missing("paths")},
         BadManifest{With("paths", "[1]"), Missing("paths")}, BadManifest{With("paths", R"(["a", "../b"])"), Missing("paths")},
         BadManifest{With("paths", R"(["/a"])"), Missing("paths")}, BadManifest{With("paths", R"(["a:b"])"), Missing("paths")},
-        BadManifest{With("entry", "1"), Missing("entry")}, BadManifest{With("entry", "{}"), Missing("module")},
+        BadManifest{With("entry", "1"), Missing("entry")}, BadManifest{With("entry", "{}"), Missing("kind")},
         BadManifest{With("entry", R"({"module": "m"})"), Missing("kind")},
         BadManifest{With("entry", R"({"module": 1, "kind": "module"})"), Missing("module")},
         BadManifest{With("entry", R"({"module": "m", "kind": "function"})"), Missing("function")},
         BadManifest{With("entry", R"({"module": "m", "kind": "shell"})"), "manifest: entry kind 'shell' is unknown",
                     ErrorKind::kUnsupported},
-        BadManifest{With("python", R"({"path": "python3"})"), Missing("python.path")},
+        BadManifest{With("entry", R"({"module": "m", "kind": ""})"), "manifest: entry kind '' is unknown",
+                    ErrorKind::kUnsupported},
+        BadManifest{With("entry", R"({"kind": "function", "function": "f"})"), Missing("module")},
+        BadManifest{With("entry", R"({"kind": "script"})"), Missing("file")},
+        BadManifest{With("entry", R"({"kind": "script", "file": "/bin/sh"})"), Missing("file")},
+        BadManifest{With("entry", R"({"kind": "script", "file": "../x"})"), Missing("file")},
+        BadManifest{With("entry", R"({"kind": "script", "file": "a", "python": 1})"), Missing("python")},
+        BadManifest{With("entry", R"({"kind": "interpreter", "script": 1})"), Missing("script")},
+        BadManifest{With("scripts", "{}"), Missing("scripts")}, BadManifest{With("scripts", "[1]"), Missing("entry")},
+        BadManifest{With("scripts", R"([{"kind": "module", "module": "m"}])"), Missing("script")},
+        BadManifest{With("arguments", "1"), Missing("arguments")},
+        BadManifest{With("arguments", R"(["a\u0000"])"), Missing("arguments")},
+        BadManifest{With("python_arguments", "[[]]"), Missing("python_arguments")},
+        BadManifest{With("environment", R"({"A": "b"})"), Missing("environment")},
+        BadManifest{With("environment", R"([["A"]])"), Missing("environment")},
+        BadManifest{With("environment", R"([["", "x"]])"), Missing("environment")},
+        BadManifest{With("environment", R"([["A=", "x"]])"), Missing("environment")},
+        BadManifest{With("environment", R"([["A", "\u0000"]])"), Missing("environment")},
+        BadManifest{With("isolated", "1"), Missing("isolated")},
+        BadManifest{With("multi_call", R"("yes")"), Missing("multi_call")},
+        BadManifest{With("ignore_environment", "null"), Missing("ignore_environment")},
+        BadManifest{With("preamble", R"("/x.py")"), Missing("preamble")},
+        BadManifest{With("build_id", "7"), Missing("build_id")},
+        BadManifest{With("python", R"({"path": "../python3"})"), Missing("python.path")},
+        BadManifest{With("python", R"({"path": "./python3"})"), Missing("python.path")},
+        BadManifest{With("python", R"({"path": 1})"), Missing("path")},
         BadManifest{With("python", R"({"path": "/usr/bin/python3\u0000x"})"), Missing("python.path")}));
 
 }  // namespace

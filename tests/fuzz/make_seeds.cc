@@ -36,6 +36,12 @@ void WriteManifests(const std::string& directory) {
   Write(directory, "function", AsBytes(format::ToJson(manifest)));
   manifest.entry = {.kind = format::EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
   Write(directory, "module", AsBytes(format::ToJson(manifest)));
+  manifest.scripts = {{.kind = format::EntryKind::kScript, .module = "", .function = "", .script = "s", .file = "bin/s"}};
+  manifest.arguments = manifest.python_arguments = {"-O"};
+  manifest.environment = {{"A", "b"}};
+  manifest.isolated = manifest.multi_call = true;
+  manifest.preamble = "bin/p.py";
+  Write(directory, "full", AsBytes(format::ToJson(manifest)));
   manifest.entry = {};
   Write(directory, "none", AsBytes(format::ToJson(manifest)));
 }

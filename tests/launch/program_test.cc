@@ -22,80 +22,6 @@ PythonTarget Target(const std::string& path) {
   return {.path = path, .version = "3.98.1", .tag = "cpython-398", .soabi = "cpython-398-x86_64-linux-gnu"};
 }
 
-Environment Path(const std::string& path) { return Environment({"PATH=" + path}); }
-
-class ChooseInterpreterTest : public ::testing::Test {
- protected:
-  std::string Program(std::string_view name) {
-    WriteTestFile(dir_ / name, "#!/bin/sh\n", 0755);
-    return dir_ / name;
-  }
-
-  TempDir dir_;
-};
-
-TEST_F(ChooseInterpreterTest, TakesTheOneOfTheManifest) {
-  std::string python = Program("python3.98");
-  EXPECT_EQ(Expect(ChooseInterpreter(Target(python), Path("/nowhere"))), python);
-  // Where the name does not tell, the bootstrap looks again.
-  for (std::string_view name : {"python3", "python", "pypy3", "python3-config", "python3.98-dbg", "python3.12.old"}) {
-    EXPECT_EQ(Expect(ChooseInterpreter(Target(Program(name)), Path(""))), dir_ / name) << name;
-  }
-}
-
-TEST_F(ChooseInterpreterTest, RefusesAnotherVersionNamingBoth) {
-  std::string python = Program("python3.12");
-  auto chosen = ChooseInterpreter(Target(python), Path("/nowhere"));
-  EXPECT_EQ(Message(chosen), "needs Python 3.98: '" + python +
-                                 "' is Python 3.12; install python3.98 or put python3.98 into PATH");
-  EXPECT_EQ(chosen.error().kind(), ErrorKind::kNotFound);
-}
-
-TEST_F(ChooseInterpreterTest, LooksBehindSymbolicLinks) {
-  Program("python3.12");
-  ASSERT_EQ(::symlink("python3.12", (dir_ / "python3").c_str()), 0);
-  EXPECT_EQ(Message(ChooseInterpreter(Target(dir_ / "python3"), Path(""))),
-            "needs Python 3.98: '" + (dir_ / "python3") + "' is Python 3.12; install python3.98 or put python3.98 into PATH");
-  // The link was moved on to another version, but the right one is in PATH.
-  std::string right = Program("bin/python3.98");
-  EXPECT_EQ(Expect(ChooseInterpreter(Target(dir_ / "python3"), Path(dir_ / "bin"))), right);
-}
-
-TEST_F(ChooseInterpreterTest, SearchesPathInOrder) {
-  std::string second = Program("b/python3.98");
-  std::string path = "/nowhere:" + (dir_ / "a") + ":" + (dir_ / "b") + ":" + (dir_ / "c");
-  Program("c/python3.98");
-  WriteTestFile(dir_ / "a/python3.98", "not executable", 0644);
-  // Root may execute what has any x bit; this one has none.
-  EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere/python3.98"), Path(path))), second);
-  EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere/python3.98"), Path(":" + path + ":"))), second);
-}
-
-TEST_F(ChooseInterpreterTest, NeverSearchesTheWorkingDirectory) {
-  Program("python3.98");
-  Program("sub/python3.98");
-  char before[4096];
-  ASSERT_NE(::getcwd(before, sizeof before), nullptr);
-  ASSERT_EQ(::chdir(dir_.path().c_str()), 0);
-  for (std::string_view path : {"", ".", ":", "::", "sub", "./sub", "sub:", "~"}) {
-    EXPECT_EQ(Message(ChooseInterpreter(Target("/nowhere/python3.98"), Path(std::string(path)))),
-              "needs Python 3.98: '/nowhere/python3.98' is not there; install python3.98 or put python3.98 into PATH")
-        << path;
-  }
-  EXPECT_FALSE(ChooseInterpreter(Target("/nowhere/python3.98"), Environment(std::vector<std::string>{})).has_value());
-  EXPECT_EQ(::chdir(before), 0);
-}
-
-TEST_F(ChooseInterpreterTest, ADirectoryIsNoInterpreter) {
-  std::string right = Program("bin/python3.98");
-  ASSERT_EQ(::mkdir((dir_ / "python3").c_str(), 0755), 0);
-  EXPECT_EQ(Expect(ChooseInterpreter(Target(dir_ / "python3"), Path(dir_ / "bin"))), right);
-}
-
-TEST_F(ChooseInterpreterTest, NeedsAManifestThatNamesOne) {
-  EXPECT_EQ(Message(ChooseInterpreter({}, Path("/usr/bin"))), "the manifest names no interpreter");
-}
-
 std::optional<std::string_view> PythonPathFor(std::vector<std::string> entries, Program& program, TempDir& dir) {
   WriteTestFile(dir / "python3.98", "#!/bin/sh\n", 0755);
   format::Manifest manifest = testing::TestManifest();
@@ -121,6 +47,105 @@ TEST(MakeProgramTest, RunsTheBootstrapWithTheUsersArguments) {
   EXPECT_EQ(program.environment.Pointers().size(), 4u) << "nothing else is added";
 }
 
+// What a start of `manifest` gives, with an interpreter that is there.
+class MakeProgramFor : public ::testing::Test {
+ protected:
+  MakeProgramFor() {
+    WriteTestFile(python_, "#!/bin/sh\n", 0755);
+    manifest_.python = Target(python_);
+  }
+
+  Program Make(std::vector<std::string> variables = {}, std::vector<std::string> argv = {"./app", "-x"}) {
+    return Expect(MakeProgram(manifest_, std::move(argv), Environment(std::move(variables)), "/srv/app"));
+  }
+  // The arguments, with <> for the bootstrap's code.
+  std::string Line(std::vector<std::string> variables = {}, std::vector<std::string> argv = {"./app", "-x"}) {
+    std::string line;
+    for (const std::string& argument : Make(std::move(variables), std::move(argv)).arguments) {
+      line += (line.empty() ? "" : " ") + (argument.find("import") != argument.npos ? "<>" : argument);
+    }
+    return line;
+  }
+
+  TempDir dir_;
+  std::string python_ = dir_ / "python3.98";
+  format::Manifest manifest_ = testing::TestManifest();
+};
+
+TEST_F(MakeProgramFor, EveryKindOfEntry) {
+  EXPECT_EQ(Line(), python_ + " -c <> function app.main:main ./app -x");
+  manifest_.entry = {.kind = format::EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
+  EXPECT_EQ(Line(), python_ + " -c <> module http.server ./app -x");
+  manifest_.entry = {.kind = format::EntryKind::kScript, .module = "", .function = "", .script = "", .file = "bin/a b", .python = true};
+  EXPECT_EQ(Line(), python_ + " -c <> script /haft/test/bin/a b ./app -x");
+  manifest_.entry.python = false;
+  EXPECT_EQ(Line(), "/haft/test/bin/a b -x");
+  EXPECT_EQ(Make().path, "/haft/test/bin/a b");
+  manifest_.entry = {.kind = format::EntryKind::kInterpreter, .module = "", .function = "", .script = ""};
+  EXPECT_EQ(Line(), python_ + " -x");
+  EXPECT_EQ(Line({"HAFT_ENTRY_POINT=a.b.c"}), python_ + " -c <> name a.b.c ./app -x");
+}
+
+TEST_F(MakeProgramFor, APreambleGoesThroughTheBootstrap) {
+  manifest_.preamble = "bin/pre.py";
+  EXPECT_EQ(Line({"HAFT_INTERPRETER=1"}), python_ + " -c <> interpreter  ./app -x");
+  manifest_.entry = {.kind = format::EntryKind::kScript, .module = "", .function = "", .script = "", .file = "bin/x"};
+  EXPECT_EQ(Line(), python_ + " -c <> execute /haft/test/bin/x ./app -x");
+}
+
+TEST_F(MakeProgramFor, ArgumentsOfTheBundleComeFirstAndBelongToItsEntry) {
+  manifest_.arguments = {"--conf", "x"};
+  manifest_.python_arguments = {"-O", "-X", "dev"};
+  EXPECT_EQ(Line(), python_ + " -O -X dev -c <> function app.main:main ./app --conf x -x");
+  EXPECT_EQ(Line({"HAFT_INTERPRETER=1"}), python_ + " -O -X dev -x");
+  EXPECT_EQ(Line({"HAFT_ENTRY_POINT=a:b"}), python_ + " -O -X dev -c <> function a:b ./app -x");
+  EXPECT_EQ(Line({}, {}), python_ + " -O -X dev -c <> function app.main:main test --conf x");
+}
+
+TEST_F(MakeProgramFor, AnInterpreterInTheImage) {
+  manifest_.python.path = ".haft/python/bin/python3.98";
+  EXPECT_EQ(Make().path, "/haft/test/.haft/python/bin/python3.98");
+  EXPECT_EQ(Line(), "/haft/test/.haft/python/bin/python3.98 -c <> function app.main:main ./app -x");
+  EXPECT_EQ(Message(MakeProgram(manifest_, {"a"}, Environment({"HAFT_PYTHON=/no/python"}))),
+            "HAFT_PYTHON '/no/python': No such file or directory");
+}
+
+TEST_F(MakeProgramFor, VariablesOfTheBundle) {
+  manifest_.environment = {{"A", "1"}, {"B", "2"}, {"A", "3"}};
+  Program program = Make({"A=old", "HAFT_BUNDLE=/other", "HAFT_SCRIPT=0"});
+  EXPECT_EQ(program.environment.entries(),
+            (std::vector<std::string>{"A=3", "HAFT_BUNDLE=/srv/app", "B=2",
+                                      "PYTHONPATH=/haft/test/.haft/py:/haft/test/site-packages"}));
+  program = Expect(MakeProgram(manifest_, {"a"}, Environment({"HAFT_BUNDLE=/other"})));
+  EXPECT_EQ(program.environment.Get("HAFT_BUNDLE"), std::nullopt);
+}
+
+TEST_F(MakeProgramFor, IsolationAndIgnoredVariables) {
+  manifest_.isolated = true;
+  EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONNOUSERSITE"), "1");
+  EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONPATH"), "/haft/test/.haft/py:/haft/test/site-packages:/mine");
+  manifest_.isolated = false;
+  manifest_.ignore_environment = true;
+  manifest_.environment = {{"PYTHONHASHSEED", "0"}};
+  EXPECT_EQ(Make({"PYTHONPATH=/mine", "PYTHONHOME=/x", "PYTHONHASHSEED=7"}).environment.entries(),
+            (std::vector<std::string>{"PYTHONHASHSEED=0", "PYTHONPATH=/haft/test/.haft/py:/haft/test/site-packages",
+                                      "HAFT_BUNDLE=/srv/app"}));
+}
+
+// A program that starts its own bundle a thousand times over would else reach E2BIG.
+TEST_F(MakeProgramFor, DirectoriesOfAnotherBundleAreNotHandedOn) {
+  auto path = [&](const std::string& old) {
+    Program program = Make({"PYTHONPATH=" + old});
+    std::string now(*program.environment.Get("PYTHONPATH"));
+    EXPECT_TRUE(now.starts_with("/haft/test/.haft/py:/haft/test/site-packages"));
+    return now.substr(std::string("/haft/test/.haft/py:/haft/test/site-packages").size());
+  };
+  EXPECT_EQ(path("/haft/test/.haft/py:/haft/test/site-packages:/mine"), ":/mine");
+  EXPECT_EQ(path("/haft/out/.haft/py:/haft/out/site-packages:/haft/out:/haft/outer:/mine"), ":/haft/outer:/mine");
+  EXPECT_EQ(path("/mine:/haft/a/.haft/py:/haft/a/s:/yours"), ":/mine:/yours");
+  EXPECT_EQ(path("/mine::/yours:"), ":/mine:/yours") << "no working directory";
+}
+
 TEST(MakeProgramTest, AnEmptyPythonPathAddsNoWorkingDirectory) {
   TempDir dir;
   Program program;
@@ -133,7 +158,7 @@ TEST(MakeProgramTest, NeedsAnEntry) {
   format::Manifest manifest = testing::TestManifest();
   manifest.entry = {};
   auto made = MakeProgram(manifest, {"app"}, Environment(std::vector<std::string>{}));
-  EXPECT_EQ(Message(made), "the image has no entry to run");
+  EXPECT_EQ(Message(made), "the image has no entry to run; name one with HAFT_SCRIPT or HAFT_ENTRY_POINT");
   EXPECT_EQ(made.error().kind(), ErrorKind::kUnsupported);
 }
 

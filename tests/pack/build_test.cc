@@ -240,10 +240,14 @@ TEST(BootstrapTest, WritesPythonLiterals) {
   EXPECT_EQ(BundleModule(manifest),
             "\"\"\"Facts about this bundle; written by haft build.\"\"\"\n"
             "NAME = 'test'\n"
-            "ENTRY = ('function', 'app.main', 'main', )\n"
+            "BUILD_ID = ''\n"
             "PYTHON_TAG = 'cpython-311'\n"
+            "PYTHON_SOABI = 'cpython-311-x86_64-linux-gnu'\n"
             "PYTHON_VERSION = '3.11.2'\n"
-            "PATHS = ('site-packages', )\n");
+            "PYTHON_ARGUMENTS = ()\n"
+            "PATHS = ('site-packages', )\n"
+            "ISOLATED = False\n"
+            "PREAMBLE = ''\n");
   manifest.name = "a'b\\\n";
   EXPECT_NE(BundleModule(manifest).find("NAME = 'a\\'b\\\\\\x0a'\n"), std::string::npos);
 }

@@ -101,20 +101,6 @@ TEST(EntryPointsTest, ATargetWithoutFunctionIsAnError) {
       "write it as in 'package.module:main'");
 }
 
-TEST(ParseEntryTest, ChecksNames) {
-  EXPECT_EQ(Target(ParseFunctionEntry("a.b_1:C.run", "entry point")), "a.b_1:C.run");
-  EXPECT_EQ(Target(ParseModuleEntry("http.server", "module")), "-m http.server");
-  for (const char* bad : {"", ":", "a:", ":b", "a", "a b:c", "a:b:c", "1a:b", "a..b:c", ".a:b",
-                          "a:b.", "a:b()", "a-b:c"}) {
-    EXPECT_FALSE(ParseFunctionEntry(bad, "entry point")) << bad;
-  }
-  EXPECT_EQ(Message(ParseFunctionEntry("main", "entry point")),
-            "entry point: 'main' is not MODULE:FUNCTION; write it as in 'package.module:main'");
-  for (const char* bad : {"", ".", "a.", "a/b", "a.py ", "7"}) {
-    EXPECT_FALSE(ParseModuleEntry(bad, "module")) << bad;
-  }
-}
-
 TEST(HoldsModuleTest, KnowsThePlacesOfAModule) {
   Tree tree = MakeTree({{"s/package/__init__.py", ""},
                         {"s/plain.py", ""},

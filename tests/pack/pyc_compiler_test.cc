@@ -71,13 +71,12 @@ TEST(PythonInterpreterTest, OneLineForEveryProblem) {
       message("no-such-python"),
       "python 'no-such-python': not found in PATH; -p names the interpreter the bundle is for");
   EXPECT_EQ(message(dir / "fails"),
-            "python " + Quoted(dir / "fails") +
+            "python: " + Quoted(dir / "fails") +
                 ": exit status 3, 'why'; -p needs a Python interpreter, 3.8 or "
                 "newer");
   EXPECT_EQ(message(dir / "talks"),
-            "python " + Quoted(dir / "talks") +
-                ": does not answer as a Python interpreter; -p needs Python 3.8 "
-                "or newer");
+            "python: " + Quoted(dir / "talks") +
+                ": does not answer as a Python interpreter; -p needs a Python interpreter, 3.8 or newer");
   EXPECT_EQ(message(dir / "old"), "python " + Quoted(dir / "old") +
                                       ": is Python 3.7.1; bundles need Python 3.8 or newer");
   EXPECT_FALSE(PythonInterpreter::Ask(""));

@@ -18,6 +18,11 @@ class Environment {
   std::optional<std::string_view> Get(std::string_view name) const;
   void Set(std::string_view name, std::string_view value);
   void Unset(std::string_view name);
+  // Every variable whose name begins with `prefix`.
+  void UnsetAll(std::string_view prefix);
+
+  // "NAME=VALUE", in order.
+  const std::vector<std::string>& entries() const { return entries_; }
 
   // NULL-terminated, for execve; valid until the next change.
   std::vector<char*> Pointers();

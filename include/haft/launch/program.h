@@ -7,6 +7,7 @@
 #include "haft/base/error.h"
 #include "haft/format/manifest.h"
 #include "haft/launch/environment.h"
+#include "haft/launch/interpreter.h"
 
 namespace haft {
 
@@ -21,15 +22,16 @@ struct Program {
   Environment environment{{}};
 };
 
-// The interpreter to use: the one the bundle was built for, else one of the same version in the usual places
-// and in PATH. A file that names another version (python3.12) is refused, naming both. Where the name
-// does not tell, the bootstrap checks again before any code of the bundle runs.
-Result<std::string> ChooseInterpreter(const format::PythonTarget& target, const Environment& environment);
-
-// The program behind a bundle started as argv[0], argv[1], …: the interpreter running the bundle's bootstrap, with
-// the mount's directories in front of PYTHONPATH. Nothing else in the environment changes.
+// The program behind a bundle started as argv[0], argv[1], … and mounted at manifest.mount: the interpreter with the
+// bundle's bootstrap, the interpreter alone, or a file of the image. `bundle` is the absolute path of the file, ""
+// if it has none. Of the environment change:
+// * HAFT_SCRIPT, HAFT_ENTRY_POINT, HAFT_INTERPRETER, HAFT_PYTHON steer this start and go (see Overrides);
+// * HAFT_BUNDLE is `bundle`;
+// * PYTHONPATH begins with the mount's directories; what was there follows, but nothing of another bundle this
+//   one is started from;
+// * what the manifest says: environment, isolated (PYTHONNOUSERSITE), ignore_environment (PYTHON* go).
 Result<Program> MakeProgram(const format::Manifest& manifest, std::vector<std::string> argv,
-                            Environment environment);
+                            Environment environment, const std::string& bundle = {});
 
 // execve; returns only if it fails.
 Error Execute(Program program);

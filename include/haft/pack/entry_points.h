@@ -21,6 +21,9 @@ class EntryPoints {
   // suggests the nearest. A name that two distributions define differently is an error that names
   // both.
   Result<format::Entry> ConsoleScript(const std::string& name) const;
+  bool Has(const std::string& name) const { return scripts_.contains(name); }
+  // Sorted, each once.
+  std::vector<std::string> Names() const;
 
  private:
   struct Definition {
@@ -41,11 +44,6 @@ struct ScriptLine {
 // The [console_scripts] of an entry_points.txt. Names keep their case, "%" means nothing; comments
 // and lines that are no "name = value" are skipped.
 std::vector<ScriptLine> ParseConsoleScripts(std::string_view text);
-
-// "package.module:object.attribute", what -e takes. `what` names it in the error.
-Result<format::Entry> ParseFunctionEntry(std::string_view text, std::string_view what);
-// "package.module", what -m takes.
-Result<format::Entry> ParseModuleEntry(std::string_view text, std::string_view what);
 
 // Whether `module`'s top-level package is in `directory` of the tree, or may be in a directory that
 // a .pth file there adds.

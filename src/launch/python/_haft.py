@@ -3,6 +3,7 @@
 Lives in .haft/py of the image, which PYTHONPATH names first, next to the generated _haft_bundle.
 Works with every Python 3 from 3.8 on, because children of the program may be another one.
 """
+import _imp
 import os
 import sys
 
@@ -10,12 +11,21 @@ import _haft_bundle
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-DIRECTORIES = [os.path.join(ROOT, path) for path in _haft_bundle.PATHS]
+DIRECTORIES = [os.path.join(ROOT, path) if path else ROOT for path in _haft_bundle.PATHS]
 _paths_at_start = [path for path in sys.path if path != HERE]
 
 
+def _soabi():
+    """ "cpython-311-x86_64-linux-gnu", from the suffix of extension modules; "" if it does not tell."""
+    parts = _imp.extension_suffixes()[:1]
+    parts = parts[0].split(".") if parts else ()
+    return parts[1] if len(parts) > 2 else ""
+
+
 def _same_python():
-    return sys.implementation.cache_tag == _haft_bundle.PYTHON_TAG
+    """Version and ABI; what an archive does not know of its interpreter fits all."""
+    tag, soabi = _haft_bundle.PYTHON_TAG, _haft_bundle.PYTHON_SOABI
+    return (not tag or sys.implementation.cache_tag == tag) and (not soabi or _soabi() == soabi)
 
 
 def _host_packages():
@@ -28,11 +38,18 @@ def _host_packages():
     return found
 
 
+def _is_standard(path):
+    """Whether a directory holds the standard library; site-packages below it do not count."""
+    library = os.path.dirname(os.__file__)
+    zipped = "python%d%d.zip" % sys.version_info[:2]
+    return path in (library, os.path.join(library, "lib-dynload")) or os.path.basename(path) == zipped
+
+
 def set_up_path():
     """Orders sys.path: standard library, bundle with what its .pth files add, the user's PYTHONPATH, host.
 
     PYTHONPATH puts our directories and the user's before the standard library and processes no .pth files; an
-    installed package has neither.
+    installed package has neither. An isolated bundle has no host.
     """
     import site
 
@@ -42,6 +59,9 @@ def set_up_path():
     rest = [path for path in sys.path if path not in ours]
     user = [path for path in rest if path in user]
     rest = [path for path in rest if path not in user]
+    if _haft_bundle.ISOLATED:
+        site.ENABLE_USER_SITE = False
+        rest = [path for path in rest if _is_standard(path)]
 
     sys.path[:] = rest
     if _same_python():
@@ -65,7 +85,10 @@ def run_next_sitecustomize():
     import _frozen_importlib
     import _frozen_importlib_external
 
-    spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize", _paths_at_start)
+    paths = _paths_at_start
+    if _haft_bundle.ISOLATED:
+        paths = [path for path in paths if path in sys.path]
+    spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize", paths)
     if spec is not None and spec.loader is not None:
         del sys.modules["sitecustomize"]
         _frozen_importlib._load(spec)
@@ -77,34 +100,136 @@ def _refuse(message):
     os._exit(125)
 
 
-def run_program():
-    """Becomes the program: sys.argv as the user typed it, then the entry, whose value is the exit status.
-
-    Called as `python -c CODE ARGV0 ARGUMENTS...`.
-    """
+def _check_python(name):
     if not _same_python():
         _refuse(
             "'%s': needs Python %s (%s): '%s' is Python %s (%s); install the right one or build for this one"
             % (
-                sys.argv[1],
+                name,
                 _haft_bundle.PYTHON_VERSION,
-                _haft_bundle.PYTHON_TAG,
+                _haft_bundle.PYTHON_SOABI or _haft_bundle.PYTHON_TAG,
                 sys.executable,
                 sys.version.split()[0],
-                sys.implementation.cache_tag,
+                _soabi() or sys.implementation.cache_tag,
             )
         )
-    del sys.argv[0]
+
+
+def run_program():
+    """Becomes the program: sys.argv as the user typed it, then the entry, whose value is the exit status.
+
+    Called as `python -c CODE KIND TARGET ARGV0 ARGUMENTS...`.
+    """
+    kind, target = sys.argv[1:3]
+    del sys.argv[:3]
+    _check_python(sys.argv[0])
     sys.path[:] = [path for path in sys.path if path != HERE]  # still there if sitecustomize was not run
+    if _haft_bundle.PREAMBLE:
+        _run_preamble(kind, target)
+    _ENTRIES[kind](target)
 
-    kind, module = _haft_bundle.ENTRY[:2]
-    if kind == "module":
-        import runpy
 
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        sys.exit()
+def _run_function(target):
+    module, _, function = target.partition(":")
     __import__(module)
-    target = sys.modules[module]
-    for attribute in _haft_bundle.ENTRY[2].split("."):
-        target = getattr(target, attribute)
-    sys.exit(target())
+    call = sys.modules[module]
+    for attribute in function.split("."):
+        call = getattr(call, attribute)
+    sys.exit(call())
+
+
+def _run_module(module):
+    import runpy
+
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+def _run_name(name):
+    """ "a.b.c": the module, or the function c of the module a.b."""
+    import importlib.util
+
+    try:
+        is_module = importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        is_module = False
+    if is_module:
+        _run_module(name)
+    else:
+        _run_function(":".join(name.rpartition(".")[::2]))
+
+
+def _execute_file(path, variables):
+    """Runs a Python file of the image in a name space. A file that cannot be read is an error, whatever Python
+    makes of such a script when it is named on the command line (it ends with status 0)."""
+    import io
+
+    with io.open_code(path) as file:
+        source = file.read()
+    variables["__file__"] = path
+    exec(compile(source, path, "exec", dont_inherit=True), variables)
+
+
+def _run_script(path):
+    """As `python PATH`."""
+    sys.argv[0] = path
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path.insert(0, os.path.dirname(path))
+    variables = sys.modules["__main__"].__dict__
+    for name in ("sys", "_haft"):  # of the start code
+        variables.pop(name, None)
+    variables["__cached__"] = None
+    _execute_file(path, variables)
+    sys.exit()
+
+
+def _execute(path):
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execv(path, [path] + sys.argv[1:])
+    except OSError as error:
+        sys.stderr.write("haft: '%s': run '%s': %s\n" % (sys.argv[0], path, error.strerror))
+        sys.stderr.flush()
+        os._exit(127 if isinstance(error, (FileNotFoundError, NotADirectoryError)) else 126)
+
+
+def _run_interpreter(_):
+    sys.argv[1:1] = _haft_bundle.PYTHON_ARGUMENTS
+    _execute(sys.executable)
+
+
+_ENTRIES = {
+    "function": _run_function,
+    "module": _run_module,
+    "name": _run_name,
+    "script": _run_script,
+    "execute": _execute,
+    "interpreter": _run_interpreter,
+}
+
+
+def _run_preamble(kind, target):
+    """A .py file runs here, with the names that shiv gives it; any other as a program of its own."""
+    path = os.path.join(ROOT, _haft_bundle.PREAMBLE)
+    if not path.endswith(".py"):
+        import subprocess
+
+        subprocess.run([path])
+        return
+    import pathlib
+    import types
+
+    environment = types.SimpleNamespace(
+        name=_haft_bundle.NAME,
+        build_id=_haft_bundle.BUILD_ID,
+        entry_point=target if kind in ("function", "module", "name") else None,
+        script=target if kind in ("script", "execute") else None,
+        preamble=os.path.basename(path),
+        root=ROOT,
+    )
+    module = types.ModuleType("__main__")
+    module.archive = os.environ.get("HAFT_BUNDLE", sys.argv[0])
+    module.env = environment
+    module.site_packages = pathlib.Path(DIRECTORIES[0] if DIRECTORIES else ROOT)
+    _execute_file(path, module.__dict__)

@@ -1,0 +1,181 @@
+#include "haft/launch/interpreter.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "haft/base/subprocess.h"
+
+namespace haft {
+namespace {
+
+using format::PythonTarget;
+
+// One value per line; the first line tells Python's answer from anything else a program may print. Has to run
+// in any Python 3, so that an old one can be named in the error. sysconfig knows SOABI, but needs a file Debian
+// keeps apart for some versions; the suffix of extension modules says the same.
+constexpr std::string_view kQuestion = R"(
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+soabi = EXTENSION_SUFFIXES[0] if EXTENSION_SUFFIXES else ''
+print('haft-answer')
+print('%d.%d.%d' % sys.version_info[:3])
+print(sys.implementation.cache_tag or '')
+print(soabi.split('.')[1] if soabi.count('.') > 1 else '')
+)";
+
+// "3.11" of "3.11.2".
+std::string_view MinorVersion(std::string_view version) {
+  auto dot = version.find('.');
+  return dot == version.npos ? version : version.substr(0, version.find('.', dot + 1));
+}
+
+bool IsExecutable(const std::string& path) {
+  struct stat status;
+  return ::access(path.c_str(), X_OK) == 0 && ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
+// "3.12" if the file behind `path` is called python3.12, "" if its name does not tell.
+std::string VersionInName(const std::string& path) {
+  char resolved[PATH_MAX];
+  if (::realpath(path.c_str(), resolved) == nullptr) return "";
+  std::string_view name(resolved);
+  name.remove_prefix(name.rfind('/') + 1);
+  constexpr std::string_view kPrefix = "python";
+  if (!name.starts_with(kPrefix)) return "";
+  name.remove_prefix(kPrefix.size());
+  bool is_version = name.find('.') != name.npos && name.find_first_not_of("0123456789.") == name.npos;
+  return is_version ? std::string(name) : "";
+}
+
+std::vector<std::string> Lines(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    lines.emplace_back(line);
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return lines;
+}
+
+std::string LastLine(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  return std::string(text.substr(text.rfind('\n') + 1));  // npos + 1 == 0
+}
+
+// `name` in the directories of PATH, but never in the working directory.
+std::vector<std::string> InPath(std::string_view name, const Environment& environment) {
+  std::vector<std::string> paths;
+  std::string_view path = environment.Get("PATH").value_or("");
+  while (!path.empty()) {
+    std::string_view dir = path.substr(0, path.find(':'));
+    path.remove_prefix(std::min(path.size(), dir.size() + 1));
+    if (dir.starts_with('/')) paths.push_back(fmt::format("{}/{}", dir, name));
+  }
+  return paths;
+}
+
+// "Python 3.11 (cpython-311-x86_64-linux-gnu)".
+std::string Wanted(const PythonTarget& target) {
+  std::string text = fmt::format("Python {}", MinorVersion(target.version));
+  if (!target.soabi.empty()) text += fmt::format(" ({})", target.soabi);
+  return text;
+}
+
+// Why the interpreter `path` cannot run the bundle; nullopt: it can. Members the bundle does not know (an archive
+// that names no interpreter) fit everything.
+std::optional<std::string> Misfit(const std::string& path, const PythonTarget& target, const Environment& environment) {
+  auto found = AskInterpreter(path, environment);
+  if (!found) return std::move(found).error().message();
+  bool version = target.version.empty() || MinorVersion(found->version) == MinorVersion(target.version);
+  bool abi = target.soabi.empty() ? target.tag.empty() || found->tag == target.tag : found->soabi == target.soabi;
+  if (version && abi) return std::nullopt;
+  return fmt::format("{} is Python {} ({})", Quoted(path), found->version,
+                     found->soabi.empty() ? found->tag : found->soabi);
+}
+
+Error Refusal(const PythonTarget& target, std::string_view why) {
+  std::string_view version = MinorVersion(target.version);
+  return Error(ErrorKind::kNotFound, fmt::format("needs {}: {}", Wanted(target), why))
+      .Remedy(fmt::format("install python{0}, put it into PATH or name it with HAFT_PYTHON", version));
+}
+
+Result<std::string> TakeWish(const PythonTarget& target, const Environment& environment, std::string_view wish) {
+  std::string path(wish);
+  if (wish.find('/') == wish.npos) {
+    path.clear();
+    for (std::string& candidate : InPath(wish, environment)) {
+      if (path.empty() && IsExecutable(candidate)) path = std::move(candidate);
+    }
+    if (path.empty()) {
+      return Failure(Error(ErrorKind::kNotFound, fmt::format("HAFT_PYTHON {}: not found in PATH", Quoted(wish))));
+    }
+  } else if (wish[0] != '/') {
+    std::error_code error;
+    path = (std::filesystem::current_path(error) / path).string();
+  }
+  if (!IsExecutable(path)) {
+    int error = ::access(path.c_str(), F_OK) < 0 ? errno : EACCES;
+    return Failure(Error::FromErrno("HAFT_PYTHON " + Quoted(wish), error));
+  }
+  if (auto misfit = Misfit(path, target, environment)) {
+    return Failure(Error(ErrorKind::kNotFound, fmt::format("needs {}: HAFT_PYTHON: {}", Wanted(target), *misfit)));
+  }
+  return path;
+}
+
+}  // namespace
+
+Result<PythonTarget> AskInterpreter(const std::string& path, const Environment& environment) {
+  std::vector<std::string> clean;
+  for (const std::string& entry : environment.entries()) {
+    // HAFT_*: should it be a bundle instead of a Python, it must not ask itself.
+    if (!entry.starts_with("PYTHON") && !entry.starts_with("HAFT_")) clean.push_back(entry);
+  }
+  auto output = TRY(RunCommand({.program = path,
+                                .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
+                                .environment = std::move(clean)}));
+  if (output.status != 0) {
+    std::string last = LastLine(output.errors);
+    std::string why = DescribeStatus(output.status);
+    if (!last.empty()) why += fmt::format(", {}", Quoted(last.substr(0, 200)));
+    return Failure(Error::Invalid(fmt::format("{}: {}", Quoted(path), why)));
+  }
+  std::vector<std::string> lines = Lines(output.out);
+  if (lines.size() != 4 || lines[0] != "haft-answer") {
+    return Failure(Error::Invalid(fmt::format("{}: does not answer as a Python interpreter", Quoted(path))));
+  }
+  return PythonTarget{.path = path, .version = lines[1], .tag = lines[2], .soabi = lines[3]};
+}
+
+Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environment& environment,
+                                      std::string_view wish) {
+  if (!wish.empty()) return TakeWish(target, environment, wish);
+  if (target.path.empty()) return Failure(Error::Corrupt("the manifest names no interpreter"));
+  std::string_view wanted = MinorVersion(target.version);
+  std::string why = fmt::format("{} is not there", Quoted(target.path));
+  if (IsExecutable(target.path)) {
+    std::string version = VersionInName(target.path);
+    if (version.empty() || wanted.empty() || version == wanted) return target.path;
+    why = fmt::format("{} is Python {}", Quoted(target.path), version);
+  }
+  if (wanted.empty()) return Failure(Error(ErrorKind::kNotFound, why).Remedy("name an interpreter with HAFT_PYTHON"));
+  std::string name = fmt::format("python{}", wanted);
+  std::vector<std::string> candidates = {"/usr/bin/" + name, "/usr/local/bin/" + name};
+  for (std::string& path : InPath(name, environment)) candidates.push_back(std::move(path));
+  std::string first_misfit;
+  for (const std::string& path : candidates) {
+    if (path == target.path || !IsExecutable(path)) continue;
+    auto misfit = Misfit(path, target, environment);
+    if (!misfit) return path;
+    if (first_misfit.empty()) first_misfit = *misfit;
+  }
+  return Failure(Refusal(target, first_misfit.empty() ? why : first_misfit));
+}
+
+}  // namespace haft
