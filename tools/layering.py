@@ -15,8 +15,9 @@ MODULES = {
     "image": ["base", "format"],
     "mount": ["base", "format", "image"],
     "zip": ["base", "format", "pack", "image"],
-    "cli": ["base", "format", "pack", "image", "zip", "mount", "launch"],
-    "runtime": ["base", "format", "image", "mount", "launch"],
+    "start": ["base", "format", "image", "mount", "launch"],
+    "cli": ["base", "format", "pack", "image", "zip", "mount", "launch", "start"],
+    "runtime": ["base", "format", "image", "mount", "launch", "start"],
 }
 # Headers: the modules that may use them.
 LIBRARIES = {

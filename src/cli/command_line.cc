@@ -16,9 +16,28 @@ struct CommandLine::Impl {
   std::string example;
   cxxopts::Options options;
   std::set<std::string> flags;
+  std::set<std::string> valued;  // short and long names of the others
   std::vector<std::string> positional;
   std::size_t minimum = 0;
+  bool options_first = false;
+
+  // How many of the words are options with their values, and a "--".
+  std::size_t CountOptions(const std::vector<std::string>& words) const;
 };
+
+std::size_t CommandLine::Impl::CountOptions(const std::vector<std::string>& words) const {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "--") return i + 1;
+    if (!word.starts_with('-') || word == "-") return i;
+    bool is_long = word.starts_with("--");
+    // The value of "-p" and "--python" is the next word; "-pX" and "--python=X" have theirs.
+    if (valued.contains(is_long ? word.substr(2) : word.substr(word.size() - 1))) {
+      if (is_long || word.size() == 2) ++i;
+    }
+  }
+  return words.size();
+}
 
 std::string Arguments::Get(std::string_view name) const {
   auto found = values.find(name);
@@ -40,6 +59,7 @@ CommandLine::CommandLine(std::string command, std::string usage, std::string sum
                      .example = std::move(example),
                      .options = cxxopts::Options("haft " + command, std::move(summary)),
                      .flags = {},
+                     .valued = {},
                      .positional = {}}) {
   impl_->options.set_width(100);
   Flag("h,help", "show this");
@@ -56,6 +76,8 @@ CommandLine& CommandLine::Flag(const std::string& names, const std::string& help
 CommandLine& CommandLine::Value(const std::string& names, const std::string& placeholder,
                                 const std::string& help) {
   impl_->options.add_options()(names, help, cxxopts::value<std::vector<std::string>>(), placeholder);
+  if (auto comma = names.find(','); comma != names.npos) impl_->valued.insert(names.substr(0, comma));
+  impl_->valued.insert(names.substr(names.find(',') + 1));
   return *this;
 }
 
@@ -65,9 +87,15 @@ CommandLine& CommandLine::Positional(std::vector<std::string> names, std::size_t
   return *this;
 }
 
+CommandLine& CommandLine::OptionsFirst() {
+  impl_->options_first = true;
+  return *this;
+}
+
 Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) const {
   std::vector<const char*> argv = {"haft"};
-  for (const std::string& word : words) argv.push_back(word.c_str());
+  const std::size_t parsed_words = impl_->options_first ? std::min(impl_->CountOptions(words), words.size()) : words.size();
+  for (std::size_t i = 0; i < parsed_words; ++i) argv.push_back(words[i].c_str());
   std::vector<std::string> rest;
   Arguments arguments;
   try {
@@ -81,6 +109,7 @@ Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) cons
       }
     }
     rest = parsed.unmatched();
+    rest.insert(rest.end(), words.begin() + static_cast<std::ptrdiff_t>(parsed_words), words.end());
   } catch (const cxxopts::exceptions::exception& exception) {
     return Failure(UsageError(impl_->command, exception.what()));
   }

@@ -41,6 +41,8 @@ class CommandLine {
   CommandLine& Value(const std::string& names, const std::string& placeholder, const std::string& help);
   // Positional words: `minimum` … as many as there are names; a last name ending in "..." takes all the rest.
   CommandLine& Positional(std::vector<std::string> names, std::size_t minimum);
+  // Words from the first positional one on are taken as they are, even if they look like options: they belong to a program.
+  CommandLine& OptionsFirst();
 
   // kUsage for words that do not fit.
   Result<Arguments> Parse(const std::vector<std::string>& words) const;

@@ -11,6 +11,9 @@ namespace haft::cli {
 using Words = std::vector<std::string>;
 
 Result<int> RunBuild(const Words& words);
+Result<int> RunRun(const Words& words);
+Result<int> RunExec(const Words& words);
+Result<int> RunShell(const Words& words);
 Result<int> RunMount(const Words& words);
 Result<int> RunUmount(const Words& words);
 Result<int> RunLs(const Words& words);

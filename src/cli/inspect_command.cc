@@ -60,50 +60,42 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
       trailer.minor, manifest.builder);
 }
 
-std::string EntryText(const ArchiveInfo& info) {
-  if (info.interpreter) return "an interpreter";
-  if (!info.script.empty()) return info.script;
-  return info.entry.kind == format::EntryKind::kNone ? "none" : format::Describe(info.entry);
-}
-
 std::uint64_t FileCount(const ZipDirectory& directory) {
   auto is_file = [](const ZipEntry& entry) { return entry.type == ZipEntryType::kFile; };
   return static_cast<std::uint64_t>(std::ranges::count_if(directory.entries, is_file));
 }
 
-std::string InfoJson(const ZipArchive& archive, const ArchiveInfo& info) {
+std::string InfoJson(const ZipArchive& archive, ArchiveInfo info) {
   const ZipDirectory& directory = archive.directory();
-  auto size = FileSize(archive.fd());
-  nlohmann::ordered_json json = {{"name", BundleNameFor(archive.path())}, {"kind", NameOf(info.kind)}};
-  json["entry"] = EntryText(info);
-  json["python"] = ShebangOf(archive.fd());
-  json["paths"] = info.paths;
-  if (!info.build_id.empty()) json["build_id"] = info.build_id;
-  if (!info.inject_args.empty()) json["inject_args"] = info.inject_args;
-  for (const auto& [name, value] : info.inject_env) json["inject_env"][name] = value;
+  info.manifest.name = BundleNameFor(archive.path());
+  auto json = nlohmann::ordered_json::parse(format::ToJson(info.manifest), nullptr, false);
+  if (!json.is_object()) json = nlohmann::ordered_json::object();  // texts that are not UTF-8
+  for (const char* haft_only : {"mount", "builder"}) json.erase(haft_only);
+  json["kind"] = NameOf(info.kind);
+  json["python"] = {{"shebang", ShebangOf(archive.fd())}};
   if (!info.obstacle.empty()) json["obstacle"] = info.obstacle;
   json["files"] = FileCount(directory);
   json["bytes"] = directory.content_size;
   json["entries"] = directory.entries.size();
   json["archive_offset"] = directory.base;
-  json["archive_size"] = size.value_or(directory.base) - directory.base;
+  json["archive_size"] = FileSize(archive.fd()).value_or(directory.base) - directory.base;
   json["directory_digest"] = format::ToHex(directory.digest);
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string InfoText(const ZipArchive& archive, const ArchiveInfo& info) {
   const ZipDirectory& directory = archive.directory();
-  auto size = FileSize(archive.fd());
-  auto unescaped = [](const std::string& text) { return Quoted(text).substr(1, Quoted(text).size() - 2); };
+  // Texts from the archive may steer a terminal.
+  auto shown = [](const std::string& text) { return Quoted(text).substr(1, Quoted(text).size() - 2); };
   std::string text = fmt::format("name         {}\nkind         {}\nentry        {}\n", BundleNameFor(archive.path()),
-                                 NameOf(info.kind), unescaped(EntryText(info)));
+                                 NameOf(info.kind), shown(format::Describe(info.manifest.entry)));
   std::string shebang = ShebangOf(archive.fd());
-  if (!shebang.empty()) text += fmt::format("python       {}\n", unescaped(shebang));
-  if (!info.build_id.empty()) text += fmt::format("build id     {}\n", unescaped(info.build_id));
-  if (!info.obstacle.empty()) text += fmt::format("not run      {}\n", info.obstacle);
+  if (!shebang.empty()) text += fmt::format("python       {}\n", shown(shebang));
+  if (!info.manifest.build_id.empty()) text += fmt::format("build id     {}\n", shown(info.manifest.build_id));
+  if (!info.obstacle.empty()) text += fmt::format("cannot run   {}\n", shown(info.obstacle));
   text += fmt::format("files        {} ({})\narchive      {} at offset {} ({} entries)\n", FileCount(directory),
-                      Size(directory.content_size), Size(size.value_or(directory.base) - directory.base), directory.base,
-                      directory.entries.size());
+                      Size(directory.content_size), Size(FileSize(archive.fd()).value_or(directory.base) - directory.base),
+                      directory.base, directory.entries.size());
   return text;
 }
 

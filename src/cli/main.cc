@@ -22,6 +22,9 @@ struct Command {
 
 constexpr std::array kCommands = {
     Command{"build", "make one executable file of site-packages directories", RunBuild},
+    Command{"run", "start the program in a bundle or zip archive", RunRun},
+    Command{"exec", "run a command among a bundle's files", RunExec},
+    Command{"shell", "open a shell among a bundle's files", RunShell},
     Command{"mount", "mount a bundle's files on a directory", RunMount},
     Command{"umount", "end such a mount", RunUmount},
     Command{"ls", "list the files in a bundle", RunLs},

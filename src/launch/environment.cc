@@ -1,8 +1,11 @@
 #include "haft/launch/environment.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+
+#include "haft/base/file_io.h"
 
 namespace haft {
 namespace {
@@ -16,6 +19,18 @@ bool Names(std::string_view entry, std::string_view name) {
 Environment Environment::Current() {
   std::vector<std::string> entries;
   for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) entries.emplace_back(*entry);
+  return Environment(std::move(entries));
+}
+
+Result<Environment> Environment::OfProcess(pid_t pid) {
+  constexpr std::size_t kLongest = 8u << 20;  // the kernel allows a quarter of the stack limit
+  std::string text = TRY(ReadWholeFile(fmt::format("/proc/{}/environ", pid), kLongest));
+  std::vector<std::string> entries;
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string_view entry = rest.substr(0, rest.find('\0'));
+    if (!entry.empty()) entries.emplace_back(entry);
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+  }
   return Environment(std::move(entries));
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "haft/launch/overrides.h"
 
 namespace haft {
@@ -13,6 +15,7 @@ using format::EntryKind;
 using format::Manifest;
 
 constexpr std::string_view kBootstrapDirectory = ".haft/py";
+constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // where there is no PATH
 // Not a file in the mount: Python takes a script it cannot read for an empty one and ends with status 0.
 // The directory that -c puts first on sys.path, the current one, goes before anything is imported.
 constexpr std::string_view kStartCode =
@@ -104,12 +107,66 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
   return program;
 }
 
-Error Execute(Program program) {
+Program MakeCommand(const Manifest& manifest, const std::vector<std::string>& programs, std::vector<std::string> words,
+                    Environment environment, const std::string& bundle) {
+  static_cast<void>(Overrides::Take(environment));
+  ChangeEnvironment(manifest, bundle, environment);
+  std::vector<std::string> directories;
+  for (const std::string& directory : programs) directories.push_back(InMount(manifest, directory));
+  PrependToPath(environment, directories);
+  std::string path = words[0];
+  return Program{.path = std::move(path), .arguments = std::move(words), .environment = std::move(environment), .search = true};
+}
+
+void PrependToPath(Environment& environment, const std::vector<std::string>& directories) {
+  if (directories.empty()) return;
+  std::string path(environment.Get("PATH").value_or(kDefaultPath));
+  environment.Set("PATH", fmt::format("{}{}{}", fmt::join(directories, ":"), path.empty() ? "" : ":", path));
+}
+
+namespace {
+
+// Of the paths tried so far, what to say if none can be executed: a file that is there but cannot be run counts.
+Error TryToExecute(const std::vector<std::string>& paths, Program& program) {
   std::vector<char*> arguments;
   for (std::string& argument : program.arguments) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
-  ::execve(program.path.c_str(), arguments.data(), program.environment.Pointers().data());
-  Error error = Error::FromErrno(fmt::format("run {}", Quoted(program.path)));
+  std::vector<char*> environment = program.environment.Pointers();
+  int error = ENOENT;
+  for (const std::string& path : paths) {
+    ::execve(path.c_str(), arguments.data(), environment.data());
+    if (errno == ENOEXEC && program.search) {
+      std::string shell = "/bin/sh", script = path;
+      std::vector<char*> with_shell = {shell.data(), script.data()};
+      with_shell.insert(with_shell.end(), arguments.begin() + 1, arguments.end());
+      ::execve(shell.c_str(), with_shell.data(), environment.data());
+    }
+    if (errno == EACCES) error = EACCES;
+    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
+      error = errno;
+      break;
+    }
+    if (paths.size() == 1) error = errno;
+  }
+  return Error::FromErrno(fmt::format("run {}", Quoted(program.path)), error);
+}
+
+}  // namespace
+
+Error Execute(Program program) {
+  std::vector<std::string> paths;
+  if (program.search && program.path.find('/') == program.path.npos) {
+    std::string_view path = program.environment.Get("PATH").value_or(kDefaultPath);
+    for (bool more = !program.path.empty(); more;) {
+      std::string_view directory = path.substr(0, path.find(':'));
+      more = directory.size() < path.size();
+      path.remove_prefix(std::min(path.size(), directory.size() + 1));
+      paths.push_back(directory.empty() ? program.path : fmt::format("{}/{}", directory, program.path));
+    }
+  } else {
+    paths.push_back(program.path);
+  }
+  Error error = TryToExecute(paths, program);
   if (error.sys_errno() != E2BIG) return error;
   return std::move(error).Remedy("arguments and environment are too large");
 }

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "haft/base/file_io.h"
 #include "haft/pack/entry_points.h"
+#include "haft/pack/scripts.h"
 
 namespace haft {
 namespace {
 
+using format::EntryKind;
 using Json = nlohmann::json;
 
 constexpr std::string_view kEnvironment = "environment.json";
@@ -19,6 +22,7 @@ constexpr std::string_view kPexInfo = "PEX-INFO";
 constexpr std::string_view kMain = "__main__.py";
 constexpr std::string_view kSitePackages = "site-packages";
 constexpr std::string_view kDeps = ".deps";
+constexpr std::array kScriptDirectories = {std::string_view("bin"), std::string_view(".prefix/bin")};
 // shiv's --no-modify stores a checksum of each file there.
 constexpr std::uint64_t kLongestDescription = 64u << 20;
 
@@ -51,11 +55,13 @@ class Recogniser {
       TRY(Pex());
     } else if (IsFile(tree_, kMain)) {
       info_.kind = ArchiveKind::kZipapp;
-      info_.script = kMain;
-      info_.paths = {""};
+      manifest_.entry = {.kind = EntryKind::kScript, .module = "", .function = "", .script = "",
+                         .file = std::string(kMain), .python = true};
+      manifest_.paths = {""};
     } else {
       Wheel();
     }
+    TRY(ListAllScripts());
     return std::move(info_);
   }
 
@@ -82,28 +88,36 @@ class Recogniser {
   void Wheel();
   bool HoldsSource(const std::string& module) const;
   Result<format::Entry> ShivEntry(const std::string& text) const;
-  Result<> FindScript(const std::string& name);
+  Result<> FindEntryScript(const std::string& name);
+
+  Result<> ListAllScripts();
 
   const Tree& tree_;
   const std::string& file_;
   ArchiveInfo info_;
+  format::Manifest& manifest_ = info_.manifest;
 };
 
 Result<> Recogniser::Shiv() {
   info_.kind = ArchiveKind::kShiv;
-  info_.paths = {std::string(kSitePackages)};
+  manifest_.paths = {std::string(kSitePackages)};
   const std::string what = What(kEnvironment);
   Json json = TRY(Description(kEnvironment));
-  info_.build_id = TRY(Text(json, "build_id", what));
+  manifest_.build_id = TRY(Text(json, "build_id", what));
   std::string entry_point = TRY(Text(json, "entry_point", what));
   std::string script = TRY(Text(json, "script", what));
+  std::string preamble = TRY(Text(json, "preamble", what));
+  if (!preamble.empty()) manifest_.preamble = fmt::format("{}/bin/{}", kSitePackages, preamble);
+  if (!preamble.empty() && (!format::IsImagePath(manifest_.preamble) || !IsFile(tree_, manifest_.preamble))) {
+    info_.obstacle = fmt::format("its preamble {} is not there", Quoted(preamble));
+  }
   if (!entry_point.empty()) {
-    info_.entry = TRY(ShivEntry(entry_point));
-    info_.entry.script = script;
+    manifest_.entry = TRY(ShivEntry(entry_point));
+    manifest_.entry.script = script;
   } else if (!script.empty()) {
-    TRY(FindScript(script));
+    TRY(FindEntryScript(script));
   } else {
-    info_.interpreter = true;
+    manifest_.entry.kind = EntryKind::kInterpreter;
   }
   return {};
 }
@@ -128,33 +142,48 @@ Result<format::Entry> Recogniser::ShivEntry(const std::string& text) const {
 bool Recogniser::HoldsSource(const std::string& module) const {
   std::string path = module;
   std::ranges::replace(path, '.', '/');
-  return std::ranges::any_of(info_.paths, [&](const std::string& directory) {
+  return std::ranges::any_of(manifest_.paths, [&](const std::string& directory) {
     std::string full = JoinPath(directory, path);
     return IsFile(tree_, full + ".py") || IsDirectory(tree_, full);
   });
 }
 
 // A console script of any distribution on the path, else a file of their bin directories.
-Result<> Recogniser::FindScript(const std::string& name) {
-  for (const std::string& directory : info_.paths) {
-    auto entry = TRY(EntryPoints::Find(tree_, directory))
-    .ConsoleScript(name);
-    if (entry) {
-      info_.entry = *std::move(entry);
-      return {};
-    }
+Result<> Recogniser::FindEntryScript(const std::string& name) {
+  for (const std::string& directory : manifest_.paths) {
+    const EntryPoints points = TRY(EntryPoints::Find(tree_, directory));
+    if (!points.Has(name)) continue;
+    manifest_.entry = TRY(points.ConsoleScript(name));
+    return {};
   }
-  for (const std::string& directory : info_.paths) {
-    for (std::string_view bin : {"bin", ".prefix/bin"}) {
-      std::string path = JoinPath(JoinPath(directory, bin), name);
-      if (name.find('/') == name.npos && IsFile(tree_, path)) {
-        info_.script = path;
-        return {};
-      }
+  for (const std::string& directory : manifest_.paths) {
+    for (std::string_view bin : kScriptDirectories) {
+      const std::string path = JoinPath(JoinPath(directory, bin), name);
+      if (name.find('/') != name.npos || !IsFile(tree_, path)) continue;
+      manifest_.entry = TRY(ScriptEntry(tree_, path));
+      manifest_.entry.script = name;
+      return {};
     }
   }
   info_.obstacle =
       fmt::format("its script {} is neither a console script nor in a bin directory", Quoted(name));
+  return {};
+}
+
+// Of several with one name the first on the path counts.
+Result<> Recogniser::ListAllScripts() {
+  std::map<std::string, format::Entry> scripts;
+  for (const std::string& directory : manifest_.paths) {
+    for (format::Entry& entry : TRY(ListScripts(tree_, directory))) {
+      scripts.emplace(entry.script, entry);
+    }
+    if (info_.kind == ArchiveKind::kPex) {
+      for (format::Entry& entry : TRY(ListScripts(tree_, JoinPath(directory, ".prefix")))) {
+        scripts.emplace(entry.script, entry);
+      }
+    }
+  }
+  for (auto& [name, entry] : scripts) manifest_.scripts.push_back(std::move(entry));
   return {};
 }
 
@@ -166,17 +195,20 @@ Result<> Recogniser::Pex() {
   Json json = TRY(Description(kPexInfo));
   PexPaths(json);
   TRY(PexInjections(json));
+  // pex hides the host's packages unless it is told to inherit them.
+  std::string inherit = TRY(Text(json, "inherit_path", what));
+  manifest_.isolated = inherit.empty() || inherit == "false";
   std::string entry_point = TRY(Text(json, "entry_point", what));
   std::string script = TRY(Text(json, "script", what));
   if (!entry_point.empty()) {
     const std::string entry_what = what + ": entry_point";
     bool function = entry_point.find(':') != entry_point.npos;
-    info_.entry = TRY(function ? format::ParseFunctionEntry(entry_point, entry_what)
+    manifest_.entry = TRY(function ? format::ParseFunctionEntry(entry_point, entry_what)
                                : format::ParseModuleEntry(entry_point, entry_what));
   } else if (!script.empty()) {
-    if (info_.obstacle.empty()) TRY(FindScript(script));
+    if (info_.obstacle.empty()) TRY(FindEntryScript(script));
   } else {
-    info_.interpreter = true;
+    manifest_.entry.kind = EntryKind::kInterpreter;
   }
   return {};
 }
@@ -184,13 +216,13 @@ Result<> Recogniser::Pex() {
 // The root, then each distribution: a directory that is a site-packages of its own. A distribution
 // that is a wheel file, unpacked by pex at the first start, cannot be imported from.
 void Recogniser::PexPaths(const Json& json) {
-  info_.paths = {""};
+  manifest_.paths = {""};
   const TreeNode* deps = tree_.Find(kDeps);
   if (deps != nullptr && deps->directory() != nullptr) {
     for (const auto& [name, node] : deps->directory()->children) {
       std::string path = JoinPath(kDeps, name);
       if (node->directory() != nullptr) {
-        info_.paths.push_back(path);
+        manifest_.paths.push_back(path);
       } else if (info_.obstacle.empty()) {
         info_.obstacle = fmt::format(
             "its distribution {} is packed once more; build it again with pex "
@@ -215,14 +247,14 @@ Result<> Recogniser::PexInjections(const Json& json) {
     if (!args->is_array()) return wrong("inject_args");
     for (const Json& arg : *args) {
       if (!arg.is_string()) return wrong("inject_args");
-      info_.inject_args.push_back(arg.get<std::string>());
+      manifest_.arguments.push_back(arg.get<std::string>());
     }
   }
   if (auto env = json.find("inject_env"); env != json.end() && !env->is_null()) {
     if (!env->is_object()) return wrong("inject_env");
     for (const auto& [name, value] : env->items()) {
       if (!value.is_string()) return wrong("inject_env");
-      info_.inject_env.emplace_back(name, value.get<std::string>());
+      manifest_.environment.push_back({name, value.get<std::string>()});
     }
   }
   return {};
@@ -235,17 +267,17 @@ void Recogniser::Wheel() {
     if (node->directory() == nullptr || !name.ends_with(".dist-info")) continue;
     if (!IsFile(tree_, JoinPath(name, "WHEEL"))) continue;
     info_.kind = ArchiveKind::kWheel;
-    info_.paths = {""};
+    manifest_.paths = {""};
     std::string data =
         name.substr(0, name.size() - std::string_view(".dist-info").size()) + ".data";
     for (std::string_view part : {"purelib", "platlib"}) {
       std::string path = JoinPath(data, part);
-      if (IsDirectory(tree_, path)) info_.paths.push_back(path);
+      if (IsDirectory(tree_, path)) manifest_.paths.push_back(path);
     }
     if (IsDirectory(tree_, data)) info_.tool_files.push_back(data);
     return;
   }
-  info_.paths = {""};
+  manifest_.paths = {""};
 }
 
 bool IsBelow(std::string_view path, std::string_view directory) {
@@ -274,7 +306,7 @@ std::string_view NameOf(ArchiveKind kind) {
 std::optional<std::string> ArchiveInfo::InSitePackages(std::string_view path) const {
   // The longest of the paths it is below: ".deps/x.whl" is in the root as well.
   const std::string* best = nullptr;
-  for (const std::string& directory : paths) {
+  for (const std::string& directory : manifest.paths) {
     if (IsBelow(path, directory) && (best == nullptr || directory.size() > best->size()))
       best = &directory;
   }
@@ -304,6 +336,45 @@ std::string ShebangOf(int fd) {
   std::size_t first = text.find_first_not_of(kBlanks);
   if (first == text.npos) return "";
   return std::string(text.substr(first, text.find_last_not_of(kBlanks) - first + 1));
+}
+
+WantedPython PythonOf(std::string_view shebang) {
+  std::vector<std::string> words;
+  while (!shebang.empty()) {
+    std::string_view word = shebang.substr(0, shebang.find_first_of(" \t"));
+    if (!word.empty()) words.emplace_back(word);
+    shebang.remove_prefix(std::min(shebang.size(), word.size() + 1));
+  }
+  auto word = words.begin();
+  auto base_name = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
+  if (word != words.end() && base_name(*word) == "env") {
+    do ++word;
+    while (word != words.end() && (word->starts_with('-') || word->find('=') != word->npos));
+  }
+  WantedPython wanted;
+  if (word == words.end() || !NamesPython("#!" + *word)) return wanted;
+  wanted.program = *word;
+  for (++word; word != words.end(); ++word) {
+    if (!word->starts_with('-') || word->starts_with("--")) {
+      wanted.arguments.push_back(*word);
+      continue;
+    }
+    std::string kept = "-";
+    for (std::size_t i = 1; i < word->size(); ++i) {
+      const char letter = (*word)[i];
+      if (letter == 'E' || letter == 'I') {
+        wanted.ignore_environment = true;
+        if (letter == 'I') kept += 's';
+      } else if (letter == 'X' || letter == 'W') {  // the rest of the word, or the next one, is its value
+        kept += word->substr(i);
+        break;
+      } else {
+        kept += letter;
+      }
+    }
+    if (kept != "-") wanted.arguments.push_back(kept);
+  }
+  return wanted;
 }
 
 }  // namespace haft

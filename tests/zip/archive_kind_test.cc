@@ -21,12 +21,12 @@ TEST(Recognise, Shiv) {
        {"_bootstrap/__init__.py", ""},
        {"site-packages/app/cli.py", ""}}));
   EXPECT_EQ(info.kind, ArchiveKind::kShiv);
-  EXPECT_EQ(info.entry.kind, format::EntryKind::kFunction);
-  EXPECT_EQ(info.entry.module, "app.cli");
-  EXPECT_EQ(info.entry.function, "main");
-  EXPECT_EQ(info.entry.script, "app");
-  EXPECT_EQ(info.build_id, "abc");
-  EXPECT_EQ(info.paths, std::vector<std::string>{"site-packages"});
+  EXPECT_EQ(info.manifest.entry.kind, format::EntryKind::kFunction);
+  EXPECT_EQ(info.manifest.entry.module, "app.cli");
+  EXPECT_EQ(info.manifest.entry.function, "main");
+  EXPECT_EQ(info.manifest.entry.script, "app");
+  EXPECT_EQ(info.manifest.build_id, "abc");
+  EXPECT_EQ(info.manifest.paths, std::vector<std::string>{"site-packages"});
   EXPECT_EQ(info.InSitePackages("site-packages/app/cli.py"), "app/cli.py");
   EXPECT_EQ(info.InSitePackages("__main__.py"), std::nullopt);
   EXPECT_EQ(info.InSitePackages("site-packages"), std::nullopt);
@@ -37,7 +37,7 @@ TEST(Recognise, ShivEntryPoints) {
   auto entry_of = [](std::string_view text) {
     std::string json = R"({"entry_point": ")" + std::string(text) + R"("})";
     Tree tree = MakeTree({{"environment.json", json}, {"site-packages/app/main.py", ""}});
-    format::Entry entry = Is(tree).entry;
+    format::Entry entry = Is(tree).manifest.entry;
     return entry.module + ":" + entry.function;
   };
   EXPECT_EQ(entry_of("app.main:run"), "app.main:run");
@@ -48,16 +48,16 @@ TEST(Recognise, ShivEntryPoints) {
 }
 
 TEST(Recognise, ShivScriptFromBin) {
-  Tree tree = MakeTree({{"environment.json", R"({"entry_point": null, "script": "tool.sh"})"},
-                        {"site-packages/bin/tool.sh", "#!/bin/sh\n"}});
-  EXPECT_EQ(Is(tree).script, "site-packages/bin/tool.sh");
+  Tree tree = MakeTree({{"environment.json", R"({"entry_point": null, "script": "tool.py"})"},
+                        {"site-packages/bin/tool.py", "#!/usr/bin/python3\n"}});
+  EXPECT_EQ(Is(tree).manifest.entry.file, "site-packages/bin/tool.py");
   tree = MakeTree({{"environment.json", R"({"script": "gone"})"}, {"site-packages/x.py", ""}});
   EXPECT_EQ(Is(tree).obstacle,
             "its script 'gone' is neither a console script nor in a bin directory");
   tree = MakeTree({{"environment.json", R"({"script": "../x"})"}, {"site-packages/x", ""}});
   EXPECT_NE(Is(tree).obstacle, "");
   tree = MakeTree({{"environment.json", "{}"}, {"site-packages/x", ""}});
-  EXPECT_TRUE(Is(tree).interpreter);
+  EXPECT_EQ(Is(tree).manifest.entry.kind, format::EntryKind::kInterpreter);
 }
 
 TEST(Recognise, DescriptionsThatCannotBeUnderstood) {
@@ -84,14 +84,18 @@ TEST(Recognise, Pex) {
        {".deps/dist-1.0-py3-none-any.whl/dist-1.0.dist-info/entry_points.txt", kConsoleScripts},
        {".deps/other-1.0-py3-none-any.whl/other.py", ""}}));
   EXPECT_EQ(info.kind, ArchiveKind::kPex);
-  EXPECT_EQ(info.entry.module, "dist.cli");
-  EXPECT_EQ(info.entry.script, "tool");
+  EXPECT_EQ(info.manifest.entry.module, "dist.cli");
+  EXPECT_EQ(info.manifest.entry.script, "tool");
   std::vector<std::string> paths = {"", ".deps/dist-1.0-py3-none-any.whl",
                                     ".deps/other-1.0-py3-none-any.whl"};
-  EXPECT_EQ(info.paths, paths);
-  EXPECT_EQ(info.inject_args, std::vector<std::string>{"-v"});
-  ASSERT_EQ(info.inject_env.size(), 1u);
-  EXPECT_EQ(info.inject_env[0].first, "A");
+  EXPECT_EQ(info.manifest.paths, paths);
+  EXPECT_EQ(info.manifest.arguments, std::vector<std::string>{"-v"});
+  ASSERT_EQ(info.manifest.environment.size(), 1u);
+  EXPECT_EQ(info.manifest.environment[0].name, "A");
+  EXPECT_EQ(info.manifest.environment[0].value, "1");
+  EXPECT_TRUE(info.manifest.isolated);
+  ASSERT_EQ(info.manifest.scripts.size(), 1u);
+  EXPECT_EQ(info.manifest.scripts[0].script, "tool");
   EXPECT_EQ(info.obstacle, "");
   EXPECT_EQ(info.InSitePackages("app.py"), "app.py");
   EXPECT_EQ(info.InSitePackages("__main__.py"), std::nullopt);
@@ -101,13 +105,16 @@ TEST(Recognise, Pex) {
 }
 
 TEST(Recognise, PexEntries) {
-  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b:c"})"}})).entry.function, "c");
-  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b"})"}})).entry.kind,
+  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b:c"})"}})).manifest.entry.function, "c");
+  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b"})"}})).manifest.entry.kind,
             format::EntryKind::kModule);
-  EXPECT_TRUE(Is(MakeTree({{"PEX-INFO", "{}"}})).interpreter);
-  EXPECT_EQ(
-      Is(MakeTree({{"PEX-INFO", R"({"script": "x"})"}, {".deps/d.whl/.prefix/bin/x", ""}})).script,
-      ".deps/d.whl/.prefix/bin/x");
+  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", "{}"}})).manifest.entry.kind, format::EntryKind::kInterpreter);
+  EXPECT_FALSE(Is(MakeTree({{"PEX-INFO", R"({"inherit_path": "fallback"})"}})).manifest.isolated);
+  ArchiveInfo script = Is(MakeTree({{"PEX-INFO", R"({"script": "x"})"},
+                                    {".deps/d.whl/.prefix/bin/x", "#!/usr/bin/python3\n"}}));
+  EXPECT_EQ(script.manifest.entry.file, ".deps/d.whl/.prefix/bin/x");
+  EXPECT_TRUE(script.manifest.entry.python);
+  ASSERT_EQ(script.manifest.scripts.size(), 1u);
   ArchiveInfo packed = Is(MakeTree({{"PEX-INFO", R"({"script": "x"})"}, {".deps/d.whl", "PK"}}));
   EXPECT_EQ(packed.obstacle,
             "its distribution '.deps/d.whl' is packed once more; build it again with pex "
@@ -118,8 +125,8 @@ TEST(Recognise, PexEntries) {
 TEST(Recognise, ZipappWheelAndPlain) {
   ArchiveInfo zipapp = Is(MakeTree({{"__main__.py", "import app\n"}, {"app.py", ""}}));
   EXPECT_EQ(zipapp.kind, ArchiveKind::kZipapp);
-  EXPECT_EQ(zipapp.script, "__main__.py");
-  EXPECT_EQ(zipapp.paths, std::vector<std::string>{""});
+  EXPECT_EQ(zipapp.manifest.entry.file, "__main__.py");
+  EXPECT_EQ(zipapp.manifest.paths, std::vector<std::string>{""});
   EXPECT_EQ(zipapp.InSitePackages("app.py"), "app.py");
 
   ArchiveInfo wheel = Is(MakeTree({{"d-1.0.dist-info/WHEEL", ""},
@@ -127,16 +134,45 @@ TEST(Recognise, ZipappWheelAndPlain) {
                                    {"d-1.0.data/purelib/e.py", ""},
                                    {"d-1.0.data/scripts/run", ""}}));
   EXPECT_EQ(wheel.kind, ArchiveKind::kWheel);
-  EXPECT_EQ(wheel.paths, (std::vector<std::string>{"", "d-1.0.data/purelib"}));
+  EXPECT_EQ(wheel.manifest.paths, (std::vector<std::string>{"", "d-1.0.data/purelib"}));
   EXPECT_EQ(wheel.InSitePackages("d-1.0.data/purelib/e.py"), "e.py");
   EXPECT_EQ(wheel.InSitePackages("d-1.0.data/scripts/run"), std::nullopt);
   EXPECT_EQ(wheel.InSitePackages("d-1.0.dist-info/WHEEL"), "d-1.0.dist-info/WHEEL");
-  EXPECT_EQ(wheel.entry.kind, format::EntryKind::kNone);
+  EXPECT_EQ(wheel.manifest.entry.kind, format::EntryKind::kNone);
 
   EXPECT_EQ(Is(MakeTree({{"readme.txt", ""}})).kind, ArchiveKind::kPlain);
   EXPECT_EQ(Is(MakeTree({{"environment.json", "{}"}})).kind, ArchiveKind::kPlain);
   EXPECT_EQ(Is(Tree()).kind, ArchiveKind::kPlain);
   EXPECT_EQ(NameOf(ArchiveKind::kWheel), "wheel");
+}
+
+TEST(Recognise, ShivPreamble) {
+  Tree tree = MakeTree({{"environment.json", R"({"entry_point": "a:b", "preamble": "hook.py"})"},
+                        {"site-packages/a.py", ""},
+                        {"site-packages/bin/hook.py", ""}});
+  EXPECT_EQ(Is(tree).manifest.preamble, "site-packages/bin/hook.py");
+  tree = MakeTree({{"environment.json", R"({"entry_point": "a:b", "preamble": "../../x"})"},
+                   {"site-packages/a.py", ""}});
+  EXPECT_EQ(Is(tree).obstacle, "its preamble '../../x' is not there");
+}
+
+TEST(PythonOf, ProgramAndArguments) {
+  auto is = [](std::string_view line, std::string_view program,
+               const std::vector<std::string>& arguments, bool ignores) {
+    WantedPython wanted = PythonOf(line);
+    EXPECT_EQ(wanted.program, program) << line;
+    EXPECT_EQ(wanted.arguments, arguments) << line;
+    EXPECT_EQ(wanted.ignore_environment, ignores) << line;
+  };
+  is("/usr/bin/env python3", "python3", {}, false);
+  is("/usr/bin/python3.9 -sE", "/usr/bin/python3.9", {"-s"}, true);
+  is("/usr/bin/python3 -E", "/usr/bin/python3", {}, true);
+  is("/usr/bin/python3 -I -X dev -OWerror", "/usr/bin/python3", {"-s", "-X", "dev", "-OWerror"}, true);
+  is("/usr/bin/env -S A=b python3 -IE", "python3", {"-s"}, true);
+  is("/bin/sh", "", {}, false);
+  is("/usr/bin/env", "", {}, false);
+  is("/usr/bin/env -S", "", {}, false);
+  is("", "", {}, false);
 }
 
 TEST(ShebangOf, FirstLine) {

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "haft/base/error.h"
 
 namespace haft {
 
@@ -13,6 +17,8 @@ class Environment {
  public:
   // Of this process.
   static Environment Current();
+  // The one another process was started with.
+  static Result<Environment> OfProcess(pid_t pid);
   explicit Environment(std::vector<std::string> entries) : entries_(std::move(entries)) {}
 
   std::optional<std::string_view> Get(std::string_view name) const;

@@ -17,9 +17,11 @@ inline constexpr int kExitNotExecutable = 126;
 inline constexpr int kExitNotFound = 127;
 
 struct Program {
-  std::string path;                     // absolute
+  std::string path;                     // absolute, unless `search`
   std::vector<std::string> arguments;   // argv, from argv[0]
   Environment environment{{}};
+  // As execvp(3) does it: a path without '/' is looked for in PATH of `environment`, and sh runs a script without "#!".
+  bool search = false;
 };
 
 // The program behind a bundle started as argv[0], argv[1], … and mounted at manifest.mount: the interpreter with the
@@ -32,6 +34,14 @@ struct Program {
 // * what the manifest says: environment, isolated (PYTHONNOUSERSITE), ignore_environment (PYTHON* go).
 Result<Program> MakeProgram(const format::Manifest& manifest, std::vector<std::string> argv,
                             Environment environment, const std::string& bundle = {});
+
+// Any command in the environment of a bundle: as MakeProgram() changes it, and with `programs`, directories of the image,
+// in front of PATH. REQUIRES: !words.empty()
+Program MakeCommand(const format::Manifest& manifest, const std::vector<std::string>& programs,
+                    std::vector<std::string> words, Environment environment, const std::string& bundle);
+
+// Puts directories in front of PATH.
+void PrependToPath(Environment& environment, const std::vector<std::string>& directories);
 
 // execve; returns only if it fails.
 Error Execute(Program program);

@@ -171,14 +171,22 @@ def _execute_file(path, variables):
 
 
 def _run_script(path):
-    """As `python PATH`."""
-    sys.argv[0] = path
-    if not getattr(sys.flags, "safe_path", False):
-        sys.path.insert(0, os.path.dirname(path))
+    """As `python PATH`; __main__.py as Python runs the directory (or zipapp) that it is in.
+
+    Such a one keeps sys.argv[0], and its name tells multiprocessing not to run it again in children."""
     variables = sys.modules["__main__"].__dict__
     for name in ("sys", "_haft"):  # of the start code
         variables.pop(name, None)
     variables["__cached__"] = None
+    if os.path.basename(path) == "__main__.py":
+        import _frozen_importlib
+
+        variables["__package__"] = ""
+        variables["__spec__"] = _frozen_importlib.ModuleSpec("__main__", None, origin=path)
+    else:
+        sys.argv[0] = path
+        if not getattr(sys.flags, "safe_path", False):
+            sys.path.insert(0, os.path.dirname(path))
     _execute_file(path, variables)
     sys.exit()
 

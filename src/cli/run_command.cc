@@ -1,0 +1,191 @@
+// run, exec, shell: this process becomes a program that sees a bundle's files.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "attach.h"
+#include "command_line.h"
+#include "commands.h"
+#include "haft/base/file_io.h"
+#include "haft/start/start.h"
+#include "start_file.h"
+
+namespace haft::cli {
+namespace {
+
+bool HasProgram(const StartImage& image, const std::vector<std::string>& directories, const std::string& name) {
+  return std::ranges::any_of(directories, [&](const std::string& directory) {
+    return image.reader.Resolve(fmt::format("{}/{}", directory, name)).has_value();
+  });
+}
+
+// A command: a file of the bundle's bin directories, one of its console scripts, or what PATH has.
+Result<Program> MakeExecProgram(const StartImage& image, std::vector<std::string> words, Environment environment) {
+  const std::vector<std::string> directories = ProgramDirectories(image);
+  const std::string& name = words[0];
+  bool is_script = std::ranges::find(image.manifest.scripts, name, &format::Entry::script) != image.manifest.scripts.end();
+  if (!is_script || HasProgram(image, directories, name)) {
+    return MakeCommand(image.manifest, directories, std::move(words), std::move(environment), image.path);
+  }
+  std::vector<std::string> programs;
+  for (const std::string& directory : directories) programs.push_back(fmt::format("{}/{}", image.manifest.mount, directory));
+  PrependToPath(environment, programs);
+  for (const char* other : {"HAFT_INTERPRETER", "HAFT_ENTRY_POINT"}) environment.Unset(other);
+  environment.Set("HAFT_SCRIPT", name);
+  return MakeProgram(image.manifest, std::move(words), std::move(environment), image.path);
+}
+
+int StartWords(const std::string& file, std::vector<std::string> words) {
+  return Start({.name = file,
+                .open = [&](Environment& environment) { return OpenForStart(file, environment); },
+                .make_program =
+                    [&](const StartImage& image, Environment environment) {
+                      return MakeExecProgram(image, std::move(words), std::move(environment));
+                    }});
+}
+
+int AttachWords(pid_t pid, std::vector<std::string> words) {
+  SetLogLevelFromEnvironment();
+  const std::string name = fmt::format("process {}", pid);
+  auto attached = Attach(pid);
+  if (!attached) return Become(name, Failure(std::move(attached).error()));
+  std::string path = words[0];
+  return Become(name, Program{.path = std::move(path),
+                              .arguments = std::move(words),
+                              .environment = std::move(attached->environment),
+                              .search = true});
+}
+
+// --- shell ---
+
+// bash reads the user's own settings, and then says where one is. The file has no name; bash closes it.
+Result<std::string> PromptFile(std::string_view name) {
+  int fd = ::memfd_create("haft-shell", 0);
+  if (fd < 0) return Failure(Error::FromErrno("memfd_create"));
+  // Not a number that scripts use, and not what is closed by chance.
+  int high = ::fcntl(fd, F_DUPFD, 100);
+  ::close(fd);
+  if (high < 0) return Failure(Error::FromErrno("dup"));
+  std::string script = fmt::format(
+      "[ -f /etc/bash.bashrc ] && . /etc/bash.bashrc\n"
+      "[ -f ~/.bashrc ] && . ~/.bashrc\n"
+      "PS1='({}) '\"$PS1\"\n"
+      "exec {}<&-\n",
+      name, high);
+  TRY(WriteAllAt(high, AsBytes(script), 0));
+  return fmt::format("/proc/self/fd/{}", high);
+}
+
+// The words that start the user's shell; its prompt begins with "(NAME)".
+Result<std::vector<std::string>> ShellWords(std::string_view name, Environment& environment) {
+  std::string shell(environment.Get("SHELL").value_or(""));
+  if (!shell.starts_with('/') || ::access(shell.c_str(), X_OK) < 0) shell = "/bin/sh";
+  std::vector<std::string> words = {shell};
+  if (::isatty(STDIN_FILENO) == 0) return words;
+  environment.Set("PS1", fmt::format("({}) $ ", name));
+  if (shell.substr(shell.rfind('/') + 1) == "bash") {
+    words.insert(words.end(), {"--rcfile", TRY(PromptFile(name))});
+  }
+  return words;
+}
+
+Result<Program> MakeShell(std::string_view name, Environment environment) {
+  std::vector<std::string> words = TRY(ShellWords(name, environment));
+  std::string path = words[0];
+  return Program{.path = std::move(path), .arguments = std::move(words), .environment = std::move(environment), .search = true};
+}
+
+int ShellIn(const std::string& file) {
+  return Start({.name = file,
+                .open = [&](Environment& environment) { return OpenForStart(file, environment); },
+                .make_program = [&](const StartImage& image, Environment environment) -> Result<Program> {
+                  std::vector<std::string> words = TRY(ShellWords(image.manifest.name, environment));
+                  return MakeCommand(image.manifest, ProgramDirectories(image), std::move(words), std::move(environment),
+                                     image.path);
+                }});
+}
+
+int ShellAttached(pid_t pid) {
+  SetLogLevelFromEnvironment();
+  const std::string name = fmt::format("process {}", pid);
+  auto attached = Attach(pid);
+  if (!attached) return Become(name, Failure(std::move(attached).error()));
+  return Become(name, MakeShell(attached->mount.substr(attached->mount.rfind('/') + 1), std::move(attached->environment)));
+}
+
+}  // namespace
+
+Result<int> RunRun(const Words& words) {
+  CommandLine line("run", "[-p PYTHON] FILE [ARGUMENT...]",
+                   "Starts the program in a bundle, .pyz, .pex or other zip archive without unpacking it. Exits as it does.",
+                   "  haft run old.pyz --version\n"
+                   "  HAFT_SCRIPT=tool haft run package.whl");
+  line.Value("p,python", "PYTHON", "interpreter to use: a path, or a name in PATH [the file's own, else python3]")
+      .Positional({"FILE", "ARGUMENT..."}, 1)
+      .OptionsFirst();
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  const std::string file = arguments.Get("FILE");
+  std::vector<std::string> argv = arguments.All("ARGUMENT...");
+  argv.insert(argv.begin(), file);
+  return Start({.name = file,
+                .open =
+                    [&](Environment& environment) {
+                      if (arguments.Has("python")) environment.Set("HAFT_PYTHON", arguments.Get("python"));
+                      return OpenForStart(file, environment);
+                    },
+                .make_program =
+                    [&](const StartImage& image, Environment environment) {
+                      return MakeProgram(image.manifest, std::move(argv), std::move(environment), image.path);
+                    }});
+}
+
+Result<int> RunExec(const Words& words) {
+  CommandLine line("exec", "FILE [--] COMMAND...  |  haft exec --attach PID [--] COMMAND...",
+                   "Runs a command that sees a bundle's files and packages, in a new mount of FILE or in that of a process. Exits as it does.",
+                   "  haft exec site.pyz -- apachectl configtest\n"
+                   "  haft exec --attach 4711 -- python3 -c 'import sys; print(sys.path)'");
+  line.Value("attach", "PID", "join a process of a running bundle instead of mounting a file")
+      .Positional({"WORD..."}, 1)
+      .OptionsFirst();
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  std::vector<std::string> command = arguments.All("WORD...");
+  const std::string file = command[0];
+  if (!arguments.Has("attach")) {
+    command.erase(command.begin());
+    if (!command.empty() && command[0] == "--") command.erase(command.begin());
+  }
+  if (command.empty()) return Failure(UsageError("exec", "COMMAND is missing"));
+  if (arguments.Has("attach")) return AttachWords(TRY(ParsePid(arguments.Get("attach"))), std::move(command));
+  return StartWords(file, std::move(command));
+}
+
+Result<int> RunShell(const Words& words) {
+  CommandLine line("shell", "FILE  |  haft shell --attach PID",
+                   "Opens $SHELL where a bundle's files and packages are seen. They disappear when it and what it started has ended.",
+                   "  haft shell certbot");
+  line.Value("attach", "PID", "join a process of a running bundle instead of mounting a file").Positional({"FILE"}, 0);
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  if (arguments.Has("attach") == arguments.Has("FILE")) {
+    return Failure(UsageError("shell", "either FILE or --attach PID says where"));
+  }
+  if (arguments.Has("attach")) return ShellAttached(TRY(ParsePid(arguments.Get("attach"))));
+  return ShellIn(arguments.Get("FILE"));
+}
+
+}  // namespace haft::cli

@@ -1,0 +1,69 @@
+#include "haft/start/start.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "haft/base/log.h"
+#include "haft/base/step_clock.h"
+#include "haft/mount/private_mount.h"
+
+namespace haft {
+namespace {
+
+// The reading order is the order of events. Afterwards the image is mounted for this process.
+Result<Program> Prepare(const StartPlan& plan) {
+  StepClock clock;
+  if (::getauxval(AT_SECURE) != 0) {
+    return Failure(Error(ErrorKind::kUnsupported, "it is setuid, setgid or has file capabilities")
+                       .Remedy("remove them: a bundle runs code its caller can influence"));
+  }
+  Environment environment = Environment::Current();
+  Modes modes = TRY(Modes::Parse(environment.Get("HAFT_MODE").value_or("")));
+  StartImage image = TRY(plan.open(environment));
+  clock.Step("image {} opened", Quoted(image.manifest.name));
+  Program program = TRY(plan.make_program(image, std::move(environment)));
+  TRY(MountPrivately(std::move(image.reader), image.manifest.mount, modes, clock));
+  clock.Step("starting {}", Quoted(program.path));
+  return program;
+}
+
+}  // namespace
+
+int Start(const StartPlan& plan) {
+  SetLogLevelFromEnvironment();
+  return Become(plan.name, Prepare(plan));
+}
+
+int Become(const std::string& name, Result<Program> program) {
+  auto report = [&](const Error& error) {
+    bool named = error.message().starts_with(Quoted(name));  // errors about the file itself
+    LogLine(LogLevel::kError, named ? error.message() : Error(error).Within(Quoted(name)).message());
+  };
+  if (!program) {
+    report(program.error());
+    return kExitCannotStart;
+  }
+  Error error = Execute(*std::move(program));
+  report(error);
+  return ExitStatusFor(error);
+}
+
+void ReserveStandardDescriptors() {
+  int fd;
+  do {
+    fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
+
+void SetLogLevelFromEnvironment() {
+  const char* level = ::getenv("HAFT_LOG");
+  if (level != nullptr && std::string_view(level) == "debug") SetLogLevel(LogLevel::kDebug);
+}
+
+}  // namespace haft
