@@ -100,6 +100,32 @@ TEST(CommandLineWordsTest, CountsWords) {
   EXPECT_EQ(Message(none.Parse({"x"})), "unexpected word 'x'; see 'haft version --help'");
 }
 
+TEST(CommandLineWordsTest, OptionsFirstLeavesTheRestAlone) {
+  CommandLine line("run", "FILE [ARGUMENT...]", "Runs.", "");
+  line.Value("p,python", "PYTHON", "").Value("root", "DIR", "").Flag("v,verbose", "").Positional({"FILE", "ARGUMENT..."}, 1).OptionsFirst();
+  struct Case {
+    Words words;
+    std::string python, file;
+    Words rest;
+  };
+  for (const Case& c : {Case{{"f", "-p", "x", "--help"}, "", "f", {"-p", "x", "--help"}},
+                        Case{{"-p", "x", "f", "-v"}, "x", "f", {"-v"}},
+                        Case{{"-px", "-v", "f", "--", "a"}, "x", "f", {"--", "a"}},
+                        Case{{"--python", "--", "f", ""}, "--", "f", {""}},
+                        Case{{"--root=d", "--", "-f", "-p"}, "", "-f", {"-p"}},
+                        Case{{"-", "x"}, "", "-", {"x"}}}) {
+    Arguments arguments = Expect(line.Parse(c.words));
+    EXPECT_EQ(arguments.Get("python"), c.python) << c.words[0];
+    EXPECT_EQ(arguments.Get("FILE"), c.file) << c.words[0];
+    EXPECT_EQ(arguments.All("ARGUMENT..."), c.rest) << c.words[0];
+    EXPECT_FALSE(arguments.help);
+  }
+  EXPECT_TRUE(Expect(line.Parse({"-v", "--help"})).help);
+  EXPECT_EQ(Message(line.Parse({"-p", "x"})), "FILE is missing; see 'haft run --help'");
+  EXPECT_NE(Message(line.Parse({"-p"})), "");
+  EXPECT_NE(Message(line.Parse({"--nonsense", "f"})), "");
+}
+
 TEST(ParseNumberTest, TakesWholeNumbersInRange) {
   EXPECT_EQ(Expect(ParseNumber("--jobs", "1", 256)), 1u);
   EXPECT_EQ(Expect(ParseNumber("--jobs", "256", 256)), 256u);

@@ -4,7 +4,7 @@ import json
 
 import support
 
-VERBS = ("build", "mount", "umount", "ls", "cat", "info", "verify", "extract")
+VERBS = ("build", "run", "exec", "shell", "mount", "umount", "ls", "cat", "info", "verify", "extract")
 
 
 class TestCommand(support.TestCase):
