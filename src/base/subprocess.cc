@@ -2,15 +2,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "haft/base/file_io.h"
@@ -58,7 +61,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 class SpawnSettings {
  public:
   // REQUIRES: the descriptors are above 3, so that none is replaced before it is used.
-  SpawnSettings(ChannelPlace place, int channel, int errors) {
+  SpawnSettings(ChannelPlace place, int channel, int errors, bool new_session) {
     ::posix_spawn_file_actions_init(&actions_);
     ::posix_spawn_file_actions_adddup2(&actions_, errors, STDERR_FILENO);
     if (place == ChannelPlace::kStandardStreams) {
@@ -70,7 +73,8 @@ class SpawnSettings {
       ::posix_spawn_file_actions_adddup2(&actions_, channel, kChannelDescriptor);
     }
     ::posix_spawnattr_init(&attributes_);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    ::posix_spawnattr_setflags(&attributes_, static_cast<short>(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+                                                           (new_session ? POSIX_SPAWN_SETSID : 0)));
     sigset_t signals;
     ::sigemptyset(&signals);
     ::posix_spawnattr_setsigmask(&attributes_, &signals);
@@ -109,7 +113,7 @@ Result<Subprocess> Subprocess::Start(const Command& command) {
 
   std::vector<std::string> arguments = {command.program};
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
-  SpawnSettings settings(command.channel, childs_end.get(), child.errors_.get());
+  SpawnSettings settings(command.channel, childs_end.get(), child.errors_.get(), command.new_session);
   FixedAddresses fixed(command.fixed_addresses);
   int error =
       ::posix_spawn(&child.pid_, command.program.c_str(), settings.actions(), settings.attributes(),
@@ -118,16 +122,19 @@ Result<Subprocess> Subprocess::Start(const Command& command) {
     child.pid_ = -1;
     return Failure(Error::FromErrno(Quoted(command.program), error));
   }
+  child.leads_session_ = command.new_session;
   return child;
 }
 
 Subprocess::Subprocess(Subprocess&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
+      leads_session_(other.leads_session_),
       channel_(std::move(other.channel_)),
       errors_(std::move(other.errors_)) {}
 
 Subprocess& Subprocess::operator=(Subprocess other) noexcept {
   std::swap(pid_, other.pid_);
+  std::swap(leads_session_, other.leads_session_);
   std::swap(channel_, other.channel_);
   std::swap(errors_, other.errors_);
   return *this;
@@ -135,8 +142,14 @@ Subprocess& Subprocess::operator=(Subprocess other) noexcept {
 
 Subprocess::~Subprocess() {
   if (pid_ < 0) return;
-  ::kill(pid_, SIGKILL);
+  Kill();
   static_cast<void>(Wait().has_value());
+}
+
+void Subprocess::Kill() {
+  ::kill(pid_, SIGKILL);
+  // Its process group has its number: not reaped yet, it cannot be anybody else's.
+  if (leads_session_) ::kill(-pid_, SIGKILL);
 }
 
 Result<> Subprocess::Send(std::span<const std::byte> data) {
@@ -175,6 +188,23 @@ Result<int> Subprocess::Wait() {
   pid_ = -1;
   if (pid < 0) return Failure(Error::FromErrno("waitpid"));
   return status;
+}
+
+Result<std::optional<int>> Subprocess::WaitFor(std::chrono::milliseconds limit) {
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (!process) return Failure(Error::FromErrno("pidfd_open"));
+  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+  const auto end = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    int ready = ::poll(&ended, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return Failure(Error::FromErrno("poll"));
+    if (leads_session_ || ready == 0) Kill();  // what it left behind in its process group as well
+    int status = TRY(Wait());
+    if (ready == 0) return std::nullopt;
+    return status;
+  }
 }
 
 std::string Subprocess::StandardError() const {

@@ -47,11 +47,17 @@ Result<BuildOptions> MakeOptions(const Arguments& arguments) {
                        .runtime = arguments.Get("runtime"),
                        .output = arguments.Get("output-file"),
                        .name = arguments.Get("name"),
-                       .compile = !arguments.Has("no-compile")};
+                       .compile = !arguments.Has("no-compile"),
+                       .profile = !arguments.Has("no-profile"),
+                       .profile_runs = arguments.All("profile"),
+                       .profile_from = arguments.All("profile-from")};
   if (options.output.empty()) return Failure(UsageError("build", "-o FILE is missing"));
   if (options.site_packages.empty()) return Failure(UsageError("build", "--site-packages DIR is missing"));
   int entries = arguments.Has("console-script") + arguments.Has("entry-point") + arguments.Has("module");
   if (entries != 1) return Failure(UsageError("build", "exactly one of -c, -e and -m says what the bundle starts"));
+  if (!options.profile && arguments.Has("profile")) {
+    return Failure(UsageError("build", "--profile and --no-profile exclude each other"));
+  }
   if (arguments.Has("jobs")) options.workers = TRY(ParseNumber("--jobs", arguments.Get("jobs"), 1024));
   if (options.python.empty()) options.python = ::access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
   if (options.runtime.empty()) options.runtime = TRY(FindRuntime());
@@ -80,6 +86,9 @@ Result<int> RunBuild(const Words& words) {
       .Value("name", "NAME", "the files appear at /haft/NAME [base name of FILE]")
       .Value("jobs", "N", "processes and threads to use [one per CPU]")
       .Flag("no-compile", "take the files as they are; do not compile .pyc files")
+      .Value("profile", "ARGS", "run the program once with these arguments to learn what a start reads [import the entry]")
+      .Value("profile-from", "FILE", "a profile that 'haft trace --profile' wrote; several are merged")
+      .Flag("no-profile", "do not run anything to learn what a start reads")
       .Value("runtime", "FILE", "program to put in front [haft-runtime beside haft]");
   Arguments arguments = TRY(line.Parse(words));
   if (arguments.help) {
@@ -93,6 +102,7 @@ Result<int> RunBuild(const Words& words) {
     return BuildBundle(options);
   }();
   if (!report) return Failure(std::move(report).error());
+  for (const std::string& warning : report->warnings) Log(LogLevel::kWarning, "{}", warning);
   for (const std::string& problem : report->not_compiled) Log(LogLevel::kDebug, "not compiled: {}", problem);
   if (::isatty(STDERR_FILENO) == 1) {
     TRY(Print(fmt::format("{}: {} files, {:.1f} MiB in {:.1f} MiB\n", options.output, report->files,

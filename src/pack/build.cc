@@ -14,13 +14,16 @@
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
 #include "haft/format/checksum.h"
+#include "haft/format/profile.h"
 #include "haft/pack/bootstrap.h"
 #include "haft/pack/byte_sink.h"
 #include "haft/pack/embedded_file.h"
 #include "haft/pack/entry_points.h"
 #include "haft/pack/image_writer.h"
+#include "haft/pack/import_index.h"
 #include "haft/pack/input_directory.h"
 #include "haft/pack/parallel.h"
+#include "haft/pack/profile_run.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
 #include "haft/pack/scripts.h"
@@ -134,6 +137,7 @@ class Builder {
     const format::Manifest manifest = TRY(MakeManifest(std::move(resolved), python));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
     TRY(Compile(python, manifest));
+    TRY(Profile(python, manifest));
     if (time_limit) tree_.CapTimes(*time_limit);
     TRY(Write(output.fd(), runtime, manifest));
     TRY(output.Commit());
@@ -195,9 +199,41 @@ class Builder {
     return {};
   }
 
+  // Learns what a start needs, and makes the import index of it.
+  Result<> Profile(const PythonInterpreter& python, const format::Manifest& manifest) {
+    for (const std::string& path : options_.profile_from) {
+      auto text = ReadWholeFile(path);
+      auto more = text ? format::ParseProfile(*text) : Failure(std::move(text).error());
+      if (!more) return Failure(std::move(more).error().Within(Quoted(path)));
+      format::Merge(profile_, *more);
+    }
+    if (options_.profile) {
+      ProgressMeter meter(options_.progress, "profile", "runs");
+      meter.Finish();
+      for (const std::string& run : options_.profile_runs) Record(python, manifest, TRY(SplitWords(run)));
+      if (options_.profile_runs.empty() && options_.profile_from.empty()) Record(python, manifest, std::nullopt);
+    }
+    report_.profiled = profile_.files.size();
+    if (profile_.empty()) return {};
+    layout_.parts = TRY(AddImportIndex(tree_, profile_, python.target().tag));
+    layout_.files.emplace_back(kImportIndexPath);
+    layout_.files.insert(layout_.files.end(), profile_.files.begin(), profile_.files.end());
+    return {};
+  }
+
+  void Record(const PythonInterpreter& python, const format::Manifest& manifest,
+              const std::optional<std::vector<std::string>>& arguments) {
+    ProfileResult recorded = RecordProfile(tree_, python, manifest, arguments);
+    format::Merge(profile_, recorded.profile);
+    if (recorded.problem.empty()) return;
+    report_.warnings.push_back(fmt::format(
+        "profile: {}; the bundle works, but starts slower than it could (--profile, --no-profile)", recorded.problem));
+  }
+
   Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {
     ProgressMeter meter(options_.progress, "compress", "bytes");
     FileSink sink(fd, options_.output);
+    const std::string profile = profile_.empty() ? std::string() : format::ToJson(profile_);
     TRY(sink.Append(AsBytes(runtime)));
     TRY(PadTo(sink, 0, format::kAlignment));
     ImageSummary image = TRY(
@@ -205,6 +241,8 @@ class Builder {
                    {.workers = workers_,
                     .runtime_size = runtime.size(),
                     .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
+                    .layout = layout_,
+                    .profile = profile,
                     .progress = [&](auto done, auto total) { meter.Update(done, total); }},
                    sink));
     meter.Finish();
@@ -218,6 +256,8 @@ class Builder {
   const BuildOptions& options_;
   const unsigned workers_;
   Tree tree_;
+  format::Profile profile_;
+  StartLayout layout_;
   BuildReport report_;
 };
 

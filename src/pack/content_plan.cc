@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "haft/format/checksum.h"
@@ -34,23 +36,54 @@ Result<format::ImageId> HashFile(const TreeNode::File& file) {
   return hasher.Finish();
 }
 
+// Sorts before every suffix.
+constexpr std::string_view kCompiledKind = "";
+
+// What a file's name says about its contents: its suffix, in lower case.
+std::string KindOfName(std::string_view path) {
+  if (path.ends_with(".pyc")) return std::string(kCompiledKind);
+  std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 == 0
+  std::size_t dot = name.rfind('.');
+  std::string kind(dot == name.npos || dot == 0 ? "." : name.substr(dot));
+  for (char& c : kind) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return kind;
+}
+
 }  // namespace
 
-Result<ContentPlan> ContentPlan::Make(const Tree& tree, unsigned workers) {
+Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layout, unsigned workers) {
   ContentPlan plan;
-  std::vector<const TreeNode::File*> files, others;
+  std::unordered_set<const TreeNode::File*> placed;  // hot, or a part
+  for (const ContentPart& part : layout.parts) placed.insert(part.file);
+  std::vector<const TreeNode::File*> files;
+  for (const std::string& path : layout.files) {
+    const TreeNode* node = tree.Find(path);
+    if (node == nullptr || node->file() == nullptr || node->file()->size == 0) continue;
+    if (placed.insert(node->file()).second) files.push_back(node->file());
+  }
   std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
+  for (const TreeNode::File* file : files) ++size_counts[file->size];
+  std::vector<std::pair<std::string, const TreeNode::File*>> rest;  // with the kind
   tree.Walk([&](const std::string& path, const TreeNode& node) {
     const TreeNode::File* file = node.file();
     if (file == nullptr) return;
     ++plan.file_count_;
     plan.content_size_ += file->size;
-    if (file->size == 0) return;
-    (path.ends_with(".pyc") ? files : others).push_back(file);
+    if (file->size == 0 || placed.contains(file)) return;
+    rest.emplace_back(KindOfName(path), file);
     ++size_counts[file->size];
   });
-  files.insert(files.end(), others.begin(), others.end());
-  if (files.size() > std::numeric_limits<ContentId>::max()) {
+  std::size_t hot = files.size();
+  std::ranges::stable_sort(rest, {}, [](const auto& entry) -> const std::string& { return entry.first; });
+  for (const auto& [kind, file] : rest) files.push_back(file);
+  if (layout.files.empty()) {
+    // Nobody has watched a start: it reads compiled Python and hardly anything else.
+    auto compiled = std::ranges::count(rest, kCompiledKind, [](const auto& entry) { return std::string_view(entry.first); });
+    hot = static_cast<std::size_t>(compiled);
+  }
+  if (files.size() + layout.parts.size() > std::numeric_limits<ContentId>::max()) {
     return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 files"));
   }
 
@@ -68,7 +101,9 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, unsigned workers) {
   // place.
   std::map<std::pair<std::uint64_t, format::ImageId>, ContentId> known;
   std::size_t candidate = 0;
-  for (const TreeNode::File* file : files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const TreeNode::File* file = files[i];
+    if (i == hot) plan.hot_count_ = plan.contents_.size();
     auto id = static_cast<ContentId>(plan.contents_.size());
     if (candidate < candidates.size() && candidates[candidate] == file) {
       id = known.emplace(std::pair(file->size, hashes[candidate++]), id).first->second;
@@ -77,6 +112,11 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, unsigned workers) {
     if (id < plan.contents_.size()) continue;
     plan.contents_.push_back(file);
     plan.unique_size_ += file->size;
+  }
+  if (hot == files.size()) plan.hot_count_ = plan.contents_.size();
+  for (const ContentPart& part : layout.parts) {
+    plan.ids_.emplace(part.file, static_cast<ContentId>(plan.contents_.size() + plan.parts_.size()));
+    plan.parts_.push_back(part);
   }
   return plan;
 }
@@ -109,7 +149,9 @@ std::optional<PlannedBlocks> BlockPlanner::Next() {
     ContentId id = next_++;
     std::uint64_t size = plan_.contents()[id]->size;
     if (size > block_size_) return PlannedBlocks{{id}, size};
-    if (shared_.size + size > block_size_) {
+    // A start's files share no block with others: nothing is decoded in vain.
+    bool first_cold = id == plan_.hot_count() && !shared_.contents.empty();
+    if (shared_.size + size > block_size_ || first_cold) {
       return std::exchange(shared_, PlannedBlocks{{id}, size});
     }
     shared_.contents.push_back(id);

@@ -52,7 +52,7 @@ class ContentWriter {
         image_start_(image_start),
         sink_(sink),
         progress_(progress) {
-    tables_.ranges.resize(plan.contents().size());
+    tables_.ranges.resize(plan.contents().size() + plan.parts().size());
   }
 
   Result<ContentTables> Run(unsigned workers) {
@@ -67,6 +67,7 @@ class ContentWriter {
       }
     }
     TRY(pool.Finish());
+    for (std::size_t i = 0; i < plan_.parts().size(); ++i) AddPart(i);
     return std::move(tables_);
   }
 
@@ -149,6 +150,34 @@ class ContentWriter {
     }
     tables_.extents.push_back({piece.file_offset, piece.length, block, piece.block_offset});
     ++range.count;
+  }
+
+  // A part gets extents of its own, which point into the blocks of the whole.
+  void AddPart(std::size_t number) {
+    const ContentPart& part = plan_.parts()[number];
+    const ExtentRange whole = tables_.ranges[*plan_.ContentOf(*part.whole)];
+    ExtentRange& range = tables_.ranges[plan_.contents().size() + number];
+    range.first = tables_.extents.size();
+    const std::uint64_t end = part.offset + part.file->size;
+    for (std::uint64_t i = whole.first; i < whole.first + whole.count; ++i) {
+      const format::Extent extent = tables_.extents[i];
+      std::uint64_t position = std::max(extent.file_offset, part.offset);
+      const std::uint64_t extent_end = std::min(extent.file_offset + extent.length, end);
+      while (position < extent_end) {
+        // One extent per block: only a run that starts with its block may go on into the next.
+        const std::uint64_t inside = extent.block_offset + position - extent.file_offset;
+        const bool hole = extent.block == format::kHoleBlock;
+        std::uint64_t length = extent_end - position;
+        if (!hole) length = std::min(length, block_size_ - inside % block_size_);
+        tables_.extents.push_back(
+            {.file_offset = position - part.offset,
+             .length = length,
+             .block = hole ? extent.block : extent.block + static_cast<std::uint32_t>(inside / block_size_),
+             .block_offset = hole ? 0 : static_cast<std::uint32_t>(inside % block_size_)});
+        ++range.count;
+        position += length;
+      }
+    }
   }
 
   // Whether a piece in `block` belongs to the extent written last, both being of the same content.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "haft/base/file_io.h"
@@ -46,6 +47,14 @@ FileSource FileSource::InArchive(std::shared_ptr<MemberArchive> archive, std::ui
 std::string FileSource::origin() const {
   if (archive_ != nullptr) return archive_->MemberOrigin(member_);
   return root_ == nullptr ? path_ : fmt::format("{}/{}", root_->path, path_);
+}
+
+std::optional<std::string> FileSource::path_on_disk() const {
+  if (root_ == nullptr) return std::nullopt;
+  std::string path = root_->path + "/" + path_;
+  if (path[0] == '/') return path;
+  std::error_code ignored;
+  return (std::filesystem::current_path(ignored) / path).string();
 }
 
 Result<FileReader> FileReader::Open(const FileSource& source, std::uint64_t size) {

@@ -76,13 +76,16 @@ Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
   trailer.manifest_checksum = format::Checksum(AsBytes(json));
   TRY(sink.Append(AsBytes(json)));
   trailer.profile_offset = position();
-  trailer.profile_checksum = format::Checksum({});
+  trailer.profile_size = options.profile.size();
+  trailer.profile_checksum = format::Checksum(AsBytes(options.profile));
+  TRY(sink.Append(AsBytes(options.profile)));
 
   TRY(PadTo(sink, start, 8));
   trailer.image_size = position() + sizeof trailer;
   format::Hasher128 hasher;
   hasher.Update(chunk_checksums);
   hasher.Update(AsBytes(json));
+  hasher.Update(AsBytes(options.profile));
   trailer.image_id = hasher.Finish();
   Seal(trailer);
   TRY(sink.Append(BytesOf(trailer)));
@@ -101,7 +104,7 @@ Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manife
   const std::uint64_t start = sink.size();
   const unsigned workers = WorkerCount(options.workers);
 
-  const ContentPlan plan = TRY(ContentPlan::Make(tree, workers));
+  const ContentPlan plan = TRY(ContentPlan::Make(tree, options.layout, workers));
   std::function<void(std::uint64_t)> progress;
   if (options.progress) {
     progress = [&](std::uint64_t done) { options.progress(done, plan.unique_size()); };

@@ -111,4 +111,16 @@ Command PythonInterpreter::ReproducibleCommand(std::string_view code) const {
           .channel = ChannelPlace::kDescriptor3};
 }
 
+Command PythonInterpreter::RecordedCommand(std::string_view code) const {
+  const char* path = ::getenv("PATH");
+  // -S: the code imports `site` itself, when it is ready to see what that does.
+  return {.program = target_.path,
+          .arguments = {"-S", "-B", "-c", std::string(code)},
+          .environment = {fmt::format("PATH={}", path != nullptr ? path : "/usr/bin:/bin"), "LANG=C.UTF-8",
+                          "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "HAFT_INDEX=0"},
+          .fixed_addresses = true,
+          .channel = ChannelPlace::kDescriptor3,
+          .new_session = true};
+}
+
 }  // namespace haft

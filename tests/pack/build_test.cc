@@ -232,7 +232,7 @@ TEST_F(BuildTest, EveryStepReportsItsEnd) {
     if (progress.done == progress.total) finished.insert(std::string(progress.step));
   };
   Build(options);
-  EXPECT_EQ(finished, (std::set<std::string>{"scan", "compile", "compress"}));
+  EXPECT_EQ(finished, (std::set<std::string>{"scan", "compile", "profile", "compress"}));
 }
 
 TEST(BootstrapTest, WritesPythonLiterals) {

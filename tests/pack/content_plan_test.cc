@@ -29,7 +29,7 @@ TEST(ContentPlanTest, IdenticalFilesAreOneContentAndEmptyOnesNone) {
   Tree tree = MakeTree(
       {{"a/one", "same"}, {"a/zero", ""}, {"b", "diff"}, {"c/two", "same"}, {"d", "longer"}});
   for (unsigned workers : {1u, 4u}) {
-    ContentPlan plan = Expect(ContentPlan::Make(tree, workers));
+    ContentPlan plan = Expect(ContentPlan::Make(tree, {}, workers));
     auto id = [&](const char* path) { return plan.ContentOf(*tree.Find(path)->file()); };
     EXPECT_EQ(id("a/one"), 0u);
     EXPECT_EQ(id("b"), 1u);
@@ -48,7 +48,7 @@ TEST(ContentPlanTest, LargeFilesAreComparedToTheEnd) {
   Tree tree = MakeTree({{"a", bytes}, {"b", bytes}});
   bytes.back() ^= 1;
   ASSERT_TRUE(tree.AddText("c", bytes));
-  ContentPlan plan = Expect(ContentPlan::Make(tree, 2));
+  ContentPlan plan = Expect(ContentPlan::Make(tree, {}, 2));
   EXPECT_EQ(plan.contents().size(), 2u);
   EXPECT_EQ(plan.ContentOf(*tree.Find("b")->file()), 0u);
   EXPECT_EQ(plan.ContentOf(*tree.Find("c")->file()), 1u);
@@ -59,7 +59,7 @@ TEST(ContentPlanTest, AVanishedFileIsAnError) {
   Tree tree = MakeTree({{"a", "12"}});
   auto root = std::make_shared<const InputRoot>(InputRoot{UniqueFd(::dup(0)), dir.path()});
   ASSERT_TRUE(tree.AddFile("b", {}, 2, FileSource::OnDisk(root, dir / "gone")));
-  auto plan = ContentPlan::Make(tree, 1);
+  auto plan = ContentPlan::Make(tree, {}, 1);
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().sys_errno(), ENOENT);
 }
@@ -72,14 +72,14 @@ TEST(BlockPlannerTest, PacksSmallFilesWholeAndLargeOnesAlone) {
                         {"e", std::string(4096, 'e')},
                         {"f", "f"},
                         {"g", "g"}});
-  ContentPlan plan = Expect(ContentPlan::Make(tree, 1));
+  ContentPlan plan = Expect(ContentPlan::Make(tree, {}, 1));
   using Blocks = std::vector<std::vector<ContentId>>;
   EXPECT_EQ(Deal(plan, 4096), (Blocks{{0, 1}, {3}, {2}, {4}, {5, 6}}));
 }
 
 TEST(BlockPlannerTest, NothingToPack) {
   Tree tree = MakeTree({{"a", ""}});
-  ContentPlan plan = Expect(ContentPlan::Make(tree, 1));
+  ContentPlan plan = Expect(ContentPlan::Make(tree, {}, 1));
   EXPECT_TRUE(Deal(plan, 4096).empty());
 }
 

@@ -1,7 +1,9 @@
 // Programs that haft asks something while it builds.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +27,7 @@ struct Command {
   std::vector<std::string> environment;  // all of it, "NAME=value"
   bool fixed_addresses = false;  // no address space randomisation, where the kernel allows that
   ChannelPlace channel = ChannelPlace::kStandardStreams;
+  bool new_session = false;  // then everything in its session is killed with it
 };
 
 // A running child at the other end of a socket. Its standard error is collected in memory. Killed,
@@ -40,6 +43,7 @@ class Subprocess {
 
   // Writes to the socket. EPIPE if it has ended; never raises SIGPIPE.
   Result<> Send(std::span<const std::byte> data);
+  int pid() const { return pid_; }
   // The child reads the end of the file.
   void EndInput();
   // Reads what the child wrote, until `out` is full or the child has closed its end; returns the
@@ -47,13 +51,18 @@ class Subprocess {
   Result<std::size_t> Receive(std::span<std::byte> out);
   // The status as waitpid(2) gives it. Call it once.
   Result<int> Wait();
+  // The same, but after `limit` the child is killed and the result is nullopt.
+  Result<std::optional<int>> WaitFor(std::chrono::milliseconds limit);
   // What the child wrote to standard error so far, at most 64 KiB.
   std::string StandardError() const;
 
  private:
   Subprocess() = default;
 
+  void Kill();
+
   int pid_ = -1;  // -1: reaped
+  bool leads_session_ = false;
   UniqueFd channel_;
   UniqueFd errors_;
 };

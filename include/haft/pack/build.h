@@ -22,7 +22,7 @@ struct EntryRequest {
 // How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at
 // the end of each step. `done`/`total` count `unit`s; total is 0 while it is not known ("scan").
 struct BuildProgress {
-  std::string_view step;  // "scan", "compile", "compress"
+  std::string_view step;  // "scan", "compile", "profile", "compress"
   std::uint64_t done;
   std::uint64_t total;
   std::string_view unit;  // "files", "bytes"
@@ -36,6 +36,11 @@ struct BuildOptions {
   std::string output;   // replaced atomically; nothing is left behind by a failed or killed build
   std::string name;     // see format::IsBundleName; mounted at /haft/NAME
   bool compile = true;
+  // What a start needs is recorded by importing the entry (see RecordProfile), or by running the program once for
+  // each of these argument strings, and merged with profiles recorded elsewhere.
+  bool profile = true;
+  std::vector<std::string> profile_runs;
+  std::vector<std::string> profile_from;  // files: format::ToJson(Profile)
   unsigned workers = 0;  // 0: one per CPU. The bytes written do not depend on it
   std::function<void(const BuildProgress&)> progress;  // may be empty
 };
@@ -46,6 +51,8 @@ struct BuildReport {
   std::uint64_t content_bytes = 0;  // before deduplication and compression
   std::uint64_t output_bytes = 0;
   std::uint64_t compiled = 0;             // .pyc files written, those of .haft/py among them
+  std::uint64_t profiled = 0;             // files in the profile
+  std::vector<std::string> warnings;      // one line each
   std::vector<std::string> not_compiled;  // sources without .pyc: "'path': why", one line each
 };
 

@@ -23,19 +23,36 @@ struct PlannedBlocks {
   std::uint64_t size = 0;  // of all of them
 };
 
-// Finds identical files and orders the rest: compiled Python first, because a start reads it and
-// hardly anything else, then all other files, each depth first by path, so that files of one
-// directory are neighbours. Does not depend on `workers`. The tree has to outlive the plan and must not
-// change.
+// A file whose bytes are part of another one's, and are stored only there.
+struct ContentPart {
+  const TreeNode::File* file;
+  const TreeNode::File* whole;  // no part itself
+  std::uint64_t offset;         // in `whole`
+};
+
+// What the builder knows of a start.
+struct StartLayout {
+  std::vector<std::string> files;  // paths, in the order of first use; unknown ones are ignored
+  std::vector<ContentPart> parts;
+};
+
+// Finds identical files and orders the rest. First what a start reads: the files of its layout, in
+// that order; without one, compiled Python. Then all others. The latter are each in groups of one kind
+// (compressing neighbours of one kind together saves most), depth first by path.
+// Does not depend on `workers`. The tree has to outlive the plan and must not change.
 class ContentPlan {
  public:
   // Reads those files whose size occurs more than once.
-  static Result<ContentPlan> Make(const Tree& tree, unsigned workers);
+  static Result<ContentPlan> Make(const Tree& tree, const StartLayout& layout, unsigned workers);
   // Reads none: every file is a content of its own.
   static Result<ContentPlan> WithoutReading(const Tree& tree);
 
   // One file for each content.
   std::span<const TreeNode::File* const> contents() const { return contents_; }
+  // The first `hot_count()` of them are read by a start.
+  std::size_t hot_count() const { return hot_count_; }
+  // Part i has the id contents().size() + i.
+  std::span<const ContentPart> parts() const { return parts_; }
   // nullopt: empty. REQUIRES: `file` is in the tree.
   std::optional<ContentId> ContentOf(const TreeNode::File& file) const;
 
@@ -45,6 +62,8 @@ class ContentPlan {
 
  private:
   std::vector<const TreeNode::File*> contents_;
+  std::vector<ContentPart> parts_;
+  std::size_t hot_count_ = 0;
   std::unordered_map<const TreeNode::File*, ContentId> ids_;
   std::uint64_t file_count_ = 0;
   std::uint64_t content_size_ = 0;

@@ -17,4 +17,7 @@ std::span<const EmbeddedFile> BootstrapFiles();
 // The program that compiles Python sources.
 std::span<const EmbeddedFile> CompileWorker();
 
+// The program that records which files a start opens.
+std::span<const EmbeddedFile> ProfileRecorder();
+
 }  // namespace haft

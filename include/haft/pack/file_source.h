@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -44,6 +45,8 @@ class FileSource {
 
   // For messages: the path on disk, the name given to InMemory(), or what the archive calls it.
   std::string origin() const;
+  // Absolute path of a file on disk; nullopt for the others.
+  std::optional<std::string> path_on_disk() const;
 
  private:
   friend class FileReader;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "haft/base/error.h"
 #include "haft/format/layout.h"
@@ -18,6 +19,8 @@ struct ImageOptions {
   unsigned workers = 0;                // 0: one per CPU. The bytes do not depend on it
   std::uint64_t runtime_size = 0;      // of the program in front of the image, for the trailer
   std::uint64_t runtime_checksum = 0;  // 0 if there is none
+  StartLayout layout;                  // may be empty
+  std::string profile;                 // the profile section; may be empty
   // Bytes of contents written so far, and in all; on the calling thread. May be empty.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };

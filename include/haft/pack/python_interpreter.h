@@ -28,6 +28,10 @@ class PythonInterpreter {
   // PYTHON* variables, no user's site-packages, no `site`, hash seed 0. Talks through descriptor 3.
   Command ReproducibleCommand(std::string_view code) const;
 
+  // A command that runs `code` with the user's packages and `site` as a bundle has them, but in the same
+  // environment for everybody (the caller adds PYTHONPATH) and in a session of its own.
+  Command RecordedCommand(std::string_view code) const;
+
  private:
   explicit PythonInterpreter(format::PythonTarget target) : target_(std::move(target)) {}
 

@@ -1,4 +1,8 @@
 """Runs in every Python that inherits a bundle's PYTHONPATH, before any other code of the program."""
+import _haft_index
+
+_haft_index.install()
+
 import _haft
 
 _haft.set_up_path()

@@ -1,0 +1,161 @@
+#include "haft/pack/profile_run.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <unordered_set>
+#include <utility>
+
+#include "haft/base/file_io.h"
+#include "haft/base/subprocess.h"
+#include "haft/pack/bootstrap.h"
+#include "haft/pack/embedded_file.h"
+#include "haft/pack/work_tree.h"
+
+namespace haft {
+namespace {
+
+constexpr std::chrono::seconds kImportLimit{60};
+constexpr std::chrono::seconds kRunLimit{10};
+// A tree is shown to the child as links, one per file; beyond this that takes longer than it is worth.
+constexpr std::uint64_t kMaxFiles = 200'000;
+constexpr std::size_t kMaxRecord = 64u << 20;
+
+std::uint64_t CountFiles(const Tree& tree) {
+  std::uint64_t count = 0;
+  tree.Walk([&](const std::string&, const TreeNode&) { ++count; });
+  return count;
+}
+
+// What the recorder is told to do, and with what; "none" for what is no Python program.
+std::pair<std::string, std::string> Task(const format::Entry& entry, const std::string& root, bool run) {
+  switch (entry.kind) {
+    case format::EntryKind::kFunction:
+      if (run) return {"function", fmt::format("{}:{}", entry.module, entry.function)};
+      return {"import", entry.module};
+    case format::EntryKind::kModule:
+      return {run ? "module" : "imports-of", entry.module};
+    case format::EntryKind::kScript:
+      if (!entry.python) break;
+      return {run ? "script" : "imports-of-file", JoinPath(root, entry.file)};
+    case format::EntryKind::kInterpreter:
+    case format::EntryKind::kNone:
+      break;
+  }
+  return {"none", ""};
+}
+
+// One line per path, in order; directories end in "/".
+format::Profile ParseRecord(const Tree& tree, std::string_view text) {
+  format::Profile profile;
+  std::unordered_set<std::string_view> known;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    if (line.size() == text.size()) break;  // cut off
+    text.remove_prefix(line.size() + 1);
+    if (!known.insert(line).second) continue;
+    const bool listed = line.ends_with('/');
+    std::string path(line.substr(0, line.size() - (listed ? 1 : 0)));
+    const TreeNode* node = tree.Find(path);
+    if (node == nullptr || path.empty()) continue;
+    if (listed && node->directory() != nullptr) profile.directories.push_back(std::move(path));
+    if (!listed && node->file() != nullptr) profile.files.push_back(std::move(path));
+  }
+  return profile;
+}
+
+std::string LastLine(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
+}
+
+Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, const format::Manifest& manifest,
+                             const std::optional<std::vector<std::string>>& arguments) {
+  if (CountFiles(tree) > kMaxFiles) {
+    return ProfileResult{.profile = {}, .problem = fmt::format("the tree has more than {} files", kMaxFiles)};
+  }
+  const WorkDirectory work = TRY(WorkDirectory::Create());
+  const std::string root = work.path() + "/root", home = work.path() + "/home", record = work.path() + "/record";
+  TRY(ShowTree(tree, root));
+  if (::mkdir(home.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(home)));
+
+  Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
+  std::string python_path = JoinPath(root, kBootstrapDirectory);
+  for (const std::string& path : manifest.paths) python_path += ":" + JoinPath(root, path);
+  command.environment.push_back("PYTHONPATH=" + python_path);
+  command.environment.push_back("HOME=" + home);
+  command.environment.push_back("TMPDIR=" + home);
+  for (const format::Variable& variable : manifest.environment) {
+    command.environment.push_back(variable.name + "=" + variable.value);
+  }
+  auto [task, target] = Task(manifest.entry, root, arguments.has_value());
+  for (const std::string& word : {root, home, record, task, target, manifest.name}) command.arguments.push_back(word);
+  command.arguments.insert(command.arguments.end(), manifest.arguments.begin(), manifest.arguments.end());
+  if (arguments) command.arguments.insert(command.arguments.end(), arguments->begin(), arguments->end());
+
+  Subprocess child = TRY(Subprocess::Start(command));
+  child.EndInput();
+  work.KillWithUs(child.pid());
+  const std::optional<int> status = TRY(child.WaitFor(arguments ? kRunLimit : kImportLimit));
+  work.KillWithUs(0);
+  ProfileResult result;
+  if (!status && !arguments) {
+    // Where it was cut off depends on the machine's speed: no profile is better than another one every time.
+    result.problem = fmt::format("'{}' was not imported within {} s", target, kImportLimit.count());
+    return result;
+  }
+  auto text = ReadWholeFile(record, kMaxRecord);
+  if (text) result.profile = ParseRecord(tree, *text);
+  if (status && *status != 0 && !arguments) {
+    std::string last = LastLine(child.StandardError());
+    result.problem = last.empty() ? DescribeStatus(*status) : last.substr(0, 300);
+  }
+  return result;
+}
+
+}  // namespace
+
+ProfileResult RecordProfile(const Tree& tree, const PythonInterpreter& python, const format::Manifest& manifest,
+                            const std::optional<std::vector<std::string>>& arguments) {
+  auto result = Record(tree, python, manifest, arguments);
+  if (!result) return {.profile = {}, .problem = result.error().message()};
+  return *std::move(result);
+}
+
+Result<std::vector<std::string>> SplitWords(const std::string& text) {
+  auto bad = [&](std::string_view why) { return Error::Invalid(fmt::format("--profile {}: {}", Quoted(text), why)); };
+  std::vector<std::string> words;
+  std::string word;
+  bool in_word = false;
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '\\' && quote != '\'') {
+      if (++i == text.size()) return Failure(bad("ends in a backslash"));
+      word += text[i];
+      in_word = true;
+    } else if (quote != 0) {
+      if (c == quote) {
+        quote = 0;
+      } else {
+        word += c;
+      }
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+      in_word = true;
+    } else if (c == ' ' || c == '\t' || c == '\n') {
+      if (in_word) words.push_back(std::exchange(word, ""));
+      in_word = false;
+    } else {
+      word += c;
+      in_word = true;
+    }
+  }
+  if (quote != 0) return Failure(bad("a quote is not closed"));
+  if (in_word) words.push_back(std::move(word));
+  return words;
+}
+
+}  // namespace haft

@@ -1,0 +1,132 @@
+"""Records which files of a tree a start opens, for `haft build`; runs in the interpreter the bundle is for, with -S.
+
+Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
+the program's arguments. Writes a line for every file when it is first opened, and for every
+directory, with "/" behind it, when it is first listed. The bundle's own start is followed: sitecustomize is
+what `site` imports.
+"""
+import sys
+
+if sys.path and sys.path[0] == "":  # the current directory; nothing must be imported from it
+    del sys.path[0]
+
+import posix
+
+
+def make_recorder(root, record):
+    output = posix.open(record, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
+    process = posix.getpid()
+    prefix = root + "/"
+    seen = set()
+
+    def note(path, ending):
+        if isinstance(path, bytes):
+            path = path.decode("utf-8", "surrogateescape")
+        if not isinstance(path, str) or not path.startswith(prefix):
+            return
+        line = path[len(prefix) :].rstrip("/") + ending
+        if line not in seen and "\n" not in line and posix.getpid() == process:
+            seen.add(line)
+            posix.write(output, (line + "\n").encode("utf-8", "surrogateescape"))
+
+    def hook(event, arguments):
+        try:
+            if event == "open":
+                note(arguments[0], "")
+            elif event == "import":
+                note(arguments[1], "")  # the file, of extension modules
+            elif event == "os.listdir" or event == "os.scandir":
+                note(arguments[0], "/")
+            elif event == "ctypes.dlopen":
+                note(arguments[0], "")
+        except Exception:  # whatever is odd about a path, the program must not notice
+            pass
+
+    def note_mappings():
+        """Libraries that other libraries brought with them."""
+        try:
+            with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+                for line in maps:
+                    start, slash, rest = line.rstrip("\n").partition("/")
+                    note(slash + rest, "")
+        except OSError:
+            pass
+
+    return hook, note_mappings
+
+
+def import_what_it_imports(module):
+    """Imports what the statements at the top level of a module import, without running it: it is a program."""
+    import importlib
+    import importlib.util
+
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        raise ImportError("No module named %r" % module)
+    if spec.submodule_search_locations is not None:
+        importlib.import_module(module)
+        module += ".__main__"
+        spec = importlib.util.find_spec(module)
+    source = spec.loader.get_source(module) if spec is not None and spec.loader is not None else None
+    if source is not None:
+        follow_imports(source, module.rpartition(".")[0])
+
+
+def follow_imports(source, package):
+    import ast
+    import importlib
+
+    def attempt(name, package=None):
+        try:
+            return importlib.import_module(name, package)
+        except Exception:
+            return None  # optional, or meant for another platform
+
+    statements = list(reversed(ast.parse(source).body))
+    while statements:
+        statement = statements.pop()
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                attempt(alias.name)
+        elif isinstance(statement, ast.ImportFrom):
+            name = "." * statement.level + (statement.module or "")
+            imported = attempt(name, package)
+            for alias in statement.names if imported is not None else ():
+                if alias.name != "*" and not hasattr(imported, alias.name):
+                    attempt(imported.__name__ + "." + alias.name)
+        elif not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            statements.extend(reversed([s for s in ast.iter_child_nodes(statement) if isinstance(s, ast.stmt)]))
+
+
+def main():
+    root, home, record, task, target, name = sys.argv[1:7]
+    posix.chdir(home)
+    hook, note_mappings = make_recorder(root, record)
+    sys.addaudithook(hook)
+    del sys.argv[1:7]
+    import site
+
+    site.main()
+    if task in ("function", "module", "script"):
+        import atexit
+
+        atexit.register(note_mappings)
+        import _haft
+
+        sys.argv[1:1] = [task, target, name]
+        _haft.run_program()
+        return
+    import _haft
+
+    if task == "import":
+        __import__(target)
+    elif task == "imports-of":
+        import_what_it_imports(target)
+    elif task == "imports-of-file":
+        with open(target, "rb") as file:
+            follow_imports(file.read(), "")
+    note_mappings()
+    posix._exit(0)  # what the modules leave to be done at the end is not wanted
+
+
+main()

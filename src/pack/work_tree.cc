@@ -1,0 +1,106 @@
+#include "haft/pack/work_tree.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "haft/base/file_io.h"
+
+namespace haft {
+namespace {
+
+// The life of the keeper: waits for the end of its parent, then removes.
+[[noreturn]] void KeepUntilEnd(int alive, const std::string& path) {
+  ::setsid();  // a terminal's ctrl-C is not for it
+  for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE}) ::signal(signal, SIG_IGN);
+  pid_t group = 0, told;
+  for (;;) {
+    ssize_t n = ::read(alive, &told, sizeof told);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != sizeof told) break;
+    group = told;
+  }
+  if (group > 0) ::kill(-group, SIGKILL);
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+  ::_exit(0);
+}
+
+Result<> WriteFile(const std::string& path, std::string_view text) {
+  UniqueFd file = TRY(OpenFile(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  return WriteAll(file.get(), std::as_bytes(std::span(text)));
+}
+
+Result<> ShowFile(const TreeNode::File& file, const std::string& path) {
+  std::optional<std::string> on_disk = file.source.path_on_disk();
+  if (!on_disk) return WriteFile(path, TRY(ReadSource(file.source, file.size)));
+  if (::symlink(on_disk->c_str(), path.c_str()) < 0) return Failure(Error::FromErrno(Quoted(path)));
+  return {};
+}
+
+}  // namespace
+
+Result<WorkDirectory> WorkDirectory::Create() {
+  const char* parent = ::getenv("TMPDIR");
+  std::string path = std::string(parent != nullptr && parent[0] == '/' ? parent : "/tmp") + "/haft-build-XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr) return Failure(Error::FromErrno(Quoted(path)));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) {
+    Error error = Error::FromErrno("pipe");
+    ::rmdir(path.c_str());
+    return Failure(std::move(error));
+  }
+  UniqueFd wait(ends[0]), alive(ends[1]);
+  pid_t keeper = ::fork();
+  if (keeper < 0) {
+    Error error = Error::FromErrno("fork");
+    ::rmdir(path.c_str());
+    return Failure(std::move(error));
+  }
+  if (keeper == 0) {
+    alive.Reset();
+    KeepUntilEnd(wait.get(), path);
+  }
+  return WorkDirectory(std::move(path), keeper, std::move(alive));
+}
+
+WorkDirectory::WorkDirectory(WorkDirectory&& other) noexcept
+    : path_(std::move(other.path_)), keeper_(std::exchange(other.keeper_, -1)), alive_(std::move(other.alive_)) {}
+
+WorkDirectory::~WorkDirectory() {
+  if (keeper_ < 0) return;
+  alive_.Reset();
+  while (::waitpid(keeper_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+void WorkDirectory::KillWithUs(pid_t group) const {
+  static_cast<void>(WriteAll(alive_.get(), std::as_bytes(std::span(&group, 1))));
+}
+
+Result<> ShowTree(const Tree& tree, const std::string& directory) {
+  if (::mkdir(directory.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(directory)));
+  Result<> done;
+  tree.Walk([&](const std::string& relative, const TreeNode& node) {
+    if (!done) return;
+    const std::string path = directory + "/" + relative;
+    if (node.directory() != nullptr) {
+      if (::mkdir(path.c_str(), 0700) < 0) done = Failure(Error::FromErrno(Quoted(path)));
+    } else if (const TreeNode::File* file = node.file()) {
+      done = ShowFile(*file, path);
+    } else if (::symlink(node.symlink()->target.c_str(), path.c_str()) < 0) {
+      done = Failure(Error::FromErrno(Quoted(path)));
+    }
+  });
+  return done;
+}
+
+}  // namespace haft
