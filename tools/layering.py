@@ -17,6 +17,7 @@ MODULES = {
     "zip": ["base", "format", "pack", "image"],
     "start": ["base", "format", "image", "mount", "launch"],
     "cli": ["base", "format", "pack", "image", "zip", "mount", "launch", "start"],
+    "launcher": [],  # freestanding
     "runtime": ["base", "format", "image", "mount", "launch", "start"],
 }
 # Headers: the modules that may use them.

@@ -50,7 +50,10 @@ Result<BuildOptions> MakeOptions(const Arguments& arguments) {
                        .compile = !arguments.Has("no-compile"),
                        .profile = !arguments.Has("no-profile"),
                        .profile_runs = arguments.All("profile"),
-                       .profile_from = arguments.All("profile-from")};
+                       .profile_from = arguments.All("profile-from"),
+                       .bundle_python = arguments.Has("bundle-python") || arguments.Has("bundle-httpd"),
+                       .bundle_httpd = arguments.Has("bundle-httpd"),
+                       .httpd = arguments.Get("httpd")};
   if (options.output.empty()) return Failure(UsageError("build", "-o FILE is missing"));
   if (options.site_packages.empty()) return Failure(UsageError("build", "--site-packages DIR is missing"));
   int entries = arguments.Has("console-script") + arguments.Has("entry-point") + arguments.Has("module");
@@ -85,6 +88,9 @@ Result<int> RunBuild(const Words& words) {
       .Value("p,python", "PYTHON", "interpreter to build for [/usr/bin/python3, else python3 of PATH]")
       .Value("name", "NAME", "the files appear at /haft/NAME [base name of FILE]")
       .Value("jobs", "N", "processes and threads to use [one per CPU]")
+      .Flag("bundle-python", "put the interpreter in, with its library and the shared libraries all of it needs")
+      .Flag("bundle-httpd", "put Apache httpd in, with modules and helpers; and the interpreter")
+      .Value("httpd", "FILE", "the httpd to put in [/usr/sbin/apache2 or httpd]")
       .Flag("no-compile", "take the files as they are; do not compile .pyc files")
       .Value("profile", "ARGS", "run the program once with these arguments to learn what a start reads [import the entry]")
       .Value("profile-from", "FILE", "a profile that 'haft trace --profile' wrote; several are merged")

@@ -12,7 +12,9 @@
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
 #include "haft/image/extract.h"
+#include "haft/image/image_reader.h"
 #include "haft/image/verify.h"
+#include "haft/pack/bundled_stack.h"
 #include "haft/zip/archive_kind.h"
 #include "haft/zip/zip_image.h"
 #include "input_file.h"
@@ -27,7 +29,8 @@ std::string Size(std::uint64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
-std::string InfoJson(const format::BundleFile& bundle, const std::string& manifest_text) {
+std::string InfoJson(const format::BundleFile& bundle, const std::string& manifest_text,
+                     const nlohmann::ordered_json& contents) {
   const format::Trailer& trailer = bundle.trailer;
   // The manifest's own members (name, mount, entry, python, …), then what the trailer tells.
   auto json = nlohmann::ordered_json::parse(manifest_text, nullptr, false);
@@ -44,6 +47,7 @@ std::string InfoJson(const format::BundleFile& bundle, const std::string& manife
   json["block_size"] = trailer.block_size;
   json["index_size"] = bundle.index_size();
   json["format"] = fmt::format("{}.{}", trailer.major, trailer.minor);
+  if (!contents.is_null()) json["contents"] = contents;
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -58,6 +62,38 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
       Size(trailer.content_size), Size(trailer.image_size), bundle.image_offset, trailer.block_count,
       Size(bundle.index_size()), trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size), trailer.major,
       trailer.minor, manifest.builder);
+}
+
+// What --bundle-python and --bundle-httpd put in and from which packages; null if nothing.
+Result<nlohmann::ordered_json> StackContents(UniqueFd image) {
+  constexpr std::size_t kLimit = 16u << 20;
+  ImageReader reader = TRY(ImageReader::Open(std::move(image)));
+  auto entry = reader.Resolve(kStackContents);
+  if (!entry) return nullptr;
+  if (entry->attributes.size > kLimit) return Failure(Error::Corrupt(fmt::format("{}: too large", kStackContents)));
+  std::string text(entry->attributes.size, '\0');
+  TRY(reader.Read(entry->inode, 0, std::as_writable_bytes(std::span(text))));
+  auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!json.is_object()) return Failure(Error::Corrupt(fmt::format("{}: no JSON object", kStackContents)));
+  return json;
+}
+
+std::string StackText(const nlohmann::ordered_json& contents) {
+  auto word = [](const nlohmann::ordered_json& package, const char* member) {
+    auto found = package.find(member);
+    std::string text = found != package.end() && found->is_string() ? found->get<std::string>() : "";
+    return Quoted(text).substr(1, Quoted(text).size() - 2);
+  };
+  std::string text;
+  auto packages = contents.find("packages");
+  if (packages == contents.end() || !packages->is_array()) return text;
+  for (const auto& package : *packages) {
+    if (!package.is_object()) continue;
+    std::string license = word(package, "license");
+    text += fmt::format("  {:<24} {:<24} {}\n", word(package, "name"), word(package, "version"),
+                        license.empty() ? fmt::format("see usr/share/doc/{}/copyright", word(package, "name")) : license);
+  }
+  return text.empty() ? text : "brings along, by package, version and licences:\n" + text;
 }
 
 std::uint64_t FileCount(const ZipDirectory& directory) {
@@ -128,8 +164,13 @@ Result<int> RunInfo(const Words& words) {
   auto text = [&]() -> Result<std::string> {
     format::BundleFile bundle = TRY(format::LocateImage(input.image.get()));
     format::Manifest manifest = TRY(format::ReadManifest(input.image.get(), bundle));
-    if (!json) return InfoText(bundle, manifest);
-    return InfoJson(bundle, TRY(format::ReadManifestText(input.image.get(), bundle)));
+    std::string manifest_text = TRY(format::ReadManifestText(input.image.get(), bundle));
+    // Only then blocks are read: info works on a bundle with damaged contents.
+    const bool brings = !manifest.python.path.empty() && manifest.python.path[0] != '/';
+    nlohmann::ordered_json contents;
+    if (brings) contents = TRY(StackContents(std::move(input.image)));
+    if (!json) return InfoText(bundle, manifest) + StackText(contents);
+    return InfoJson(bundle, manifest_text, contents);
   }();
   if (!text) return Failure(std::move(text).error().Within(Quoted(input.path)));
   TRY(Print(*text));

@@ -16,6 +16,7 @@ using format::Manifest;
 
 constexpr std::string_view kBootstrapDirectory = ".haft/py";
 constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // where there is no PATH
+constexpr std::string_view kOpensslModules = "usr/lib/ossl-modules";
 // Not a file in the mount: Python takes a script it cannot read for an empty one and ends with status 0.
 // The directory that -c puts first on sys.path, the current one, goes before anything is imported.
 constexpr std::string_view kStartCode =
@@ -40,6 +41,15 @@ std::vector<std::string_view> UsersDirectories(std::string_view python_path) {
     }
   }
   return directories;
+}
+
+bool BringsPython(const Manifest& manifest) { return !manifest.python.path.empty() && manifest.python.path[0] != '/'; }
+
+// A bundle with an interpreter of its own is one for its children as well: like a virtual environment it comes first in
+// PATH. Its OpenSSL finds its modules by name only through a variable.
+void PointToBundledPython(const Manifest& manifest, Environment& environment) {
+  PrependToPath(environment, {InMount(manifest, manifest.python.path.substr(0, manifest.python.path.rfind('/')))});
+  if (!environment.Get("OPENSSL_MODULES")) environment.Set("OPENSSL_MODULES", InMount(manifest, kOpensslModules));
 }
 
 void ChangeEnvironment(const Manifest& manifest, const std::string& bundle, Environment& environment) {
@@ -80,12 +90,13 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
   const EntryChoice choice = TRY(ChooseEntry(manifest, overrides, invoked_as));
 
   Program program;
-  const bool bundled = !manifest.python.path.empty() && manifest.python.path[0] != '/' && overrides.python.empty();
+  const bool bundled = BringsPython(manifest) && overrides.python.empty();
   // Also where a script that is not Python is run: its children may be.
   std::string python = bundled ? InMount(manifest, manifest.python.path) : std::string();
   const bool plain_script = choice.entry.kind == EntryKind::kScript && !choice.entry.python && manifest.preamble.empty();
   if (!bundled && !plain_script) python = TRY(ChooseInterpreter(manifest.python, environment, overrides.python));
   ChangeEnvironment(manifest, bundle, environment);
+  if (bundled) PointToBundledPython(manifest, environment);
 
   std::vector<std::string>& arguments = program.arguments;
   if (plain_script) {
@@ -111,6 +122,7 @@ Program MakeCommand(const Manifest& manifest, const std::vector<std::string>& pr
                     Environment environment, const std::string& bundle) {
   static_cast<void>(Overrides::Take(environment));
   ChangeEnvironment(manifest, bundle, environment);
+  if (BringsPython(manifest)) PointToBundledPython(manifest, environment);
   std::vector<std::string> directories;
   for (const std::string& directory : programs) directories.push_back(InMount(manifest, directory));
   PrependToPath(environment, directories);

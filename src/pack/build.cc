@@ -16,6 +16,7 @@
 #include "haft/format/checksum.h"
 #include "haft/format/profile.h"
 #include "haft/pack/bootstrap.h"
+#include "haft/pack/bundled_stack.h"
 #include "haft/pack/byte_sink.h"
 #include "haft/pack/embedded_file.h"
 #include "haft/pack/entry_points.h"
@@ -134,7 +135,8 @@ class Builder {
 
     TRY(Scan());
     format::Entry resolved = TRY(ResolveEntry(std::move(entry), python));
-    const format::Manifest manifest = TRY(MakeManifest(std::move(resolved), python));
+    format::Manifest manifest = TRY(MakeManifest(std::move(resolved), python));
+    if (options_.bundle_python || options_.bundle_httpd) TRY(AddStack(python, manifest));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
     TRY(Compile(python, manifest));
     TRY(Profile(python, manifest));
@@ -185,11 +187,23 @@ class Builder {
     return manifest;
   }
 
+  // The interpreter and httpd inside the image, and a manifest that says so.
+  Result<> AddStack(const PythonInterpreter& python, format::Manifest& manifest) {
+    BundledStack stack = TRY(BundledStack::Begin(tree_));
+    manifest.python.path = TRY(stack.AddPython(python));
+    if (options_.bundle_httpd) TRY(stack.AddHttpd(options_.httpd, kSitePackages));
+    TRY(stack.PointScripts(kSitePackages, manifest.mount, manifest.python.path));
+    for (std::string& missing : TRY(stack.Finish())) report_.warnings.push_back(std::move(missing));
+    standard_library_ = stack.standard_library();
+    return {};
+  }
+
   Result<> Compile(const PythonInterpreter& python, const format::Manifest& manifest) {
     if (python.target().tag.empty()) return {};  // an interpreter that does not use .pyc files
     ProgressMeter meter(options_.progress, "compile", "files");
     std::vector<std::string> directories = {std::string(kBootstrapDirectory)};
     if (options_.compile) directories.emplace_back(kSitePackages);
+    if (!standard_library_.empty()) directories.push_back(standard_library_);
     PycCompiler compiler(python, manifest.mount, workers_);
     CompileReport compiled = TRY(compiler.Compile(
         tree_, directories, [&](auto done, auto total) { meter.Update(done, total); }));
@@ -258,6 +272,7 @@ class Builder {
   Tree tree_;
   format::Profile profile_;
   StartLayout layout_;
+  std::string standard_library_;  // in the image, if the interpreter is
   BuildReport report_;
 };
 

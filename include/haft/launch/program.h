@@ -31,6 +31,7 @@ struct Program {
 // * HAFT_BUNDLE is `bundle`;
 // * PYTHONPATH begins with the mount's directories; what was there follows, but nothing of another bundle this
 //   one is started from;
+// * with an interpreter in the image, PATH begins with its directory, and OPENSSL_MODULES is set if it is not;
 // * what the manifest says: environment, isolated (PYTHONNOUSERSITE), ignore_environment (PYTHON* go).
 Result<Program> MakeProgram(const format::Manifest& manifest, std::vector<std::string> argv,
                             Environment environment, const std::string& bundle = {});

@@ -41,6 +41,9 @@ struct BuildOptions {
   bool profile = true;
   std::vector<std::string> profile_runs;
   std::vector<std::string> profile_from;  // files: format::ToJson(Profile)
+  bool bundle_python = false;  // the image brings interpreter, standard library and libraries; see BundledStack
+  bool bundle_httpd = false;   // httpd too; implies bundle_python
+  std::string httpd;           // the program to take; empty: Apache's of the host
   unsigned workers = 0;  // 0: one per CPU. The bytes written do not depend on it
   std::function<void(const BuildProgress&)> progress;  // may be empty
 };

@@ -14,6 +14,9 @@ struct EmbeddedFile {
 // The Python modules every bundle carries in .haft/py.
 std::span<const EmbeddedFile> BootstrapFiles();
 
+// The static program that starts what --bundle-python puts into an image.
+std::span<const EmbeddedFile> Launcher();
+
 // The program that compiles Python sources.
 std::span<const EmbeddedFile> CompileWorker();
 

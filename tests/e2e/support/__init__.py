@@ -14,11 +14,12 @@ from support.clean import Clean, MountWatch, haft_mounts, haft_processes, mount_
 from support.lab import code_app, lab, lab_tree
 from support.paths import HAFT, PYTHON, REPO, scratch, unique_dir
 from support.running import MODES, NOBODY, as_user, clean_env, no_core, run, start
-from support.trees import TREES, app, build, bundle, haft, info, plain_environment, tree, write_tree
+from support.trees import TREES, app, build, bundle, haft, info, plain_environment, portable_bundle, portable_tree, tree, write_tree
 
 __all__ = [
     "Clean", "HAFT", "LONG", "MODES", "MountWatch", "NOBODY", "PYTHON", "REPO", "TREES", "TestCase", "app",
     "as_user", "build", "bundle", "clean_env", "code_app", "haft", "haft_mounts", "haft_processes", "info",
-    "lab", "lab_tree", "long_test", "mount_table", "no_core", "parametrised", "plain_environment", "run", "scratch",
+    "lab", "lab_tree", "long_test", "mount_table", "no_core", "parametrised", "plain_environment", "portable_bundle",
+    "portable_tree", "run", "scratch",
     "servers", "start", "state", "tree", "unique_dir", "wait_until", "write_tree",
 ]

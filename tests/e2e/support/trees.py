@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -35,6 +36,25 @@ def tree(package):
         if not path.exists():
             new = path.with_suffix(".new")
             debian_tree.make_tree([package], new)
+            new.rename(path)
+        return path
+
+
+def portable_tree(package):
+    """tree(package) with the pytz of its upstream, which brings its time zones along; Debian's reads those of the host."""
+    with _once(f"portable-{package}") as path:
+        if not path.exists():
+            new = path.with_suffix(".new")
+            shutil.copytree(tree(package), new, symlinks=True)
+            for name in ("tzdata.zi", "zone1970.tab", "UTC"):
+                os.makedirs(new / "pytz" / "zoneinfo", exist_ok=True)
+                shutil.copy(f"/usr/share/zoneinfo/{name}", new / "pytz" / "zoneinfo" / name)
+            module = new / "pytz" / "__init__.py"
+            code = module.read_text()
+            for name in ("tzdata.zi", "zone1970.tab"):
+                assert f'"/usr/share/zoneinfo/{name}"' in code
+                code = code.replace(f'"/usr/share/zoneinfo/{name}"', f'os.path.dirname(__file__) + "/zoneinfo/{name}"')
+            module.write_text(code)
             new.rename(path)
         return path
 
@@ -77,6 +97,13 @@ def bundle(package, *arguments):
     """
     name = package.removeprefix("python3-")
     return _cached(name, arguments, lambda: [tree(package)])
+
+
+def portable_bundle(package, *arguments):
+    """bundle() of a portable_tree(), interpreter included."""
+    arguments = (*arguments, "--bundle-python")
+    name = package.removeprefix("python3-")
+    return _cached(name, arguments, lambda: [portable_tree(package)], ("portable", name, *arguments))
 
 
 def app(name, files, *arguments):

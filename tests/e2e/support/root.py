@@ -1,0 +1,92 @@
+"""Running a program in another root file system, as a host of its own would: pivot_root in a private mount namespace,
+not chroot, which the kernel treats differently."""
+
+import ctypes
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+
+from support import paths
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNS = 0x00020000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
+_MNT_DETACH = 2
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
+
+BUSYBOX = "/bin/busybox"
+
+
+def _check(result, what):
+    if result != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+
+
+def _mount(source, target, kind, flags, data=None):
+    _check(_LIBC.mount(source and os.fsencode(source), os.fsencode(target), kind and kind.encode(), flags,
+                       data and data.encode()), f"mount {target}")
+
+
+def enter(root, uid=None):
+    """For preexec_fn, as root: makes `root` the root of this process, with /proc, and becomes `uid`."""
+    def enter_now():
+        _check(_LIBC.unshare(_CLONE_NEWNS), "unshare")
+        _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+        _mount(root, root, None, _MS_BIND | _MS_REC)
+        os.chdir(root)
+        _mount("proc", "proc", "proc", 0)
+        _check(_LIBC.syscall(_SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
+        _check(_LIBC.umount2(b".", _MNT_DETACH), "umount")
+        os.chdir("/")
+        if uid is not None:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+    return enter_now
+
+
+def add_devices(root):
+    """/dev with what programs expect, and /dev/fuse for everybody."""
+    devices = root / "dev"
+    (devices / "shm").mkdir(parents=True, exist_ok=True)
+    os.chmod(devices / "shm", 0o1777)
+    for name, major, minor in [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
+                               ("tty", 5, 0), ("fuse", 10, 229)]:
+        path = devices / name
+        if not path.exists():
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+        os.chmod(path, 0o666)
+
+
+def busybox_root():
+    """A new root file system with busybox and nothing else: no C library, no /etc but accounts."""
+    root = paths.unique_dir("root")
+    for name in ("bin", "etc", "proc", "dev", "root", "usr", "var/www"):
+        (root / name).mkdir(parents=True)
+    (root / "tmp").mkdir()
+    os.chmod(root / "tmp", 0o1777)
+    shutil.copy(BUSYBOX, root / "bin" / "busybox")
+    for name in ("sh", "ls", "cat"):
+        (root / "bin" / name).symlink_to("busybox")
+    (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/sh\n"
+                                         "nobody:x:65534:65534:nobody:/:/bin/sh\n")
+    (root / "etc" / "group").write_text("root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n")
+    add_devices(root)
+    return root
+
+
+def put(root, *files):
+    """Copies files into /opt of the root; returns their paths there."""
+    (root / "opt").mkdir(exist_ok=True)
+    for file in files:
+        shutil.copy(file, root / "opt")
+    return [f"/opt/{pathlib.Path(file).name}" for file in files]
+
+
+def run(root, command, *, uid=None, env=None, timeout=60):
+    """Runs to the end; returns a CompletedProcess."""
+    return subprocess.run(command, preexec_fn=enter(root, uid), text=True, capture_output=True, timeout=timeout,
+                          stdin=subprocess.DEVNULL, env=env or {"PATH": "/bin:/usr/bin", "HOME": "/root"})
