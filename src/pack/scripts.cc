@@ -26,7 +26,10 @@ const TreeNode::File* FileAt(const Tree& tree, const std::string& path, std::uin
   return node->file();
 }
 
+// "" of a file so long that it is a program: in an archive all of it would be decoded.
 Result<std::string> FirstLine(const TreeNode::File& file) {
+  constexpr std::uint64_t kLongestScript = 1u << 20;
+  if (file.size > kLongestScript) return "";
   std::string line(std::min<std::uint64_t>(file.size, 256), '\0');
   FileReader reader = TRY(FileReader::Open(file.source, file.size));
   TRY(reader.Read(0, std::as_writable_bytes(std::span(line))));

@@ -24,7 +24,7 @@ constexpr std::string_view kSitePackages = "site-packages";
 constexpr std::string_view kDeps = ".deps";
 constexpr std::array kScriptDirectories = {std::string_view("bin"), std::string_view(".prefix/bin")};
 // shiv's --no-modify stores a checksum of each file there.
-constexpr std::uint64_t kLongestDescription = 64u << 20;
+constexpr std::uint64_t kLongestDescription = 16u << 20;
 
 // A text member, "" if it is missing or null; anything else is not understood.
 Result<std::string> Text(const Json& object, const char* member, std::string_view what) {
@@ -70,14 +70,31 @@ class Recogniser {
     return fmt::format("{}: {}", Quoted(file_), path);
   }
 
+  // An object with the members somebody asks for; the others, some of which are long, are not kept.
   Result<Json> Description(std::string_view path) const {
+    constexpr std::array kMembers = {"build_id", "entry_point",  "inherit_path", "inject_args",
+                                     "inject_env", "pex_path", "preamble",     "script"};
+    constexpr std::size_t kMostValues = 100'000;
     const TreeNode::File* file = tree_.Find(path)->file();
     if (file == nullptr) return Failure(Error::Corrupt(What(path) + " is no file"));
     if (file->size > kLongestDescription)
       return Failure(Error::Corrupt(What(path) + " is too long"));
     std::string text = TRY(ReadSource(file->source, file->size));
-    Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    bool wanted = true;  // the member of the object that is being parsed
+    std::size_t values = 0;
+    auto keep = [&](int depth, Json::parse_event_t event, Json& json) {
+      using enum Json::parse_event_t;
+      if (event == key && depth == 1) {
+        wanted = std::ranges::find(kMembers, json.get_ref<const std::string&>()) != kMembers.end();
+        return wanted;
+      }
+      const bool adds = event == value || event == object_start || event == array_start;
+      if (!adds || depth == 0) return true;
+      return wanted && depth <= 2 && ++values < kMostValues;
+    };
+    Json json = Json::parse(text, keep, /*allow_exceptions=*/false);
     if (!json.is_object()) return Failure(Error::Corrupt(What(path) + " is no JSON object"));
+    if (values >= kMostValues) return Failure(Error::Corrupt(What(path) + " has too many values"));
     return json;
   }
 

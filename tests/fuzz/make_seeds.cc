@@ -1,4 +1,4 @@
-// Writes the inputs the fuzzers start from: make_seeds IMAGE_DIRECTORY MANIFEST_DIRECTORY
+// Writes the inputs the fuzzers start from: make_seeds IMAGE_DIRECTORY MANIFEST_DIRECTORY ZIP_DIRECTORY
 #include <fmt/format.h>
 
 #include <string>
@@ -8,6 +8,7 @@
 #include "haft/format/checksum.h"
 #include "image/snapshot.h"
 #include "support/test_tree.h"
+#include "zip/zip_maker.h"
 
 namespace haft::testing {
 namespace {
@@ -46,11 +47,49 @@ void WriteManifests(const std::string& directory) {
   Write(directory, "none", AsBytes(format::ToJson(manifest)));
 }
 
+void WriteZips(const std::string& directory) {
+  auto write = [&](std::string_view name, const MadeZip& zip) { Write(directory, name, AsBytes(zip.Bytes())); };
+  using enum MadeEntry::Descriptor;
+  write("empty", ZipOf({}));
+  MadeZip kinds = ZipOf({{.name = "a", .data = "stored"},
+                         {.name = "b", .data = std::string(3000, 'b'), .method = 8},
+                         {.name = "d/", .mode = 040755},
+                         {.name = "d/e", .data = "", .method = 8},
+                         {.name = "l", .data = "d/e", .mode = 0120777},
+                         {.name = "m", .data = "x", .mode = 0}});
+  write("kinds", kinds);
+  kinds.stub = "#!/usr/bin/env python3 -sE\n";
+  kinds.comment = "comment";
+  write("stub", kinds);
+  kinds.adjusted = true;
+  kinds.zip64 = true;
+  write("zip64", kinds);
+  write("descriptors", ZipOf({{.name = "a", .data = "1", .flags = 8, .descriptor = kWithSignature},
+                              {.name = "b", .data = "2", .method = 8, .flags = 8, .descriptor = kWithoutSignature},
+                              {.name = "c", .data = "3", .flags = 8, .descriptor = kWide}}));
+  write("big", ZipOf({{.name = "a", .data = std::string(300'000, 'x'), .method = 8}, {.name = "b", .data = std::string(140'000, 'y')}}));
+  write("extra", ZipOf({{.name = "a", .data = "1", .flags = 0x800, .extra = Extra(0x5455, std::string("\1\0\0\0\0", 5))}}));
+  write("zipapp", ZipOf({{.name = "__main__.py", .data = "print()\n"}, {.name = "bin/x", .data = "#!/bin/sh\n", .mode = 0100755}}));
+  write("wheel", ZipOf({{.name = "d.py", .data = ""},
+                        {.name = "d-1.dist-info/WHEEL", .data = ""},
+                        {.name = "d-1.dist-info/entry_points.txt", .data = "[console_scripts]\nd = d:main\n"},
+                        {.name = "d-1.data/purelib/e.py", .data = ""}}));
+  write("shiv", ZipOf({{.name = "environment.json", .data = R"({"entry_point": "a.b:c", "build_id": "1", "preamble": "p.py"})"},
+                       {.name = "site-packages/a/b.py", .data = ""},
+                       {.name = "site-packages/bin/p.py", .data = ""}}));
+  write("shiv-script", ZipOf({{.name = "environment.json", .data = R"({"script": "s"})"},
+                              {.name = "site-packages/bin/s", .data = "#!/usr/bin/python3\n"}}));
+  write("pex", ZipOf({{.name = "PEX-INFO", .data = R"({"script": "d", "inject_args": ["a"], "inject_env": {"A": "b"}})"},
+                      {.name = ".deps/d.whl/d.py", .data = ""},
+                      {.name = ".deps/d.whl/.prefix/bin/d", .data = "#!/usr/bin/python3\n"}}));
+}
+
 }  // namespace
 }  // namespace haft::testing
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   haft::testing::WriteImages(argv[1]);
   haft::testing::WriteManifests(argv[2]);
+  haft::testing::WriteZips(argv[3]);
 }

@@ -71,6 +71,23 @@ TEST(Recognise, DescriptionsThatCannotBeUnderstood) {
   EXPECT_NE(Message(Recognise(tree, "f.pyz")), "");
 }
 
+// Only what is asked for is kept: a description of many megabytes does not become as many values.
+TEST(Recognise, LongDescriptions) {
+  std::string hashes;
+  for (int i = 0; i < 200'000; ++i) hashes += R"("site-packages/)" + std::to_string(i) + R"(.py": "00",)";
+  Tree tree = MakeTree({{"environment.json", R"({"hashes": {)" + hashes + R"("x": ""}, "entry_point": "a:b"})"},
+                        {"site-packages/a.py", ""}});
+  EXPECT_EQ(Is(tree).manifest.entry.module, "a");
+  std::string many = R"({"inject_args": [)";
+  for (int i = 0; i < 200'000; ++i) many += "0,";
+  tree = MakeTree({{"PEX-INFO", many + "0]}"}});
+  EXPECT_EQ(Message(Recognise(tree, "f.pex")), "'f.pex': PEX-INFO has too many values");
+  tree = MakeTree({{"PEX-INFO", R"({"inject_args": )" + std::string(1 << 20, '[') + std::string(1 << 20, ']') + "}"}});
+  EXPECT_NE(Message(Recognise(tree, "f.pex")), "");
+  tree = MakeTree({{"PEX-INFO", "{" + std::string(17 << 20, ' ') + "}"}});
+  EXPECT_EQ(Message(Recognise(tree, "f.pex")), "'f.pex': PEX-INFO is too long");
+}
+
 constexpr std::string_view kConsoleScripts = "[console_scripts]\ntool = dist.cli:main\n";
 
 TEST(Recognise, Pex) {
