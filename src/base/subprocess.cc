@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "haft/base/file_io.h"
+#include "haft/base/pass_descriptor.h"
 
 namespace haft {
 namespace {
@@ -178,6 +179,8 @@ Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
   }
   return done;
 }
+
+Result<UniqueFd> Subprocess::ReceiveDescriptor() { return haft::ReceiveDescriptor(channel_.get()); }
 
 Result<int> Subprocess::Wait() {
   int status = 0;

@@ -44,7 +44,7 @@ int StartWords(const std::string& file, std::vector<std::string> words) {
                 .open = [&](Environment& environment) { return OpenForStart(file, environment); },
                 .make_program =
                     [&](const StartImage& image, Environment environment) {
-                      return MakeExecProgram(image, std::move(words), std::move(environment));
+                      return MakeExecProgram(image, words, std::move(environment));
                     }});
 }
 
@@ -80,30 +80,33 @@ Result<std::string> PromptFile(std::string_view name) {
   return fmt::format("/proc/self/fd/{}", high);
 }
 
-// The words that start the user's shell; its prompt begins with "(NAME)".
-Result<std::vector<std::string>> ShellWords(std::string_view name, Environment& environment) {
+// The words that start the user's shell; its prompt begins with "(NAME)". `prompt_file` is made if it is needed and empty.
+Result<std::vector<std::string>> ShellWords(std::string_view name, Environment& environment, std::string& prompt_file) {
   std::string shell(environment.Get("SHELL").value_or(""));
   if (!shell.starts_with('/') || ::access(shell.c_str(), X_OK) < 0) shell = "/bin/sh";
   std::vector<std::string> words = {shell};
   if (::isatty(STDIN_FILENO) == 0) return words;
   environment.Set("PS1", fmt::format("({}) $ ", name));
   if (shell.substr(shell.rfind('/') + 1) == "bash") {
-    words.insert(words.end(), {"--rcfile", TRY(PromptFile(name))});
+    if (prompt_file.empty()) prompt_file = TRY(PromptFile(name));
+    words.insert(words.end(), {"--rcfile", prompt_file});
   }
   return words;
 }
 
 Result<Program> MakeShell(std::string_view name, Environment environment) {
-  std::vector<std::string> words = TRY(ShellWords(name, environment));
+  std::string prompt_file;
+  std::vector<std::string> words = TRY(ShellWords(name, environment, prompt_file));
   std::string path = words[0];
   return Program{.path = std::move(path), .arguments = std::move(words), .environment = std::move(environment), .search = true};
 }
 
 int ShellIn(const std::string& file) {
+  std::string prompt_file;
   return Start({.name = file,
                 .open = [&](Environment& environment) { return OpenForStart(file, environment); },
                 .make_program = [&](const StartImage& image, Environment environment) -> Result<Program> {
-                  std::vector<std::string> words = TRY(ShellWords(image.manifest.name, environment));
+                  std::vector<std::string> words = TRY(ShellWords(image.manifest.name, environment, prompt_file));
                   return MakeCommand(image.manifest, ProgramDirectories(image), std::move(words), std::move(environment),
                                      image.path);
                 }});
@@ -143,7 +146,7 @@ Result<int> RunRun(const Words& words) {
                     },
                 .make_program =
                     [&](const StartImage& image, Environment environment) {
-                      return MakeProgram(image.manifest, std::move(argv), std::move(environment), image.path);
+                      return MakeProgram(image.manifest, argv, std::move(environment), image.path);
                     }});
 }
 

@@ -3,16 +3,18 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <vector>
 
 #include "haft/base/file_io.h"
+#include "haft/base/parallel.h"
+#include "haft/base/remove_tree.h"
 
 namespace haft {
 namespace {
@@ -28,61 +30,6 @@ Result<UniqueFd> OpenDirectoryAt(int parent, const std::string& name) {
 }
 
 constexpr std::string_view kTemporaryPrefix = ".haft-extract-";
-
-void MakeAccessible(int parent, const std::string& name) {
-  struct stat status;
-  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
-    ::fchmodat(parent, name.c_str(), 0700, 0);
-  }
-}
-
-// Removes directory `name` below `parent` with everything in it, however deep, with two descriptors: what is found in a
-// directory below it is moved up first. Follows no symlinks and leaves no file system.
-void RemoveTree(int parent, const std::string& name) {
-  MakeAccessible(parent, name);
-  auto top = OpenDirectoryAt(parent, name);
-  if (!top) return;
-  unsigned long moved = 0;
-  // Calls `visit` for each name in a directory; whether there was any.
-  auto for_each = [](int fd, auto visit) {
-    bool any = false;
-    DIR* dir = ::fdopendir(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-    if (dir == nullptr) return false;
-    ::rewinddir(dir);
-    while (const dirent* entry = ::readdir(dir)) {
-      std::string child = entry->d_name;
-      if (child == "." || child == "..") continue;
-      any = true;
-      visit(child);
-    }
-    ::closedir(dir);
-    return any;
-  };
-  bool progress = true;
-  auto remove_child = [&](const std::string& child) {
-    if (::unlinkat(top->get(), child.c_str(), 0) == 0) {
-      progress = true;
-      return;
-    }
-    MakeAccessible(top->get(), child);
-    auto below = OpenDirectoryAt(top->get(), child);
-    if (!below) return;
-    for_each(below->get(), [&](const std::string& grandchild) {
-      if (::unlinkat(below->get(), grandchild.c_str(), 0) == 0) return;
-      MakeAccessible(below->get(), grandchild);  // what moves must be writable itself
-      std::string place = fmt::format("{}{}", kTemporaryPrefix, moved++);
-      if (::syscall(SYS_renameat2, below->get(), grandchild.c_str(), top->get(), place.c_str(), RENAME_NOREPLACE) == 0) {
-        progress = true;
-      }
-    });
-    if (::unlinkat(top->get(), child.c_str(), AT_REMOVEDIR) == 0) progress = true;
-  };
-  while (progress) {
-    progress = false;
-    if (!for_each(top->get(), remove_child)) break;
-  }
-  ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
-}
 
 // The copy under its temporary name; gone with this object unless committed. Locked, so that a later extraction can
 // tell what a killed one has left behind.
@@ -183,101 +130,208 @@ timespec Time(const Attributes& attributes) {
   return {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
 }
 
+// Copies in three passes: directories and symlinks in one thread; contents in several, in the order of the blocks, so
+// that each block is decoded about once; then modes and times, because writing changes the times and a
+// read-only directory takes no files. Paths are relative to the new root, which nobody else writes to.
 class Extractor {
  public:
-  Extractor(const ImageReader& reader, const std::function<void(std::uint64_t)>& progress)
-      : reader_(reader), progress_(progress) {}
+  Extractor(const ImageReader& reader, int root, unsigned workers, const std::function<void(std::uint64_t)>& progress)
+      : reader_(reader), root_(root), workers_(workers), progress_(progress) {}
 
-  Result<> CopyDirectory(int directory, InodeId inode, const std::string& path, unsigned depth);
-  static Result<> Finish(int fd, const Attributes& attributes, const std::string& path);
+  Result<> Run();
 
  private:
-  Result<> CopyFile(int directory, const Entry& entry, const std::string& path);
-  Result<> CopyContents(int fd, const Entry& entry);
+  struct File {
+    std::string path;
+    InodeId inode;
+    Attributes attributes;
+  };
+  // A part of a file that one thread copies.
+  struct Part {
+    std::size_t file;
+    std::uint64_t offset;
+    std::uint64_t length;
+    std::uint64_t place;  // where its first bytes are stored, for the order
+  };
+
+  Result<> MakeDirectories(InodeId directory, const std::string& path, unsigned depth);
+  Result<> MakeSymlink(const Entry& entry, const std::string& path);
+  void AddParts(std::size_t file);
+  Result<> CopyPart(const Part& part);
+  Result<> CopyContents(int fd, const Part& part);
+  Result<> Finish(const File& file);
 
   static constexpr unsigned kMaxDepth = 2048;  // more cannot be reached by a path anyway
+  static constexpr std::uint64_t kPartSize = 4u << 20;
 
   const ImageReader& reader_;
+  int root_;
+  unsigned workers_;
   const std::function<void(std::uint64_t)>& progress_;
-  std::uint64_t done_ = 0;
+  std::vector<File> directories_;  // parents first
+  std::vector<File> files_;
+  std::vector<Part> parts_;
+  std::mutex progress_mutex_;
+  std::uint64_t done_ = 0;  // guarded by progress_mutex_
 };
 
-// Last, because writing changes the times and a read-only directory takes no files.
-Result<> Extractor::Finish(int fd, const Attributes& attributes, const std::string& path) {
-  timespec times[2] = {Time(attributes), Time(attributes)};
-  if (::fchmod(fd, attributes.mode) < 0) return Failure(SystemError("chmod", path));
-  if (::futimens(fd, times) < 0) return Failure(SystemError("set the time of", path));
+Result<> Extractor::Finish(const File& file) {
+  timespec times[2] = {Time(file.attributes), Time(file.attributes)};
+  const char* path = file.path.empty() ? "." : file.path.c_str();
+  if (::fchmodat(root_, path, file.attributes.mode, 0) < 0) return Failure(SystemError("chmod", file.path));
+  if (::utimensat(root_, path, times, AT_SYMLINK_NOFOLLOW) < 0) {
+    return Failure(SystemError("set the time of", file.path));
+  }
   return {};
 }
 
-Result<> Extractor::CopyContents(int fd, const Entry& entry) {
-  std::uint64_t size = entry.attributes.size;
-  if (::ftruncate(fd, static_cast<off_t>(size)) < 0) return Failure(Error::FromErrno("write"));
+Result<> Extractor::CopyContents(int fd, const Part& part) {
+  const File& file = files_[part.file];
   std::vector<Slice> slices;
-  for (std::uint64_t offset = 0; offset < size;) {
-    auto data = reader_.Seek(entry.inode, offset, /*hole=*/false);
+  std::uint64_t end = part.offset + part.length, copied = 0;
+  for (std::uint64_t offset = part.offset; offset < end;) {
+    auto data = reader_.Seek(file.inode, offset, /*hole=*/false);
     if (!data && data.error().sys_errno() == ENXIO) break;  // only a hole is left
     offset = TRY(std::move(data));
-    TRY(reader_.Read(entry.inode, offset, reader_.bundle().trailer.block_size, slices));
+    if (offset >= end) break;
+    std::uint64_t length = std::min<std::uint64_t>(reader_.bundle().trailer.block_size, end - offset);
+    TRY(reader_.Read(file.inode, offset, length, slices));
     for (const Slice& slice : slices) {
       TRY(WriteAllAt(fd, slice.bytes, offset));
       offset += slice.bytes.size();
-      done_ += slice.bytes.size();
+      copied += slice.bytes.size();
     }
-    if (progress_) progress_(done_);
+  }
+  if (progress_) {
+    std::scoped_lock lock(progress_mutex_);
+    progress_(done_ += copied);
   }
   return {};
 }
 
-Result<> Extractor::CopyFile(int directory, const Entry& entry, const std::string& path) {
-  UniqueFd fd(::openat(directory, std::string(entry.name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                       0600));
-  if (!fd) return Failure(SystemError("create", path));
-  if (auto done = CopyContents(fd.get(), entry); !done) return Failure(std::move(done).error().Within(Quoted(path)));
-  return Finish(fd.get(), entry.attributes, path);
+Result<> Extractor::CopyPart(const Part& part) {
+  const File& file = files_[part.file];
+  bool whole = part.length == file.attributes.size;
+  // Parts of one file come in any order: whoever is first makes it.
+  UniqueFd fd(::openat(root_, file.path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (whole ? O_EXCL : 0), 0600));
+  if (!fd) return Failure(SystemError("create", file.path));
+  if (part.length > 0 && ::ftruncate(fd.get(), static_cast<off_t>(file.attributes.size)) < 0) {
+    return Failure(SystemError("write", file.path));
+  }
+  if (auto done = CopyContents(fd.get(), part); !done) return Failure(std::move(done).error().Within(Quoted(file.path)));
+  return {};
 }
 
-Result<> Extractor::CopyDirectory(int directory, InodeId inode, const std::string& path, unsigned depth) {
+void Extractor::AddParts(std::size_t number) {
+  const File& file = files_[number];
+  std::uint64_t place = reader_.Place(file.inode);
+  std::uint64_t offset = 0;
+  do {
+    std::uint64_t length = std::min(kPartSize, file.attributes.size - offset);
+    parts_.push_back({.file = number, .offset = offset, .length = length, .place = place});
+    offset += length;
+  } while (offset < file.attributes.size);
+}
+
+Result<> Extractor::MakeSymlink(const Entry& entry, const std::string& path) {
+  std::string target(TRY(reader_.ReadLink(entry.inode)));
+  timespec times[2] = {Time(entry.attributes), Time(entry.attributes)};
+  if (::symlinkat(target.c_str(), root_, path.c_str()) < 0 ||
+      ::utimensat(root_, path.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0) {
+    return Failure(SystemError("create", path));
+  }
+  return {};
+}
+
+Result<> Extractor::MakeDirectories(InodeId directory, const std::string& path, unsigned depth) {
   if (depth > kMaxDepth) return Failure(Error::Corrupt(fmt::format("{}: too deep", Quoted(path))));
-  std::uint64_t count = TRY(reader_.EntryCount(inode));
+  std::uint64_t count = TRY(reader_.EntryCount(directory));
   for (std::uint64_t i = 0; i < count; ++i) {
-    auto found = reader_.EntryAt(inode, i);
-    if (!found) return Failure(std::move(found).error().Within(Quoted(path)));
+    auto found = reader_.EntryAt(directory, i);
+    if (!found) return Failure(std::move(found).error().Within(Quoted("/" + path)));
     if (!*found) break;
     const Entry& entry = **found;
-    std::string name(entry.name), child = path + "/" + name;
+    std::string child = path.empty() ? std::string(entry.name) : path + "/" + std::string(entry.name);
+    File file{.path = child, .inode = entry.inode, .attributes = entry.attributes};
     switch (entry.attributes.type) {
-      case FileType::kFile: TRY(CopyFile(directory, entry, child)); break;
-      case FileType::kSymlink: {
-        std::string target(TRY(reader_.ReadLink(entry.inode)));
-        timespec times[2] = {Time(entry.attributes), Time(entry.attributes)};
-        if (::symlinkat(target.c_str(), directory, name.c_str()) < 0 ||
-            ::utimensat(directory, name.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0) {
-          return Failure(SystemError("create", child));
-        }
+      case FileType::kFile:
+        files_.push_back(std::move(file));
+        AddParts(files_.size() - 1);
         break;
-      }
-      case FileType::kDirectory: {
-        if (::mkdirat(directory, name.c_str(), 0700) < 0) return Failure(SystemError("create", child));
-        UniqueFd fd = TRY(OpenDirectoryAt(directory, name));
-        TRY(CopyDirectory(fd.get(), entry.inode, child, depth + 1));
-        TRY(Finish(fd.get(), entry.attributes, child));
+      case FileType::kSymlink: TRY(MakeSymlink(entry, child)); break;
+      case FileType::kDirectory:
+        if (::mkdirat(root_, child.c_str(), 0700) < 0) return Failure(SystemError("create", child));
+        directories_.push_back(std::move(file));
+        TRY(MakeDirectories(entry.inode, child, depth + 1));
         break;
-      }
     }
   }
+  return {};
+}
+
+Result<> Extractor::Run() {
+  directories_.push_back(
+      {.path = "", .inode = InodeId::kRoot, .attributes = TRY(reader_.Stat(InodeId::kRoot))});
+  TRY(MakeDirectories(InodeId::kRoot, "", 0));
+  std::ranges::stable_sort(parts_, {}, &Part::place);
+  TRY(ParallelFor(parts_.size(), workers_, [this](std::size_t i) { return CopyPart(parts_[i]); }));
+  TRY(ParallelFor(files_.size(), workers_, [this](std::size_t i) { return Finish(files_[i]); }));
+  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) TRY(Finish(*directory));
   return {};
 }
 
 }  // namespace
 
+Result<> ExtractInto(const ImageReader& reader, int directory, unsigned workers,
+                     const std::function<void(std::uint64_t)>& progress) {
+  return Extractor(reader, directory, WorkerCount(workers), progress).Run();
+}
+
 Result<> ExtractImage(const ImageReader& reader, const std::string& directory,
                       const std::function<void(std::uint64_t)>& progress) {
   TemporaryTree tree = TRY(TemporaryTree::Create(directory));
-  Extractor extractor(reader, progress);
-  TRY(extractor.CopyDirectory(tree.fd(), InodeId::kRoot, "", 0));
-  TRY(Extractor::Finish(tree.fd(), TRY(reader.Stat(InodeId::kRoot)), directory));
+  TRY(ExtractInto(reader, tree.fd(), 0, progress));
   return tree.Commit();
+}
+
+namespace {
+
+bool IsExtractedEntry(const ImageReader& reader, int directory, const Entry& entry) {
+  struct stat status;
+  std::string name(entry.name);
+  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return false;
+  const Attributes& attributes = entry.attributes;
+  switch (attributes.type) {
+    case FileType::kFile:
+      return S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == attributes.size &&
+             status.st_mtim.tv_sec == attributes.mtime;
+    case FileType::kSymlink: {
+      auto expected = reader.ReadLink(entry.inode);
+      std::string target(format::kMaxTargetSize + 1, '\0');
+      ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
+      return expected && size >= 0 && std::string_view(target).substr(0, static_cast<std::size_t>(size)) == *expected;
+    }
+    case FileType::kDirectory: return S_ISDIR(status.st_mode);
+  }
+  return false;
+}
+
+bool IsExtractedDirectory(const ImageReader& reader, InodeId inode, int directory) {
+  auto count = reader.EntryCount(inode);
+  for (std::uint64_t i = 0; count && i < *count; ++i) {
+    auto entry = reader.EntryAt(inode, i);
+    if (!entry || !*entry || !IsExtractedEntry(reader, directory, **entry)) return false;
+    if ((*entry)->attributes.type != FileType::kDirectory) continue;
+    auto child = OpenDirectoryAt(directory, std::string((*entry)->name));
+    if (!child || !IsExtractedDirectory(reader, (*entry)->inode, child->get())) return false;
+  }
+  return count.has_value();
+}
+
+}  // namespace
+
+bool IsExtractOf(const ImageReader& reader, int directory) {
+  return IsExtractedDirectory(reader, InodeId::kRoot, directory);
 }
 
 }  // namespace haft

@@ -325,6 +325,13 @@ Result<> ImageReader::Impl::AppendExtent(const format::Extent& extent, std::uint
   return {};
 }
 
+std::uint64_t ImageReader::Place(InodeId file) const {
+  auto record = impl_->RegularFile(file);
+  if (!record || record->count == 0) return 0;
+  auto extent = impl_->ExtentOf(file, *record, 0);
+  return extent && extent->block != format::kHoleBlock ? extent->block : 0;
+}
+
 Result<> ImageReader::Read(InodeId file, std::uint64_t offset, std::size_t length,
                            std::vector<Slice>& out) const {
   out.clear();

@@ -2,17 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <climits>
 #include <cstdlib>
 #include <sstream>
 
+#include "fusermount.h"
 #include "haft/base/file_io.h"
 
 namespace haft {
@@ -30,35 +29,6 @@ std::string Unescape(std::string_view text) {
     }
   }
   return out;
-}
-
-// Absolute paths only: PATH must not choose a setuid program's stand-in.
-std::optional<std::string> FindFusermount() {
-  for (const char* path : {"/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"}) {
-    if (::access(path, X_OK) == 0) return path;
-  }
-  return std::nullopt;
-}
-
-Result<> RunFusermount(const std::string& path, UnmountHow how) {
-  auto program = FindFusermount();
-  if (!program) {
-    return Failure(Error(ErrorKind::kNotFound, "fusermount3 is not installed").Remedy("install the fuse3 package"));
-  }
-  std::string options = how == UnmountHow::kLazily ? "-uqz" : "-uq";
-  std::string separator = "--", target = path;
-  char* argv[] = {program->data(), options.data(), separator.data(), target.data(), nullptr};
-  char* environment[] = {nullptr};
-  pid_t pid;
-  if (int failed = ::posix_spawn(&pid, program->c_str(), nullptr, nullptr, argv, environment); failed != 0) {
-    return Failure(Error::FromErrno(Quoted(*program), failed));
-  }
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return Failure(Error(ErrorKind::kSystem, fmt::format("unmount {}: refused by fusermount3", Quoted(path)), EBUSY)
-                     .Remedy("end the programs that use it, or use --lazy"));
 }
 
 }  // namespace
@@ -102,7 +72,7 @@ Result<HostMount> FindHostMount(const std::string& path) {
 Result<> Unmount(const std::string& path, UnmountHow how) {
   int flags = UMOUNT_NOFOLLOW | (how == UnmountHow::kLazily ? MNT_DETACH : 0);
   if (::umount2(path.c_str(), flags) == 0) return {};
-  if (errno == EPERM && ::geteuid() != 0) return RunFusermount(path, how);
+  if (errno == EPERM && ::geteuid() != 0) return UnmountByFusermount(path, how);
   Error error = Error::FromErrno(fmt::format("unmount {}", Quoted(path)));
   if (error.sys_errno() != EBUSY) return Failure(std::move(error));
   return Failure(std::move(error).Remedy("end the programs that use it, or use --lazy"));

@@ -33,25 +33,27 @@ Result<> WriteProcFile(const std::string& path, std::string_view text) {
 }
 
 // The working directory, kept across a change of root. pivot_root leaves it where it was, which is not
-// below the new root any more.
+// below the new root any more; joining a namespace leaves it at the root.
 class WorkingDirectory {
  public:
-  WorkingDirectory() {
+  WorkingDirectory() : fd_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
     char buffer[PATH_MAX];
     if (::getcwd(buffer, sizeof buffer) != nullptr) path_ = buffer;
   }
 
   // Enters it again by path if that leads to the same directory, so that getcwd() works. Where it does not (deleted,
-  // unreadable, covered) the process simply stays in the directory it is in.
+  // unreadable, covered) the process is in the directory all the same.
   void Restore() const {
-    struct stat current, named;
+    struct stat own, named;
     bool same = path_ == "/" || (path_.starts_with('/') && ::stat(path_.c_str(), &named) == 0 &&
-                                 ::fstatat(AT_FDCWD, "", &current, AT_EMPTY_PATH) == 0 &&
-                                 current.st_dev == named.st_dev && current.st_ino == named.st_ino);
-    if (same) [[maybe_unused]] int ignored = ::chdir(path_.c_str());
+                                 ::fstatat(fd_ ? fd_.get() : AT_FDCWD, "", &own, AT_EMPTY_PATH) == 0 &&
+                                 own.st_dev == named.st_dev && own.st_ino == named.st_ino);
+    if (same && ::chdir(path_.c_str()) == 0) return;
+    if (fd_) [[maybe_unused]] int ignored = ::fchdir(fd_.get());
   }
 
  private:
+  UniqueFd fd_;  // none if the process may not enter it again
   std::string path_;
 };
 
@@ -121,6 +123,16 @@ Result<> Populate(const std::string& from, const std::string& to, std::string_vi
   return Populate(from + "/" + std::string(own), directory + "/", rest);
 }
 
+// The way to the new root where there is no pivot_root, because the root is a chroot's or the initramfs. The
+// old one is bound below the new one, without the new one on top.
+Result<> ChangeRoot(const std::string& scratch) {
+  std::string old = scratch + kOldRoot, copy = old + scratch;
+  if (::mount("/", old.c_str(), nullptr, MS_BIND | MS_REC, nullptr) < 0) return Failure(SystemError("bind", old));
+  if (::umount2(copy.c_str(), MNT_DETACH) < 0) return Failure(SystemError("unmount", copy));
+  if (::chdir(scratch.c_str()) < 0 || ::chroot(".") < 0) return Failure(SystemError("chroot", scratch));
+  return {};
+}
+
 // A directory every host has, to hang the tmpfs on while it is not the root yet.
 Result<const char*> ScratchMountPoint() {
   struct stat status;
@@ -175,9 +187,8 @@ Result<> AssemblePrivateRoot(const std::string& mount_point) {
   }
   if (::mkdir((scratch + kOldRoot).c_str(), 0700) < 0) return Failure(SystemError("mkdir", kOldRoot));
   if (::syscall(SYS_pivot_root, scratch.c_str(), (scratch + kOldRoot).c_str()) < 0) {
-    Error error = Error::FromErrno("private root");
-    if (error.sys_errno() != EINVAL) return Failure(std::move(error));
-    return Failure(std::move(error).Remedy("a chroot or initramfs root cannot be replaced"));
+    if (errno != EINVAL) return Failure(Error::FromErrno("private root"));
+    TRY(ChangeRoot(scratch));
   }
   TRY(Populate(kOldRoot, "/", std::string_view(mount_point).substr(1)));
   if (::umount2(kOldRoot, MNT_DETACH) < 0) return Failure(SystemError("unmount", kOldRoot));
@@ -186,6 +197,40 @@ Result<> AssemblePrivateRoot(const std::string& mount_point) {
   if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) < 0) {
     return Failure(SystemError("make read-only", "/"));
   }
+  cwd.Restore();
+  return {};
+}
+
+bool MayEnterWorkingDirectory() {
+  return ::faccessat(AT_FDCWD, ".", X_OK, AT_EACCESS) == 0 || errno != EACCES;
+}
+
+namespace {
+
+// Before Linux 5.8: one namespace after the other.
+Result<> JoinByFiles(pid_t process, bool user_namespace) {
+  UniqueFd mounts = TRY(OpenFile(fmt::format("/proc/{}/ns/mnt", process), O_RDONLY));
+  if (user_namespace) {
+    UniqueFd users = TRY(OpenFile(fmt::format("/proc/{}/ns/user", process), O_RDONLY));
+    if (::setns(users.get(), CLONE_NEWUSER) < 0) return Failure(Error::FromErrno("join the user namespace"));
+  }
+  if (::setns(mounts.get(), CLONE_NEWNS) < 0) return Failure(Error::FromErrno("join the mount namespace"));
+  return {};
+}
+
+}  // namespace
+
+Result<> JoinNamespaces(pid_t process, bool user_namespace, int root) {
+  WorkingDirectory cwd;
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+  if (!pidfd || ::setns(pidfd.get(), CLONE_NEWNS | (user_namespace ? CLONE_NEWUSER : 0)) < 0) {
+    if (pidfd && errno != EINVAL) return Failure(Error::FromErrno("join the namespaces"));
+    TRY(JoinByFiles(process, user_namespace));
+  }
+  struct stat wanted, current;
+  bool there = ::fstat(root, &wanted) == 0 && ::stat("/", &current) == 0 && wanted.st_dev == current.st_dev &&
+               wanted.st_ino == current.st_ino;
+  if (!there && (::fchdir(root) < 0 || ::chroot(".") < 0)) return Failure(Error::FromErrno("change the root"));
   cwd.Restore();
   return {};
 }

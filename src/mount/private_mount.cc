@@ -1,20 +1,24 @@
-#include "haft/mount/private_mount.h"
+#include "private_mount.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <array>
 
+#include "haft/base/file_io.h"
+#include "haft/base/pass_descriptor.h"
 #include "haft/mount/fuse_device.h"
 #include "haft/mount/mount_namespace.h"
 #include "haft/mount/server_process.h"
 
 namespace haft {
 namespace {
-
-constexpr std::array kRungNames = {std::string_view("namespace"), std::string_view("userns")};
 
 // Whether this process may mount in its current user namespace.
 bool HasMountCapability() {
@@ -24,71 +28,129 @@ bool HasMountCapability() {
   return (data[0].effective & (1u << CAP_SYS_ADMIN)) != 0;
 }
 
-Result<> MountOnRung(Rung rung, ImageReader reader, const std::string& mount_point, const StepClock& clock) {
-  if (rung == Rung::kUserns) {
+// Everything, in the calling process. Afterwards it is in the namespaces, or half in them.
+Result<> Build(const RungContext& context) {
+  if (context.rung == Rung::kUserns) {
     TRY(EnterUserNamespace());
-    clock.Step("user namespace entered");
+    context.clock.Step("user namespace entered");
   }
-  FuseMountOptions options{.uid = ::geteuid(), .gid = ::getegid(), .allow_other = rung == Rung::kNamespace};
   UniqueFd device = TRY(OpenFuseDevice());
-  ServerProcess server = TRY(ServerProcess::Fork(
-      std::move(reader), {.uid = options.uid, .gid = options.gid, .allow_other = options.allow_other}, device));
-  clock.Step("server process forked");
+  ServerOptions options = ServerOptionsFor(context, context.mount_point);
+  FuseMountOptions mount{.uid = options.uid, .gid = options.gid, .allow_other = options.allow_other};
+  ServerProcess server = TRY(ServerProcess::Fork(context.reader, options, device));
+  context.clock.Step("server process forked");
   TRY(EnterMountNamespace());
-  TRY(AssemblePrivateRoot(mount_point));
-  clock.Step("private root assembled");
-  TRY(MountFuse(device.get(), mount_point, options));
+  TRY(AssemblePrivateRoot(context.mount_point));
+  context.clock.Step("private root assembled");
+  TRY(MountFuse(device.get(), context.mount_point, mount));
   device.Reset();
   TRY(server.Begin());
-  clock.Step("image mounted on {}", Quoted(mount_point));
+  context.clock.Step("image mounted on {}", Quoted(context.mount_point));
   return {};
+}
+
+// The builder's half of the conversation: a descriptor of the new root, or the error as text. Then it
+// keeps the namespaces alive until the other side has joined them.
+[[noreturn]] void RunBuilder(const RungContext& context, UniqueFd channel) {
+  auto built = Build(context);
+  UniqueFd root;
+  if (built) {
+    root = UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root) built = Failure(Error::FromErrno("'/'"));
+  }
+  if (built) built = SendDescriptor(channel.get(), root.get());
+  if (built) {
+    char byte;
+    while (::read(channel.get(), &byte, 1) < 0 && errno == EINTR) {
+    }
+  } else {
+    const Error& error = built.error();
+    std::string text = fmt::format("{}\n{}\n{}", error.sys_errno(), error.cause(), error.remedy());
+    static_cast<void>(WriteAll(channel.get(), AsBytes(text)).has_value());
+  }
+  ::_exit(0);  // no destructors: the caller's objects are not ours
+}
+
+Error ReadError(int channel, std::string text) {
+  std::array<char, 1024> buffer;
+  for (ssize_t n; (n = ::read(channel, buffer.data(), buffer.size())) > 0;) {
+    text.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  auto first = text.find('\n'), last = text.rfind('\n');
+  if (first == text.npos || last == first) return Error(ErrorKind::kSystem, "the process that mounts ended early");
+  return Error(ErrorKind::kSystem, text.substr(first + 1, last - first - 1), std::atoi(text.c_str()))
+      .Remedy(text.substr(last + 1));
+}
+
+int WaitFor(pid_t child) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+// A child that builds the mount. Killed if it is still there when this ends, with all it has built.
+class Builder {
+ public:
+  static Result<Builder> Start(const RungContext& context) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return Failure(Error::FromErrno("socketpair"));
+    UniqueFd ours(ends[0]), theirs(ends[1]);
+    pid_t child = ::fork();
+    if (child < 0) return Failure(Error::FromErrno("fork"));
+    if (child == 0) {
+      ours.Reset();
+      RunBuilder(context, std::move(theirs));
+    }
+    return Builder(child, std::move(ours));
+  }
+  Builder(Builder&& other) noexcept : child_(std::exchange(other.child_, -1)), channel_(std::move(other.channel_)) {}
+  Builder& operator=(Builder&&) = delete;
+  ~Builder() {
+    channel_.Reset();
+    if (child_ > 0) WaitFor(child_);
+  }
+
+  pid_t pid() const { return child_; }
+
+  // Waits until it is done; the root directory of its namespace.
+  Result<UniqueFd> Root() {
+    // One byte with a descriptor, or text without.
+    char peeked;
+    ssize_t n;
+    do {
+      n = ::recv(channel_.get(), &peeked, 1, MSG_PEEK);
+    } while (n < 0 && errno == EINTR);
+    if (n == 1 && peeked == 'f') return ReceiveDescriptor(channel_.get());
+    return Failure(ReadError(channel_.get(), ""));
+  }
+
+ private:
+  Builder(pid_t child, UniqueFd channel) : child_(child), channel_(std::move(channel)) {}
+  pid_t child_;
+  UniqueFd channel_;
+};
+
+Result<std::string> Mount(const RungContext& context) {
+  // Joining a namespace changes the working directory to its root. One that may not be entered again can only be
+  // kept by never leaving it. Should that fail, the next rungs have to do with what is half built.
+  if (!MayEnterWorkingDirectory()) {
+    TRY(Build(context));
+    return context.mount_point;
+  }
+  Builder builder = TRY(Builder::Start(context));
+  UniqueFd root = TRY(builder.Root());
+  TRY(JoinNamespaces(builder.pid(), context.rung == Rung::kUserns, root.get()));
+  return context.mount_point;
 }
 
 }  // namespace
 
-std::string_view RungName(Rung rung) { return kRungNames[static_cast<std::size_t>(rung)]; }
-
-Result<Modes> Modes::Parse(std::string_view text) {
-  Modes modes;
-  bool first_positive = true;
-  while (!text.empty()) {
-    std::string_view word = text.substr(0, text.find(','));
-    text.remove_prefix(std::min(text.size(), word.size() + 1));
-    bool forbid = word.starts_with('!');
-    if (forbid) word.remove_prefix(1);
-    auto found = std::ranges::find(kRungNames, word);
-    if (found == kRungNames.end()) {
-      return Failure(Error::Invalid(fmt::format("HAFT_MODE: unknown mode {}", Quoted(word)))
-                         .Remedy(fmt::format("known are {}", fmt::join(kRungNames, ", "))));
-    }
-    if (!forbid && std::exchange(first_positive, false)) modes.allowed_.fill(false);
-    modes.allowed_[static_cast<std::size_t>(found - kRungNames.begin())] = !forbid;
-  }
-  return modes;
+Result<std::string> MountInMountNamespace(const RungContext& context) {
+  if (HasMountCapability()) return Mount(context);
+  return Failure(Error(ErrorKind::kUnsupported, "no right to mount (CAP_SYS_ADMIN)", EPERM).Remedy("start it as root"));
 }
 
-Result<> MountPrivately(ImageReader reader, const std::string& mount_point, const Modes& modes,
-                        const StepClock& clock) {
-  // With the right to mount, a user namespace would only take powers away (setuid programs, other ids).
-  bool privileged = HasMountCapability();
-  for (Rung rung : {Rung::kNamespace, Rung::kUserns}) {
-    if (!modes.Allows(rung)) {
-      clock.Step("mode {}: forbidden by HAFT_MODE", RungName(rung));
-      continue;
-    }
-    if (rung == Rung::kNamespace && !privileged) {
-      if (modes.Allows(Rung::kUserns)) {
-        clock.Step("mode {}: no right to mount", RungName(rung));
-        continue;
-      }
-      return Failure(Error(ErrorKind::kUnsupported, "mode namespace: no right to mount (CAP_SYS_ADMIN)")
-                         .Remedy("start it as root or allow mode userns"));
-    }
-    auto done = MountOnRung(rung, std::move(reader), mount_point, clock);
-    if (!done) return Failure(std::move(done).error().Within(fmt::format("mode {}", RungName(rung))));
-    return {};
-  }
-  return Failure(Error::Invalid("HAFT_MODE forbids every mode").Remedy("unset HAFT_MODE"));
-}
+Result<std::string> MountInUserNamespace(const RungContext& context) { return Mount(context); }
 
 }  // namespace haft

@@ -83,7 +83,7 @@ void DetachProcess(const char* name, const std::vector<int>& keep) {
   ::setrlimit(RLIMIT_CORE, &no_core);
 }
 
-Result<ServerProcess> ServerProcess::Fork(ImageReader reader, const ServerOptions& options,
+Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptions& options,
                                           const UniqueFd& device) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return Failure(Error::FromErrno("socketpair"));

@@ -13,6 +13,7 @@
 
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
+#include "haft/base/parallel.h"
 #include "haft/format/checksum.h"
 #include "haft/format/profile.h"
 #include "haft/pack/bootstrap.h"
@@ -23,7 +24,6 @@
 #include "haft/pack/image_writer.h"
 #include "haft/pack/import_index.h"
 #include "haft/pack/input_directory.h"
-#include "haft/pack/parallel.h"
 #include "haft/pack/profile_run.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"

@@ -9,8 +9,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "haft/base/parallel.h"
 #include "haft/format/checksum.h"
-#include "haft/pack/parallel.h"
 
 namespace haft {
 namespace {

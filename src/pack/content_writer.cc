@@ -6,9 +6,9 @@
 #include <memory>
 #include <utility>
 
+#include "haft/base/parallel.h"
 #include "haft/format/block_codec.h"
 #include "haft/format/checksum.h"
-#include "haft/pack/parallel.h"
 
 namespace haft {
 namespace {

@@ -6,11 +6,11 @@
 #include <string>
 
 #include "haft/base/file_io.h"
+#include "haft/base/parallel.h"
 #include "haft/format/checksum.h"
 #include "haft/pack/content_plan.h"
 #include "haft/pack/content_writer.h"
 #include "haft/pack/index_writer.h"
-#include "haft/pack/parallel.h"
 
 namespace haft {
 namespace {

@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "haft/base/parallel.h"
 #include "haft/format/layout.h"
 #include "haft/pack/embedded_file.h"
-#include "haft/pack/parallel.h"
 
 namespace haft {
 namespace {

@@ -33,7 +33,7 @@ int Main(std::vector<std::string> argv) {
   return Start({.name = argv.empty() ? "bundle" : argv[0],
                 .open = OpenSelf,
                 .make_program = [&](const StartImage& image, Environment environment) {
-                  return MakeProgram(image.manifest, std::move(argv), std::move(environment), image.path);
+                  return MakeProgram(image.manifest, argv, std::move(environment), image.path);
                 }});
 }
 

@@ -10,7 +10,7 @@
 
 #include "haft/base/log.h"
 #include "haft/base/step_clock.h"
-#include "haft/mount/private_mount.h"
+#include "haft/mount/ladder.h"
 
 namespace haft {
 namespace {
@@ -26,8 +26,12 @@ Result<Program> Prepare(const StartPlan& plan) {
   Modes modes = TRY(Modes::Parse(environment.Get("HAFT_MODE").value_or("")));
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
-  Program program = TRY(plan.make_program(image, std::move(environment)));
-  TRY(MountPrivately(std::move(image.reader), image.manifest.mount, modes, clock));
+  Program program = TRY(plan.make_program(image, environment));
+  std::string mount = TRY(MountPrivately(image.reader, image.manifest.mount, modes, clock));
+  if (mount != image.manifest.mount) {
+    image.manifest.mount = std::move(mount);
+    program = TRY(plan.make_program(image, std::move(environment)));
+  }
   clock.Step("starting {}", Quoted(program.path));
   return program;
 }

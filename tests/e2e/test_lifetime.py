@@ -117,8 +117,9 @@ class TestKill(support.TestCase):
     def one(self, victim, milliseconds, mode):
         known = support.haft_processes()
         with support.Clean(timeout=2.0):
+            # Forced, because else a start whose helper was killed early goes on with the next rung.
             process = support.start([support.lab(), BUSY], mode=mode, stdout=subprocess.DEVNULL,
-                                    stderr=subprocess.PIPE, text=True)
+                                    env=support.clean_env(HAFT_MODE=mode), stderr=subprocess.PIPE, text=True)
             time.sleep(milliseconds / 1000)
             if victim != "program":
                 # At the earliest moments there is none yet; then as soon as there is.

@@ -39,6 +39,8 @@ class [[nodiscard]] Error {
   ErrorKind kind() const { return kind_; }
   int sys_errno() const { return sys_errno_; }
   const std::string& remedy() const { return remedy_; }
+  // "WHAT: WHY", without the remedy.
+  const std::string& cause() const { return message_; }
   // "WHAT: WHY" and, if there is one, "; REMEDY".
   std::string message() const;
   // For FUSE replies: the errno of a failed call, EIO for damage, ENOENT, EINVAL, EOPNOTSUPP.

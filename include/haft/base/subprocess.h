@@ -49,6 +49,8 @@ class Subprocess {
   // Reads what the child wrote, until `out` is full or the child has closed its end; returns the
   // bytes read.
   Result<std::size_t> Receive(std::span<std::byte> out);
+  // A descriptor that the child sent through the socket (SCM_RIGHTS). EPIPE if it closed its end without sending one.
+  Result<UniqueFd> ReceiveDescriptor();
   // The status as waitpid(2) gives it. Call it once.
   Result<int> Wait();
   // The same, but after `limit` the child is killed and the result is nullopt.

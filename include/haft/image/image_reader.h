@@ -86,6 +86,9 @@ class ImageReader {
   // lseek(2)'s SEEK_DATA (hole = false) and SEEK_HOLE: the offset found, ENXIO behind the end.
   Result<std::uint64_t> Seek(InodeId file, std::uint64_t offset, bool hole) const;
 
+  // Orders files as their contents are stored: who reads them in this order decodes each block about once.
+  std::uint64_t Place(InodeId file) const;
+
   // Follows a path from the root without following symlinks; "" and "/" are the root. The error names the path.
   Result<Entry> Resolve(std::string_view path) const;
 

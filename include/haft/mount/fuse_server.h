@@ -11,11 +11,21 @@
 
 namespace haft {
 
+// What a mount says of itself in .haft/stats.
+struct BundleDescription {
+  std::string name;
+  std::string mode;   // the rung's name
+  std::string mount;  // path of the mount point
+  pid_t program = 0;  // the process it was made for
+  std::int64_t started = 0;  // seconds since 1970
+};
+
 struct ServerOptions {
   uid_t uid;  // shown as the owner of everything
   gid_t gid;
   bool allow_other = false;
   unsigned threads = 0;  // at most; 0: min(4, CPUs), at least 2
+  BundleDescription bundle = {};
 };
 
 // Serves an image through FUSE. One thread does the work; it hands the descriptor over to another only before it

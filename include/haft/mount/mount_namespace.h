@@ -21,8 +21,17 @@ Result<> EnterMountNamespace();
 
 // Makes `mount_point` exist as an empty directory without touching the host: replaces the root by a
 // tmpfs holding the host's top-level entries (symlinks and files reproduced, directories bound) and the
-// components of mount_point. The new root is read-only. The working directory stays what it was.
+// components of mount_point. The new root is read-only. The working directory stays what it was. Where
+// pivot_root is impossible (chroot, initramfs), chroot(2) does it.
 // REQUIRES: EnterMountNamespace() succeeded; format::IsMountPath(mount_point).
 Result<> AssemblePrivateRoot(const std::string& mount_point);
+
+// Moves this process into the mount namespace of `process` (and into its user namespace first) and makes `root`, an
+// O_PATH descriptor of a directory in there, its root. The working directory stays what it was; it must be one
+// that this process may enter. Nothing has changed after a failure (before Linux 5.8: of the first call).
+Result<> JoinNamespaces(pid_t process, bool user_namespace, int root);
+
+// False: the process is in a directory that it could not enter again (its mode, or that of the user, has changed).
+bool MayEnterWorkingDirectory();
 
 }  // namespace haft

@@ -15,9 +15,9 @@ namespace haft {
 // or at once if Begin() is never called.
 class ServerProcess {
  public:
-  // Forks twice. `device` is used by both until the caller has mounted it and closed its copy.
+  // Forks twice; the server moves `reader` away, in its own memory. `device` is used by both until the caller has mounted it and closed its copy.
   // REQUIRES: the calling process has one thread.
-  static Result<ServerProcess> Fork(ImageReader reader, const ServerOptions& options,
+  static Result<ServerProcess> Fork(ImageReader& reader, const ServerOptions& options,
                                     const UniqueFd& device);
 
   // Lets the server read requests. REQUIRES: the descriptor has been mounted. The caller must close its

@@ -24,12 +24,12 @@ struct StartPlan {
   std::string name;
   // `environment` is that of this process, and then what `make_program` gets.
   std::function<Result<StartImage>(Environment& environment)> open;
-  // Called before anything is mounted; paths below the manifest's mount exist
-  // when the program is executed.
+  // Called before anything is mounted, and once more with another manifest.mount if the files had to be put elsewhere; paths
+  // below it exist when the program is executed.
   std::function<Result<Program>(const StartImage& image, Environment environment)> make_program;
 };
 
-// Mounts the image for this process, privately, and becomes the program. HAFT_MODE and HAFT_LOG steer it. Returns only if
+// Gives this process the image's files (see MountPrivately) and becomes the program. HAFT_MODE and HAFT_LOG steer it. Returns only if
 // that fails, after it has said why, with the exit status: 125, 126, 127. REQUIRES: one thread.
 int Start(const StartPlan& plan);
 

@@ -80,6 +80,9 @@ def state(pid):
         return None
 
 
+HELPERS = ("haft-server", "haft-keeper", "haft-reaper")
+
+
 def servers():
     """The pids of all living haft-server processes."""
     return {pid for pid in _pids() if _comm(pid) == "haft-server" and state(pid) not in (None, "Z", "X")}
@@ -96,9 +99,9 @@ def is_bundle(path):
 
 
 def haft_processes():
-    """The pids of all living processes of ours: servers, by name, and whatever still executes a bundle."""
-    executing = {pid for pid in _pids() if is_bundle(f"/proc/{pid}/exe") and state(pid) not in (None, "Z", "X")}
-    return servers() | executing
+    """The pids of all living processes of ours: helpers, by name, and whatever still executes a bundle."""
+    return {pid for pid in _pids() if (_comm(pid) in HELPERS or is_bundle(f"/proc/{pid}/exe"))
+            and state(pid) not in (None, "Z", "X")}
 
 
 class MountWatch:

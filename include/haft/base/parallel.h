@@ -1,4 +1,4 @@
-// The two ways the builder uses several CPUs. Neither makes results depend on timing.
+// The two ways haft uses several CPUs. Neither makes results depend on timing.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "haft/pack/parallel.h"
+#include "haft/base/parallel.h"
 
 #include <algorithm>
 #include <optional>

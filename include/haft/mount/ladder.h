@@ -1,0 +1,45 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "haft/base/error.h"
+#include "haft/base/step_clock.h"
+#include "haft/image/image_reader.h"
+
+namespace haft {
+
+// The ways to give a program the files of its image, in the order they are tried.
+enum class Rung {
+  kNamespace,   // root: a mount in a private mount namespace
+  kUserns,      // ordinary user: the same inside a user namespace of its own
+  kFusermount,  // a mount on a directory of the host, made by the setuid helper
+  kExtract,     // no FUSE: unpacked into a private directory
+};
+inline constexpr std::size_t kRungCount = 4;
+
+std::string_view RungName(Rung rung);
+
+// Which rungs HAFT_MODE lets a start try: "" all, "userns" only that one, "!namespace" all but that one;
+// several are separated by commas.
+class Modes {
+ public:
+  static Result<Modes> Parse(std::string_view text);
+  bool Allows(Rung rung) const { return allowed_[static_cast<std::size_t>(rung)]; }
+  // Whether it was named, not only left over.
+  bool Names(Rung rung) const { return named_[static_cast<std::size_t>(rung)]; }
+
+ private:
+  std::array<bool, kRungCount> allowed_ = {true, true, true, true};
+  std::array<bool, kRungCount> named_ = {};
+};
+
+// Gives this process and all it starts the files of `reader`'s image, by the first rung that works, for as long as one
+// of them lives; returns the directory they are in. That is `mount_point` on the first two rungs, whose mount is
+// private. Its last component is the bundle's name. A rung that failed leaves nothing behind, neither on the host nor in this
+// process. The reader stays usable if the files are elsewhere. REQUIRES: one thread.
+Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point, const Modes& modes,
+                                   const StepClock& clock);
+
+}  // namespace haft

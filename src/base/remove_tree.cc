@@ -1,0 +1,81 @@
+#include "haft/base/remove_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "haft/base/unique_fd.h"
+
+namespace haft {
+namespace {
+
+UniqueFd OpenDirectoryAt(int parent, const std::string& name) {
+  return UniqueFd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+void MakeAccessible(int parent, const std::string& name) {
+  struct stat status;
+  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
+    ::fchmodat(parent, name.c_str(), 0700, 0);
+  }
+}
+
+// Calls `visit` for each name in a directory; whether there was any.
+template <typename Visit>
+bool ForEachName(int directory, Visit visit) {
+  bool any = false;
+  DIR* dir = ::fdopendir(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
+  if (dir == nullptr) return false;
+  ::rewinddir(dir);
+  while (const dirent* entry = ::readdir(dir)) {
+    std::string child = entry->d_name;
+    if (child == "." || child == "..") continue;
+    any = true;
+    visit(child);
+  }
+  ::closedir(dir);
+  return any;
+}
+
+}  // namespace
+
+// With two descriptors, however deep it is: what is found in a directory below is moved up first.
+void RemoveContents(int directory) {
+  ::fchmod(directory, 0700);
+  unsigned long moved = 0;
+  bool progress = true;
+  auto remove_child = [&](const std::string& child) {
+    if (::unlinkat(directory, child.c_str(), 0) == 0) {
+      progress = true;
+      return;
+    }
+    MakeAccessible(directory, child);
+    UniqueFd below = OpenDirectoryAt(directory, child);
+    if (!below) return;
+    ForEachName(below.get(), [&](const std::string& grandchild) {
+      if (::unlinkat(below.get(), grandchild.c_str(), 0) == 0) return;
+      MakeAccessible(below.get(), grandchild);  // what moves must be writable itself
+      std::string place = fmt::format(".haft-remove-{}", moved++);
+      if (::syscall(SYS_renameat2, below.get(), grandchild.c_str(), directory, place.c_str(), RENAME_NOREPLACE) == 0) {
+        progress = true;
+      }
+    });
+    if (::unlinkat(directory, child.c_str(), AT_REMOVEDIR) == 0) progress = true;
+  };
+  while (progress) {
+    progress = false;
+    if (!ForEachName(directory, remove_child)) break;
+  }
+}
+
+void RemoveTree(int parent, const std::string& name) {
+  MakeAccessible(parent, name);
+  if (UniqueFd top = OpenDirectoryAt(parent, name)) RemoveContents(top.get());
+  ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+}
+
+}  // namespace haft

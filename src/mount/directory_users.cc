@@ -1,0 +1,68 @@
+#include "directory_users.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <climits>
+#include <memory>
+#include <string_view>
+
+#include "haft/base/file_io.h"
+
+namespace haft {
+namespace {
+
+struct CloseDirectory {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+using Directory = std::unique_ptr<DIR, CloseDirectory>;
+
+// Whether `text` names the directory or something in it.
+bool Mentions(std::string_view text, const std::string& path) {
+  for (auto at = text.find(path); at != text.npos; at = text.find(path, at + 1)) {
+    std::size_t end = at + path.size();
+    if (end >= text.size() || std::string_view("/:\0\n \"'", 7).contains(text[end])) return true;
+  }
+  return false;
+}
+
+bool LinkLeadsInto(const std::string& link, const std::string& path) {
+  std::array<char, PATH_MAX> target;
+  ssize_t size = ::readlink(link.c_str(), target.data(), target.size());
+  return size > 0 && Mentions(std::string_view(target.data(), static_cast<std::size_t>(size)), path);
+}
+
+bool Uses(const std::string& process, const std::string& path) {
+  for (std::string_view file : {"environ", "cmdline", "maps"}) {
+    auto text = ReadWholeFile(fmt::format("{}/{}", process, file));
+    if (text && Mentions(*text, path)) return true;
+  }
+  for (std::string_view link : {"cwd", "root", "exe"}) {
+    if (LinkLeadsInto(fmt::format("{}/{}", process, link), path)) return true;
+  }
+  std::string descriptors = process + "/fd";
+  Directory dir(::opendir(descriptors.c_str()));
+  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    if (entry->d_name[0] != '.' && LinkLeadsInto(fmt::format("{}/{}", descriptors, entry->d_name), path)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<pid_t> FindUser(const std::string& path) {
+  Directory dir(::opendir("/proc"));
+  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    std::string_view name = entry->d_name;
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    std::string process = fmt::format("/proc/{}", name);
+    auto comm = ReadWholeFile(process + "/comm", 64);
+    if (!comm || comm->starts_with("haft-")) continue;
+    if (Uses(process, path)) return static_cast<pid_t>(std::atoi(entry->d_name));
+  }
+  return std::nullopt;
+}
+
+}  // namespace haft

@@ -1,0 +1,163 @@
+#include "haft/mount/extract_cell.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "directory_users.h"
+#include "haft/base/file_io.h"
+#include "haft/base/remove_tree.h"
+#include "haft/format/bundle_file.h"
+#include "haft/format/checksum.h"
+#include "haft/format/manifest.h"
+#include "haft/image/extract.h"
+#include "user_directory.h"
+
+namespace haft {
+namespace {
+
+constexpr const char* kMarker = "complete";  // holds the size of all files
+constexpr std::size_t kIdDigits = 32;
+constexpr int kWaitSeconds = 120;
+constexpr int kPollMilliseconds = 20;
+
+UniqueFd OpenCellDirectory(int place, const std::string& cell) {
+  return UniqueFd(::openat(place, cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+bool Lock(const UniqueFd& fd, int how) { return ::flock(fd.get(), how | LOCK_NB) == 0; }
+
+// A cell that was removed while we waited for its lock is a directory without a name.
+bool HasName(const UniqueFd& fd) {
+  struct stat status;
+  return ::fstat(fd.get(), &status) == 0 && status.st_nlink > 0;
+}
+
+bool IsIntact(const UniqueFd& cell, const std::string& name, const ImageReader& reader) {
+  struct stat status;
+  if (::fstatat(cell.get(), kMarker, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode)) return false;
+  UniqueFd tree = OpenCellDirectory(cell.get(), name);
+  return tree && IsExtractOf(reader, tree.get());
+}
+
+// In this order: a cell that is half removed is not complete.
+void RemoveLocked(int place, const std::string& cell, const UniqueFd& fd) {
+  ::unlinkat(fd.get(), kMarker, 0);
+  RemoveContents(fd.get());
+  ::unlinkat(place, cell.c_str(), AT_REMOVEDIR);
+}
+
+void Sleep(int milliseconds) {
+  timespec time{.tv_sec = 0, .tv_nsec = milliseconds * 1'000'000L};
+  ::nanosleep(&time, nullptr);
+}
+
+}  // namespace
+
+ExtractCell::ExtractCell(int place, std::string cell, std::string path, std::string name, UniqueFd fd, State state)
+    : place_(place), cell_(std::move(cell)), path_(std::move(path)), name_(std::move(name)), fd_(std::move(fd)),
+      state_(state) {}
+
+Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path, const std::string& name,
+                                      const ImageReader& reader) {
+  std::string cell = fmt::format("{}-{}", name, format::ToHex(reader.bundle().trailer.image_id));
+  std::string path = place_path + "/" + cell;
+  for (int waited = 0; waited < kWaitSeconds * 1000; waited += kPollMilliseconds) {
+    if (::mkdirat(place, cell.c_str(), 0700) < 0 && errno != EEXIST) return Failure(Error::FromErrno(Quoted(path)));
+    UniqueFd fd = OpenCellDirectory(place, cell);
+    struct stat status;
+    if (!fd && errno == ENOENT) continue;  // removed meanwhile
+    if (!fd || ::fstat(fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
+    if (status.st_uid != ::geteuid()) {
+      return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: belongs to another user", Quoted(path)), EPERM));
+    }
+    if (Lock(fd, LOCK_SH) && HasName(fd) && IsIntact(fd, name, reader)) {
+      ::utimensat(fd.get(), kMarker, nullptr, 0);
+      return ExtractCell(place, cell, path, name, std::move(fd), State::kComplete);
+    }
+    if (Lock(fd, LOCK_EX) && HasName(fd)) {
+      // Since the shared lock was tried, another start may have filled it.
+      if (!IsIntact(fd, name, reader)) {
+        ::fchmod(fd.get(), UserDirectoryMode());
+        ::unlinkat(fd.get(), kMarker, 0);
+        RemoveContents(fd.get());
+        ::fchmod(fd.get(), UserDirectoryMode());
+        return ExtractCell(place, cell, path, name, std::move(fd), State::kToBeFilled);
+      }
+      Lock(fd, LOCK_SH);
+      return ExtractCell(place, cell, path, name, std::move(fd), State::kComplete);
+    }
+    Sleep(kPollMilliseconds);
+  }
+  return Failure(Error(ErrorKind::kSystem, fmt::format("{}: another start has not unpacked it within {} s, or it is damaged and in use",
+                                                       Quoted(path), kWaitSeconds), EAGAIN)
+                     .Remedy("end the programs that use it and remove it"));
+}
+
+Result<> ExtractCell::FillTree(const ImageReader& reader, bool durable) {
+  if (::mkdirat(fd_.get(), name_.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(tree_path())));
+  UniqueFd tree = OpenCellDirectory(fd_.get(), name_);
+  if (!tree) return Failure(Error::FromErrno(Quoted(tree_path())));
+  TRY(ExtractInto(reader, tree.get(), 0, {}));
+  if (durable && ::syncfs(fd_.get()) < 0) return Failure(Error::FromErrno(Quoted(path_)));
+  UniqueFd marker(::openat(fd_.get(), "complete.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!marker) return Failure(Error::FromErrno(Quoted(path_)));
+  TRY(WriteAll(marker.get(), AsBytes(fmt::format("{}\n", reader.bundle().trailer.content_size))));
+  if (::renameat(fd_.get(), "complete.new", fd_.get(), kMarker) < 0) return Failure(Error::FromErrno(Quoted(path_)));
+  return {};
+}
+
+Result<> ExtractCell::Fill(const ImageReader& reader, bool durable) {
+  auto filled = FillTree(reader, durable);
+  if (!filled) {
+    RemoveLocked(place_, cell_, fd_);
+    return filled;
+  }
+  Lock(fd_, LOCK_SH);  // from exclusive to shared nobody can come in between
+  state_ = State::kComplete;
+  return {};
+}
+
+void ExtractCell::RemoveIfUnlocked() {
+  if (Lock(fd_, LOCK_EX) && HasName(fd_)) RemoveLocked(place_, cell_, fd_);
+}
+
+std::vector<FoundCell> FindCells(int place, const std::string& place_path) {
+  std::vector<FoundCell> cells;
+  for (const std::string& name : NamesIn(place)) {
+    auto dash = name.rfind('-');
+    if (dash == name.npos || name.size() - dash - 1 != kIdDigits || !format::IsBundleName(name.substr(0, dash))) continue;
+    UniqueFd fd = OpenCellDirectory(place, name);
+    if (!fd) continue;
+    struct stat status;
+    UniqueFd marker(::openat(fd.get(), kMarker, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    char text[32] = {};
+    bool complete = marker && ::read(marker.get(), text, sizeof text - 1) > 0;
+    if (::fstat(complete ? marker.get() : fd.get(), &status) < 0) continue;
+    cells.push_back({.name = name.substr(0, dash),
+                     .image_id = name.substr(dash + 1),
+                     .path = place_path + "/" + name,
+                     .bytes = std::strtoull(text, nullptr, 10),
+                     .last_use = status.st_mtim.tv_sec,
+                     .complete = complete});
+  }
+  std::ranges::sort(cells, {}, &FoundCell::path);
+  return cells;
+}
+
+bool RemoveUnusedCell(int place, const FoundCell& cell) {
+  std::string name = cell.path.substr(cell.path.rfind('/') + 1);
+  UniqueFd fd = OpenCellDirectory(place, name);
+  if (!fd) return errno == ENOENT;
+  if (!Lock(fd, LOCK_EX) || FindUser(cell.path)) return false;
+  RemoveLocked(place, name, fd);
+  return !HasName(fd);
+}
+
+}  // namespace haft

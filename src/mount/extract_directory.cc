@@ -1,0 +1,132 @@
+#include "extract_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
+
+#include "haft/base/log.h"
+#include "haft/format/bundle_file.h"
+#include "haft/format/manifest.h"
+#include "haft/mount/extract_cell.h"
+#include "reaper.h"
+#include "user_directory.h"
+
+namespace haft {
+namespace {
+
+constexpr std::uint64_t kRoundingPerFile = 4096;
+constexpr std::uint64_t kReserve = 1u << 20;
+
+std::optional<std::string> CacheDirectory() {
+  const char* value = ::getenv("HAFT_CACHE");
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  std::string path = value;
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+// Whether something in the image is executed or mapped executable, so that a noexec file system will not do.
+Result<bool> HoldsMachineCode(const ImageReader& reader, InodeId directory) {
+  std::uint64_t count = TRY(reader.EntryCount(directory));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    auto entry = TRY(reader.EntryAt(directory, i));
+    if (!entry) break;
+    switch (entry->attributes.type) {
+      case FileType::kFile:
+        if ((entry->attributes.mode & 0111) != 0 || entry->name.ends_with(".so") || entry->name.contains(".so.")) return true;
+        break;
+      case FileType::kDirectory:
+        if (TRY(HoldsMachineCode(reader, entry->inode))) return true;
+        break;
+      case FileType::kSymlink: break;
+    }
+  }
+  return false;
+}
+
+Result<> CheckRoom(const UserDirectory& place, const format::Trailer& image, bool needs_exec) {
+  struct statvfs status;
+  if (::fstatvfs(place.fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(place.path)));
+  auto refused = [&](std::string why, int code) {
+    return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: {}", Quoted(place.path), why), code));
+  };
+  if (needs_exec && (status.f_flag & ST_NOEXEC) != 0) return refused("mounted noexec", EACCES);
+  std::uint64_t needed = image.content_size + image.inode_count * kRoundingPerFile + kReserve;
+  std::uint64_t available = std::uint64_t{status.f_bavail} * status.f_frsize;
+  if (available < needed) return refused(fmt::format("needs {} MB, has {} MB", needed >> 20, available >> 20), ENOSPC);
+  if (status.f_files != 0 && status.f_favail < image.inode_count + 8) return refused("too few inodes", ENOSPC);
+  return {};
+}
+
+// What starts left there whose reaper was killed.
+void Sweep(const UserDirectory& place, const StepClock& clock) {
+  for (const FoundCell& cell : FindCells(place.fd.get(), place.path)) {
+    if (RemoveUnusedCell(place.fd.get(), cell)) clock.Step("leftover {} removed", Quoted(cell.path));
+  }
+}
+
+Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& path, bool needs_exec) {
+  UserDirectory place = TRY(OpenUserDirectory(path));
+  TRY(CheckRoom(place, context.reader.bundle().trailer, needs_exec));
+  ExtractCell cell = TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
+  // Before the first byte is written, so that it is removed even if this process is killed meanwhile.
+  TRY(ForkReaper(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
+    cell.RemoveIfUnlocked();
+    ::rmdir(place.path.c_str());  // if it was the last one
+    return true;
+  }));
+  if (cell.state() == ExtractCell::State::kToBeFilled) TRY(cell.Fill(context.reader, /*durable=*/false));
+  Sweep(place, context.clock);
+  return cell;
+}
+
+Result<ExtractCell> UseCache(const RungContext& context, const std::string& path, bool needs_exec) {
+  if (!format::IsMountPath(path)) {
+    return Failure(Error::Invalid(fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
+  }
+  UserDirectory place = TRY(OpenUserDirectory(path));
+  ExtractCell cell = TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
+  if (cell.state() == ExtractCell::State::kComplete) return cell;
+  auto filled = CheckRoom(place, context.reader.bundle().trailer, needs_exec);
+  if (filled) filled = cell.Fill(context.reader, /*durable=*/true);
+  if (filled) return cell;
+  return Failure(std::move(filled).error());
+}
+
+void Announce(const RungContext& context, const std::string& path, bool kept) {
+  if (context.asked_for) return;
+  std::string why = context.failed_before.empty() ? "" : fmt::format(": {}", context.failed_before);
+  LogLine(LogLevel::kWarning,
+          fmt::format("{}: unpacked into {}, {}{}; allow one of these modes, or set HAFT_MODE=extract to silence this",
+                      Quoted(context.name()), Quoted(path), kept ? "kept there" : "until it ends", why));
+}
+
+}  // namespace
+
+Result<std::string> ExtractToDirectory(const RungContext& context) {
+  bool needs_exec = TRY(HoldsMachineCode(context.reader, InodeId::kRoot));
+  if (auto cache = CacheDirectory()) {
+    ExtractCell cell = TRY(UseCache(context, *cache, needs_exec));
+    Announce(context, cell.tree_path(), true);
+    return cell.tree_path();
+  }
+  std::string reasons;
+  for (const std::string& place : ContentPlaces()) {
+    auto cell = RetryWhileVanishing([&] { return UseTemporary(context, place, needs_exec); });
+    if (cell) {
+      Announce(context, cell->tree_path(), false);
+      return cell->tree_path();
+    }
+    context.clock.Step("not unpacked: {}", cell.error().message());
+    if (cell.error().kind() == ErrorKind::kCorrupt) return Failure(std::move(cell).error());  // the same everywhere
+    reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", cell.error().cause());
+  }
+  return Failure(Error(ErrorKind::kUnsupported, fmt::format("no place to unpack it: {}", reasons), ENOSPC)
+                     .Remedy("set TMPDIR or HAFT_CACHE to a directory with room where programs may be executed"));
+}
+
+}  // namespace haft

@@ -1,0 +1,67 @@
+#include "fusermount.h"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <optional>
+
+#include "haft/base/subprocess.h"
+
+namespace haft {
+namespace {
+
+// Absolute paths only: PATH must not choose a setuid program's stand-in. Its mode is often 4711: not readable, which
+// does not matter.
+Result<std::string> FindFusermount() {
+  for (const char* path : {"/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3",
+                           "/run/wrappers/bin/fusermount3"}) {
+    if (::access(path, X_OK) == 0) return path;
+  }
+  return Failure(Error(ErrorKind::kNotFound, "fusermount3 is not installed", ENOENT).Remedy("install the fuse3 package"));
+}
+
+// The last line it wrote, without its own name.
+std::string Complaint(const std::string& errors) {
+  std::string_view text = errors;
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  text.remove_prefix(text.rfind('\n') + 1);
+  for (std::string_view prefix : {"/usr/bin/fusermount3: ", "fusermount3: "}) {
+    if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
+  }
+  return text.empty() ? "it does not say why" : std::string(text);
+}
+
+}  // namespace
+
+Result<UniqueFd> MountByFusermount(const std::string& path, bool allow_other) {
+  Command command{.program = TRY(FindFusermount()), .arguments = {}, .environment = {}};
+  if (::geteuid() != 0 && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) {
+    return Failure(Error(ErrorKind::kUnsupported, "fusermount3 has no power (NO_NEW_PRIVS)", EPERM)
+                       .Remedy("allow the service new privileges (systemd: NoNewPrivileges=no)"));
+  }
+  // Nothing a user can choose goes into the options.
+  std::string options = "ro,nosuid,nodev,default_permissions,fsname=haft,subtype=haft";
+  if (allow_other) options += ",allow_other";
+  command.arguments = {"-o", options, "--", path};
+  command.environment = {"_FUSE_COMMFD=1"};  // where it sends the descriptor: its standard output
+  Subprocess helper = TRY(Subprocess::Start(command));
+  auto device = helper.ReceiveDescriptor();
+  helper.EndInput();
+  int status = TRY(helper.Wait());
+  if (device && status == 0) return device;
+  return Failure(Error(ErrorKind::kSystem, fmt::format("fusermount3: {}", Complaint(helper.StandardError())))
+                     .Remedy("see mount_max and user_allow_other in /etc/fuse.conf, and the mode of /dev/fuse"));
+}
+
+Result<> UnmountByFusermount(const std::string& path, UnmountHow how) {
+  Command command{.program = TRY(FindFusermount()), .arguments = {}, .environment = {}};
+  command.arguments = {how == UnmountHow::kLazily ? "-uqz" : "-uq", "--", path};
+  CommandOutput output = TRY(RunCommand(command));
+  if (output.status == 0) return {};
+  return Failure(Error(ErrorKind::kSystem, fmt::format("unmount {}: refused by fusermount3", Quoted(path)), EBUSY)
+                     .Remedy("end the programs that use it, or use --lazy"));
+}
+
+}  // namespace haft

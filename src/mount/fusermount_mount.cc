@@ -1,0 +1,94 @@
+#include "fusermount_mount.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "directory_users.h"
+#include "fusermount.h"
+#include "haft/mount/host_mount.h"
+#include "haft/mount/server_process.h"
+#include "reaper.h"
+#include "user_directory.h"
+
+namespace haft {
+namespace {
+
+constexpr std::string_view kPrefix = "m";
+
+// Unmounts and removes PLACE/CELL/NAME and PLACE/CELL. False: it is still in use.
+bool RemoveMount(const UserDirectory& place, const std::string& cell, const std::string& path) {
+  auto mount = FindHostMount(path);
+  if (mount && *mount != HostMount::kNone) {
+    // A dead one is useless to whoever is still in it; a living one is busy as long as somebody is.
+    auto how = *mount == HostMount::kDead ? UnmountHow::kLazily : UnmountHow::kUnlessBusy;
+    if (!Unmount(path, how)) return false;
+  }
+  ::rmdir(path.c_str());
+  ::unlinkat(place.fd.get(), cell.c_str(), AT_REMOVEDIR);
+  ::rmdir(place.path.c_str());  // if it was the last one
+  return true;
+}
+
+// Mounts that earlier starts left because all their processes were killed.
+void Sweep(const UserDirectory& place, const StepClock& clock) {
+  for (const std::string& cell : NamesIn(place.fd.get())) {
+    if (!cell.starts_with(kPrefix) || cell.size() != kPrefix.size() + 8) continue;
+    UniqueFd fd(::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) < 0) continue;  // its start or its reaper is alive
+    std::string path = fmt::format("{}/{}", place.path, cell);
+    if (FindUser(path)) continue;
+    bool removed = true;
+    for (const std::string& name : NamesIn(fd.get())) removed = RemoveMount(place, cell, path + "/" + name) && removed;
+    ::unlinkat(place.fd.get(), cell.c_str(), AT_REMOVEDIR);  // if it was empty
+    clock.Step("leftover {} {}", Quoted(path), removed ? "removed" : "is in use");
+  }
+}
+
+struct MountPlace {
+  UserDirectory place;
+  UserDirectory cell;
+};
+
+Result<MountPlace> MakePlace(const std::string& path, const StepClock& clock) {
+  UserDirectory place = TRY(OpenUserDirectory(path));
+  Sweep(place, clock);
+  UserDirectory cell = TRY(MakeLockedDirectory(place, std::string(kPrefix)));
+  return MountPlace{.place = std::move(place), .cell = std::move(cell)};
+}
+
+// In the first place that will do.
+Result<MountPlace> MakePlace(const StepClock& clock) {
+  Error error(ErrorKind::kSystem, "no place for a mount point");
+  for (const std::string& path : MountPointPlaces()) {
+    auto made = RetryWhileVanishing([&] { return MakePlace(path, clock); });
+    if (made) return made;
+    error = std::move(made).error();
+  }
+  return Failure(std::move(error));
+}
+
+}  // namespace
+
+Result<std::string> MountWithFusermount(const RungContext& context) {
+  auto [place, cell] = TRY(MakePlace(context.clock));
+  std::string cell_name = cell.path.substr(cell.path.rfind('/') + 1), path = cell.path + "/" + context.name();
+  auto mount = [&, &place = place, &cell = cell]() -> Result<> {
+    if (::mkdirat(cell.fd.get(), context.name().c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(path)));
+    ServerOptions options = ServerOptionsFor(context, path);
+    UniqueFd device = TRY(MountByFusermount(path, options.allow_other));
+    context.clock.Step("mounted on {} by fusermount3", Quoted(path));
+    ServerProcess server = TRY(ServerProcess::Fork(context.reader, options, device));
+    device.Reset();
+    TRY(server.Begin());
+    return ForkReaper(path, {place.fd.get(), cell.fd.get()}, [&] { return RemoveMount(place, cell_name, path); });
+  };
+  auto mounted = mount();
+  if (mounted) return path;
+  static_cast<void>(RemoveMount(place, cell_name, path));
+  return Failure(std::move(mounted).error());
+}
+
+}  // namespace haft

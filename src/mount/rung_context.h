@@ -1,0 +1,31 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "haft/base/step_clock.h"
+#include "haft/image/image_reader.h"
+#include "haft/mount/fuse_server.h"
+#include "haft/mount/ladder.h"
+
+namespace haft {
+
+// What a rung of the ladder works with.
+struct RungContext {
+  ImageReader& reader;             // a child that serves it may move it away, in its own memory
+  const std::string& mount_point;  // where it should appear; the last component is the bundle's name
+  Rung rung;
+  bool asked_for;                  // by HAFT_MODE
+  std::string_view failed_before;  // why the rungs above failed, for people; "" if none was tried
+  pid_t program;                   // the process that will run it
+  const StepClock& clock;
+
+  std::string name() const { return mount_point.substr(mount_point.rfind('/') + 1); }
+};
+
+// For a server whose mount is at `path`.
+ServerOptions ServerOptionsFor(const RungContext& context, const std::string& path);
+
+}  // namespace haft

@@ -1,0 +1,46 @@
+// Directories of this user's own in places that belong to everybody, where other users may have planted something.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "haft/base/error.h"
+#include "haft/base/unique_fd.h"
+
+namespace haft {
+
+// A directory that nobody but this user (and root) can write to, by descriptor.
+struct UserDirectory {
+  std::string path;  // absolute, without symbolic links, of [A-Za-z0-9._/-]
+  UniqueFd fd;
+};
+
+// Opens `path`, made with mode 0700 (root: 0755, so that children that drop their rights get in) if it does not exist.
+// Refused: one that is a symlink or another user's, or that others may write to (of an ordinary user: read); one whose parent
+// others could replace it in; for root, one that others cannot reach.
+Result<UserDirectory> OpenUserDirectory(const std::string& path);
+
+// Where such a directory may be, best first. Memory of the machine (tmpfs) is best for mount points and last for contents.
+// TMPDIR and XDG_RUNTIME_DIR are candidates if they are absolute and not odd.
+std::vector<std::string> MountPointPlaces();
+std::vector<std::string> ContentPlaces();
+
+// A new directory "PREFIXxxxxxx" with mode 0700 (root: 0755) in `parent`, locked shared (flock) as long as the descriptor or
+// a copy of it is open, which also keeps cleaners of /tmp away.
+Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std::string& prefix);
+
+// Names in a directory, without "." and "..".
+std::vector<std::string> NamesIn(int directory);
+
+// `make` needs a user directory that another process may remove, empty, at any moment; then it fails with ENOENT.
+template <typename Make>
+auto RetryWhileVanishing(Make make) {
+  auto made = make();
+  for (int attempt = 0; !made && made.error().sys_errno() == ENOENT && attempt < 20; ++attempt) made = make();
+  return made;
+}
+
+// The mode of directories made here.
+unsigned UserDirectoryMode();
+
+}  // namespace haft
