@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns files into a C++ source that defines one function of haft/pack/embedded_file.h.
+"""Turns files into a C++ source that defines one function that returns them as EmbeddedFile.
 
 Usage: embed.py OUTPUT FUNCTION FILE...
 """
@@ -24,7 +24,7 @@ def main(output, function, paths):
         with open(path, "rb") as file:
             files.append((os.path.basename(path), file.read()))
     with open(output, "w", encoding="ascii") as out:
-        out.write('#include "haft/pack/embedded_file.h"\n\nnamespace haft {\n\n')
+        out.write('#include <span>\n\n#include "haft/base/embedded_file.h"\n\nnamespace haft {\n\n')
         out.write("std::span<const EmbeddedFile> %s() {\n" % function)
         if files:
             out.write("  static constexpr EmbeddedFile kFiles[] = {\n")

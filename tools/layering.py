@@ -14,10 +14,11 @@ MODULES = {
     "pack": ["base", "format", "launch"],
     "image": ["base", "format"],
     "mount": ["base", "format", "image"],
+    "trace": ["base", "image", "mount"],
     "zip": ["base", "format", "pack", "image"],
     "start": ["base", "format", "image", "mount", "launch"],
-    "cli": ["base", "format", "pack", "image", "zip", "mount", "launch", "start"],
     "launcher": [],  # freestanding
+    "cli": ["base", "format", "pack", "image", "zip", "mount", "trace", "launch", "start"],
     "runtime": ["base", "format", "image", "mount", "launch", "start"],
 }
 # Headers: the modules that may use them.
@@ -27,7 +28,7 @@ LIBRARIES = {
     r"zip\.h": ["zip"],
     r"fuse.*": ["mount"],
     r"cxxopts\.hpp": ["cli"],
-    r"nlohmann/.*": ["format", "pack", "zip", "mount", "cli"],
+    r"nlohmann/.*": ["format", "pack", "zip", "mount", "trace", "cli"],
     r"gtest/.*|gmock/.*": [],
     r"sys/mount\.h": ["mount"],
 }

@@ -38,6 +38,7 @@ struct ImageReader::Impl {
   IndexView index;
   mutable BlockCache cache;
   std::unique_ptr<BlockSource> blocks;
+  std::function<void(const BlockUse&)> block_used = {};
 
   // The record of an inode, checked on its own (not against its relatives).
   Result<Inode> Record(InodeId inode) const;
@@ -87,6 +88,7 @@ std::vector<int> ImageReader::Descriptors() const {
 }
 BlockCache& ImageReader::cache() const { return impl_->cache; }
 void ImageReader::SetSlowWorkHook(SlowWorkHook hook) { impl_->blocks->SetSlowWorkHook(std::move(hook)); }
+void ImageReader::SetBlockUseHook(std::function<void(const BlockUse&)> hook) { impl_->block_used = std::move(hook); }
 
 // --- inodes and directories ---
 
@@ -287,9 +289,17 @@ Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint
   if (block.raw_size == 0 || block.raw_size > bundle.trailer.block_size || needed > block.raw_size) {
     return within(Error::Corrupt("sizes are impossible"));
   }
-  auto pinned = cache.Get(number, block.raw_size,
-                          [&](std::span<std::byte> out) { return blocks->Fill(number, block, out); });
+  BlockUse use{.block = number, .decoded = false, .took = {}};
+  auto began = block_used ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  auto pinned = cache.Get(number, block.raw_size, [&](std::span<std::byte> out) {
+    use.decoded = true;
+    return blocks->Fill(number, block, out);
+  });
   if (!pinned) return within(std::move(pinned).error());
+  if (block_used) {
+    use.took = std::chrono::steady_clock::now() - began;
+    block_used(use);
+  }
   return pinned;
 }
 

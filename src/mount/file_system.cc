@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "haft/base/log.h"
+#include "request_hook.h"
 
 namespace haft {
 namespace {
@@ -46,6 +47,7 @@ FileSystem::FileSystem(ImageReader reader, const ServerOptions& options)
   if (found && *found && (*found)->attributes.type == FileType::kDirectory) {
     stats_directory_ = ToFuse((*found)->inode);
   }
+  if (RecordsRequests()) reader_.SetBlockUseHook(NoteBlock);
 }
 
 void FileSystem::ReplyError(fuse_req_t request, const Error& error) {
@@ -81,6 +83,7 @@ fuse_entry_param FileSystem::ToEntryParam(const Entry& entry) const {
 }
 
 void FileSystem::Lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  NoteName(parent, name);
   if (IsStatsDirectory(parent) && std::strcmp(name, kStatsName) == 0) {
     fuse_entry_param snapshot = NewSnapshot();
     fuse_reply_entry(request, &snapshot);
@@ -95,6 +98,7 @@ void FileSystem::Lookup(fuse_req_t request, fuse_ino_t parent, const char* name)
   fuse_entry_param param = {};
   param.entry_timeout = kForever;  // inode 0: the kernel remembers that the name does not exist
   if (*found) param = ToEntryParam(**found);
+  NoteFound(param.ino);
   fuse_reply_entry(request, &param);
 }
 
@@ -106,6 +110,7 @@ void FileSystem::Forget(fuse_ino_t inode, std::uint64_t) {
 }
 
 void FileSystem::Getattr(fuse_req_t request, fuse_ino_t inode) {
+  NoteInode(inode);
   struct stat status;
   if (auto snapshot = FindSnapshot(inode)) {
     status = SnapshotStat(inode, snapshot->size());
@@ -118,12 +123,14 @@ void FileSystem::Getattr(fuse_req_t request, fuse_ino_t inode) {
 }
 
 void FileSystem::Readlink(fuse_req_t request, fuse_ino_t inode) {
+  NoteInode(inode);
   auto target = reader_.ReadLink(FromFuse(inode));
   if (!target) return ReplyError(request, target.error());
   fuse_reply_readlink(request, std::string(*target).c_str());
 }
 
 void FileSystem::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset) {
+  NoteRange(inode, static_cast<std::uint64_t>(offset), size);
   if (auto snapshot = FindSnapshot(inode)) {
     auto from = std::min(static_cast<std::size_t>(offset), snapshot->size());
     fuse_reply_buf(request, snapshot->data() + from, std::min(size, snapshot->size() - from));
@@ -140,6 +147,7 @@ void FileSystem::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, of
     total += slice.bytes.size();
   }
   statistics_.CountRead(total);
+  NoteReplied(total);
   fuse_reply_iov(request, parts.data(), static_cast<int>(parts.size()));
 }
 
@@ -163,6 +171,7 @@ struct FileSystem::DirectoryBuffer {
 
 // Offsets: 0 is ".", 1 is "..", 2 + i is child i, and behind the last child of .haft comes "stats".
 void FileSystem::Readdir(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, bool plus) {
+  NoteRange(inode, static_cast<std::uint64_t>(offset), size);
   auto dir = FromFuse(inode);
   auto self = reader_.Stat(dir);
   auto count = reader_.EntryCount(dir);
@@ -207,6 +216,7 @@ void FileSystem::Statfs(fuse_req_t request) {
 }
 
 void FileSystem::Lseek(fuse_req_t request, fuse_ino_t inode, off_t offset, int whence) {
+  NoteRange(inode, static_cast<std::uint64_t>(offset), 0);
   auto found = reader_.Seek(FromFuse(inode), static_cast<std::uint64_t>(offset), whence == SEEK_HOLE);
   if (!found) return ReplyError(request, found.error());
   fuse_reply_lseek(request, static_cast<off_t>(*found));
@@ -255,6 +265,7 @@ template <typename Body>
 void Serve(fuse_req_t request, Operation operation, Body body) noexcept {
   FileSystem& self = Self(request);
   self.statistics().Count(operation);
+  RequestSpan span(std::to_underlying(operation), fuse_req_ctx(request)->pid);
   try {
     body(self);
   } catch (const std::bad_alloc&) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "haft/base/file_io.h"
+#include "haft/mount/request_log.h"
 
 namespace haft {
 namespace {
@@ -24,6 +25,10 @@ std::uint64_t ResidentBytes() {
 }
 
 }  // namespace
+
+std::string_view OperationName(std::uint8_t operation) {
+  return operation < kNames.size() ? kNames[operation] : "?";
+}
 
 void Statistics::RecordError(std::string_view message) {
   errors_.fetch_add(1, std::memory_order_relaxed);

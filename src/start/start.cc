@@ -11,6 +11,7 @@
 #include "haft/base/log.h"
 #include "haft/base/step_clock.h"
 #include "haft/mount/ladder.h"
+#include "haft/mount/request_log.h"
 
 namespace haft {
 namespace {
@@ -23,6 +24,10 @@ Result<Program> Prepare(const StartPlan& plan) {
                        .Remedy("remove them: a bundle runs code its caller can influence"));
   }
   Environment environment = Environment::Current();
+  if (auto log = environment.Get("HAFT_TRACE_LOG")) {
+    TRY(RecordRequests(*log));
+    environment.Unset("HAFT_TRACE_LOG");
+  }
   Modes modes = TRY(Modes::Parse(environment.Get("HAFT_MODE").value_or("")));
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,6 +46,13 @@ struct Slice {
   std::span<const std::byte> bytes;
 };
 
+// One block that a read needed.
+struct BlockUse {
+  std::uint32_t block;
+  bool decoded;                   // it was not in the cache
+  std::chrono::nanoseconds took;  // to get it
+};
+
 // Answers file-system questions about an image in a file. Knows nothing of FUSE. Immutable after Open()
 // and safe from any number of threads. Every offset and count from the image is checked when it
 // is used: damage is kCorrupt for exactly what needs the damaged bytes, never a bad read.
@@ -69,6 +78,8 @@ class ImageReader {
   BlockCache& cache() const;
   // REQUIRES: no reads are running.
   void SetSlowWorkHook(SlowWorkHook hook);
+  // Called by the reading thread for every block that a read got. REQUIRES: no reads are running.
+  void SetBlockUseHook(std::function<void(const BlockUse&)> hook);
 
   Result<Attributes> Stat(InodeId inode) const;
   // nullopt: no such name. A `dir` that is no directory is ENOTDIR.

@@ -1,15 +1,11 @@
-// Files that are part of haft itself, put into the program when it is built (tools/embed.py).
+// Python programs that are part of haft.
 #pragma once
 
 #include <span>
-#include <string_view>
+
+#include "haft/base/embedded_file.h"
 
 namespace haft {
-
-struct EmbeddedFile {
-  std::string_view name;
-  std::string_view bytes;
-};
 
 // The Python modules every bundle carries in .haft/py.
 std::span<const EmbeddedFile> BootstrapFiles();

@@ -5,5 +5,9 @@ _haft_index.install()
 
 import _haft
 
+if "HAFT_TRACE_EVENTS" in _haft.os.environ:
+    import _haft_trace
+
+    _haft_trace.start()
 _haft.set_up_path()
 _haft.run_next_sitecustomize()

@@ -1,0 +1,150 @@
+// trace: runs a bundle as its user would, and tells afterwards what the start did.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "command_line.h"
+#include "commands.h"
+#include "haft/base/atomic_file.h"
+#include "haft/base/file_io.h"
+#include "haft/base/foreground.h"
+#include "haft/base/log.h"
+#include "haft/launch/environment.h"
+#include "haft/trace/trace.h"
+#include "start_file.h"
+
+namespace haft::cli {
+namespace {
+
+constexpr std::size_t kMaxEvents = 256u << 20;
+
+trace::Nanoseconds Now() {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<trace::Nanoseconds>(now.tv_sec) * 1'000'000'000 + static_cast<trace::Nanoseconds>(now.tv_nsec);
+}
+
+// The file that the program's Pythons append to, in a directory that only this user can enter.
+class EventsFile {
+ public:
+  static Result<EventsFile> Create() {
+    std::error_code error;
+    auto parent = std::filesystem::temp_directory_path(error);
+    std::string directory = fmt::format("{}/haft-trace-XXXXXX", error ? "/tmp" : parent.string());
+    if (::mkdtemp(directory.data()) == nullptr) return Failure(Error::FromErrno(Quoted(directory)));
+    EventsFile file(directory);
+    TRY(OpenFile(file.path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+    return file;
+  }
+  EventsFile(EventsFile&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
+  EventsFile& operator=(EventsFile&&) = delete;
+  ~EventsFile() {
+    if (directory_.empty()) return;
+    ::unlink(path().c_str());
+    ::rmdir(directory_.c_str());
+  }
+
+  std::string path() const { return directory_ + "/events"; }
+
+ private:
+  explicit EventsFile(std::string directory) : directory_(std::move(directory)) {}
+  std::string directory_;
+};
+
+// The server may still be at the last request when the program has ended already.
+void WaitUntilAnswered(const RequestLog& log) {
+  for (int i = 0; i < 100 && log.Busy(); ++i) ::usleep(1000);
+}
+
+Result<trace::Trace> RunTraced(const std::string& file, std::vector<std::string> argv) {
+  Environment environment = Environment::Current();
+  Environment wishes = environment;
+  StartImage image = TRY(OpenForStart(file, wishes));
+  trace::Run run{.command = argv, .status = 0, .begin = 0, .end = 0};
+  std::string program = file;
+  if (image.reader.bundle().trailer.runtime_size == 0) {  // started by somebody else: by haft run
+    program = "/proc/self/exe";
+    argv.insert(argv.begin(), {"haft", "run"});
+  }
+  RequestLog log = TRY(RequestLog::Create());
+  EventsFile events = TRY(EventsFile::Create());
+  environment.Set("HAFT_TRACE_LOG", fmt::format("{}", log.fd()));
+  environment.Set("HAFT_TRACE_EVENTS", events.path());
+  std::vector<std::string> variables;
+  for (const char* variable : environment.Pointers()) {
+    if (variable != nullptr) variables.emplace_back(variable);
+  }
+  run.begin = Now();
+  run.status = TRY(RunInForeground(program, argv, variables));
+  run.end = Now();
+  WaitUntilAnswered(log);
+  std::string text = TRY(ReadWholeFile(events.path(), kMaxEvents));
+  return trace::Assemble(image.reader, image.manifest.name, std::move(run), log, text);
+}
+
+// Before the program runs: a result that could not be written would have run it for nothing.
+Result<> CheckResults(const Arguments& arguments) {
+  for (const char* name : {"table", "json", "html", "profile"}) {
+    if (arguments.Has(name) && arguments.Get(name) != "-") TRY(AtomicFile::Create(arguments.Get(name), 0666));
+  }
+  return {};
+}
+
+// "-" is standard output.
+Result<> WriteResult(const std::string& path, std::string_view text) {
+  if (path == "-") return Print(text);
+  AtomicFile file = TRY(AtomicFile::Create(path, 0666));
+  TRY(WriteAll(file.fd(), AsBytes(text)));
+  return file.Commit();
+}
+
+Result<> WriteResults(const Arguments& arguments, const trace::Trace& trace, std::size_t top) {
+  if (arguments.Has("json")) TRY(WriteResult(arguments.Get("json"), trace::ToChromeJson(trace)));
+  if (arguments.Has("html")) TRY(WriteResult(arguments.Get("html"), trace::ToHtml(trace)));
+  if (arguments.Has("profile")) TRY(WriteResult(arguments.Get("profile"), trace::ToProfileJson(trace)));
+  if (arguments.Has("table")) {
+    TRY(WriteResult(arguments.Get("table"), trace::ToTable(trace, top)));
+  } else if (!arguments.Has("json") && !arguments.Has("html") && !arguments.Has("profile")) {
+    TRY(WriteAll(STDERR_FILENO, AsBytes(trace::ToTable(trace, top))));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<int> RunTrace(const Words& words) {
+  CommandLine line("trace", "[OPTION...] FILE [ARGUMENT...]",
+                   "Runs a bundle, or what haft run can start, and tells what its start did: every file touched, when, how long, from which block, and\n"
+                   "which module imported it. The program runs as always; the table goes to standard error when it has\n"
+                   "ended, unless files are named. Exits as the program does.",
+                   "  haft trace ./certbot --version\n"
+                   "  haft trace --html start.html --json start.json --profile start.profile ./certbot --version");
+  line.Value("table", "OUT", "write the table there")
+      .Value("json", "OUT", "write trace events there, which Perfetto and Chrome's about:tracing open")
+      .Value("html", "OUT", "write one self-contained page there: waterfall, slowest, never used")
+      .Value("profile", "OUT", "write the files and byte ranges in the order of first use there, for haft build --profile-from")
+      .Value("top", "N", "rows of the table's parts [15]")
+      .Flag("all", "table: every file touched, in the order of first use, and every import and unused file")
+      .Positional({"FILE", "ARGUMENT..."}, 1)
+      .OptionsFirst();
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  std::size_t top = 15;
+  if (arguments.Has("top")) top = TRY(ParseNumber("--top", arguments.Get("top"), 1'000'000));
+  if (arguments.Has("all")) top = 0;
+  std::vector<std::string> argv = arguments.All("ARGUMENT...");
+  argv.insert(argv.begin(), arguments.Get("FILE"));
+  TRY(CheckResults(arguments));
+  trace::Trace trace = TRY(RunTraced(arguments.Get("FILE"), std::move(argv)));
+  TRY(WriteResults(arguments, trace, top));
+  EndLike(trace.run.status);
+}
+
+}  // namespace haft::cli
