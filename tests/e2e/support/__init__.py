@@ -13,6 +13,7 @@ from support.case import LONG, TestCase, long_test, parametrised
 from support.clean import Clean, MountWatch, haft_mounts, haft_processes, mount_table, servers, state, wait_until
 from support.lab import code_app, lab, lab_tree
 from support.paths import HAFT, PYTHON, REPO, scratch, unique_dir
+from support.plain import PROBE, Both, ScenarioCase
 from support.running import MODES, NOBODY, as_user, clean_env, no_core, run, start
 from support.trees import TREES, app, build, bundle, haft, info, plain_environment, portable_bundle, portable_tree, tree, write_tree
 
@@ -22,4 +23,5 @@ __all__ = [
     "lab", "lab_tree", "long_test", "mount_table", "no_core", "parametrised", "plain_environment", "portable_bundle",
     "portable_tree", "run", "scratch",
     "servers", "start", "state", "tree", "unique_dir", "wait_until", "write_tree",
+    "Both", "PROBE", "ScenarioCase",  # support.plain
 ]

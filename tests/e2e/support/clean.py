@@ -157,5 +157,8 @@ class Clean:
             return
         assert not described and not mounts, (
             f"left after {self.timeout} s: processes {described}, mounts {sorted(mounts)}")
-        assert mount_table() == self._table, "the host's mount table is not as before"
+        table = mount_table()
+        assert table == self._table, (
+            f"the host's mount table is not as before: more {sorted(set(table) - set(self._table))}, "
+            f"less {sorted(set(self._table) - set(table))}")
         assert not (self.quiet_host and host_changed), "the host's mount table changed in between"
