@@ -1,6 +1,8 @@
 """The test library itself: would it notice?"""
 
 import os
+import pathlib
+import re
 import subprocess
 import unittest
 
@@ -69,3 +71,24 @@ class TestTrees(support.TestCase):
         again = support.unique_dir() / "again"
         support.trees.debian_tree.make_tree(["python3-flask"], again)
         self.assertEqual(listing(support.tree("python3-flask")), listing(again))
+
+
+class TestDocument(support.TestCase):
+    def test_tests_that_the_table_of_scenarios_names_exist(self):
+        """Every `test_…` of docs/testing.md is a file, class or method (or the beginning of one)."""
+        here = pathlib.Path(__file__).parent
+        names = re.findall(r"`(test_[\w.]+)`", (support.REPO / "docs/testing.md").read_text())
+        self.assertGreater(len(names), 80)
+        wrong = []
+        for name in names:
+            file, *parts = name.split(".")
+            if not (here / f"{file}.py").exists():
+                wrong.append(name)
+                continue
+            found = __import__(file)
+            for part in parts:
+                found = next((getattr(found, member) for member in dir(found) if member == part
+                              or part.startswith("test") and member.startswith(part)), None)
+            if found is None:
+                wrong.append(name)
+        self.assertEqual(wrong, [])
