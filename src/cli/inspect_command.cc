@@ -16,6 +16,7 @@
 #include "haft/image/verify.h"
 #include "haft/pack/bundled_stack.h"
 #include "haft/zip/archive_kind.h"
+#include "haft/zip/inner_wheels.h"
 #include "haft/zip/zip_image.h"
 #include "input_file.h"
 #include "progress_bar.h"
@@ -139,6 +140,7 @@ std::string InfoText(const ZipArchive& archive, const ArchiveInfo& info) {
 Result<ArchiveInfo> RecogniseArchive(const std::shared_ptr<ZipArchive>& archive) {
   Tree tree;
   TRY(AddArchive(archive, tree));
+  TRY(ExpandInnerWheels(tree, archive->path()));
   return Recognise(tree, archive->path());
 }
 

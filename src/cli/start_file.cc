@@ -2,16 +2,15 @@
 
 #include <fmt/format.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <memory>
 
 #include "foreign_variables.h"
-#include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
 #include "haft/pack/bootstrap.h"
 #include "haft/zip/archive_kind.h"
 #include "haft/zip/zip_image.h"
+#include "host_python.h"
 #include "input_file.h"
 
 namespace haft::cli {
@@ -22,34 +21,9 @@ std::string AbsolutePath(const std::string& path) {
   return resolved ? resolved.get() : "";
 }
 
-// `name` in the absolute directories of PATH; "" if it is in none.
-std::string InPath(std::string_view name, const Environment& environment) {
-  std::string_view path = environment.Get("PATH").value_or("");
-  while (!path.empty()) {
-    std::string_view directory = path.substr(0, path.find(':'));
-    path.remove_prefix(std::min(path.size(), directory.size() + 1));
-    std::string candidate = fmt::format("{}/{}", directory, name);
-    if (directory.starts_with('/') && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return "";
-}
-
-// The interpreter the archive asks for if this host has it, else the host's own. Nothing is known of it but its path.
-std::string HostPython(const std::string& wanted, const Environment& environment) {
-  constexpr const char* kUsual = "/usr/bin/python3";
-  if (wanted.starts_with('/') && ::access(wanted.c_str(), X_OK) == 0) return wanted;
-  if (!wanted.empty() && wanted.find('/') == wanted.npos) {
-    if (std::string found = InPath(wanted, environment); !found.empty()) return found;
-  }
-  if (!wanted.empty()) Log(LogLevel::kDebug, "no interpreter {} here", Quoted(wanted));
-  if (::access(kUsual, X_OK) == 0) return kUsual;
-  std::string found = InPath("python3", environment);
-  return found.empty() ? kUsual : found;
-}
-
 Result<StartImage> OpenArchiveForStart(const std::shared_ptr<ZipArchive>& archive, Environment& environment) {
   format::Manifest made;
-  ZipImageOptions options;
+  ZipImageOptions options{.name = {}, .expand_wheels = true, .prepare = {}};
   options.prepare = [&](Tree& tree, format::Manifest& manifest) -> Result<> {
     ArchiveInfo info = TRY(Recognise(tree, archive->path()));
     if (!info.obstacle.empty()) {
@@ -59,7 +33,7 @@ Result<StartImage> OpenArchiveForStart(const std::shared_ptr<ZipArchive>& archiv
     info.manifest.name = manifest.name;
     info.manifest.mount = manifest.mount;
     info.manifest.builder = manifest.builder;
-    info.manifest.python.path = HostPython(wanted.program, environment);
+    info.manifest.python.path = FindPythonOrUsual(wanted.program, environment);
     info.manifest.python_arguments = std::move(wanted.arguments);
     info.manifest.ignore_environment = wanted.ignore_environment;
     TranslateVariables(info.kind, environment, info.manifest);

@@ -103,6 +103,7 @@ class Recogniser {
   void PexPaths(const Json& json);
   Result<> PexInjections(const Json& json);
   void Wheel();
+  void WheelData(const std::string& root);
   bool HoldsSource(const std::string& module) const;
   Result<format::Entry> ShivEntry(const std::string& text) const;
   Result<> FindEntryScript(const std::string& name);
@@ -239,7 +240,9 @@ void Recogniser::PexPaths(const Json& json) {
     for (const auto& [name, node] : deps->directory()->children) {
       std::string path = JoinPath(kDeps, name);
       if (node->directory() != nullptr) {
+        info_.spread.emplace_back(path + "/.prefix", "");
         manifest_.paths.push_back(path);
+        WheelData(path);
       } else if (info_.obstacle.empty()) {
         info_.obstacle = fmt::format(
             "its distribution {} is packed once more; build it again with pex "
@@ -280,21 +283,29 @@ Result<> Recogniser::PexInjections(const Json& json) {
 // A wheel as an installer spreads it: the root, and the library directories of NAME.data. Has
 // nothing to run by itself.
 void Recogniser::Wheel() {
+  manifest_.paths = {""};
   for (const auto& [name, node] : tree_.root().directory()->children) {
     if (node->directory() == nullptr || !name.ends_with(".dist-info")) continue;
     if (!IsFile(tree_, JoinPath(name, "WHEEL"))) continue;
     info_.kind = ArchiveKind::kWheel;
-    manifest_.paths = {""};
-    std::string data =
-        name.substr(0, name.size() - std::string_view(".dist-info").size()) + ".data";
+    WheelData("");
+    return;
+  }
+}
+
+// The NAME.data directories of the wheel at `root`.
+void Recogniser::WheelData(const std::string& root) {
+  for (const auto& [name, node] : tree_.Find(root)->directory()->children) {
+    if (node->directory() == nullptr || !name.ends_with(".data")) continue;
+    const std::string data = JoinPath(root, name);
     for (std::string_view part : {"purelib", "platlib"}) {
       std::string path = JoinPath(data, part);
       if (IsDirectory(tree_, path)) manifest_.paths.push_back(path);
     }
-    if (IsDirectory(tree_, data)) info_.tool_files.push_back(data);
-    return;
+    info_.tool_files.push_back(data);
+    info_.spread.emplace_back(data + "/scripts", "bin");
+    info_.spread.emplace_back(data + "/data", "");
   }
-  manifest_.paths = {""};
 }
 
 bool IsBelow(std::string_view path, std::string_view directory) {
@@ -327,14 +338,17 @@ std::optional<std::string> ArchiveInfo::InSitePackages(std::string_view path) co
     if (IsBelow(path, directory) && (best == nullptr || directory.size() > best->size()))
       best = &directory;
   }
-  if (best == nullptr) return std::nullopt;
-  if (best->empty()) {
-    bool is_tools = std::ranges::any_of(
-        tool_files, [&](const std::string& file) { return path == file || IsBelow(path, file); });
-    if (is_tools) return std::nullopt;
-    return std::string(path);
+  // What installers put elsewhere: scripts and data of a wheel, and those of a distribution in a pex.
+  for (const auto& [from, to] : spread) {
+    if (IsBelow(path, from) && (best == nullptr || from.size() > best->size()))
+      return JoinPath(to, path.substr(from.size() + 1));
   }
-  return std::string(path.substr(best->size() + 1));
+  if (best == nullptr) return std::nullopt;
+  bool is_tools = std::ranges::any_of(tool_files, [&](const std::string& file) {
+    return file.size() > best->size() && (path == file || IsBelow(path, file));
+  });
+  if (is_tools) return std::nullopt;
+  return std::string(path.substr(best->empty() ? 0 : best->size() + 1));
 }
 
 Result<ArchiveInfo> Recognise(const Tree& tree, const std::string& file) {

@@ -10,6 +10,7 @@
 #include "haft/format/checksum.h"
 #include "haft/pack/byte_sink.h"
 #include "haft/pack/image_writer.h"
+#include "haft/zip/inner_wheels.h"
 #include "zip_blocks.h"
 
 namespace haft {
@@ -30,6 +31,8 @@ Result<ImageReader> OpenZipImage(const std::shared_ptr<ZipArchive>& archive,
                                  const ZipImageOptions& options) {
   auto tree = std::make_unique<Tree>();
   TRY(AddArchive(archive, *tree));
+  std::vector<InnerArchive> inner;
+  if (options.expand_wheels) inner = TRY(ExpandInnerWheels(*tree, archive->path()));
   format::Manifest manifest;
   manifest.name = options.name.empty() ? BundleNameFor(archive->path()) : options.name;
   manifest.mount = "/haft/" + manifest.name;
@@ -40,6 +43,7 @@ Result<ImageReader> OpenZipImage(const std::shared_ptr<ZipArchive>& archive,
 
   auto blocks = TRY(ZipBlocks::Make(std::move(tree)));
   blocks->Keep(archive);
+  for (InnerArchive& wheel : inner) blocks->Keep(std::move(wheel.archive));
   UniqueFd index(::memfd_create("haft-index", MFD_CLOEXEC));
   if (!index) return Failure(Error::FromErrno("memfd_create"));
   FileSink sink(index.get(), "index of " + archive->path());

@@ -299,14 +299,25 @@ class TestVariables(RunCase):
                              entry_point="app:main", environment={"preamble": "hook.py"})
         self.says("hook /haft/p.pyz/site-packages\napp\n", file)
 
-    def test_pex_with_wheels_inside(self):
+    def test_pex_with_wheels_inside(self, mode):
+        """pex --no-pre-install-wheels: archives in the archive."""
         directory = support.unique_dir()
-        wheel = archives.wheel(directory / "w.whl", "inner", {"inner.py": "def main(): print('inner', __file__)\n"},
-                               scripts={"inner": "inner:main"}).read_bytes()
-        file = archives.pex(directory / "n.pex", {}, {"inner-1.0-py3-none-any.whl": wheel}, info={"script": "inner"})
-        done = self.run_file(file)
+        main = "import data_part\ndef main(): print('inner', __file__, data_part.__file__)\n"
+        wheel = archives.wheel(directory / "w.whl", "inner", {
+            "inner.py": main, "inner-1.0.data/purelib/data_part.py": ""}, scripts={"inner": "inner:main"})
+        name = "inner-1.0-py3-none-any.whl"
+        file = archives.pex(directory / "n.pex", {}, {name: wheel.read_bytes()}, info={"script": "inner"})
+        place = f"/haft/n.pex/.deps/{name}"
+        self.says(f"inner {place}/inner.py {place}/inner-1.0.data/purelib/data_part.py\n", file, mode=mode)
+        damage(wheel, "inner.py")
+        file = archives.pex(directory / "d.pex", {}, {name: wheel.read_bytes()}, info={"script": "inner"})
+        done = self.run_file(file, mode=mode)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Input/output error", done.stderr)
+        file = archives.pex(directory / "t.pex", {}, {name: b"no wheel"}, info={"script": "inner"})
+        done = self.run_file(file, mode=mode)
         self.assertEqual(done.returncode, 125)
-        self.assertOneLine(done.stderr, "packed once more")
+        self.assertOneLine(done.stderr, name, "not a zip archive")
 
 
 class TestPython(RunCase):

@@ -118,6 +118,7 @@ TEST(Recognise, Pex) {
   EXPECT_EQ(info.InSitePackages("__main__.py"), std::nullopt);
   EXPECT_EQ(info.InSitePackages(".bootstrap/pex/__init__.py"), std::nullopt);
   EXPECT_EQ(info.InSitePackages(".deps"), std::nullopt);
+  EXPECT_EQ(info.InSitePackages(".deps/other-1.0-py3-none-any.whl/.prefix/bin/x"), "bin/x");
   EXPECT_EQ(info.InSitePackages(".deps/other-1.0-py3-none-any.whl/other.py"), "other.py");
 }
 
@@ -153,7 +154,10 @@ TEST(Recognise, ZipappWheelAndPlain) {
   EXPECT_EQ(wheel.kind, ArchiveKind::kWheel);
   EXPECT_EQ(wheel.manifest.paths, (std::vector<std::string>{"", "d-1.0.data/purelib"}));
   EXPECT_EQ(wheel.InSitePackages("d-1.0.data/purelib/e.py"), "e.py");
-  EXPECT_EQ(wheel.InSitePackages("d-1.0.data/scripts/run"), std::nullopt);
+  EXPECT_EQ(wheel.InSitePackages("d-1.0.data/scripts/run"), "bin/run");
+  EXPECT_EQ(wheel.InSitePackages("d-1.0.data/data/share/x"), "share/x");
+  EXPECT_EQ(wheel.InSitePackages("d-1.0.data/headers/x.h"), std::nullopt);
+  EXPECT_EQ(wheel.InSitePackages("d-1.0.data/scripts"), std::nullopt);
   EXPECT_EQ(wheel.InSitePackages("d-1.0.dist-info/WHEEL"), "d-1.0.dist-info/WHEEL");
   EXPECT_EQ(wheel.manifest.entry.kind, format::EntryKind::kNone);
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "haft/base/error.h"
@@ -31,6 +32,8 @@ struct ArchiveInfo {
   // What is in manifest.paths, but belongs to the tool that made the archive, not to the
   // application. Directories too.
   std::vector<std::string> tool_files;
+  // Directories whose contents an installer puts to another place in site-packages: where from, and where to.
+  std::vector<std::pair<std::string, std::string>> spread;
   // Why it cannot be run without unpacking, with what helps; empty: it can.
   std::string obstacle;
 
