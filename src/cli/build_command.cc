@@ -42,7 +42,9 @@ Result<BuildOptions> MakeOptions(const Arguments& arguments) {
   BuildOptions options{.site_packages = arguments.All("site-packages"),
                        .entry = {.console_script = arguments.Get("console-script"),
                                  .entry_point = arguments.Get("entry-point"),
-                                 .module = arguments.Get("module")},
+                                 .module = arguments.Get("module"),
+                                 .wsgi = arguments.Get("wsgi"),
+                                 .server = arguments.Has("server") ? arguments.Get("server") : "httpd"},
                        .python = arguments.Get("python"),
                        .runtime = arguments.Get("runtime"),
                        .output = arguments.Get("output-file"),
@@ -56,11 +58,12 @@ Result<BuildOptions> MakeOptions(const Arguments& arguments) {
                        .httpd = arguments.Get("httpd")};
   if (options.output.empty()) return Failure(UsageError("build", "-o FILE is missing"));
   if (options.site_packages.empty()) return Failure(UsageError("build", "--site-packages DIR is missing"));
-  int entries = arguments.Has("console-script") + arguments.Has("entry-point") + arguments.Has("module");
-  if (entries != 1) return Failure(UsageError("build", "exactly one of -c, -e and -m says what the bundle starts"));
+  int entries = arguments.Has("console-script") + arguments.Has("entry-point") + arguments.Has("module") + arguments.Has("wsgi");
+  if (entries != 1) return Failure(UsageError("build", "exactly one of -c, -e, -m and --wsgi says what the bundle starts"));
   if (!options.profile && arguments.Has("profile")) {
     return Failure(UsageError("build", "--profile and --no-profile exclude each other"));
   }
+  if (arguments.Has("server") && !arguments.Has("wsgi")) return Failure(UsageError("build", "--server goes with --wsgi"));
   if (arguments.Has("jobs")) options.workers = TRY(ParseNumber("--jobs", arguments.Get("jobs"), 1024));
   if (options.python.empty()) options.python = ::access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
   if (options.runtime.empty()) options.runtime = TRY(FindRuntime());
@@ -84,6 +87,8 @@ Result<int> RunBuild(const Words& words) {
       .Value("c,console-script", "SCRIPT", "start this console script of one of the packages")
       .Value("e,entry-point", "MODULE:FUNCTION", "start by calling this function; its value is the exit status")
       .Value("m,module", "MODULE", "start as 'python -m MODULE' does")
+      .Value("wsgi", "MODULE:CALLABLE", "serve this web application")
+      .Value("server", "NAME", "with httpd and mod_wsgi, gunicorn, uvicorn or waitress [httpd]")
       .Value("o,output-file", "FILE", "the bundle; replaced only when the new one is complete")
       .Value("p,python", "PYTHON", "interpreter to build for [/usr/bin/python3, else python3 of PATH]")
       .Value("name", "NAME", "the files appear at /haft/NAME [base name of FILE]")

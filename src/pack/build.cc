@@ -27,6 +27,7 @@
 #include "haft/pack/profile_run.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
+#include "haft/pack/site.h"
 #include "haft/pack/scripts.h"
 #include "haft/pack/tree.h"
 
@@ -104,11 +105,12 @@ Result<std::string> ReadRuntime(const std::string& path) {
 // What can be said of the entry before the inputs have been read; nullopt for a console script.
 Result<std::optional<format::Entry>> ParseEntry(const EntryRequest& request) {
   int given =
-      !request.console_script.empty() + !request.entry_point.empty() + !request.module.empty();
+      !request.console_script.empty() + !request.entry_point.empty() + !request.module.empty() + !request.wsgi.empty();
   if (given != 1) return Failure(Error::Invalid("a bundle needs exactly one entry"));
   if (!request.entry_point.empty())
     return TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
   if (!request.module.empty()) return TRY(format::ParseModuleEntry(request.module, "module"));
+  if (!request.wsgi.empty()) return TRY(ParseSite(request.wsgi, request.server)).program();
   return std::nullopt;
 }
 
@@ -162,9 +164,13 @@ class Builder {
   }
 
   Result<format::Entry> ResolveEntry(std::optional<format::Entry> parsed,
-                                     const PythonInterpreter& python) const {
+                                     const PythonInterpreter& python) {
     if (!parsed) {
       return FindScript(tree_, kSitePackages, options_.entry.console_script);
+    }
+    if (!options_.entry.wsgi.empty()) {
+      TRY(AddSite(tree_, TRY(ParseSite(options_.entry.wsgi, options_.entry.server)), kSitePackages, python));
+      return *std::move(parsed);
     }
     const std::string top = parsed->module.substr(0, parsed->module.find('.'));
     if (!TRY(HoldsModule(tree_, kSitePackages, top)) && !TRY(python.Finds(top))) {
@@ -202,6 +208,7 @@ class Builder {
     if (python.target().tag.empty()) return {};  // an interpreter that does not use .pyc files
     ProgressMeter meter(options_.progress, "compile", "files");
     std::vector<std::string> directories = {std::string(kBootstrapDirectory)};
+    if (!options_.entry.wsgi.empty()) directories.emplace_back(kSiteDirectory);
     if (options_.compile) directories.emplace_back(kSitePackages);
     if (!standard_library_.empty()) directories.push_back(standard_library_);
     PycCompiler compiler(python, manifest.mount, workers_);
@@ -237,7 +244,12 @@ class Builder {
 
   void Record(const PythonInterpreter& python, const format::Manifest& manifest,
               const std::optional<std::vector<std::string>>& arguments) {
-    ProfileResult recorded = RecordProfile(tree_, python, manifest, arguments);
+    format::Manifest recorded_for = manifest;
+    if (!options_.entry.wsgi.empty() && !arguments) {  // what takes the time is the application, not its server
+      auto site = ParseSite(options_.entry.wsgi, options_.entry.server);
+      if (site) recorded_for.entry = site->application;
+    }
+    ProfileResult recorded = RecordProfile(tree_, python, recorded_for, arguments);
     format::Merge(profile_, recorded.profile);
     if (recorded.problem.empty()) return;
     report_.warnings.push_back(fmt::format(

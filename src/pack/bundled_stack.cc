@@ -220,7 +220,7 @@ Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_p
   }
   for (const char* types : {"/etc/mime.types", "/etc/httpd/conf/mime.types", "/usr/local/apache2/conf/mime.types"}) {
     if (::access(types, R_OK) != 0) continue;
-    TRY(AddHostFile(types, Below("share/mime.types")));
+    TRY(AddHostFile(types, Below("conf/mime.types")));
     break;
   }
 

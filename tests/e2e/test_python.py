@@ -165,6 +165,17 @@ class TestChildren(PythonCase):
                 "sys.stdout.flush(); os.execv(sys.argv[0], [sys.argv[0], 'import by_pth; print(by_pth.NAME)'])")
         self.assertEqual(self.say(code, mode), "bundle\nby pth\n")
 
+    def test_sys_executable_with_sys_argv_is_the_bundle_again(self, mode):
+        """What reloaders do, and gunicorn at SIGUSR2. The file is no Python script."""
+        code = ("import os, subprocess, sys\n"
+                "if len(sys.argv) == 2:\n"
+                "    sys.exit(subprocess.run([sys.executable] + sys.argv + ['again']).returncode)\n"
+                "import shared.two; print(sys.argv[2:], shared.two.__file__); sys.exit(7)\n")
+        with self.clean():
+            done = support.run([self.bundle("-e", "pyapp:main"), code], mode=mode)
+        self.assertEqual((done.returncode, done.stderr), (7, ""))
+        self.assertEqual(done.stdout, "['again'] /haft/pyapp/site-packages/shared/two.py\n")
+
 
 class TestMultiprocessing(PythonCase):
     @support.parametrised(kind=["fork", "spawn", "forkserver"], entry=["-e workers:main", "-m workers"])

@@ -17,6 +17,8 @@ struct EntryRequest {
   std::string console_script;  // a [console_scripts] name of any distribution in the inputs
   std::string entry_point;     // MODULE:FUNCTION
   std::string module;          // as `python -m`
+  std::string wsgi;            // MODULE[:CALLABLE] of a web application, to be served
+  std::string server;          // by httpd, gunicorn, uvicorn or waitress; with `wsgi` only
 };
 
 // How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at

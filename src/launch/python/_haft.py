@@ -94,6 +94,23 @@ def run_next_sitecustomize():
         _frozen_importlib._load(spec)
 
 
+def start_bundle_again():
+    """Becomes the bundle where Python was given the bundle's own file as its script.
+
+    Programs that start themselves anew (gunicorn at SIGUSR2, the reloaders of web frameworks) execute sys.executable
+    with sys.argv, whose first is what the user typed: the bundle, which is no Python script.
+    """
+    bundle = os.environ.get("HAFT_BUNDLE")
+    script = getattr(sys, "argv", [""])[0]
+    if not bundle or script in ("", "-c", "-m") or script.endswith(".py"):
+        return
+    try:
+        if os.path.samefile(script, bundle):
+            os.execv(bundle, [script] + sys.argv[1:])
+    except OSError:
+        pass  # then Python says what it thinks of the file
+
+
 def _refuse(message):
     sys.stderr.write("haft: %s\n" % message)
     sys.stderr.flush()

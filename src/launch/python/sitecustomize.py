@@ -5,6 +5,7 @@ _haft_index.install()
 
 import _haft
 
+_haft.start_bundle_again()
 if "HAFT_TRACE_EVENTS" in _haft.os.environ:
     import _haft_trace
 

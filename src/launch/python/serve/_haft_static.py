@@ -1,0 +1,67 @@
+"""Files below a URL for servers that have no such thing: GET and HEAD, with their type, length and time."""
+import email.utils
+import mimetypes
+import os
+import stat
+
+_BLOCK = 1 << 16
+
+
+class StaticFiles:
+    """A WSGI application in front of another one."""
+
+    def __init__(self, application, directories):
+        self._application = application
+        # The longer URL first.
+        self._directories = sorted(((url.rstrip("/") + "/", os.path.realpath(path)) for url, path in directories), reverse=True)
+
+    def __call__(self, environ, start_response):
+        path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+        for url, directory in self._directories:
+            if path.startswith(url):
+                return self._answer(os.path.join(directory, path[len(url):]), directory, environ, start_response)
+        return self._application(environ, start_response)
+
+    def _answer(self, name, directory, environ, start_response):
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _refuse(start_response, "405 Method Not Allowed", [("Allow", "GET, HEAD")])
+        try:
+            # Links are followed, but not out of the directory.
+            real = os.path.realpath(name)
+            if "\0" in name or os.path.commonpath([real, directory]) != directory:
+                raise FileNotFoundError
+            file = open(real, "rb")
+        except (OSError, ValueError):
+            return _refuse(start_response, "404 Not Found")
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            file.close()
+            return _refuse(start_response, "404 Not Found")
+        kind, encoding = mimetypes.guess_type(real)
+        modified = email.utils.formatdate(status.st_mtime, usegmt=True)
+        headers = [("Content-Type", kind or "application/octet-stream"), ("Last-Modified", modified)]
+        if encoding:
+            headers.append(("Content-Encoding", encoding))
+        if environ.get("HTTP_IF_MODIFIED_SINCE") == modified:
+            file.close()
+            start_response("304 Not Modified", headers)
+            return []
+        headers.append(("Content-Length", str(status.st_size)))
+        start_response("200 OK", headers)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            file.close()
+            return []
+        wrapper = environ.get("wsgi.file_wrapper")
+        return wrapper(file, _BLOCK) if wrapper else _blocks(file)
+
+
+def _blocks(file):
+    with file:
+        while data := file.read(_BLOCK):
+            yield data
+
+
+def _refuse(start_response, status, headers=()):
+    body = (status + "\n").encode()
+    start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *headers])
+    return [body]
