@@ -50,6 +50,29 @@ class TestStartServer(ExpressCase):
             self.assertHealthy(server)
 
 
+class TestRefusals(ExpressCase):
+    """What would hang or fail in words about something else is said before anything starts."""
+
+    def refused(self, command, **options):
+        done = support.run(command, env=web.environment(), **options)
+        self.assertEqual((done.returncode, done.stdout), (125, ""), done.stderr)
+        return done.stderr
+
+    def test_working_directory_the_workers_may_not_enter(self):
+        private = support.unique_dir(mode=0o700)
+        options = [*web.OPTIONS, *web.AS_WWW_DATA, "--port", str(web.free_port()), "--server-root", support.unique_dir() / "root"]
+        script = web.wsgi_script(support.unique_dir())
+        for command in ([web.express(self), "start-server", *options, script], [web.hello_function(self), *options]):
+            self.assertOneLine(self.refused(command, cwd=private), f"'www-data' may not enter the working directory '{private}'",
+                               "--working-directory /")
+
+    def test_missing_libpython(self):
+        hide = 'for f in /usr/lib/*/libpython3*.so.1.0; do mount --bind /dev/null $f; done; exec "$0" "$@"'
+        command = ["unshare", "-m", "sh", "-c", hide, web.express(self), "start-server", *web.OPTIONS, *web.AS_WWW_DATA,
+                   web.wsgi_script(support.unique_dir())]
+        self.assertOneLine(self.refused(command), "mod_wsgi needs libpython3.", "--bundle-python")
+
+
 class TestStartFunction(ExpressCase):
     """mod_wsgi.server.start(), called by the bundle's own entry."""
 
@@ -77,7 +100,7 @@ class TestStartFunction(ExpressCase):
         self.assertIn(site_packages, facts["path"])
         self.assertIn(str(other), facts["path"])
         self.assertLess(facts["path"].index(site_packages), facts["path"].index(str(other)))
-        self.assertEqual([name for name in facts["environ"] if name.startswith("HAFT")], [])
+        self.assertEqual([name for name in facts["environ"] if name.startswith("HAFT")], ["HAFT_BUNDLE"])
 
     def test_service_script(self):
         out = support.unique_dir(mode=0o777) / "out"

@@ -141,14 +141,30 @@ def run_program():
     del sys.argv[:3]
     _check_python(sys.argv[0])
     sys.path[:] = [path for path in sys.path if path != HERE]  # still there if sitecustomize was not run
+    if sys.prefix.startswith(ROOT + "/") and os.path.exists(os.path.join(sys.prefix, "bin", "httpd")):
+        os.environ.pop("HTTPD", None)  # mod_wsgi-express would take that httpd instead of the bundle's
     if _haft_bundle.PREAMBLE:
         _run_preamble(kind, target)
     _ENTRIES[kind](target)
 
 
+def _check_server():
+    """Before a server of mod_wsgi is started: what would make it hang is refused."""
+    sys.path.insert(0, HERE)
+    try:
+        import _haft_mod_wsgi
+    finally:
+        sys.path.remove(HERE)
+    problem = _haft_mod_wsgi.problem()
+    if problem:
+        _refuse("'%s': %s" % (sys.argv[0], problem))
+
+
 def _run_function(target):
     module, _, function = target.partition(":")
     __import__(module)
+    if "mod_wsgi.server" in sys.modules or "mod_wsgi.express" in sys.modules:
+        _check_server()
     call = sys.modules[module]
     for attribute in function.split("."):
         call = getattr(call, attribute)
@@ -158,6 +174,8 @@ def _run_function(target):
 def _run_module(module):
     import runpy
 
+    if sys.argv[1:2] == ["runmodwsgi"]:
+        _check_server()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit()
 

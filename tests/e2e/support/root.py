@@ -30,9 +30,11 @@ def _mount(source, target, kind, flags, data=None):
                        data and data.encode()), f"mount {target}")
 
 
-def enter(root, uid=None):
+def enter(root, uid=None, session=False):
     """For preexec_fn, as root: makes `root` the root of this process, with /proc, and becomes `uid`."""
     def enter_now():
+        if session:
+            os.setsid()
         _check(_LIBC.unshare(_CLONE_NEWNS), "unshare")
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
         _mount(root, root, None, _MS_BIND | _MS_REC)
@@ -90,3 +92,24 @@ def run(root, command, *, uid=None, env=None, timeout=60):
     """Runs to the end; returns a CompletedProcess."""
     return subprocess.run(command, preexec_fn=enter(root, uid), text=True, capture_output=True, timeout=timeout,
                           stdin=subprocess.DEVNULL, env=env or {"PATH": "/bin:/usr/bin", "HOME": "/root"})
+
+
+def session(leader):
+    """The pids of a session."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.getsid(int(name)) == leader:
+                    found.append(int(name))
+            except OSError:
+                pass
+    return found
+
+
+def foreign_maps(pid, mount):
+    """The files that a process maps and that are not in the mount. Memory without a file on disk does not count."""
+    with open(f"/proc/{pid}/maps") as file:
+        maps = {line.split(None, 5)[5].strip() for line in file if len(line.split()) > 5}
+    return {path for path in maps if path.startswith("/") and not path.startswith((mount + "/", "/dev/zero", "/dev/shm", "/SYSV", "/memfd:"))
+            and not path.endswith(" (deleted)")}

@@ -103,6 +103,12 @@ def hello(case):
     return trees._cached("hello", ("-m", "hello_site"), lambda: [tree, site_tree()])
 
 
+def hello_function(case):
+    """The same with a function as its entry."""
+    tree = mod_wsgi.require_express(case)
+    return trees._cached("hello", ("-e", "hello_site.__main__:main"), lambda: [tree, site_tree()])
+
+
 def site_tree():
     """The application's tree, once per run."""
     with trees._once("hello-tree") as path:
