@@ -11,7 +11,7 @@ SECONDS = 25
 
 
 class TestCrowd(support.TestCase):
-    seconds = 300
+    seconds = 800 if support.LONG else 200
 
     def parallel_first_starts(self, number, mode):
         """All of them are started before the first has ended; none has run before."""
@@ -46,7 +46,6 @@ class TestCrowd(support.TestCase):
     @support.long_test
     def test_2000_short_runs_at_50_at_a_time(self, mode):
         """By one user, and far more than fusermount's limit of 1000 mounts if any of them stayed."""
-        self.seconds = 900
         self.short_runs(2000, 50, mode)
 
     def test_two_bundles_and_two_copies(self, mode):

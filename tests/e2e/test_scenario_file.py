@@ -189,6 +189,8 @@ class TestFile(support.TestCase):
 class TestSize(support.ScenarioCase):
     """Scenario 24."""
 
+    seconds = 800 if support.LONG else 120
+
     WALK = ("import os, sys\n"
             "def main():\n"
             "    here = os.path.dirname(os.path.abspath(__file__)) + '/tree'\n"
@@ -216,7 +218,6 @@ class TestSize(support.ScenarioCase):
     @support.long_test
     @support.parametrised(directories=[1000, 1])
     def test_100000_files(self, directories):
-        self.seconds = 400
         said = self.same(self.many(100_000, directories), timeout=200)
         self.assertTrue(said.startswith("100000 "), said)
 
@@ -258,7 +259,6 @@ class TestSize(support.ScenarioCase):
 
     @support.long_test
     def test_file_of_3_gigabytes_and_more_than_4_in_all(self):
-        self.seconds = 1800
         self.large([3072, 1200])
 
     def test_hard_links_come_out_as_files(self):

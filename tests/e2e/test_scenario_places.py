@@ -266,6 +266,11 @@ class TestHosts(PlaceCase):
         finally:
             support.haft("umount", point)
 
+    def test_bundle_on_a_noexec_file_system_through_haft_run(self, mode):
+        place = support.unique_dir("noexec")
+        self.within(f"mount -t tmpfs -o noexec none {place}; cp {support.lab()} {place}/lab; chmod 644 {place}/lab", mode,
+                    command=[*(drop() if mode == "userns" else []), support.HAFT, "run", f"{place}/lab", CODE])
+
     def test_without_proc(self, mode):
         """Starts, or says in one line what is missing."""
         done = self.within("mount -t tmpfs none /proc", mode, fine=False)

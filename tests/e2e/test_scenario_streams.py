@@ -29,6 +29,8 @@ BOTH = support.Both("streams", {**support.PROBE, "late.py": "VALUE = 5\n", "late
 class TestStreams(support.TestCase):
     """Scenario 16."""
 
+    seconds = 200
+
     def look(self, both_or_command, mode, **streams):
         proof = support.unique_dir("proof", 0o777) / "proof"
         code = LOOK.replace("PROOF", repr(str(proof)))
@@ -112,7 +114,6 @@ class TestStreams(support.TestCase):
 
     @support.long_test
     def test_gigabyte_through_a_pipe(self, mode):
-        self.seconds = 200
         self.through(1 << 30, mode)
 
 
@@ -134,6 +135,8 @@ with open(proof, "w") as file: file.write(f"{late.VALUE} {data}")
 
 class TestDaemons(support.TestCase):
     """Scenario 17."""
+
+    seconds = 120
 
     def wrote(self, proof, seconds):
         self.assertTrue(support.wait_until(lambda: proof.exists() and proof.read_text(), seconds), "nothing written")
@@ -166,7 +169,6 @@ class TestDaemons(support.TestCase):
 
     @support.long_test
     def test_daemon_reads_after_a_minute(self, mode):
-        self.seconds = 120
         proof = support.unique_dir("minute", 0o777) / "proof"
         with self.clean():
             support.run([BOTH.bundle, DAEMON, proof, "60"], mode=mode, check=True, timeout=10)

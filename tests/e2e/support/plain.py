@@ -71,7 +71,8 @@ class Both:
     """One program as a bundle and as an installation; both are made when first asked for."""
 
     def __init__(self, name, parts, *entry):
-        """`parts`: {path: content}, the name of a Debian package, a directory, or a list of these."""
+        """`parts`: {path: content}, the name of a Debian package, a directory, or a list of these. `entry`: options
+        of haft build; with --isolated the installation does not see the host's packages either."""
         self.name = name
         self.entry = entry
         self._parts = parts if isinstance(parts, list) else [parts]
@@ -99,8 +100,9 @@ class Both:
         site.mkdir(parents=True)
         (prefix / "bin").mkdir()
         (prefix / "bin" / "python3").symlink_to(paths.PYTHON)
+        host = "false" if "--isolated" in self.entry else "true"
         (prefix / "pyvenv.cfg").write_text(f"home = {os.path.dirname(paths.PYTHON)}\n"
-                                           "include-system-site-packages = true\n")
+                                           f"include-system-site-packages = {host}\n")
         for source in sources:
             subprocess.run(["cp", "-a", "--no-preserve=ownership", f"{source}/.", site], check=True)
         python = prefix / "bin" / "python3"
