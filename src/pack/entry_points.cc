@@ -78,7 +78,7 @@ std::vector<ScriptLine> ParseConsoleScripts(std::string_view text) {
       return;
     }
     std::size_t equals = line.find('=');
-    if (!inside || equals == line.npos) return;
+    if (!inside || equals == line.npos || equals == 0) return;
     scripts.push_back(
         {std::string(Trim(line.substr(0, equals))), std::string(Trim(line.substr(equals + 1)))});
   });

@@ -47,6 +47,7 @@ Tool-Mixed=tool:main[fast,slow]
 rate = tool:main
   100%d = tool:value
 value = tool:value
+ = tool:main
 dotted.name_1 = tool : Group.Inner.call
 
 [pytest11]
@@ -117,6 +118,16 @@ class TestScripts(support.ScenarioCase):
         said = self.same(both("-c", name), argument, mode=mode, status=int(status))
         self.assertIn({"100%d": "evaluated\n", "dotted.name_1": "Group.Inner ['--version']\n"}.get(
             name, "main ['PROGRAM', '--version']\n"), said)
+
+    def test_script_without_a_name_does_not_spoil_the_bundle(self, mode):
+        """A line "= tool:main" made a manifest that every start refused. (FILES has one; this is about one alone.)"""
+        tree = support.write_tree(support.unique_dir("nameless"), {
+            "tool.py": "def main(): print('main')\n",
+            "tool-1.dist-info/entry_points.txt": "[console_scripts]\n = tool:main\n=\ntool = tool:main\n"})
+        bundle = support.build(tree, "-c", "tool", output=support.unique_dir("nameless-out") / "tool")
+        with self.clean():
+            done = support.run([bundle], mode=mode)
+        self.assertEqual((done.stdout, done.stderr, done.returncode), ("main\n", "", 0))
 
     @support.parametrised(script=["ends|0", "status|4", "raises|1", "text|1", "shell|3", "perlish|0", "local|0",
                                   "elf|0"])

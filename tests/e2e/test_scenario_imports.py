@@ -93,6 +93,17 @@ class TestNamespaces(support.ScenarioCase):
         self.assertEqual(said.count("True True False SITE/old\n"), 3, said)
 
 
+class TestBrokenPth(support.TestCase):
+    def test_pth_file_that_is_no_text_ends_the_start(self, mode):
+        """An installed Python does not start then; the bundle ran on with half a path and ended with 0."""
+        tree = support.write_tree(support.unique_dir("broken"), {**support.PROBE, "bad.pth": b"\xfc\n"})
+        bundle = support.build(tree, "-e", "probe:main", "--no-profile", output=support.unique_dir("broken-out") / "broken")
+        with self.clean():
+            done = support.run([bundle, "print('ran')"], mode=mode)
+        self.assertEqual((done.stdout, done.returncode), ("", 125))
+        self.assertOneLine(done.stderr, "'/haft/broken/site-packages'", "UnicodeDecodeError", "remove")
+
+
 class TestOrder(support.ScenarioCase):
     """Scenario 7."""
 

@@ -66,7 +66,10 @@ def set_up_path():
     sys.path[:] = rest
     if _same_python():
         for directory in DIRECTORIES:
-            site.addsitedir(directory)
+            try:
+                site.addsitedir(directory)
+            except Exception as error:  # a .pth file that is no text: an installed Python does not start then
+                _refuse("'%s': .pth files: %s: %s; repair or remove the file" % (directory, type(error).__name__, error))
     else:
         # Packages for another Python: its children can still import what is pure, as with PYTHONPATH.
         sys.path.extend(DIRECTORIES)
