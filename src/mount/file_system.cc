@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include "haft/base/log.h"
+#include "haft/base/subprocess.h"
+#include "haft/format/checksum.h"
 #include "request_hook.h"
 
 namespace haft {
@@ -235,11 +238,25 @@ struct stat FileSystem::SnapshotStat(fuse_ino_t inode, std::size_t size) const {
                         .parent = FromFuse(stats_directory_)});
 }
 
+void FileSystem::SetBoard(const ServerBoard* board) { board_ = board; }
+
+ServerReport FileSystem::Report() const {
+  ServerReport report{.bundle = options_.bundle, .image_id = format::ToHex(reader_.bundle().trailer.image_id)};
+  if (board_ == nullptr) return report;
+  report.keeper = ::getppid();
+  report.deaths = board_->deaths;
+  report.last_time = board_->last_time;
+  if (report.deaths > 0) report.last_death = DescribeStatus(board_->last_status);
+  return report;
+}
+
 fuse_entry_param FileSystem::NewSnapshot() {
-  auto text = std::make_shared<const std::string>(statistics_.ToJson(reader_.cache().counters()));
+  auto text = std::make_shared<const std::string>(statistics_.ToJson(reader_.cache().counters(), Report()));
   fuse_entry_param param = {};
+  // Not a number that an earlier server has given out: the kernel would show what it remembers of that.
+  std::uint64_t generation = board_ == nullptr ? 0 : board_->deaths.load();
   std::scoped_lock lock(mutex_);
-  param.ino = next_snapshot_++;
+  param.ino = (generation << 40) + next_snapshot_++;
   param.attr = SnapshotStat(param.ino, text->size());
   param.attr_timeout = kForever;
   param.entry_timeout = 0;  // look it up again, and get the next snapshot

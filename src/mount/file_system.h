@@ -12,6 +12,7 @@
 
 #include "haft/image/image_reader.h"
 #include "haft/mount/fuse_server.h"
+#include "server_board.h"
 #include "statistics.h"
 
 namespace haft {
@@ -27,6 +28,9 @@ class FileSystem {
   FileSystem(ImageReader reader, const ServerOptions& options);
 
   static const fuse_lowlevel_ops& Operations();
+
+  // What .haft/stats tells about earlier servers. Not owned.
+  void SetBoard(const ServerBoard* board);
 
   ImageReader& reader() { return reader_; }
   Statistics& statistics() { return statistics_; }
@@ -53,7 +57,10 @@ class FileSystem {
   std::shared_ptr<const std::string> FindSnapshot(fuse_ino_t inode);
 
   ImageReader reader_;
+  ServerReport Report() const;
+
   ServerOptions options_;
+  const ServerBoard* board_ = nullptr;
   Statistics statistics_;
   fuse_ino_t stats_directory_ = 0;  // .haft, 0 if the image has none
   std::mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,7 +16,9 @@
 #include <vector>
 
 #include "file_system.h"
+#include "haft/base/file_io.h"
 #include "haft/base/log.h"
+#include "server_board.h"
 
 namespace haft {
 namespace {
@@ -63,7 +66,23 @@ class CaptureStandardError {
 };
 
 unsigned ThreadLimit(unsigned wanted) {
-  return wanted != 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), 2u, 4u);
+  unsigned limit = wanted != 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), 2u, 4u);
+  return std::min<unsigned>(limit, ServerBoard::kSlots);
+}
+
+// Linux 6.9, which the headers and libfuse may not know yet.
+constexpr std::uint32_t kHasResend2 = 1u << 7;  // FUSE_HAS_RESEND in flags2
+constexpr std::int32_t kNotifyResend = 7;       // FUSE_NOTIFY_RESEND
+// Set in the number of a request that is sent again; the answer carries it as it came.
+constexpr std::uint64_t kResent = std::uint64_t{1} << 63;
+
+const fuse_in_header& HeaderOf(const fuse_buf& buffer) { return *static_cast<const fuse_in_header*>(buffer.mem); }
+std::uint64_t NumberOf(const fuse_buf& buffer) { return HeaderOf(buffer).unique & ~kResent; }
+
+// A message without contents: an error, or a notification (with number 0 and a positive "error").
+Result<> SendHeader(int device, std::uint64_t unique, std::int32_t error) {
+  fuse_out_header header{.len = sizeof header, .error = error, .unique = unique};
+  return WriteAll(device, std::as_bytes(std::span(&header, 1)));
 }
 
 }  // namespace
@@ -74,6 +93,8 @@ struct FuseServer::Impl {
   FileSystem file_system;
   ServerOptions options;
   bool mounted_here = false;  // by MountOn()
+  bool can_resend = false;
+  ServerBoard* board = nullptr;
   std::unique_ptr<fuse_session, DestroySession> session;
 
   std::mutex mutex;
@@ -87,7 +108,8 @@ struct FuseServer::Impl {
   Impl(ImageReader reader, const ServerOptions& server_options)
       : file_system(std::move(reader), server_options), options(server_options) {}
 
-  void Loop();
+  void Loop(std::size_t slot);
+  void Answer(fuse_buf& buffer, std::size_t slot);
   bool TakeLead();
   void GiveLeadAway();
   void BeforeSlowWork(SlowWork work);
@@ -145,10 +167,41 @@ Result<> FuseServer::MountOn(const std::string& directory) {
 
 int FuseServer::device() const { return fuse_session_fd(impl_->session.get()); }
 
+void FuseServer::SetBoard(ServerBoard* board) {
+  impl_->board = board;
+  impl_->file_system.SetBoard(board);
+}
+
+Result<bool> FuseServer::Initialize() {
+  fuse_buf buffer = {};
+  auto free_buffer = [](void* memory) { std::free(memory); };
+  bool done = false;
+  while (!done) {
+    int size = fuse_session_receive_buf(impl_->session.get(), &buffer);
+    if (size == -EINTR || size == -EAGAIN) continue;
+    std::unique_ptr<void, decltype(free_buffer)> memory(std::exchange(buffer.mem, nullptr), free_buffer);
+    if (size < 0) return Failure(Error::FromErrno("/dev/fuse", -size));
+    if (size == 0) return false;
+    buffer.mem = memory.get();
+    if (HeaderOf(buffer).opcode == FUSE_INIT && static_cast<std::size_t>(size) >= sizeof(fuse_in_header) + sizeof(fuse_init_in)) {
+      auto init = reinterpret_cast<const fuse_init_in*>(&HeaderOf(buffer) + 1);
+      impl_->can_resend = (init->flags & FUSE_INIT_EXT) != 0 && (init->flags2 & kHasResend2) != 0;
+    }
+    done = HeaderOf(buffer).opcode == FUSE_INIT;
+    fuse_session_process_buf(impl_->session.get(), &buffer);
+    buffer = {};
+  }
+  return fuse_session_exited(impl_->session.get()) == 0;
+}
+
+bool FuseServer::can_resend() const { return impl_->can_resend; }
+
+Result<> FuseServer::Resend() { return SendHeader(device(), 0, kNotifyResend); }
+
 Result<> FuseServer::Run() {
   Impl& impl = *impl_;
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
-  impl.Loop();
+  impl.Loop(0);
   for (std::jthread& helper : impl.helpers) helper.join();  // no new ones: every thread has left Loop()
   impl.helpers.clear();
   return {};
@@ -172,7 +225,7 @@ void FuseServer::Impl::GiveLeadAway() {
   leading = false;
   if (waiting == 0 && helpers.size() + 1 < ThreadLimit(options.threads) &&
       fuse_session_exited(session.get()) == 0) {
-    helpers.emplace_back([this] { Loop(); });
+    helpers.emplace_back([this, slot = helpers.size() + 1] { Loop(slot); });
   }
   lock.unlock();
   lead_is_free.notify_one();
@@ -188,7 +241,20 @@ void FuseServer::Impl::BeforeSlowWork(SlowWork work) {
   GiveLeadAway();
 }
 
-void FuseServer::Impl::Loop() {
+void FuseServer::Impl::Answer(fuse_buf& buffer, std::size_t slot) {
+  if (board == nullptr) return fuse_session_process_buf(session.get(), &buffer);
+  std::uint64_t number = NumberOf(buffer);
+  board->in_flight[slot] = number;
+  if (std::ranges::any_of(board->refused, [&](const auto& refused) { return refused == number; })) {
+    static_cast<void>(SendHeader(fuse_session_fd(session.get()), HeaderOf(buffer).unique, -EIO).has_value());
+  } else {
+    fuse_session_process_buf(session.get(), &buffer);
+  }
+  board->in_flight[slot] = 0;
+  ++board->answered;
+}
+
+void FuseServer::Impl::Loop(std::size_t slot) {
   fuse_buf buffer = {};
   while (TakeLead()) {
     int size = fuse_session_receive_buf(session.get(), &buffer);
@@ -198,7 +264,7 @@ void FuseServer::Impl::Loop() {
       fuse_session_exit(session.get());
       break;
     }
-    fuse_session_process_buf(session.get(), &buffer);
+    Answer(buffer, slot);
   }
   if (leading) GiveLeadAway();  // wakes the next thread, which sees that the session is over
   std::free(buffer.mem);

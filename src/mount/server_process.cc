@@ -15,6 +15,9 @@
 #include <array>
 #include <vector>
 
+#include "haft/base/log.h"
+#include "keeper.h"
+
 namespace haft {
 namespace {
 
@@ -47,7 +50,7 @@ void DropCapabilities() {
   ::syscall(SYS_capset, &header, none.data());
 }
 
-// The life of the server. Reading from the device before it is mounted would be EPERM, hence the wait.
+// The life of the keeper. Reading from the device before it is mounted would be EPERM, hence the wait.
 Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, const UniqueFd& go) {
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
@@ -56,7 +59,7 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
   do {
     n = ::read(go.get(), &byte, 1);
   } while (n < 0 && errno == EINTR);
-  if (n == 1) TRY(server.Run());
+  if (n == 1) RunKeeper(std::move(server));
   return {};
 }
 
@@ -97,7 +100,12 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptio
   if (grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
   std::vector<int> keep = reader.Descriptors();
   keep.insert(keep.end(), {device.get(), wait.get()});
-  DetachProcess("haft-server", keep);
+  // With HAFT_LOG=debug they say there what happens to them; otherwise nobody would read it.
+  UniqueFd errors(LogEnabled(LogLevel::kDebug) ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1);
+  if (errors) keep.push_back(errors.get());
+  DetachProcess("haft-keeper", keep);
+  if (errors) ::dup2(errors.get(), STDERR_FILENO);
+  errors.Reset();
   ::prctl(PR_SET_DUMPABLE, 0);
   DropCapabilities();
   auto served = Serve(std::move(reader), options, UniqueFd(device.get()), wait);

@@ -36,7 +36,7 @@ void Statistics::RecordError(std::string_view message) {
   last_error_ = message;
 }
 
-std::string Statistics::ToJson(const BlockCache::Counters& cache) const {
+std::string Statistics::ToJson(const BlockCache::Counters& cache, const ServerReport& report) const {
   nlohmann::ordered_json operations;
   for (std::size_t i = 0; i < kNames.size(); ++i) operations[kNames[i]] = counts_[i].value.load();
   std::scoped_lock lock(mutex_);
@@ -52,7 +52,20 @@ std::string Statistics::ToJson(const BlockCache::Counters& cache) const {
         {"failures", cache.failures},
         {"buffers", cache.buffers},
         {"budget", cache.budget}}},
-      {"server", {{"pid", ::getpid()}, {"rss_bytes", ResidentBytes()}}},
+      {"server",
+       {{"pid", ::getpid()},
+        {"rss_bytes", ResidentBytes()},
+        {"keeper", report.keeper},
+        {"deaths", report.deaths},
+        {"last_death", report.last_death},
+        {"last_death_time", report.last_time}}},
+      {"bundle",
+       {{"name", report.bundle.name},
+        {"image_id", report.image_id},
+        {"mode", report.bundle.mode},
+        {"mount", report.bundle.mount},
+        {"program", report.bundle.program},
+        {"started", report.bundle.started}}},
   };
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "haft/image/block_cache.h"
+#include "haft/mount/fuse_server.h"
 
 namespace haft {
 
@@ -15,6 +16,16 @@ namespace haft {
 enum class Operation : std::uint8_t {
   kLookup, kForget, kGetattr, kReadlink, kOpen, kRead, kOpendir, kReaddir, kReaddirplus, kStatfs,
   kIoctl, kLseek, kRelease, kReleasedir, kFlush, kCount
+};
+
+// What is not counted: whose server it is, and how its predecessors ended.
+struct ServerReport {
+  BundleDescription bundle = {};
+  std::string image_id = {};
+  pid_t keeper = 0;  // 0: none
+  std::uint32_t deaths = 0;
+  std::string last_death = {};
+  std::int64_t last_time = 0;  // of it, in seconds since 1970
 };
 
 // What the server did so far. Counting is one relaxed increment; thread-safe.
@@ -26,7 +37,7 @@ class Statistics {
   void RecordError(std::string_view message);
 
   // The contents of .haft/stats: one JSON object and a newline.
-  std::string ToJson(const BlockCache::Counters& cache) const;
+  std::string ToJson(const BlockCache::Counters& cache, const ServerReport& report = {}) const;
 
  private:
   struct Counter {

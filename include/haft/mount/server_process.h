@@ -10,9 +10,10 @@
 
 namespace haft {
 
-// The detached process that serves a mount: in its own session, re-parented to init, with no descriptor but the
-// image, /dev/fuse and /dev/null, deaf to terminal signals, without capabilities. It ends when the kernel unmounts,
-// or at once if Begin() is never called.
+// The detached processes that serve a mount: a keeper, and its child, the server, which it replaces when it dies. In
+// a session of their own, re-parented to init, with no descriptor but the image, /dev/fuse and /dev/null (HAFT_LOG=debug:
+// and standard error), deaf to terminal signals, without capabilities. They end when the kernel unmounts, or at once
+// if Begin() is never called.
 class ServerProcess {
  public:
   // Forks twice; the server moves `reader` away, in its own memory. `device` is used by both until the caller has mounted it and closed its copy.

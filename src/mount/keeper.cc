@@ -1,0 +1,123 @@
+#include "keeper.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <deque>
+#include <new>
+#include <vector>
+
+#include "haft/base/log.h"
+#include "haft/base/subprocess.h"
+#include "server_board.h"
+
+namespace haft {
+namespace {
+
+constexpr std::size_t kMaxCrashes = 5;
+constexpr time_t kCrashSeconds = 10;
+constexpr int kMaxFruitless = 10;
+
+ServerBoard* MakeBoard() {
+  void* memory = ::mmap(nullptr, sizeof(ServerBoard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : new (memory) ServerBoard;
+}
+
+time_t Seconds() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+std::vector<std::uint64_t> Numbers(const ServerBoard::Numbers& slots) {
+  std::vector<std::uint64_t> numbers;
+  for (const auto& slot : slots) {
+    if (slot != 0) numbers.push_back(slot);
+  }
+  return numbers;
+}
+
+class Keeper {
+ public:
+  Keeper(FuseServer server, ServerBoard& board) : server_(std::move(server)), board_(board) {}
+
+  // Returns when there is nothing to keep any more.
+  void Run() {
+    for (;;) {
+      std::uint64_t answered = board_.answered;
+      pid_t server = ForkServer();
+      if (server < 0) return;
+      int status = 0;
+      while (::waitpid(server, &status, 0) < 0 && errno == EINTR) {
+      }
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;  // unmounted
+      ++board_.deaths;
+      board_.last_status = status;
+      board_.last_time = ::time(nullptr);
+      if (!MayReplace(status, board_.answered != answered)) {
+        Log(LogLevel::kWarning, "server: {}; not replaced, its files are lost to the program", DescribeStatus(status));
+        return;
+      }
+      Log(LogLevel::kWarning, "server: {}; replaced", DescribeStatus(status));
+      for (auto& slot : board_.in_flight) slot = 0;
+      if (!server_.Resend()) return;  // unmounted meanwhile
+    }
+  }
+
+ private:
+  pid_t ForkServer() {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      pid_t server = ::fork();
+      if (server == 0) {
+        ::prctl(PR_SET_NAME, "haft-server");
+        ::_exit(server_.Run() ? 0 : 1);
+      }
+      if (server > 0) return server;
+      timespec wait{.tv_sec = 0, .tv_nsec = 20'000'000};
+      ::nanosleep(&wait, nullptr);
+    }
+    return -1;
+  }
+
+  bool MayReplace(int status, bool answered_something) {
+    if (!server_.can_resend()) return false;  // what it was working on would wait for ever
+    std::vector<std::uint64_t> in_flight = Numbers(board_.in_flight);
+    // Also the kernel kills, for lack of memory.
+    fruitless_ = answered_something || in_flight.empty() ? 0 : fruitless_ + 1;
+    if (fruitless_ >= kMaxFruitless) return false;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return true;
+    for (std::uint64_t number : in_flight) {
+      if (std::ranges::find(crashed_at_, number) != crashed_at_.end()) board_.refused[next_refused_++ % ServerBoard::kSlots] = number;
+    }
+    crashed_at_ = std::move(in_flight);
+    crashes_.push_back(Seconds());
+    while (crashes_.front() <= crashes_.back() - kCrashSeconds) crashes_.pop_front();
+    return crashes_.size() <= kMaxCrashes;
+  }
+
+  FuseServer server_;
+  ServerBoard& board_;
+  int fruitless_ = 0;                      // deaths in a row with work begun and nothing answered
+  std::vector<std::uint64_t> crashed_at_;  // requests in flight at the last crash
+  std::deque<time_t> crashes_;             // of the last ten seconds
+  std::size_t next_refused_ = 0;
+};
+
+}  // namespace
+
+void RunKeeper(FuseServer server) {
+  ServerBoard* board = MakeBoard();
+  if (board == nullptr) ::_exit(1);
+  ::signal(SIGCHLD, SIG_DFL);  // the program's parent may ignore it, which would swallow statuses
+  server.SetBoard(board);
+  auto mounted = server.Initialize();
+  if (mounted && *mounted) Keeper(std::move(server), *board).Run();
+  ::_exit(0);  // closes the device: whoever still asks gets ENOTCONN
+}
+
+}  // namespace haft
