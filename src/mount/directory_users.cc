@@ -54,9 +54,11 @@ bool Uses(const std::string& process, const std::string& path) {
 
 std::optional<pid_t> FindUser(const std::string& path) {
   Directory dir(::opendir("/proc"));
+  const pid_t self = ::getpid();
   while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
     std::string_view name = entry->d_name;
     if (name.find_first_not_of("0123456789") != name.npos) continue;
+    if (std::atoi(entry->d_name) == self) continue;
     std::string process = fmt::format("/proc/{}", name);
     auto comm = ReadWholeFile(process + "/comm", 64);
     if (!comm || comm->starts_with("haft-")) continue;

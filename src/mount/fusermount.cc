@@ -35,12 +35,18 @@ std::string Complaint(const std::string& errors) {
 
 }  // namespace
 
-Result<UniqueFd> MountByFusermount(const std::string& path, bool allow_other) {
-  Command command{.program = TRY(FindFusermount()), .arguments = {}, .environment = {}};
+Result<> CheckFusermount() {
+  TRY(FindFusermount());
   if (::geteuid() != 0 && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) {
     return Failure(Error(ErrorKind::kUnsupported, "fusermount3 has no power (NO_NEW_PRIVS)", EPERM)
                        .Remedy("allow the service new privileges (systemd: NoNewPrivileges=no)"));
   }
+  return {};
+}
+
+Result<UniqueFd> MountByFusermount(const std::string& path, bool allow_other) {
+  TRY(CheckFusermount());
+  Command command{.program = TRY(FindFusermount()), .arguments = {}, .environment = {}};
   // Nothing a user can choose goes into the options.
   std::string options = "ro,nosuid,nodev,default_permissions,fsname=haft,subtype=haft";
   if (allow_other) options += ",allow_other";

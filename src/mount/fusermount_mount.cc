@@ -17,6 +17,7 @@ namespace haft {
 namespace {
 
 constexpr std::string_view kPrefix = "m";
+constexpr int kMaxSwept = 16;  // by one start
 
 // Unmounts and removes PLACE/CELL/NAME and PLACE/CELL. False: it is still in use.
 bool RemoveMount(const UserDirectory& place, const std::string& cell, const std::string& path) {
@@ -34,10 +35,12 @@ bool RemoveMount(const UserDirectory& place, const std::string& cell, const std:
 
 // Mounts that earlier starts left because all their processes were killed.
 void Sweep(const UserDirectory& place, const StepClock& clock) {
+  int swept = 0;
   for (const std::string& cell : NamesIn(place.fd.get())) {
     if (!cell.starts_with(kPrefix) || cell.size() != kPrefix.size() + 8) continue;
     UniqueFd fd(::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) < 0) continue;  // its start or its reaper is alive
+    if (++swept > kMaxSwept) return;
     std::string path = fmt::format("{}/{}", place.path, cell);
     if (FindUser(path)) continue;
     bool removed = true;
@@ -73,17 +76,19 @@ Result<MountPlace> MakePlace(const StepClock& clock) {
 }  // namespace
 
 Result<std::string> MountWithFusermount(const RungContext& context) {
+  TRY(CheckFusermount());
   auto [place, cell] = TRY(MakePlace(context.clock));
   std::string cell_name = cell.path.substr(cell.path.rfind('/') + 1), path = cell.path + "/" + context.name();
   auto mount = [&, &place = place, &cell = cell]() -> Result<> {
+    // First, so that everything is removed even if this process is killed meanwhile.
+    TRY(ForkReaper(path, {place.fd.get(), cell.fd.get()}, [&] { return RemoveMount(place, cell_name, path); }));
     if (::mkdirat(cell.fd.get(), context.name().c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(path)));
     ServerOptions options = ServerOptionsFor(context, path);
     UniqueFd device = TRY(MountByFusermount(path, options.allow_other));
     context.clock.Step("mounted on {} by fusermount3", Quoted(path));
     ServerProcess server = TRY(ServerProcess::Fork(context.reader, options, device));
     device.Reset();
-    TRY(server.Begin());
-    return ForkReaper(path, {place.fd.get(), cell.fd.get()}, [&] { return RemoveMount(place, cell_name, path); });
+    return server.Begin();
   };
   auto mounted = mount();
   if (mounted) return path;
