@@ -14,6 +14,8 @@ Result<int> RunBuild(const Words& words);
 Result<int> RunRun(const Words& words);
 Result<int> RunExec(const Words& words);
 Result<int> RunShell(const Words& words);
+Result<int> RunCache(const Words& words);
+Result<int> RunPs(const Words& words);
 Result<int> RunMount(const Words& words);
 Result<int> RunUmount(const Words& words);
 Result<int> RunLs(const Words& words);

@@ -27,6 +27,8 @@ constexpr std::array kCommands = {
     Command{"shell", "open a shell among a bundle's files", RunShell},
     Command{"mount", "mount a bundle's files on a directory", RunMount},
     Command{"umount", "end such a mount", RunUmount},
+    Command{"ps", "list running bundles", RunPs},
+    Command{"cache", "list or remove unpacked bundles", RunCache},
     Command{"ls", "list the files in a bundle", RunLs},
     Command{"cat", "print files of a bundle", RunCat},
     Command{"info", "tell what a bundle is: name, entry, interpreter, sizes", RunInfo},

@@ -50,19 +50,33 @@ bool Uses(const std::string& process, const std::string& path) {
   return false;
 }
 
+bool IsUser(pid_t process, const std::string& path) {
+  std::string directory = fmt::format("/proc/{}", process);
+  auto comm = ReadWholeFile(directory + "/comm", 64);
+  return process != ::getpid() && comm && !comm->starts_with("haft-") && Uses(directory, path);
+}
+
 }  // namespace
 
-std::optional<pid_t> FindUser(const std::string& path) {
+std::vector<pid_t> AllProcesses() {
+  std::vector<pid_t> processes;
   Directory dir(::opendir("/proc"));
-  const pid_t self = ::getpid();
   while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
     std::string_view name = entry->d_name;
-    if (name.find_first_not_of("0123456789") != name.npos) continue;
-    if (std::atoi(entry->d_name) == self) continue;
-    std::string process = fmt::format("/proc/{}", name);
-    auto comm = ReadWholeFile(process + "/comm", 64);
-    if (!comm || comm->starts_with("haft-")) continue;
-    if (Uses(process, path)) return static_cast<pid_t>(std::atoi(entry->d_name));
+    if (name.find_first_not_of("0123456789") == name.npos) processes.push_back(std::atoi(entry->d_name));
+  }
+  return processes;
+}
+
+std::vector<pid_t> FindUsers(const std::string& path) {
+  std::vector<pid_t> users = AllProcesses();
+  std::erase_if(users, [&](pid_t process) { return !IsUser(process, path); });
+  return users;
+}
+
+std::optional<pid_t> FindUser(const std::string& path) {
+  for (pid_t process : AllProcesses()) {
+    if (IsUser(process, path)) return process;
   }
   return std::nullopt;
 }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace haft {
 
@@ -11,5 +12,9 @@ namespace haft {
 // bundle inherits the path in PYTHONPATH, also a daemon that has closed everything), it works in it, executes it, has
 // files of it open or mapped. Only processes that this user may look at count, and haft's own helpers and the caller do not.
 std::optional<pid_t> FindUser(const std::string& path);
+std::vector<pid_t> FindUsers(const std::string& path);
+
+// All processes there are, haft's own included.
+std::vector<pid_t> AllProcesses();
 
 }  // namespace haft

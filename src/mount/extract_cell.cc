@@ -151,6 +151,11 @@ std::vector<FoundCell> FindCells(int place, const std::string& place_path) {
   return cells;
 }
 
+bool IsCellInUse(int place, const FoundCell& cell) {
+  UniqueFd fd = OpenCellDirectory(place, cell.path.substr(cell.path.rfind('/') + 1));
+  return fd && (!Lock(fd, LOCK_EX) || FindUser(cell.path));
+}
+
 bool RemoveUnusedCell(int place, const FoundCell& cell) {
   std::string name = cell.path.substr(cell.path.rfind('/') + 1);
   UniqueFd fd = OpenCellDirectory(place, name);

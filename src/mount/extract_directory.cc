@@ -69,8 +69,7 @@ void Sweep(const UserDirectory& place, const StepClock& clock) {
   }
 }
 
-Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& path, bool needs_exec) {
-  UserDirectory place = TRY(OpenUserDirectory(path));
+Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& place, bool needs_exec) {
   TRY(CheckRoom(place, context.reader.bundle().trailer, needs_exec));
   ExtractCell cell = TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
   // Before the first byte is written, so that it is removed even if this process is killed meanwhile.
@@ -81,6 +80,13 @@ Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& 
   }));
   if (cell.state() == ExtractCell::State::kToBeFilled) TRY(cell.Fill(context.reader, /*durable=*/false));
   Sweep(place, context.clock);
+  return cell;
+}
+
+Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& path, bool needs_exec) {
+  UserDirectory place = TRY(OpenUserDirectory(path));
+  auto cell = UsePlace(context, place, needs_exec);
+  if (!cell) ::rmdir(place.path.c_str());  // if it is empty
   return cell;
 }
 

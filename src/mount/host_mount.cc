@@ -9,30 +9,11 @@
 
 #include <climits>
 #include <cstdlib>
-#include <sstream>
 
 #include "fusermount.h"
-#include "haft/base/file_io.h"
+#include "mount_table.h"
 
 namespace haft {
-namespace {
-
-// mountinfo writes space, tab, newline and backslash as \ooo.
-std::string Unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 3)), nullptr, 8));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-}  // namespace
-
 Result<std::string> ResolveMountPoint(const std::string& directory) {
   std::string path = directory;
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
@@ -51,17 +32,9 @@ Result<std::string> ResolveMountPoint(const std::string& directory) {
 }
 
 Result<HostMount> FindHostMount(const std::string& path) {
-  std::istringstream lines(TRY(ReadWholeFile("/proc/self/mountinfo")));
   bool ours = false;
-  for (std::string line; std::getline(lines, line);) {
-    // ID PARENT DEV ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE SUPEROPTIONS
-    std::istringstream words(line);
-    std::string id, parent, device, root, mount_point, word, type;
-    words >> id >> parent >> device >> root >> mount_point;
-    while (words >> word && word != "-") {
-    }
-    words >> type;
-    if (Unescape(mount_point) == path) ours = type == "fuse.haft";  // the last one is on top
+  for (const MountTableEntry& entry : ReadMountTable("/proc/self/mountinfo")) {
+    if (entry.mount_point == path) ours = entry.type == "fuse.haft";  // the last one is on top
   }
   if (!ours) return HostMount::kNone;
   // Not stat: the kernel answers that from its cache without asking the server.

@@ -24,7 +24,7 @@ TEST(StatisticsTest, IsAJsonObjectOnItsOwnLine) {
   EXPECT_EQ(text.back(), '\n');
   Json json = Json::parse(text);
   EXPECT_EQ(Keys(json), (std::vector<std::string>{"operations", "read_bytes", "hand_overs", "errors", "last_error",
-                                                  "cache", "server"}));
+                                                  "cache", "server", "bundle"}));
   EXPECT_EQ(json["cache"], (Json{{"hits", 1}, {"misses", 2}, {"failures", 3}, {"buffers", 4}, {"budget", 5}}));
   EXPECT_EQ(json["server"]["pid"], ::getpid());
   EXPECT_GT(json["server"]["rss_bytes"], 100'000);

@@ -57,6 +57,9 @@ struct FoundCell {
 // All cells of a place.
 std::vector<FoundCell> FindCells(int place, const std::string& place_path);
 
+// Whether it is locked or some process uses it.
+bool IsCellInUse(int place, const FoundCell& cell);
+
 // Removes a cell unless it is locked or some process uses it; says whether it is gone.
 bool RemoveUnusedCell(int place, const FoundCell& cell);
 

@@ -1,0 +1,100 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "command_line.h"
+#include "commands.h"
+#include "haft/base/file_io.h"
+#include "haft/mount/extract_cell.h"
+
+namespace haft::cli {
+namespace {
+
+constexpr std::int64_t kDay = 86400;
+
+// The directory named, or that of HAFT_CACHE; it must be this user's.
+Result<std::string> CachePath(const Arguments& arguments) {
+  std::string path = arguments.Get("DIR");
+  const char* variable = ::getenv("HAFT_CACHE");
+  if (path.empty() && variable != nullptr) path = variable;
+  if (path.empty()) return Failure(UsageError("cache", "DIR is missing, and HAFT_CACHE is not set"));
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+Result<UniqueFd> OpenCache(const std::string& path) {
+  UniqueFd fd = TRY(OpenFile(path, O_RDONLY | O_DIRECTORY));
+  struct stat status;
+  if (::fstat(fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
+  if (status.st_uid != ::geteuid()) return Failure(Error::Invalid(fmt::format("{}: belongs to another user", Quoted(path))));
+  return fd;
+}
+
+std::string Date(std::int64_t seconds) {
+  time_t time = seconds;
+  tm local = {};
+  std::array<char, 32> text = {};
+  ::localtime_r(&time, &local);
+  ::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M", &local);
+  return text.data();
+}
+
+Result<int> List(const std::string& path, const UniqueFd& cache) {
+  std::string text;
+  std::uint64_t total = 0;
+  for (const FoundCell& cell : FindCells(cache.get(), path)) {
+    std::string size = cell.complete ? fmt::format("{:.1f} MB", static_cast<double>(cell.bytes) / 1e6) : "incomplete";
+    text += fmt::format("{:>12}  {}  {:<4}  {} {}\n", size, Date(cell.last_use), IsCellInUse(cache.get(), cell) ? "used" : "",
+                        cell.name, cell.image_id);
+    total += cell.bytes;
+  }
+  text += fmt::format("{:>9.1f} MB  in {}\n", static_cast<double>(total) / 1e6, Quoted(path));
+  TRY(Print(text));
+  return kOk;
+}
+
+Result<int> Prune(const std::string& path, const UniqueFd& cache, std::int64_t days) {
+  std::uint64_t freed = 0;
+  unsigned removed = 0, used = 0;
+  for (const FoundCell& cell : FindCells(cache.get(), path)) {
+    if (cell.complete && cell.last_use > ::time(nullptr) - days * kDay) continue;
+    if (RemoveUnusedCell(cache.get(), cell)) {
+      ++removed;
+      freed += cell.bytes;
+    } else {
+      ++used;
+    }
+  }
+  TRY(Print(fmt::format("{} removed ({:.1f} MB), {} in use\n", removed, static_cast<double>(freed) / 1e6, used)));
+  return kOk;
+}
+
+}  // namespace
+
+Result<int> RunCache(const Words& words) {
+  CommandLine line("cache", "list [DIR]  |  haft cache prune [--days N] [DIR]",
+                   "Shows or removes what bundles have unpacked into DIR [HAFT_CACHE]. What is in use is never removed.",
+                   "  haft cache list /var/cache/haft\n  haft cache prune --days 30 /var/cache/haft");
+  line.Value("days", "N", "prune: only what no start has used for N days [all]").Positional({"ACTION", "DIR"}, 1);
+  Arguments arguments = TRY(line.Parse(words));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  std::string action = arguments.Get("ACTION");
+  if (action != "list" && action != "prune") {
+    return Failure(UsageError("cache", fmt::format("{}: neither list nor prune", Quoted(action))));
+  }
+  std::int64_t days = 0;
+  if (arguments.Has("days")) days = TRY(ParseNumber("--days", arguments.Get("days"), 36500));
+  std::string path = TRY(CachePath(arguments));
+  UniqueFd cache = TRY(OpenCache(path));
+  return action == "list" ? List(path, cache) : Prune(path, cache, days);
+}
+
+}  // namespace haft::cli
