@@ -28,6 +28,7 @@ LIBRARIES = {
     r"zip\.h": ["zip"],
     r"fuse.*": ["mount"],
     r"cxxopts\.hpp": ["cli"],
+    r"toml\+\+/.*": ["cli"],
     r"nlohmann/.*": ["format", "pack", "zip", "mount", "trace", "cli"],
     r"gtest/.*|gmock/.*": [],
     r"sys/mount\.h": ["mount"],

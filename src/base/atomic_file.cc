@@ -1,8 +1,10 @@
 #include "haft/base/atomic_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +26,29 @@ std::string RandomName() {
     number = static_cast<std::uint64_t>(::getpid()) << 32 | ++counter;
   }
   return fmt::format(".haft-{:016x}", number);
+}
+
+bool IsRandomName(std::string_view name) {
+  constexpr std::string_view kPrefix = ".haft-";
+  return name.size() == kPrefix.size() + 16 && name.starts_with(kPrefix) &&
+         name.find_first_not_of("0123456789abcdef", kPrefix.size()) == name.npos;
+}
+
+// Held until the descriptor is closed, so that a later one can tell what a killed one has left behind.
+bool Lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0; }
+
+// Removes what killed processes of this user have left.
+void RemoveAbandoned(int directory) {
+  DIR* dir = ::fdopendir(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir == nullptr) return;
+  while (const dirent* entry = ::readdir(dir)) {
+    if (!IsRandomName(entry->d_name)) continue;
+    UniqueFd fd(::openat(directory, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat status;
+    bool ours = fd && ::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+    if (ours && Lock(fd.get())) ::unlinkat(directory, entry->d_name, 0);
+  }
+  ::closedir(dir);
 }
 
 // Where linkat() finds a file without a name.
@@ -55,10 +80,12 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path, unsigned mode) {
   }
   file.directory_ = UniqueFd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!file.directory_) return Failure(file.Failed(errno));
+  RemoveAbandoned(file.directory_.get());
 
   int fd = ::openat(file.directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
   if (fd >= 0 && ::access(ProcPath(fd).c_str(), F_OK) == 0) {
     file.fd_ = UniqueFd(fd);
+    Lock(fd);
     return file;
   }
   if (fd >= 0) ::close(fd);
@@ -67,6 +94,8 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path, unsigned mode) {
     fd = ::openat(file.directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd >= 0) {
       file.fd_ = UniqueFd(fd);
+      // Somebody who cleans up may have been faster than the lock.
+      if (!Lock(fd) || ::fstat(fd, &status) < 0 || status.st_nlink == 0) continue;
       file.temporary_ = std::move(name);
       return file;
     }

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -227,6 +229,46 @@ Result<CommandOutput> RunCommand(const Command& command, std::size_t limit) {
   }
   int status = TRY(child.Wait());
   return CommandOutput{.status = status, .out = std::move(out), .errors = child.StandardError()};
+}
+
+Result<ForegroundChild> ForegroundChild::Start(const Command& command) {
+  std::vector<std::string> arguments = {command.program};
+  arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
+  const std::vector<char*> argv = Pointers(arguments), environment = Pointers(command.environment);
+  const pid_t parent = ::getpid();
+  // posix_spawn cannot ask for PR_SET_PDEATHSIG. Until exec the child only makes system calls: there may be threads.
+  pid_t pid = ::fork();
+  if (pid < 0) return Failure(Error::FromErrno("fork"));
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(127);
+    ::umask(022);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::signal(SIGPIPE, SIG_DFL);
+    ::signal(SIGXFSZ, SIG_DFL);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+    ::execve(command.program.c_str(), argv.data(), environment.data());
+    ::_exit(127);
+  }
+  return ForegroundChild(pid);
+}
+
+ForegroundChild::~ForegroundChild() {
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGKILL);
+  static_cast<void>(Wait().has_value());
+}
+
+Result<int> ForegroundChild::Wait() {
+  int status = 0;
+  pid_t pid;
+  do {
+    pid = ::waitpid(pid_, &status, 0);
+  } while (pid < 0 && errno == EINTR);
+  pid_ = -1;
+  if (pid < 0) return Failure(Error::FromErrno("waitpid"));
+  return status;
 }
 
 std::string DescribeStatus(int status) {

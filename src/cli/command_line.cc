@@ -15,9 +15,15 @@ struct CommandLine::Impl {
   std::string usage;
   std::string example;
   cxxopts::Options options;
-  std::set<std::string> flags;
-  std::set<std::string> valued;  // short and long names of the others
+  std::set<std::string, std::less<>> flags;
+  std::map<std::string, bool, std::less<>> names;  // short and long; whether it has a value
   std::vector<std::string> positional;
+
+  void Note(std::string_view text, bool has_value) {
+    std::size_t comma = text.find(',');
+    if (comma != text.npos) names.emplace(text.substr(0, comma), has_value);
+    names.emplace(text.substr(comma + 1), has_value);  // npos + 1 == 0
+  }
   std::size_t minimum = 0;
   bool options_first = false;
 
@@ -32,9 +38,8 @@ std::size_t CommandLine::Impl::CountOptions(const std::vector<std::string>& word
     if (!word.starts_with('-') || word == "-") return i;
     bool is_long = word.starts_with("--");
     // The value of "-p" and "--python" is the next word; "-pX" and "--python=X" have theirs.
-    if (valued.contains(is_long ? word.substr(2) : word.substr(word.size() - 1))) {
-      if (is_long || word.size() == 2) ++i;
-    }
+    auto found = names.find(is_long ? word.substr(2) : word.substr(word.size() - 1));
+    if (found != names.end() && found->second && (is_long || word.size() == 2)) ++i;
   }
   return words.size();
 }
@@ -59,7 +64,7 @@ CommandLine::CommandLine(std::string command, std::string usage, std::string sum
                      .example = std::move(example),
                      .options = cxxopts::Options("haft " + command, std::move(summary)),
                      .flags = {},
-                     .valued = {},
+                     .names = {},
                      .positional = {}}) {
   impl_->options.set_width(100);
   Flag("h,help", "show this");
@@ -69,15 +74,15 @@ CommandLine::~CommandLine() = default;
 
 CommandLine& CommandLine::Flag(const std::string& names, const std::string& help) {
   impl_->options.add_options()(names, help);
+  impl_->Note(names, false);
   impl_->flags.insert(names.substr(names.find(',') + 1));
   return *this;
 }
 
 CommandLine& CommandLine::Value(const std::string& names, const std::string& placeholder,
                                 const std::string& help) {
+  impl_->Note(names, true);
   impl_->options.add_options()(names, help, cxxopts::value<std::vector<std::string>>(), placeholder);
-  if (auto comma = names.find(','); comma != names.npos) impl_->valued.insert(names.substr(0, comma));
-  impl_->valued.insert(names.substr(names.find(',') + 1));
   return *this;
 }
 
@@ -91,6 +96,26 @@ CommandLine& CommandLine::OptionsFirst() {
   impl_->options_first = true;
   return *this;
 }
+
+std::optional<bool> CommandLine::TakesNext(std::string_view word) const {
+  if (word.size() < 2 || word[0] != '-') return std::nullopt;
+  bool is_long = word[1] == '-';
+  std::string_view name = is_long ? word.substr(2, word.find('=') - 2) : word.substr(1, 1);
+  auto found = impl_->names.find(name);
+  if (found == impl_->names.end() || (is_long && name.size() < 2)) return std::nullopt;
+  bool attached = is_long ? word.find('=') != word.npos : word.size() > 2;
+  return found->second && !attached;
+}
+
+std::vector<std::string_view> CommandLine::LongNames() const {
+  std::vector<std::string_view> names;
+  for (const auto& [name, has_value] : impl_->names) {
+    if (name.size() > 1) names.push_back(name);
+  }
+  return names;
+}
+
+bool CommandLine::IsFlag(std::string_view long_name) const { return impl_->flags.contains(long_name); }
 
 Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) const {
   std::vector<const char*> argv = {"haft"};

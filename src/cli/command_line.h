@@ -44,6 +44,12 @@ class CommandLine {
   // Words from the first positional one on are taken as they are, even if they look like options: they belong to a program.
   CommandLine& OptionsFirst();
 
+  // Whether a word names one of the options, and if so, whether its value is the next word. nullopt: none of them.
+  std::optional<bool> TakesNext(std::string_view word) const;
+  // Names without dashes: "output-file".
+  std::vector<std::string_view> LongNames() const;
+  bool IsFlag(std::string_view long_name) const;
+
   // kUsage for words that do not fit.
   Result<Arguments> Parse(const std::vector<std::string>& words) const;
   std::string Help() const;

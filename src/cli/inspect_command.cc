@@ -7,6 +7,7 @@
 
 #include "command_line.h"
 #include "commands.h"
+#include "haft/base/edit_distance.h"
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
@@ -52,14 +53,29 @@ std::string InfoJson(const format::BundleFile& bundle, const std::string& manife
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
+// What was chosen at build and is not as usual; a line each.
+std::string Choices(const format::Manifest& manifest) {
+  std::vector<std::string_view> names, words;
+  for (const format::Entry& script : manifest.scripts) names.push_back(script.script);
+  if (manifest.isolated) words.push_back("isolated");
+  if (manifest.ignore_environment) words.push_back("ignores PYTHON* variables");
+  if (manifest.multi_call) words.push_back("multi-call");
+  if (!manifest.preamble.empty()) words.push_back("preamble");
+  std::string text;
+  if (names.size() > 1) text += fmt::format("scripts      {}\n", Listed(names));
+  if (!words.empty()) text += fmt::format("start        {}\n", fmt::join(words, ", "));
+  if (!manifest.build_id.empty()) text += fmt::format("build id     {}\n", Quoted(manifest.build_id));
+  return text;
+}
+
 std::string InfoText(const format::BundleFile& bundle, const format::Manifest& manifest) {
   const format::Trailer& trailer = bundle.trailer;
   return fmt::format(
-      "name         {}\nentry        {}\npython       {} ({}, {})\nmounted at   {}\nimage id     {}\n"
+      "name         {}\nentry        {}\npython       {} ({}, {})\nmounted at   {}\n{}image id     {}\n"
       "files        {} ({})\nimage        {} at offset {} ({} blocks, index {})\nruntime      {}\n"
       "format       {}.{}, written by {}\n",
       manifest.name, format::Describe(manifest.entry), manifest.python.path, manifest.python.version,
-      manifest.python.soabi, manifest.mount, format::ToHex(trailer.image_id), trailer.file_count,
+      manifest.python.soabi, manifest.mount, Choices(manifest), format::ToHex(trailer.image_id), trailer.file_count,
       Size(trailer.content_size), Size(trailer.image_size), bundle.image_offset, trailer.block_count,
       Size(bundle.index_size()), trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size), trailer.major,
       trailer.minor, manifest.builder);

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +13,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
-#include "haft/base/remove_tree.h"
+#include "haft/base/temporary_directory.h"
 
 namespace haft {
 namespace {
@@ -31,8 +30,7 @@ Result<UniqueFd> OpenDirectoryAt(int parent, const std::string& name) {
 
 constexpr std::string_view kTemporaryPrefix = ".haft-extract-";
 
-// The copy under its temporary name; gone with this object unless committed. Locked, so that a later extraction can
-// tell what a killed one has left behind.
+// The copy under its temporary name; gone with this object unless committed.
 class TemporaryTree {
  public:
   static Result<TemporaryTree> Create(const std::string& target) {
@@ -40,47 +38,26 @@ class TemporaryTree {
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
     auto slash = path.rfind('/');
     std::string parent = slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
-    UniqueFd parent_fd = TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
+    TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
     TRY(CheckTarget(path));
-    RemoveAbandoned(parent_fd.get());
-    for (;;) {
-      std::string name = fmt::format("{}/{}XXXXXX", parent, kTemporaryPrefix);
-      if (::mkdtemp(name.data()) == nullptr) return Failure(SystemError("create a directory in", parent));
-      name.erase(0, parent.size() + 1);
-      auto fd = OpenDirectoryAt(parent_fd.get(), name);
-      // Somebody who cleans up may have been faster than the lock.
-      if (fd && Lock(fd->get()) && OpenDirectoryAt(parent_fd.get(), name)) {
-        return TemporaryTree(std::move(parent_fd), *std::move(fd), std::move(name), std::move(path));
-      }
-    }
+    TemporaryDirectory directory = TRY(TemporaryDirectory::Create(parent, kTemporaryPrefix));
+    return TemporaryTree(std::move(directory), std::move(path));
   }
 
-  TemporaryTree(TemporaryTree&& other) noexcept
-      : parent_(std::move(other.parent_)), fd_(std::move(other.fd_)), name_(std::move(other.name_)),
-        target_(std::move(other.target_)) {
-    other.name_.clear();
-  }
-  TemporaryTree& operator=(TemporaryTree&&) = delete;
-  ~TemporaryTree() {
-    if (!name_.empty()) RemoveTree(parent_.get(), name_);
-  }
-
-  int fd() const { return fd_.get(); }
+  int fd() const { return directory_.fd(); }
 
   Result<> Commit() {
     // rename(2) replaces an empty directory and nothing else.
-    if (::renameat(parent_.get(), name_.c_str(), AT_FDCWD, target_.c_str()) < 0) {
+    if (::renameat(directory_.parent(), directory_.name().c_str(), AT_FDCWD, target_.c_str()) < 0) {
       return Failure(Unusable(SystemError("extract into", target_)));
     }
-    name_.clear();
+    directory_.Keep();
     return {};
   }
 
  private:
-  TemporaryTree(UniqueFd parent, UniqueFd fd, std::string name, std::string target)
-      : parent_(std::move(parent)), fd_(std::move(fd)), name_(std::move(name)), target_(std::move(target)) {}
-
-  static bool Lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0; }
+  TemporaryTree(TemporaryDirectory directory, std::string target)
+      : directory_(std::move(directory)), target_(std::move(target)) {}
 
   static Error Unusable(Error error) {
     return std::move(error).Remedy("the directory must not exist or be empty");
@@ -101,28 +78,7 @@ class TemporaryTree {
     return Failure(Unusable(SystemError("extract into", target)));
   }
 
-  // Copies whose process was killed.
-  static void RemoveAbandoned(int parent) {
-    DIR* dir = ::fdopendir(::openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (dir == nullptr) return;
-    std::vector<std::string> names;
-    while (const dirent* entry = ::readdir(dir)) {
-      std::string_view name = entry->d_name;
-      if (name.starts_with(kTemporaryPrefix) && name.size() == kTemporaryPrefix.size() + 6) names.emplace_back(name);
-    }
-    ::closedir(dir);
-    for (const std::string& name : names) {
-      struct stat status;
-      auto fd = OpenDirectoryAt(parent, name);
-      if (fd && ::fstat(fd->get(), &status) == 0 && status.st_uid == ::geteuid() && Lock(fd->get())) {
-        RemoveTree(parent, name);
-      }
-    }
-  }
-
-  UniqueFd parent_;
-  UniqueFd fd_;  // of the copy
-  std::string name_;
+  TemporaryDirectory directory_;
   std::string target_;
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
+#include "haft/base/shell_words.h"
 #include "haft/format/checksum.h"
 #include "haft/format/profile.h"
 #include "haft/pack/bootstrap.h"
@@ -24,6 +26,7 @@
 #include "haft/pack/image_writer.h"
 #include "haft/pack/import_index.h"
 #include "haft/pack/input_directory.h"
+#include "haft/pack/pip.h"
 #include "haft/pack/profile_run.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
@@ -34,7 +37,11 @@
 namespace haft {
 namespace {
 
-constexpr std::string_view kSitePackages = "site-packages";  // in the image
+// In the image.
+constexpr std::string_view kSitePackages = "site-packages";
+constexpr std::string_view kExecutables = "bin";
+// What belongs to no application, in a directory of sources.
+constexpr std::array<std::string_view, 4> kNoSources = {".git", ".hg", ".svn", "__pycache__"};
 
 // A file size limit reached is an error of write(2) while this lives, not the end of the process.
 class IgnoreFileSizeSignal {
@@ -102,16 +109,31 @@ Result<std::string> ReadRuntime(const std::string& path) {
   return runtime;
 }
 
-// What can be said of the entry before the inputs have been read; nullopt for a console script.
-Result<std::optional<format::Entry>> ParseEntry(const EntryRequest& request) {
-  int given =
-      !request.console_script.empty() + !request.entry_point.empty() + !request.module.empty() + !request.wsgi.empty();
-  if (given != 1) return Failure(Error::Invalid("a bundle needs exactly one entry"));
-  if (!request.entry_point.empty())
-    return TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
-  if (!request.module.empty()) return TRY(format::ParseModuleEntry(request.module, "module"));
-  if (!request.wsgi.empty()) return TRY(ParseSite(request.wsgi, request.server)).program();
-  return std::nullopt;
+// What can be said of the entry before the inputs have been read.
+Result<> CheckEntry(const EntryRequest& request) {
+  int given = (!request.console_script.empty() && request.entry_point.empty()) + !request.entry_point.empty() +
+              !request.module.empty() + !request.executable.empty() + !request.wsgi.empty();
+  if (given > 1) return Failure(Error::Invalid("a bundle has one entry"));
+  if (request.entry_point.find(':') != std::string::npos) {
+    TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
+  } else if (!request.entry_point.empty()) {
+    TRY(format::ParseModuleEntry(request.entry_point, "entry point"));
+  }
+  if (!request.module.empty()) TRY(format::ParseModuleEntry(request.module, "module"));
+  if (!request.wsgi.empty()) TRY(ParseSite(request.wsgi, request.server));
+  return {};
+}
+
+Result<> CheckNames(const BuildOptions& options) {
+  if (!format::IsBundleName(options.name)) {
+    return Failure(Error::Invalid(
+        fmt::format("name {}: not of the form [A-Za-z0-9._-], at most 64 bytes", Quoted(options.name))));
+  }
+  if (!options.mount.empty() && !format::IsMountPath(options.mount)) {
+    return Failure(Error::Invalid(fmt::format("mount path {}: not an absolute path of [A-Za-z0-9._/-]", Quoted(options.mount)))
+                       .Remedy("write it as in '/opt/app'"));
+  }
+  return {};
 }
 
 // One build, step by step.
@@ -121,23 +143,22 @@ class Builder {
       : options_(options), workers_(WorkerCount(options.workers)) {}
 
   Result<BuildReport> Run() {
-    if (!format::IsBundleName(options_.name)) {
-      return Failure(
-          Error::Invalid(fmt::format("name {}: not of the form [A-Za-z0-9._-], at most 64 "
-                                     "bytes",
-                                     Quoted(options_.name))));
-    }
     // What is cheap to check comes first: nobody wants to hear of an unwritable output after a
     // minute.
+    TRY(CheckNames(options_));
+    TRY(CheckEntry(options_.entry));
+    TRY(CheckPipArguments(options_.pip_arguments));
     const std::optional<std::int64_t> time_limit = TRY(TimeLimit());
-    std::optional<format::Entry> entry = TRY(ParseEntry(options_.entry));
     const std::string runtime = TRY(ReadRuntime(options_.runtime));
     AtomicFile output = TRY(AtomicFile::Create(options_.output, runtime.empty() ? 0666 : 0777));
     const PythonInterpreter python = TRY(PythonInterpreter::Ask(options_.python));
 
-    TRY(Scan());
-    format::Entry resolved = TRY(ResolveEntry(std::move(entry), python));
-    format::Manifest manifest = TRY(MakeManifest(std::move(resolved), python));
+    // Stays until the output is written: contents are read from what pip has installed.
+    std::optional<PipInstall> pip;
+    if (!options_.pip_arguments.empty()) pip.emplace(TRY(PipInstall::Run(python, options_.pip_arguments)));
+    TRY(Scan(pip ? pip->directory() : ""));
+    format::Entry entry = TRY(ResolveEntry(python));
+    format::Manifest manifest = TRY(MakeManifest(std::move(entry), python));
     if (options_.bundle_python || options_.bundle_httpd) TRY(AddStack(python, manifest));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
     TRY(Compile(python, manifest));
@@ -149,12 +170,25 @@ class Builder {
   }
 
  private:
-  Result<> Scan() {
+  Result<> Scan(const std::string& installed) {
     ProgressMeter meter(options_.progress, "scan", "files");
     std::uint64_t files = 0;  // of the directories before
-    for (const std::string& path : options_.site_packages) {
+    auto add = [&](const std::string& path, const InputOptions& options) -> Result<> {
       files += TRY(AddInputDirectory(path, kSitePackages, tree_,
-                                     [&](std::uint64_t done) { meter.Update(files + done, 0); }));
+                                     [&](std::uint64_t done) { meter.Update(files + done, 0); }, options));
+      return {};
+    };
+    for (const std::string& path : options_.site_packages) TRY(add(path, {}));
+    for (const std::string& path : options_.sources) TRY(add(path, {.skipped = kNoSources}));
+    // pip gives every file the time of its installation.
+    if (!installed.empty()) TRY(add(installed, {.fixed_times = true}));
+    if (!options_.entry.executable.empty()) {
+      TRY(AddInputProgram(options_.entry.executable, ExecutablePath(), tree_));
+      ++files;
+    }
+    if (!options_.preamble.empty()) {
+      TRY(AddInputProgram(options_.preamble, PreamblePath(), tree_));
+      ++files;
     }
     // The image has a site-packages directory even if there was no input.
     TRY(tree_.AddDirectory(kSitePackages, kGeneratedDirectory, "haft"));
@@ -163,32 +197,79 @@ class Builder {
     return {};
   }
 
-  Result<format::Entry> ResolveEntry(std::optional<format::Entry> parsed,
-                                     const PythonInterpreter& python) {
-    if (!parsed) {
-      return FindScript(tree_, kSitePackages, options_.entry.console_script);
+  std::string ExecutablePath() const {
+    const std::string& file = options_.entry.executable;
+    return JoinPath(kExecutables, file.substr(file.rfind('/') + 1));  // npos + 1 == 0
+  }
+
+  std::string PreamblePath() const {
+    return options_.preamble.ends_with(".py") ? ".haft/preamble.py" : ".haft/preamble";
+  }
+
+  Result<format::Entry> ResolveEntry(const PythonInterpreter& python) {
+    const EntryRequest& request = options_.entry;
+    if (!request.wsgi.empty()) {
+      const auto site = TRY(ParseSite(request.wsgi, request.server));
+      TRY(AddSite(tree_, site, kSitePackages, python));
+      return site.program();
     }
-    if (!options_.entry.wsgi.empty()) {
-      TRY(AddSite(tree_, TRY(ParseSite(options_.entry.wsgi, options_.entry.server)), kSitePackages, python));
-      return *std::move(parsed);
+    if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point, python);
+    if (!request.console_script.empty()) return FindScript(tree_, kSitePackages, request.console_script);
+    if (!request.executable.empty()) {
+      format::Entry entry = TRY(ScriptEntry(tree_, ExecutablePath()));
+      entry.script = entry.file.substr(entry.file.rfind('/') + 1);
+      return entry;
     }
-    const std::string top = parsed->module.substr(0, parsed->module.find('.'));
-    if (!TRY(HoldsModule(tree_, kSitePackages, top)) && !TRY(python.Finds(top))) {
-      return Failure(Error(ErrorKind::kNotFound,
-                           fmt::format("module {}: neither in the inputs nor known to {}",
-                                       Quoted(parsed->module), Quoted(python.target().path))));
+    if (request.module.empty()) return format::Entry{.kind = format::EntryKind::kInterpreter};
+    format::Entry entry = TRY(format::ParseModuleEntry(request.module, "module"));
+    TRY(Require(entry.module, python));
+    return entry;
+  }
+
+  // "a.b:c", else the module a.b.c, else the function c of the module a.b.
+  Result<format::Entry> ResolveEntryPoint(const std::string& text, const PythonInterpreter& python) const {
+    if (text.find(':') != std::string::npos) {
+      format::Entry entry = TRY(format::ParseFunctionEntry(text, "entry point"));
+      TRY(Require(entry.module, python));
+      return entry;
     }
-    return *std::move(parsed);
+    std::size_t dot = text.rfind('.');
+    bool module = HoldsModuleFile(tree_, kSitePackages, text);
+    if (dot != std::string::npos && !module) {
+      const std::string parent = text.substr(0, dot);
+      if (HoldsModuleFile(tree_, kSitePackages, parent) || !TRY(python.Finds(text))) {
+        TRY(Require(parent, python));
+        return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)), "entry point");
+      }
+    }
+    format::Entry entry = TRY(format::ParseModuleEntry(text, "entry point"));
+    TRY(Require(entry.module, python));
+    return entry;
+  }
+
+  Result<> Require(const std::string& module, const PythonInterpreter& python) const {
+    const std::string top = module.substr(0, module.find('.'));
+    if (TRY(HoldsModule(tree_, kSitePackages, top)) || TRY(python.Finds(top))) return {};
+    return Failure(Error(ErrorKind::kNotFound, fmt::format("module {}: neither in the inputs nor known to {}",
+                                                           Quoted(module), Quoted(python.target().path))));
   }
 
   Result<format::Manifest> MakeManifest(format::Entry entry, const PythonInterpreter& python) const {
     format::Manifest manifest;
     manifest.name = options_.name;
-    manifest.mount = "/haft/" + options_.name;
+    manifest.mount = options_.mount.empty() ? "/haft/" + options_.name : options_.mount;
     manifest.entry = std::move(entry);
     manifest.scripts = TRY(ListScripts(tree_, kSitePackages));
     manifest.python = python.target();
     manifest.paths = {std::string(kSitePackages)};
+    manifest.arguments = options_.arguments;
+    manifest.python_arguments = options_.python_arguments;
+    manifest.environment = options_.environment;
+    manifest.isolated = options_.isolated;
+    manifest.ignore_environment = options_.ignore_environment;
+    manifest.multi_call = options_.multi_call;
+    if (!options_.preamble.empty()) manifest.preamble = PreamblePath();
+    manifest.build_id = options_.build_id;
     manifest.builder = "haft " HAFT_VERSION;
     return manifest;
   }
@@ -231,7 +312,7 @@ class Builder {
     if (options_.profile) {
       ProgressMeter meter(options_.progress, "profile", "runs");
       meter.Finish();
-      for (const std::string& run : options_.profile_runs) Record(python, manifest, TRY(SplitWords(run)));
+      for (const std::string& run : options_.profile_runs) Record(python, manifest, TRY(ShellWords(run)));
       if (options_.profile_runs.empty() && options_.profile_from.empty()) Record(python, manifest, std::nullopt);
     }
     report_.profiled = profile_.files.size();
@@ -269,6 +350,7 @@ class Builder {
                     .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
                     .layout = layout_,
                     .profile = profile,
+                    .compress = options_.compress,
                     .progress = [&](auto done, auto total) { meter.Update(done, total); }},
                    sink));
     meter.Finish();

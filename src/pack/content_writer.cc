@@ -35,10 +35,13 @@ bool AllZero(std::span<const std::byte> bytes) {
                            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
-Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw) {
-  Output output{.pieces = std::move(pieces),
-                .raw_size = static_cast<std::uint32_t>(raw.size()),
-                .block = format::EncodeBlock(raw)};
+Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, bool compress) {
+  Output output{.pieces = std::move(pieces), .raw_size = static_cast<std::uint32_t>(raw.size())};
+  if (compress) {
+    output.block = format::EncodeBlock(raw);
+  } else {
+    output.block = {format::Codec::kStored, {raw.begin(), raw.end()}};
+  }
   output.checksum = format::Checksum(output.block.stored);
   return output;
 }
@@ -46,12 +49,13 @@ Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw) {
 class ContentWriter {
  public:
   ContentWriter(const ContentPlan& plan, std::uint32_t block_size, std::uint64_t image_start,
-                ByteSink& sink, const std::function<void(std::uint64_t)>& progress)
+                ByteSink& sink, const std::function<void(std::uint64_t)>& progress, bool compress)
       : plan_(plan),
         block_size_(block_size),
         image_start_(image_start),
         sink_(sink),
-        progress_(progress) {
+        progress_(progress),
+        compress_(compress) {
     tables_.ranges.resize(plan.contents().size() + plan.parts().size());
   }
 
@@ -84,15 +88,15 @@ class ContentWriter {
       pieces.push_back({id, 0, file.size, position});
       position += static_cast<std::uint32_t>(file.size);
     }
-    return Encode(std::move(pieces), raw);
+    return Encode(std::move(pieces), raw, compress_);
   }
 
   // Worker: one block of a large file.
-  static Result<Output> ReadPiece(const FileReader& reader, Piece piece) {
+  Result<Output> ReadPiece(const FileReader& reader, Piece piece) const {
     std::vector<std::byte> raw(piece.length);
     TRY(reader.Read(piece.file_offset, raw));
     if (AllZero(raw)) return Output{.pieces = {piece}};
-    return Encode({piece}, raw);
+    return Encode({piece}, raw, compress_);
   }
 
   Result<> SubmitLarge(OrderedPool<Output>& pool, ContentId id) {
@@ -109,7 +113,7 @@ class ContentWriter {
         continue;
       }
       Piece piece{id, offset, std::min<std::uint64_t>(block_size_, file.size - offset), 0};
-      TRY(pool.Submit([reader, piece] { return ReadPiece(*reader, piece); }));
+      TRY(pool.Submit([this, reader, piece] { return ReadPiece(*reader, piece); }));
       offset += piece.length;
     }
     return {};
@@ -193,6 +197,7 @@ class ContentWriter {
   const std::uint64_t image_start_;
   ByteSink& sink_;
   const std::function<void(std::uint64_t)>& progress_;
+  const bool compress_;
   ContentTables tables_;
   std::uint64_t done_ = 0;
 };
@@ -201,8 +206,8 @@ class ContentWriter {
 
 Result<ContentTables> WriteContents(const ContentPlan& plan, std::uint32_t block_size,
                                     unsigned workers, std::uint64_t image_start, ByteSink& sink,
-                                    const std::function<void(std::uint64_t done)>& progress) {
-  return ContentWriter(plan, block_size, image_start, sink, progress).Run(workers);
+                                    const std::function<void(std::uint64_t done)>& progress, bool compress) {
+  return ContentWriter(plan, block_size, image_start, sink, progress, compress).Run(workers);
 }
 
 }  // namespace haft

@@ -168,4 +168,14 @@ Result<bool> HoldsModule(const Tree& tree, std::string_view directory, std::stri
   return false;
 }
 
+bool HoldsModuleFile(const Tree& tree, std::string_view directory, std::string_view module) {
+  std::string path(directory);
+  for (std::size_t dot = module.find('.'); dot != module.npos; dot = module.find('.')) {
+    path = JoinPath(path, module.substr(0, dot));
+    module.remove_prefix(dot + 1);
+  }
+  const TreeNode* node = tree.Find(path);
+  return node != nullptr && node->directory() != nullptr && DirectoryHolds(*node, std::string(module));
+}
+
 }  // namespace haft

@@ -111,7 +111,7 @@ Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manife
   }
   TRY(sink.Append(BytesOf(format::Header{})));  // patched when everything is known
   const ContentTables tables =
-      TRY(WriteContents(plan, options.block_size, workers, start, sink, progress));
+      TRY(WriteContents(plan, options.block_size, workers, start, sink, progress, options.compress));
   return FinishImage(tree, plan, tables, manifest, options, start, sink);
 }
 

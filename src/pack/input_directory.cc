@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -43,14 +44,14 @@ NodeAttributes AttributesOf(const struct stat& status) {
 class Scan {
  public:
   Scan(std::shared_ptr<const InputRoot> root, std::string_view where, Tree& tree,
-       const std::function<void(std::uint64_t)>& progress)
-      : root_(std::move(root)), where_(where), tree_(tree), progress_(progress) {}
+       const std::function<void(std::uint64_t)>& progress, const InputOptions& options)
+      : root_(std::move(root)), where_(where), tree_(tree), progress_(progress), options_(options) {}
 
   Result<std::uint64_t> Run() {
     struct stat status;
     if (::fstat(root_->fd.get(), &status) < 0)
       return Failure(Error::FromErrno(Quoted(root_->path)));
-    TRY(tree_.AddDirectory(where_, AttributesOf(status), root_->path));
+    TRY(tree_.AddDirectory(where_, Attributes(status), root_->path));
     pending_.emplace_back();
     while (!pending_.empty()) {
       std::string directory = std::move(pending_.back());
@@ -63,6 +64,15 @@ class Scan {
  private:
   Error Failed(std::string_view relative, int sys_errno = errno) const {
     return Error::FromErrno(Quoted(JoinPath(root_->path, relative)), sys_errno);
+  }
+
+  NodeAttributes Attributes(const struct stat& status) const {
+    NodeAttributes attributes = AttributesOf(status);
+    if (options_.fixed_times) {
+      attributes.mtime = kGeneratedTime;
+      attributes.mtime_nanoseconds = 0;
+    }
+    return attributes;
   }
 
   // Sorted, so that of several errors always the same one is reported.
@@ -87,7 +97,9 @@ class Scan {
   }
 
   Result<> ScanDirectory(const std::string& relative) {
-    for (const std::string& name : TRY(ListDirectory(relative))) TRY(Add(JoinPath(relative, name)));
+    for (const std::string& name : TRY(ListDirectory(relative))) {
+      if (std::ranges::find(options_.skipped, name) == options_.skipped.end()) TRY(Add(JoinPath(relative, name)));
+    }
     return {};
   }
 
@@ -99,15 +111,15 @@ class Scan {
     const std::string path = JoinPath(where_, relative);
     const std::string origin = JoinPath(root_->path, relative);
     if (S_ISDIR(status.st_mode)) {
-      TRY(tree_.AddDirectory(path, AttributesOf(status), origin));
+      TRY(tree_.AddDirectory(path, Attributes(status), origin));
       pending_.push_back(std::move(relative));
     } else if (S_ISREG(status.st_mode)) {
-      TRY(tree_.AddFile(path, AttributesOf(status), static_cast<std::uint64_t>(status.st_size),
+      TRY(tree_.AddFile(path, Attributes(status), static_cast<std::uint64_t>(status.st_size),
                         FileSource::OnDisk(root_, std::move(relative))));
       ++files_;
       if (progress_) progress_(files_);
     } else if (S_ISLNK(status.st_mode)) {
-      TRY(tree_.AddSymlink(path, AttributesOf(status), TRY(ReadLink(relative)), origin));
+      TRY(tree_.AddSymlink(path, Attributes(status), TRY(ReadLink(relative)), origin));
     } else {
       return Failure(
           Error::Invalid(fmt::format("{}: {}", Quoted(origin), SpecialKind(status.st_mode)))
@@ -128,6 +140,7 @@ class Scan {
   const std::string_view where_;
   Tree& tree_;
   const std::function<void(std::uint64_t)>& progress_;
+  const InputOptions& options_;
   std::vector<std::string> pending_;  // directories below the root
   std::uint64_t files_ = 0;
 };
@@ -135,13 +148,31 @@ class Scan {
 }  // namespace
 
 Result<std::uint64_t> AddInputDirectory(const std::string& path, std::string_view where, Tree& tree,
-                                        const std::function<void(std::uint64_t)>& progress) {
+                                        const std::function<void(std::uint64_t)>& progress,
+                                        const InputOptions& options) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return Failure(Error::FromErrno("site-packages " + Quoted(path)));
   std::string shown = path;
   while (shown.size() > 1 && shown.ends_with('/')) shown.pop_back();
   auto root = std::make_shared<const InputRoot>(InputRoot{std::move(fd), std::move(shown)});
-  return Scan(std::move(root), where, tree, progress).Run();
+  return Scan(std::move(root), where, tree, progress, options).Run();
+}
+
+Result<> AddInputProgram(const std::string& name, std::string_view where, Tree& tree) {
+  std::error_code error;
+  const std::string path = std::filesystem::canonical(name, error).string();
+  if (error) return Failure(Error::FromErrno(Quoted(name), error.value()));
+  std::size_t slash = path.rfind('/');
+  std::string directory = slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct stat status;
+  if (!fd || ::stat(path.c_str(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
+  if (!S_ISREG(status.st_mode)) return Failure(Error::Invalid(fmt::format("{}: is no regular file", Quoted(path))));
+  NodeAttributes attributes = AttributesOf(status);
+  attributes.mode |= (attributes.mode & 0444) >> 2;
+  auto root = std::make_shared<const InputRoot>(InputRoot{std::move(fd), std::move(directory)});
+  return tree.AddFile(where, attributes, static_cast<std::uint64_t>(status.st_size),
+                      FileSource::OnDisk(std::move(root), path.substr(slash + 1)));  // npos + 1 == 0
 }
 
 }  // namespace haft

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -18,7 +17,7 @@ namespace haft {
 namespace {
 
 // The life of the keeper: waits for the end of its parent, then removes.
-[[noreturn]] void KeepUntilEnd(int alive, const std::string& path) {
+[[noreturn]] void KeepUntilEnd(int alive, TemporaryDirectory& directory) {
   ::setsid();  // a terminal's ctrl-C is not for it
   for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE}) ::signal(signal, SIG_IGN);
   pid_t group = 0, told;
@@ -29,8 +28,7 @@ namespace {
     group = told;
   }
   if (group > 0) ::kill(-group, SIGKILL);
-  std::error_code ignored;
-  std::filesystem::remove_all(path, ignored);
+  directory.Remove();
   ::_exit(0);
 }
 
@@ -50,30 +48,22 @@ Result<> ShowFile(const TreeNode::File& file, const std::string& path) {
 
 Result<WorkDirectory> WorkDirectory::Create() {
   const char* parent = ::getenv("TMPDIR");
-  std::string path = std::string(parent != nullptr && parent[0] == '/' ? parent : "/tmp") + "/haft-build-XXXXXX";
-  if (::mkdtemp(path.data()) == nullptr) return Failure(Error::FromErrno(Quoted(path)));
+  TemporaryDirectory directory =
+      TRY(TemporaryDirectory::Create(parent != nullptr && parent[0] == '/' ? parent : "/tmp", "haft-build-"));
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) < 0) {
-    Error error = Error::FromErrno("pipe");
-    ::rmdir(path.c_str());
-    return Failure(std::move(error));
-  }
+  if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
   UniqueFd wait(ends[0]), alive(ends[1]);
   pid_t keeper = ::fork();
-  if (keeper < 0) {
-    Error error = Error::FromErrno("fork");
-    ::rmdir(path.c_str());
-    return Failure(std::move(error));
-  }
+  if (keeper < 0) return Failure(Error::FromErrno("fork"));
   if (keeper == 0) {
     alive.Reset();
-    KeepUntilEnd(wait.get(), path);
+    KeepUntilEnd(wait.get(), directory);
   }
-  return WorkDirectory(std::move(path), keeper, std::move(alive));
+  return WorkDirectory(std::move(directory), keeper, std::move(alive));
 }
 
 WorkDirectory::WorkDirectory(WorkDirectory&& other) noexcept
-    : path_(std::move(other.path_)), keeper_(std::exchange(other.keeper_, -1)), alive_(std::move(other.alive_)) {}
+    : directory_(std::move(other.directory_)), keeper_(std::exchange(other.keeper_, -1)), alive_(std::move(other.alive_)) {}
 
 WorkDirectory::~WorkDirectory() {
   if (keeper_ < 0) return;

@@ -67,22 +67,25 @@ class TestBadInput(BuildCase):
     def test_unknown_module_of_a_function(self):
         self.fails(*self.site_args("-e", "no_such_module:main"), parts=["no_such_module"])
 
-    @support.parametrised(entry=["app", "app:", ":main", "a-b:main"])
+    @support.parametrised(entry=["app:", ":main", "a-b:main", "a b"])
     def test_malformed_function(self, entry):
         done = support.haft("build", *self.site_args("-e", entry), "-o", self.out / "app", check=False)
         self.assertIn(done.returncode, (1, 2))
         self.assertOneLine(done.stderr, entry)
         self.assertEqual(os.listdir(self.out), [])
 
-    @support.parametrised(entry=["", "-c serve -m app", "-c serve -e app:main"])
-    def test_exactly_one_entry(self, entry):
+    @support.parametrised(entry=["-c serve -m app", "-m app -x /bin/true", "-e app:main -x /bin/true"])
+    def test_more_than_one_entry(self, entry):
         self.fails("--site-packages", self.site, *entry.split(), status=2)
 
     def test_no_site_packages_at_all(self):
-        self.fails("-m", "app", status=2, parts=["--site-packages"])
+        self.fails("-m", "app", status=2, parts=["--site-packages", "pip"])
 
     def test_unknown_option(self):
         self.fails(*self.site_args(), "--nonsense", status=2, parts=["nonsense"])
+
+    def test_mistyped_option(self):
+        self.fails(*self.site_args(), "--consol-script=x", status=2, parts=["did you mean '--console-script'?"])
 
     def test_no_output(self):
         done = support.haft("build", *self.site_args(), check=False)

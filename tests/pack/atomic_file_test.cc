@@ -1,9 +1,13 @@
 #include "haft/base/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "haft/base/file_io.h"
 #include "support/expect.h"
@@ -63,6 +67,22 @@ TEST(AtomicFileTest, AKilledProcessLeavesNothing) {
   Names names = dir.List();
   if (!names.empty()) GTEST_SKIP() << "no O_TMPFILE in " << dir.path();
   EXPECT_EQ(names, Names{});
+}
+
+// Between linking and renaming, and all the time where there is no O_TMPFILE, the file has a name.
+TEST(AtomicFileTest, RemovesWhatAKilledProcessLeft) {
+  TempDir dir;
+  testing::WriteTestFile(dir / ".haft-0123456789abcdef", "half");
+  testing::WriteTestFile(dir / ".haft-0123456789abcdeg", "not ours");
+  testing::WriteTestFile(dir / ".haft-extract-012345", "not ours");
+  UniqueFd living(::open((dir / ".haft-0123456789abcde0").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(living.get(), LOCK_EX), 0);
+  AtomicFile file = *AtomicFile::Create(dir / "out", 0777);
+  Names names = dir.List();
+  EXPECT_EQ(std::ranges::count(names, ".haft-0123456789abcdef"), 0);
+  EXPECT_EQ(std::ranges::count(names, ".haft-0123456789abcdeg"), 1);
+  EXPECT_EQ(std::ranges::count(names, ".haft-extract-012345"), 1);
+  EXPECT_EQ(std::ranges::count(names, ".haft-0123456789abcde0"), 1) << "a living process has it";
 }
 
 TEST(AtomicFileTest, RefusesWhatCannotBeReplaced) {

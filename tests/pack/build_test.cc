@@ -196,8 +196,14 @@ TEST_F(BuildTest, FailuresAreOneLineAndLeaveNothing) {
   options.entry = {.module = "no_such_module.x"};
   EXPECT_EQ(Failing(options),
             "module 'no_such_module.x': neither in the inputs nor known to '/usr/bin/python3'");
-  options.entry = {};
-  EXPECT_EQ(Failing(options), "a bundle needs exactly one entry");
+  options.entry = {.module = "app", .executable = "/bin/true"};
+  EXPECT_EQ(Failing(options), "a bundle has one entry");
+  options = Options();
+  options.pip_arguments = {"--target=x"};
+  EXPECT_EQ(Failing(options), "pip argument '--target=x': haft chooses where pip installs; leave it out");
+  options.pip_arguments = {};
+  options.mount = "relative";
+  EXPECT_EQ(Failing(options), "mount path 'relative': not an absolute path of [A-Za-z0-9._/-]; write it as in '/opt/app'");
   options = Options();
   options.python = "/no/python";
   EXPECT_NE(Failing(options).find("'/no/python': No such file"), std::string::npos);

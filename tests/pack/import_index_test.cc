@@ -104,14 +104,5 @@ TEST(ImportIndexTest, PartsReadAsTheFilesTheyAre) {
   }
 }
 
-TEST(SplitWordsTest, SplitsAsAShellDoes) {
-  using Words = std::vector<std::string>;
-  EXPECT_EQ(Expect(SplitWords("")), Words{});
-  EXPECT_EQ(Expect(SplitWords("  --help  x ")), (Words{"--help", "x"}));
-  EXPECT_EQ(Expect(SplitWords(R"(a'b c'd "e \" f" \ g '' )")), (Words{"ab cd", "e \" f", " g", ""}));
-  EXPECT_NE(Message(SplitWords("a 'b")), "");
-  EXPECT_NE(Message(SplitWords("a\\")), "");
-}
-
 }  // namespace
 }  // namespace haft

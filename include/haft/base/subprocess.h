@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "haft/base/error.h"
@@ -77,6 +78,26 @@ struct CommandOutput {
 
 // Runs a command with an empty input. A child that writes more than `limit` bytes is killed.
 Result<CommandOutput> RunCommand(const Command& command, std::size_t limit = 1u << 20);
+
+// A child with this process's standard streams, in its process group, with umask 022 and no signal blocked; killed
+// when this process dies, however it dies. For what a user watches.
+class ForegroundChild {
+ public:
+  // Of `command` program, arguments and environment count.
+  static Result<ForegroundChild> Start(const Command& command);
+  ForegroundChild(ForegroundChild&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
+  ForegroundChild& operator=(ForegroundChild&&) = delete;
+  // Kills and reaps it if nobody has waited.
+  ~ForegroundChild();
+
+  int pid() const { return pid_; }
+  // The status as waitpid(2) gives it. Call it once.
+  Result<int> Wait();
+
+ private:
+  explicit ForegroundChild(int pid) : pid_(pid) {}
+  int pid_;
+};
 
 // "exit status 3" or "killed by signal 11 (Segmentation fault)".
 std::string DescribeStatus(int status);

@@ -12,11 +12,12 @@
 
 namespace haft {
 
-// What the bundle starts: exactly one is not empty.
+// What the bundle starts: one of them, or none for the interpreter. entry_point wins over console_script.
 struct EntryRequest {
-  std::string console_script;  // a [console_scripts] name of any distribution in the inputs
-  std::string entry_point;     // MODULE:FUNCTION
+  std::string console_script;  // of any distribution in the inputs, or a file of their bin/
+  std::string entry_point;     // MODULE:FUNCTION, MODULE.FUNCTION or MODULE
   std::string module;          // as `python -m`
+  std::string executable;      // a file of the host, put into the image as bin/NAME
   std::string wsgi;            // MODULE[:CALLABLE] of a web application, to be served
   std::string server;          // by httpd, gunicorn, uvicorn or waitress; with `wsgi` only
 };
@@ -31,12 +32,16 @@ struct BuildProgress {
 };
 
 struct BuildOptions {
-  std::vector<std::string> site_packages;  // merged in this order into site-packages/ of the image
+  // The inputs, merged in this order into site-packages/ of the image.
+  std::vector<std::string> site_packages;
+  std::vector<std::string> sources;        // directories of the application; version control and caches are left out
+  std::vector<std::string> pip_arguments;  // packages that pip is to install; see PipInstall
   EntryRequest entry;
   std::string python;   // interpreter the bundle is for; asked for its version and used to compile
   std::string runtime;  // file put in front of the image; empty: a bare image, not executable
   std::string output;   // replaced atomically; nothing is left behind by a failed or killed build
-  std::string name;     // see format::IsBundleName; mounted at /haft/NAME
+  std::string name;     // see format::IsBundleName; the base of its mount path
+  std::string mount;  // see format::IsMountPath; empty: /haft/NAME
   bool compile = true;
   // What a start needs is recorded by importing the entry (see RecordProfile), or by running the program once for
   // each of these argument strings, and merged with profiles recorded elsewhere.
@@ -46,6 +51,16 @@ struct BuildOptions {
   bool bundle_python = false;  // the image brings interpreter, standard library and libraries; see BundledStack
   bool bundle_httpd = false;   // httpd too; implies bundle_python
   std::string httpd;           // the program to take; empty: Apache's of the host
+  bool compress = true;
+  std::string preamble;  // a file of the host that runs before the entry
+  // As in format::Manifest.
+  std::vector<std::string> arguments;
+  std::vector<std::string> python_arguments;
+  std::vector<format::Variable> environment;
+  bool isolated = false;
+  bool ignore_environment = false;
+  bool multi_call = false;
+  std::string build_id;
   unsigned workers = 0;  // 0: one per CPU. The bytes written do not depend on it
   std::function<void(const BuildProgress&)> progress;  // may be empty
 };

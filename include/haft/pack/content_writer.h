@@ -29,6 +29,7 @@ struct ContentTables {
 // sparse or not. `progress` gets the bytes done so far, on the calling thread.
 Result<ContentTables> WriteContents(const ContentPlan& plan, std::uint32_t block_size,
                                     unsigned workers, std::uint64_t image_start, ByteSink& sink,
-                                    const std::function<void(std::uint64_t done)>& progress);
+                                    const std::function<void(std::uint64_t done)>& progress,
+                                    bool compress = true);
 
 }  // namespace haft

@@ -21,6 +21,7 @@ struct ImageOptions {
   std::uint64_t runtime_checksum = 0;  // 0 if there is none
   StartLayout layout;                  // may be empty
   std::string profile;                 // the profile section; may be empty
+  bool compress = true;                // else every block is stored as it is
   // Bytes of contents written so far, and in all; on the calling thread. May be empty.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };

@@ -26,7 +26,4 @@ struct ProfileResult {
 ProfileResult RecordProfile(const Tree& tree, const PythonInterpreter& python, const format::Manifest& manifest,
                             const std::optional<std::vector<std::string>>& arguments);
 
-// Splits what `--profile` got into words as a shell does: blanks separate; quotes and backslashes keep them.
-Result<std::vector<std::string>> SplitWords(const std::string& text);
-
 }  // namespace haft

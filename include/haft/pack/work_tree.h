@@ -5,13 +5,14 @@
 #include <string>
 
 #include "haft/base/error.h"
+#include "haft/base/temporary_directory.h"
 #include "haft/base/unique_fd.h"
 #include "haft/pack/tree.h"
 
 namespace haft {
 
 // A private directory below $TMPDIR or /tmp for the time of a build. It goes when its owner does, also by kill -9: a
-// child waits for that and removes it.
+// child waits for that and removes it. Should that be killed too, the next build does (see TemporaryDirectory).
 class WorkDirectory {
  public:
   // REQUIRES: this process has one thread.
@@ -20,15 +21,15 @@ class WorkDirectory {
   WorkDirectory& operator=(WorkDirectory&&) = delete;
   ~WorkDirectory();
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return directory_.path(); }
   // If this process dies, so does the process group `group`; 0: none.
   void KillWithUs(pid_t group) const;
 
  private:
-  WorkDirectory(std::string path, pid_t keeper, UniqueFd alive)
-      : path_(std::move(path)), keeper_(keeper), alive_(std::move(alive)) {}
+  WorkDirectory(TemporaryDirectory directory, pid_t keeper, UniqueFd alive)
+      : directory_(std::move(directory)), keeper_(keeper), alive_(std::move(alive)) {}
 
-  std::string path_;
+  TemporaryDirectory directory_;  // its lock is the keeper's as well
   pid_t keeper_;    // -1: moved from
   UniqueFd alive_;  // closed: remove it
 };

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "haft/base/error.h"
+#include "haft/base/unique_fd.h"
+
+namespace haft {
+
+// A directory for work in progress; removed with all in it when dropped. It is locked (flock) as long as this process
+// lives, so that a later one can tell what a killed one has left behind: Create() removes that first. Not for
+// several threads at once.
+class TemporaryDirectory {
+ public:
+  // PARENT/PREFIXxxxxxx, 0700. Other directories of that form that belong to this user and are not locked are
+  // removed. The prefix has to be haft's own, and one of its purposes only.
+  static Result<TemporaryDirectory> Create(const std::string& parent, std::string_view prefix);
+
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept;
+  TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
+  ~TemporaryDirectory() { Remove(); }
+
+  int parent() const { return parent_.get(); }
+  int fd() const { return fd_.get(); }
+  const std::string& name() const { return name_; }  // below parent()
+  const std::string& path() const { return path_; }  // absolute if the parent was
+
+  // It has another name now, or other owners: it stays.
+  void Keep() { name_.clear(); }
+  // At once instead of when dropped.
+  void Remove();
+
+ private:
+  TemporaryDirectory(UniqueFd parent, UniqueFd fd, std::string name, std::string path)
+      : parent_(std::move(parent)), fd_(std::move(fd)), name_(std::move(name)), path_(std::move(path)) {}
+
+  UniqueFd parent_;
+  UniqueFd fd_;
+  std::string name_;  // empty: nothing to remove
+  std::string path_;
+};
+
+}  // namespace haft

@@ -1,0 +1,76 @@
+#include "haft/base/temporary_directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "haft/base/file_io.h"
+#include "haft/base/remove_tree.h"
+
+namespace haft {
+namespace {
+
+UniqueFd OpenDirectoryAt(int parent, const std::string& name) {
+  return UniqueFd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+bool Lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0; }
+
+// What killed processes left.
+void RemoveAbandoned(int parent, std::string_view prefix) {
+  DIR* dir = ::fdopendir(::openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir == nullptr) return;
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(dir)) {
+    std::string_view name = entry->d_name;
+    if (name.starts_with(prefix) && name.size() == prefix.size() + 6) names.emplace_back(name);
+  }
+  ::closedir(dir);
+  for (const std::string& name : names) {
+    struct stat status;
+    UniqueFd fd = OpenDirectoryAt(parent, name);
+    if (fd && ::fstat(fd.get(), &status) == 0 && status.st_uid == ::geteuid() && Lock(fd.get())) {
+      RemoveTree(parent, name);
+    }
+  }
+}
+
+}  // namespace
+
+Result<TemporaryDirectory> TemporaryDirectory::Create(const std::string& parent, std::string_view prefix) {
+  UniqueFd parent_fd = TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
+  RemoveAbandoned(parent_fd.get(), prefix);
+  for (;;) {
+    std::string path = fmt::format("{}/{}XXXXXX", parent, prefix);
+    if (::mkdtemp(path.data()) == nullptr) {
+      return Failure(Error::FromErrno(fmt::format("create a directory in {}", Quoted(parent))));
+    }
+    std::string name = path.substr(path.rfind('/') + 1);
+    UniqueFd fd = OpenDirectoryAt(parent_fd.get(), name);
+    // Somebody who cleans up may have been faster than the lock.
+    if (fd && Lock(fd.get()) && OpenDirectoryAt(parent_fd.get(), name)) {
+      return TemporaryDirectory(std::move(parent_fd), std::move(fd), std::move(name), std::move(path));
+    }
+  }
+}
+
+TemporaryDirectory::TemporaryDirectory(TemporaryDirectory&& other) noexcept
+    : parent_(std::move(other.parent_)),
+      fd_(std::move(other.fd_)),
+      name_(std::exchange(other.name_, "")),
+      path_(std::move(other.path_)) {}
+
+void TemporaryDirectory::Remove() {
+  if (!name_.empty()) RemoveTree(parent_.get(), name_);
+  name_.clear();
+}
+
+}  // namespace haft

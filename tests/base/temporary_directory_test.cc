@@ -1,0 +1,59 @@
+#include "haft/base/temporary_directory.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/expect.h"
+#include "support/test_tree.h"
+
+namespace haft {
+namespace {
+
+using testing::TempDir;
+using testing::WriteTestFile;
+
+TEST(TemporaryDirectoryTest, GoesWithAllInIt) {
+  TempDir dir;
+  {
+    TemporaryDirectory temporary = *TemporaryDirectory::Create(dir.path(), ".test-");
+    EXPECT_EQ(temporary.path(), dir / temporary.name());
+    WriteTestFile(temporary.path() + "/a/b/c", "x");
+    ::chmod((temporary.path() + "/a").c_str(), 0);
+    TemporaryDirectory moved = std::move(temporary);
+    EXPECT_EQ(dir.List().size(), 1u);
+  }
+  EXPECT_TRUE(dir.List().empty());
+}
+
+TEST(TemporaryDirectoryTest, RemovesWhatAKilledProcessLeft) {
+  TempDir dir;
+  pid_t child = ::fork();
+  if (child == 0) {
+    TemporaryDirectory lost = *TemporaryDirectory::Create(dir.path(), ".test-");
+    WriteTestFile(lost.path() + "/a/b", "x");
+    ::kill(::getpid(), SIGKILL);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ASSERT_EQ(dir.List().size(), 1u);
+  TemporaryDirectory other = *TemporaryDirectory::Create(dir.path(), ".other-");
+  EXPECT_EQ(dir.List().size(), 2u) << "another purpose";
+  TemporaryDirectory next = *TemporaryDirectory::Create(dir.path(), ".test-");
+  EXPECT_EQ(dir.List(), (std::vector<std::string>{other.name(), next.name()})) << "the living keep theirs";
+  TemporaryDirectory third = *TemporaryDirectory::Create(dir.path(), ".test-");
+  EXPECT_EQ(dir.List().size(), 3u);
+}
+
+TEST(TemporaryDirectoryTest, LeavesAloneWhatIsNotOfItsForm) {
+  TempDir dir;
+  ::mkdir((dir / ".test-").c_str(), 0755);
+  ::mkdir((dir / ".test-1234567").c_str(), 0755);
+  WriteTestFile(dir / ".test-123456", "a file");
+  TemporaryDirectory next = *TemporaryDirectory::Create(dir.path(), ".test-");
+  EXPECT_EQ(dir.List().size(), 4u);
+}
+
+}  // namespace
+}  // namespace haft
