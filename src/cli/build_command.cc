@@ -8,6 +8,7 @@
 #include "haft/pack/build.h"
 #include "progress_bar.h"
 #include "project_file.h"
+#include "takeover.h"
 
 namespace haft::cli {
 namespace {
@@ -25,6 +26,25 @@ Result<Arguments> ReadArguments(const CommandLine& line, const Words& words) {
   return Merge(std::move(arguments), TRY(ReadProjectFile(kProjectFile, line)));
 }
 
+// What is converted says what the command line does not.
+void Apply(Takeover takeover, const Arguments& arguments, BuildOptions& options) {
+  format::Manifest& manifest = takeover.manifest;
+  if (!arguments.Has("python") && !manifest.python.path.empty()) options.python = std::move(manifest.python.path);
+  if (options.python_arguments.empty()) options.python_arguments = std::move(manifest.python_arguments);
+  if (options.arguments.empty()) options.arguments = std::move(manifest.arguments);
+  if (options.build_id.empty()) options.build_id = std::move(manifest.build_id);
+  // In order: a variable set again has the last value.
+  options.environment.insert(options.environment.begin(), manifest.environment.begin(), manifest.environment.end());
+  options.ignore_environment |= manifest.ignore_environment;
+  options.isolated |= manifest.isolated;
+  options.multi_call |= manifest.multi_call;
+  options.bundle_python |= takeover.bundled_python;
+  options.bundle_httpd |= takeover.bundled_httpd;
+  options.converted = ConvertedInput{.add_files = std::move(takeover.add_files),
+                                     .entry = std::move(manifest.entry),
+                                     .preamble = std::move(manifest.preamble)};
+}
+
 }  // namespace
 
 Result<int> RunBuild(const Words& words) {
@@ -33,6 +53,7 @@ Result<int> RunBuild(const Words& words) {
                    "the packages. PIP-ARGUMENTs go to 'pip install'. Options may also stand in [tool.haft] of ./pyproject.toml.",
                    "  haft build -c certbot -o certbot certbot\n"
                    "  haft build -c tool -o tool -- --no-index --find-links wheels tool\n"
+                   "  haft build --from old.pyz -o new\n"
                    "  haft build --site-packages dist -e package.module:main -o tool && ./tool --version");
   DefineBuildOptions(line);
   Arguments arguments = TRY(ReadArguments(line, words));
@@ -41,6 +62,7 @@ Result<int> RunBuild(const Words& words) {
     return kOk;
   }
   BuildOptions options = TRY(MakeBuildOptions(arguments));
+  if (arguments.Has("from")) Apply(TRY(TakeOver(arguments.Get("from"))), arguments, options);
   for (const std::string& remark : Remarks(arguments)) LogLine(LogLevel::kWarning, remark);
   auto report = [&] {
     ProgressBar bar;

@@ -112,6 +112,7 @@ void DefineBuildOptions(CommandLine& line) {
       .Value("server", "NAME", "with httpd and mod_wsgi, gunicorn, uvicorn or waitress [httpd]")
       .Value("o,output-file", "FILE", "the bundle; replaced only when the new one is complete")
       .Value("p,python", "PYTHON", "interpreter to build for, flags may follow [/usr/bin/python3, else python3 of PATH]")
+      .Value("from", "FILE", "convert a .pyz of shiv or zipapp, a .pex, wheel, zip, virtual environment or bundle")
       .Value("site-packages", "DIR", "directory with installed packages; several are merged")
       .Value("sources", "DIR", "directory with the application's own modules; merged too")
       .Value("name", "NAME", "the files appear at /haft/NAME [base name of FILE]")
@@ -203,9 +204,9 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
 
   if (options.output.empty()) return Failure(UsageError("build", "-o FILE is missing"));
   TRY(CheckPipArguments(options.pip_arguments));
-  if (options.site_packages.empty() && options.sources.empty() && options.pip_arguments.empty() &&
+  if (!arguments.Has("from") && options.site_packages.empty() && options.sources.empty() && options.pip_arguments.empty() &&
       options.entry.executable.empty()) {
-    return Failure(UsageError("build", "what goes into the bundle is missing: --site-packages DIR, --sources DIR, or packages for pip"));
+    return Failure(UsageError("build", "what goes into the bundle is missing: --from FILE, --site-packages DIR, --sources DIR, or packages for pip"));
   }
   // shiv has -e win over -c.
   int entries = (arguments.Has("console-script") || arguments.Has("entry-point")) + arguments.Has("module") + arguments.Has("exe") +

@@ -178,6 +178,9 @@ class Builder {
                                      [&](std::uint64_t done) { meter.Update(files + done, 0); }, options));
       return {};
     };
+    if (options_.converted) {
+      files += TRY(options_.converted->add_files(tree_, [&](std::uint64_t done) { meter.Update(done, 0); }));
+    }
     for (const std::string& path : options_.site_packages) TRY(add(path, {}));
     for (const std::string& path : options_.sources) TRY(add(path, {.skipped = kNoSources}));
     // pip gives every file the time of its installation.
@@ -220,7 +223,10 @@ class Builder {
       entry.script = entry.file.substr(entry.file.rfind('/') + 1);
       return entry;
     }
-    if (request.module.empty()) return format::Entry{.kind = format::EntryKind::kInterpreter};
+    if (request.module.empty()) {
+      bool has_entry = options_.converted && options_.converted->entry.kind != format::EntryKind::kNone;
+      return has_entry ? options_.converted->entry : format::Entry{.kind = format::EntryKind::kInterpreter};
+    }
     format::Entry entry = TRY(format::ParseModuleEntry(request.module, "module"));
     TRY(Require(entry.module, python));
     return entry;
@@ -268,6 +274,7 @@ class Builder {
     manifest.isolated = options_.isolated;
     manifest.ignore_environment = options_.ignore_environment;
     manifest.multi_call = options_.multi_call;
+    if (options_.converted) manifest.preamble = options_.converted->preamble;
     if (!options_.preamble.empty()) manifest.preamble = PreamblePath();
     manifest.build_id = options_.build_id;
     manifest.builder = "haft " HAFT_VERSION;

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "haft/base/error.h"
 #include "haft/format/manifest.h"
+#include "haft/pack/tree.h"
 
 namespace haft {
 
@@ -31,7 +33,17 @@ struct BuildProgress {
   std::string_view unit;  // "files", "bytes"
 };
 
+// Something that already is a program with its packages: an archive, a virtual environment, a bundle.
+struct ConvertedInput {
+  // Adds its files where a build has them (packages at site-packages/), returns how many. `progress` gets the number
+  // so far.
+  std::function<Result<std::uint64_t>(Tree& tree, const std::function<void(std::uint64_t)>& progress)> add_files;
+  format::Entry entry;   // in what add_files makes; where EntryRequest names none
+  std::string preamble;  // a file of the image; where BuildOptions name none
+};
+
 struct BuildOptions {
+  std::optional<ConvertedInput> converted;  // the first input
   // The inputs, merged in this order into site-packages/ of the image.
   std::vector<std::string> site_packages;
   std::vector<std::string> sources;        // directories of the application; version control and caches are left out
