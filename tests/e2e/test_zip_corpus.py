@@ -97,3 +97,22 @@ class TestZipCorpus(support.TestCase):
                 if not exception and expected == "OPEN":
                     self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(min(statuses.values()), 50)
+
+    @support.long_test
+    def test_build(self):
+        """Converted, or refused in one line with nothing left."""
+        directory = support.unique_dir()
+        statuses = {0: 0, 1: 0}
+        for name, expected, exception in corpus_test.cases():
+            with self.subTest(name):
+                done = self.limited("build", "--from", CORPUS / name, "--no-compile", "--no-profile", "-o", directory / "new")
+                statuses[done.returncode] += 1
+                if not exception:
+                    self.assertEqual("OPEN" if done.returncode == 0 else "REJECT", expected, done.stderr)
+                if done.returncode == 0:
+                    support.haft("verify", directory / "new")
+                    (directory / "new").unlink()
+                else:
+                    self.assertOneLine(done.stderr, os.path.basename(name))
+                self.assertEqual(os.listdir(directory), [])
+        self.assertGreater(min(statuses.values()), 50)
