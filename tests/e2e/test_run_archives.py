@@ -184,6 +184,17 @@ class TestLayouts(RunCase):
         else:
             self.assertLess(path.index(str(user)), path.index("/usr/lib/python3/dist-packages"))
 
+    @support.parametrised(rung=["fusermount", "extract"])
+    def test_files_put_elsewhere(self, rung):
+        """The other rungs of the ladder: paths of the host."""
+        with self.clean(timeout=5, quiet_host=False):
+            done = support.run([support.HAFT, "run", self.archive("shiv"), "a"], env=support.clean_env(HAFT_MODE=rung))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        found = json.loads(done.stdout)
+        self.assertEqual((found["arguments"], found["doubled"]), (["a"], [2, 4, 6]))
+        self.assertFalse(found["file"].startswith("/haft/"), found["file"])
+        self.assertFalse(os.path.exists(found["file"]))
+
     def test_arguments_are_the_programs(self):
         file = self.archive("zipapp")
         for arguments in (["--help"], ["-p", "x"], ["--", "-c"], ["--version"], [""]):
