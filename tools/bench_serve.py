@@ -1,0 +1,81 @@
+"""`tools/bench serve`: from the launch of a Django site to its first 200, against the same files unpacked.
+
+Both are started with the same options, become Debian's httpd with Debian's mod_wsgi and are asked for /admin/login/ until they
+answer. The unpacked one is what `haft extract` makes, with its site-packages on PYTHONPATH."""
+
+import http.client
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "e2e"))
+from support import django_site, trees  # noqa: E402
+
+LIMIT = 1.05
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def first_answer(command, env, error):
+    """Milliseconds from the launch to the first 200; the server is ended afterwards."""
+    port = free_port()
+    began = time.monotonic()
+    server = subprocess.Popen([*map(os.fspath, command), "--port", str(port), "--user", "www-data"], env=env, cwd="/",
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        while time.monotonic() < began + 30:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            try:
+                connection.request("GET", "/admin/login/")
+                if connection.getresponse().status == 200:
+                    return (time.monotonic() - began) * 1e3
+            except OSError:
+                pass
+            finally:
+                connection.close()
+            if server.poll() is not None:
+                break
+            time.sleep(0.001)
+        raise error(f"{command[0]}: no 200 from /admin/login/")
+    finally:
+        if server.poll() is None:
+            server.send_signal(signal.SIGTERM)
+        server.wait(20)
+
+
+def measure(bench, error, table, spread):
+    runs = bench.options.runs or 10
+    project = trees.write_tree(bench.work / "mysite", django_site.FILES)
+    site = bench.work / "site"
+    bench.progress.show("building site …")
+    bench.call(bench.haft, "build", "--site-packages", bench.django_tree(), "--site-packages", project, "--wsgi", "mysite.wsgi", "-o", site)
+    if "modules.index" not in bench.call(bench.haft, "ls", site, ".haft/py"):
+        raise error("the bundle was built without a profile of its start (a build on a busy machine gives up after ten seconds)")
+    unpacked = bench.work / "site-unpacked"
+    if not unpacked.exists():
+        bench.call(bench.haft, "extract", site, unpacked)
+    for directory in (bench.work, unpacked):
+        os.chmod(directory, 0o755)  # www-data reads it
+    plain = {**bench.env, "PYTHONPATH": str(unpacked / "site-packages")}
+    variants = {
+        "haft": lambda: first_answer([site], bench.env, error),
+        "unpacked": lambda: first_answer(["/usr/bin/python3", unpacked / ".haft/serve/_haft_serve.py"], plain, error),
+    }
+    for attempt in range(3):  # a time counts as missed when it is missed three times in a row
+        samples = bench.rounds("serve", variants, runs)
+        ratio = statistics.median(samples["haft"]) / statistics.median(samples["unpacked"])
+        table(f"A Django site: launch to the first 200 of /admin/login/ ({runs} runs each): {ratio:.3f} of the time unpacked",
+              ["milliseconds", "median", "p10", "p90"], [[name, *spread(values)] for name, values in samples.items()])
+        bench.results["serve" + (f"_{attempt + 1}" if attempt else "")] = {"samples_ms": samples, "ratio": ratio}
+        if not bench.options.check or ratio <= LIMIT:
+            break
+    bench.verdict("Django site: first 200, time against unpacked", ratio, LIMIT, "×")
