@@ -89,7 +89,8 @@ Result<Values> ReadProjectFile(const std::string& path, const CommandLine& line)
   toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) {
     return Failure(Error(ErrorKind::kUsage, fmt::format("{}: line {}: {}", Quoted(path), parsed.error().source().begin.line,
-                                                        parsed.error().description())));
+                                                        parsed.error().description()))
+                       .Remedy("correct it, or have it left alone with --no-project"));
   }
   const toml::table* options = parsed.table()["tool"]["haft"].as_table();
   if (options == nullptr) return Values{};
