@@ -15,10 +15,11 @@ MODULES = {
     "image": ["base", "format"],
     "mount": ["base", "format", "image"],
     "trace": ["base", "image", "mount"],
+    "bench": ["base", "format", "image", "launch"],
     "zip": ["base", "format", "pack", "image"],
     "start": ["base", "format", "image", "mount", "launch"],
     "launcher": [],  # freestanding
-    "cli": ["base", "format", "pack", "image", "zip", "mount", "trace", "launch", "start"],
+    "cli": ["base", "format", "pack", "image", "zip", "mount", "trace", "bench", "launch", "start"],
     "runtime": ["base", "format", "image", "mount", "launch", "start"],
 }
 # Headers: the modules that may use them.
@@ -29,7 +30,7 @@ LIBRARIES = {
     r"fuse.*": ["mount"],
     r"cxxopts\.hpp": ["cli"],
     r"toml\+\+/.*": ["cli"],
-    r"nlohmann/.*": ["format", "pack", "zip", "mount", "trace", "cli"],
+    r"nlohmann/.*": ["format", "pack", "zip", "mount", "trace", "bench", "cli"],
     r"gtest/.*|gmock/.*": [],
     r"sys/mount\.h": ["mount"],
 }

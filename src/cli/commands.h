@@ -23,6 +23,7 @@ Result<int> RunCat(const Words& words);
 Result<int> RunInfo(const Words& words);
 Result<int> RunVerify(const Words& words);
 Result<int> RunExtract(const Words& words);
+Result<int> RunBench(const Words& words);
 Result<int> RunTrace(const Words& words);
 
 // Writes to standard output; a closed pipe ends the process quietly, as with any filter.

@@ -33,6 +33,7 @@ constexpr std::array kCommands = {
     Command{"cat", "print files of a bundle", RunCat},
     Command{"info", "tell what a bundle is: name, entry, interpreter, sizes", RunInfo},
     Command{"verify", "check every byte of a bundle", RunVerify},
+    Command{"bench", "measure how fast bundles start, beside other forms of the program", RunBench},
     Command{"trace", "run a bundle and tell what its start did", RunTrace},
     Command{"extract", "copy a bundle's files into a directory", RunExtract},
 };

@@ -1,0 +1,148 @@
+// bench: how fast a bundle starts, beside the same program in other forms.
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "command_line.h"
+#include "commands.h"
+#include "haft/base/atomic_file.h"
+#include "haft/base/file_io.h"
+#include "haft/bench/bench.h"
+#include "progress_bar.h"
+
+namespace haft::cli {
+namespace {
+
+// Holds what is measured; removed at the end.
+class WorkDirectory {
+ public:
+  static Result<WorkDirectory> Create(const std::string& parent) {
+    std::string path = fmt::format("{}/haft-bench-XXXXXX", parent);
+    if (::mkdtemp(path.data()) == nullptr) return Failure(Error::FromErrno(Quoted(path)));
+    return WorkDirectory(path);
+  }
+  WorkDirectory(WorkDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  WorkDirectory& operator=(WorkDirectory&&) = delete;
+  ~WorkDirectory() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit WorkDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+std::vector<std::string> SplitList(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    std::size_t end = std::min(text.find(',', begin), text.size());
+    words.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return words;
+}
+
+Result<std::vector<bench::Condition>> ParseConditions(const Arguments& arguments) {
+  std::vector<bench::Condition> conditions;
+  for (const std::string& word : SplitList(arguments.Has("parallel") ? arguments.Get("parallel") : "1")) {
+    conditions.push_back({.cold = false, .parallel = TRY(ParseNumber("--parallel", word, 1000))});
+  }
+  if (!arguments.Has("cold")) return conditions;
+  if (::geteuid() != 0) {
+    return Failure(Error(ErrorKind::kUnsupported, "--cold: only root may drop the page cache").Remedy("start it as root"));
+  }
+  conditions.push_back({.cold = true, .parallel = 1});
+  return conditions;
+}
+
+Result<std::set<std::string, std::less<>>> ParseVariants(const Arguments& arguments) {
+  std::set<std::string, std::less<>> wanted;
+  if (!arguments.Has("only")) return wanted;
+  std::vector<std::string> names = bench::VariantNames();
+  for (const std::string& word : SplitList(arguments.Get("only"))) {
+    if (std::ranges::find(names, word) == names.end()) {
+      return Failure(Error(ErrorKind::kUsage, fmt::format("--only: {}: no such form", Quoted(word)))
+                         .Remedy(fmt::format("known are {}", fmt::join(names, ", "))));
+    }
+    wanted.insert(word);
+  }
+  return wanted;
+}
+
+// Programs are started by path.
+std::string WithDirectory(const std::string& file) { return file.find('/') == file.npos ? "./" + file : file; }
+
+Result<> Write(const Arguments& arguments, const char* option, const std::string& text) {
+  if (!arguments.Has(option)) return {};
+  std::string path = arguments.Get(option);
+  if (path == "-") return Print(text);
+  AtomicFile file = TRY(AtomicFile::Create(path, 0666));
+  TRY(WriteAll(file.fd(), AsBytes(text)));
+  return file.Commit();
+}
+
+Result<bench::BenchPlan> MakePlan(const Arguments& arguments, Words program_arguments) {
+  bench::BenchPlan plan;
+  for (const std::string& file : arguments.All("FILE...")) plan.files.push_back(WithDirectory(file));
+  plan.arguments = std::move(program_arguments);
+  plan.wanted = TRY(ParseVariants(arguments));
+  plan.conditions = TRY(ParseConditions(arguments));
+  if (arguments.Has("rounds")) plan.rounds = TRY(ParseNumber("--rounds", arguments.Get("rounds"), 100'000));
+  return plan;
+}
+
+}  // namespace
+
+Result<int> RunBench(const Words& words) {
+  CommandLine line("bench", "[OPTION...] FILE... [-- ARGUMENT...]",
+                   "Measures how long bundles take from start to end, beside the same program unpacked in a directory, as .pyz,\n"
+                   "with shiv and pex, and from squashfs and erofs images, as far as the tools for them are installed. All forms\n"
+                   "are started in turn in every round; servers of file systems are counted. Ratios are to the unpacked directory.",
+                   "  haft bench ./certbot -- --version\n"
+                   "  sudo haft bench --cold --parallel 1,2,8 --html start.html ./certbot -- --version\n"
+                   "  haft bench --only unpacked --check 'unpacked<=1.0' ./certbot -- --version");
+  line.Value("rounds", "N", "how often each form is started, after one start that does not count [15]")
+      .Flag("cold", "also with the page cache dropped before every start (root)")
+      .Value("parallel", "LIST", "how many are started at once, separated by commas [1]")
+      .Value("only", "LIST", "of the forms only these, separated by commas (bundle and unpacked always)")
+      .Value("check", "LIMIT", "exit with 1 if it is missed; VARIANT[@cold][@PARALLEL]<=RATIO, server-memory<=MB, server-cpu<=RATIO; repeatable")
+      .Value("json", "OUT", "write all samples there")
+      .Value("html", "OUT", "write one self-contained page with plots there")
+      .Value("work", "DIR", "where to unpack [/var/tmp]")
+      .Positional({"FILE..."}, 1);
+  auto separator = std::ranges::find(words, "--");
+  Words program_arguments(separator == words.end() ? separator : separator + 1, words.end());
+  Arguments arguments = TRY(line.Parse({words.begin(), separator}));
+  if (arguments.help) {
+    TRY(Print(line.Help()));
+    return kOk;
+  }
+  bench::BenchPlan plan = TRY(MakePlan(arguments, std::move(program_arguments)));
+  std::vector<bench::Limit> limits;
+  for (const std::string& text : arguments.All("check")) limits.push_back(TRY(bench::ParseLimit(text)));
+  for (const char* option : {"json", "html"}) {
+    if (arguments.Has(option) && arguments.Get(option) != "-") TRY(AtomicFile::Create(arguments.Get(option), 0666));
+  }
+  WorkDirectory work = TRY(WorkDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp"));
+  plan.directory = work.path();
+  auto result = [&] {
+    ProgressBar bar;
+    return bench::RunBench(plan, Environment::Current(), [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
+      bar.Show(step, done, total, "starts");
+    });
+  }();
+  if (!result) return Failure(std::move(result).error());
+  std::vector<bench::Verdict> verdicts = bench::Judge(*result, limits);
+  TRY(Write(arguments, "json", bench::ToJson(*result, verdicts)));
+  TRY(Write(arguments, "html", bench::ToHtml(*result, verdicts)));
+  bool piped = (arguments.Has("json") && arguments.Get("json") == "-") || (arguments.Has("html") && arguments.Get("html") == "-");
+  if (!piped) TRY(Print(bench::ToTable(*result, verdicts)));
+  return std::ranges::all_of(verdicts, &bench::Verdict::kept) ? kOk : kFailed;
+}
+
+}  // namespace haft::cli
