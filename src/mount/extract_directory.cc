@@ -94,7 +94,9 @@ Result<ExtractCell> UseCache(const RungContext& context, const std::string& path
   if (!format::IsMountPath(path)) {
     return Failure(Error::Invalid(fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
   }
-  UserDirectory place = TRY(OpenUserDirectory(path));
+  auto opened = OpenUserDirectory(path);
+  if (!opened) return Failure(std::move(opened).error().Within(fmt::format("HAFT_CACHE={}", Quoted(path))));
+  UserDirectory place = *std::move(opened);
   ExtractCell cell = TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
   if (cell.state() == ExtractCell::State::kComplete) return cell;
   auto filled = CheckRoom(place, context.reader.bundle().trailer, needs_exec);

@@ -33,7 +33,8 @@ std::string RungNames() {
   return names;
 }
 
-// Why no rung held, in one line: every rung's cause, and the remedy for the first one that has any.
+// Why no rung held, in one line: every rung's cause, and the remedy for the first one that has any. "Start it as root" comes
+// last.
 struct Failures {
   std::vector<Error> errors;
 
@@ -44,7 +45,9 @@ struct Failures {
   }
   Error Summary() const {
     if (errors.size() == 1) return errors.front();
-    auto found = std::ranges::find_if(errors, [](const Error& error) { return !error.remedy().empty(); });
+    auto has_remedy = [](const Error& error) { return !error.remedy().empty(); };
+    auto found = std::find_if(errors.begin() + 1, errors.end(), has_remedy);
+    if (found == errors.end()) found = std::ranges::find_if(errors, has_remedy);
     Error summary(ErrorKind::kUnsupported, Causes());
     return found == errors.end() ? summary : std::move(summary).Remedy(found->remedy());
   }

@@ -23,6 +23,12 @@ std::string Unescape(std::string_view text) {
   return out;
 }
 
+std::optional<unsigned> NumberBehind(const std::string& options, std::string_view name) {
+  auto at = options.find(name);
+  if (at == options.npos) return std::nullopt;
+  return static_cast<unsigned>(std::strtoul(options.c_str() + at + name.size(), nullptr, 10));
+}
+
 }  // namespace
 
 std::vector<MountTableEntry> ReadMountTable(const std::string& mountinfo) {
@@ -39,10 +45,8 @@ std::vector<MountTableEntry> ReadMountTable(const std::string& mountinfo) {
     }
     words >> entry.type >> source >> options;
     entry.mount_point = Unescape(mount_point);
-    constexpr std::string_view kUser = "user_id=";
-    if (auto at = options.find(kUser); at != options.npos) {
-      entry.user_id = static_cast<uid_t>(std::strtoul(options.c_str() + at + kUser.size(), nullptr, 10));
-    }
+    entry.user_id = NumberBehind(options, "user_id=");
+    entry.group_id = NumberBehind(options, "group_id=");
     entries.push_back(std::move(entry));
   }
   return entries;

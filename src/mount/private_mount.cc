@@ -131,7 +131,7 @@ class Builder {
   UniqueFd channel_;
 };
 
-Result<std::string> Mount(const RungContext& context) {
+Result<std::string> TryToMount(const RungContext& context) {
   // Joining a namespace changes the working directory to its root. One that may not be entered again can only be
   // kept by never leaving it. Should that fail, the next rungs have to do with what is half built.
   if (!MayEnterWorkingDirectory()) {
@@ -142,6 +142,13 @@ Result<std::string> Mount(const RungContext& context) {
   UniqueFd root = TRY(builder.Root());
   TRY(JoinNamespaces(builder.pid(), context.rung == Rung::kUserns, root.get()));
   return context.mount_point;
+}
+
+Result<std::string> Mount(const RungContext& context) {
+  auto mounted = TryToMount(context);
+  if (mounted || !mounted.error().remedy().empty()) return mounted;
+  return Failure(std::move(mounted).error().Remedy(
+      "the host or container forbids it (seccomp, AppArmor, capabilities): allow it, or set HAFT_MODE=extract"));
 }
 
 }  // namespace

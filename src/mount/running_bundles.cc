@@ -119,17 +119,28 @@ void ReadFigures(RunningBundle& bundle, const std::string& text) {
   bundle.figures = std::move(figures);
 }
 
+bool IsOurs(const Process& process, const char* kind) {
+  char ours[64] = {}, theirs[64] = {};
+  return ::readlink(fmt::format("/proc/self/ns/{}", kind).c_str(), ours, sizeof ours - 1) > 0 &&
+         ::readlink(fmt::format("/proc/{}/ns/{}", process.pid, kind).c_str(), theirs, sizeof theirs - 1) > 0 &&
+         std::string_view(ours) == theirs;
+}
+
+// If the server does not tell.
+std::string ModeByNamespaces(const Process& process) {
+  return IsOurs(process, "mnt") ? "mount" : IsOurs(process, "user") ? "namespace" : "userns";
+}
+
 std::string LastComponent(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // A mount in the namespace of `process`.
 RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount, const std::vector<Process>& all) {
   RunningBundle bundle{.name = LastComponent(mount.mount_point), .image_id = "", .mode = "", .mount = mount.mount_point};
-  struct stat owner;
-  std::string directory = fmt::format("/proc/{}", process.pid);
-  gid_t gid = ::stat(directory.c_str(), &owner) == 0 ? owner.st_gid : 0;
-  auto text = ReadAs(mount.user_id.value_or(process.uid), gid, fmt::format("{}/root{}/.haft/stats", directory, mount.mount_point));
+  // In our own namespace the oldest process need not be one of the mount's user.
+  std::string root = IsOurs(process, "mnt") ? "" : fmt::format("/proc/{}/root", process.pid);
+  auto text = ReadAs(mount.user_id.value_or(0), mount.group_id.value_or(0), fmt::format("{}{}/.haft/stats", root, mount.mount_point));
   if (text) ReadFigures(bundle, *text);
-  if (bundle.mode.empty()) bundle.mode = "mount";
+  if (bundle.mode.empty()) bundle.mode = ModeByNamespaces(process);
   bool shared = bundle.mode == "mount" || bundle.mode == "fusermount";  // its namespace holds others, too
   std::vector<pid_t> users = shared ? FindUsers(mount.mount_point) : std::vector<pid_t>{};
   for (const Process& other : all) {

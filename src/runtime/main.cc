@@ -23,7 +23,9 @@ std::string OwnPath() {
 }
 
 Result<StartImage> OpenSelf(Environment&) {
-  ImageReader reader = TRY(ImageReader::Open(TRY(OpenFile("/proc/self/exe", O_RDONLY))));
+  auto file = OpenFile("/proc/self/exe", O_RDONLY);
+  if (!file && file.error().sys_errno() == ENOENT) return Failure(std::move(file).error().Remedy("mount /proc"));
+  ImageReader reader = TRY(ImageReader::Open(TRY(std::move(file))));
   format::Manifest manifest = TRY(format::ReadManifest(reader.fd(), reader.bundle()));
   return StartImage{.reader = std::move(reader), .manifest = std::move(manifest), .path = OwnPath()};
 }

@@ -1,0 +1,37 @@
+"""Many starts: in a row, at once, of two versions, as two users. No failure, and the mount table as before."""
+
+import concurrent.futures
+import os
+import unittest
+
+import support
+
+SECONDS = 25
+CODE = "import lab_lazy.m5, lab_lazy.m150; result = 7"
+
+
+@unittest.skipIf(os.geteuid(), "needs root")
+class TestManyStarts(support.TestCase):
+    seconds = 300
+
+    def starts(self, count, at_once, modes, env=None):
+        def one(number):
+            done = support.run([support.lab(), CODE], mode=modes[number % len(modes)], env=env and support.clean_env(**env))
+            return done.returncode, done.stderr
+        with self.clean(timeout=8.0, quiet_host=env is None), concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            ends = list(pool.map(one, range(count)))
+        self.assertEqual({end: ends.count(end) for end in set(ends)}, {(7, ""): count})
+
+    def test_50_at_a_time(self):
+        """As root and as a user, mixed."""
+        self.starts(2000 if support.LONG else 200, 50, ["namespace", "userns"])
+
+    def test_first_starts_at_once(self):
+        """What unpacks on the first start must do it once."""
+        count = 200 if support.LONG else 40
+        self.starts(count, count, ["userns"], {"HAFT_MODE": "extract"})
+        self.assertTrue(support.wait_until(lambda: not os.path.exists(f"/tmp/haft-{support.NOBODY}"), 5))
+
+    def test_fusermount_at_once(self):
+        self.starts(200 if support.LONG else 40, 20, ["userns"], {"HAFT_MODE": "fusermount"})
+        self.assertTrue(support.wait_until(lambda: not os.path.exists(f"/tmp/haft-{support.NOBODY}"), 5))
