@@ -1,5 +1,7 @@
 #include "haft/format/profile.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
