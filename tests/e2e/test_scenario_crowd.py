@@ -41,7 +41,7 @@ class TestCrowd(support.TestCase):
         self.parallel_first_starts(200, mode)
 
     def test_short_runs(self, mode):
-        self.short_runs(60, 15, mode)
+        self.short_runs(40, 15, mode)
 
     @support.long_test
     def test_2000_short_runs_at_50_at_a_time(self, mode):

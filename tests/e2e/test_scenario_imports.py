@@ -143,6 +143,28 @@ class TestOrder(support.ScenarioCase):
         self.assertIn("SITE\nSITE/later\nSITE/sub/deeper\n", self.same(BOTH, CHILD.format(code=code), mode=mode))
 
 
+class TestIsolated(support.ScenarioCase):
+    """Scenario 7, isolated: as in a virtual environment that does not see the host's packages."""
+
+    BOTH = support.Both("isolated", [ONE, TWO], "-e", "probe:main", "--isolated")
+    CODE = ("import sys, argparse, dep, by_line, modern.two\n"
+            "print(argparse.__file__, dep.WHERE, by_line.NAME, modern.two.NAME)\n"
+            "print(*[p for p in sys.path if not p.endswith('/plain/bin')], sep='\\n')\n"
+            "for name in ('jinja2', 'pkg_resources', 'pip', 'only_user'):\n"
+            "    try: print(__import__(name))\n"
+            "    except ImportError as error: print(error)\n")
+
+    def test_program_and_child(self, mode):
+        for text in (self.CODE, CHILD.format(code=self.CODE)):
+            said = self.same(self.BOTH, text, mode=mode, env=TestOrder.home(self))
+            self.assertEqual(said.count("No module named"), 4, said)
+            self.assertNotIn("dist-packages", said)
+
+    def test_name_spaces(self):
+        said = self.same(self.BOTH, NAMESPACES, mode=support.MODES[-1])
+        self.assertIn("old two SITE/old/two.py\n", said)
+
+
 class TestFlags(support.ScenarioCase):
     """Scenario 8: variables of Python. Options of Python (-I, -E, …) are in test_scenario_entries."""
 
