@@ -1,7 +1,8 @@
 // Stands under the name of an ELF program that a bundle brings along and starts it with the bundle's own loader and
 // libraries, wherever the bundle is mounted:
 //
-//   ROOT/bin/NAME ARGS...   becomes   ROOT/loader/NAME --inhibit-cache --argv0 ARGV0 --library-path ROOT/lib ROOT/libexec/NAME ARGS...
+//   ROOT/bin/NAME ARGS...   becomes
+//   ROOT/loader/NAME --inhibit-cache --argv0 ARGV0 --library-path ROOT/lib ROOT/libexec/NAME ARGS...
 //
 // ROOT/loader/NAME is the loader itself, under the program's name because the kernel calls the process so. The
 // library path is for this one process: nothing goes into the environment, so programs of the host never see it.

@@ -12,7 +12,8 @@
 namespace haft {
 namespace {
 
-// Real files have a dozen program headers and some dozens of dynamic entries; the limits are for hostile ones.
+// Real files have a dozen program headers and some dozens of dynamic entries; the limits are for
+// hostile ones.
 constexpr std::size_t kMaxHeaders = 1024;
 constexpr std::size_t kMaxDynamicEntries = 65536;
 constexpr std::size_t kMaxStringSize = 16384;  // a search path is one string
@@ -41,8 +42,9 @@ class ElfReader {
     Elf64_Ehdr header;
     if (size_ < sizeof header) return std::nullopt;
     TRY(ReadAt(0, std::as_writable_bytes(std::span(&header, 1))));
-    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-        header.e_ident[EI_DATA] != ELFDATA2LSB || (header.e_type != ET_EXEC && header.e_type != ET_DYN)) {
+    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
+        (header.e_type != ET_EXEC && header.e_type != ET_DYN)) {
       return std::nullopt;
     }
     elf_.machine = header.e_machine;
@@ -94,7 +96,8 @@ class ElfReader {
     for (const Elf64_Dyn& entry : entries) {
       switch (entry.d_tag) {
         case DT_NEEDED:
-          if (elf_.needed.size() == kMaxNeeded) return Failure(Damaged(source_, "it needs too many libraries"));
+          if (elf_.needed.size() == kMaxNeeded)
+            return Failure(Damaged(source_, "it needs too many libraries"));
           elf_.needed.push_back(TRY(String(entry.d_un.d_val)));
           break;
         case DT_SONAME:
@@ -113,7 +116,8 @@ class ElfReader {
     return {};
   }
 
-  // The zero-terminated string at `index` of the string table, which is known by its address in memory.
+  // The zero-terminated string at `index` of the string table, which is known by its address in
+  // memory.
   Result<std::string> String(std::uint64_t index) {
     auto segment = std::ranges::find_if(segments_, [&](const Elf64_Phdr& load) {
       return load.p_type == PT_LOAD && strings_address_ >= load.p_vaddr &&

@@ -17,15 +17,21 @@ namespace {
 
 constexpr std::array kDefaultDirectories = {
 #if defined(__x86_64__)
-    "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu",
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
 #elif defined(__aarch64__)
-    "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
 #endif
-    "/lib64", "/usr/lib64", "/lib", "/usr/lib"};
+    "/lib64",
+    "/usr/lib64",
+    "/lib",
+    "/usr/lib"};
 
 // Replaces every `variable` in `text`.
 void Replace(std::string& text, std::string_view variable, std::string_view value) {
-  for (std::size_t at = text.find(variable); at != text.npos; at = text.find(variable, at + value.size())) {
+  for (std::size_t at = text.find(variable); at != text.npos;
+       at = text.find(variable, at + value.size())) {
     text.replace(at, variable.size(), value);
   }
 }
@@ -36,8 +42,8 @@ Result<HostLibraries> HostLibraries::Read() {
   for (const char* program : {"/sbin/ldconfig", "/usr/sbin/ldconfig"}) {
     if (::access(program, X_OK) != 0) continue;
     constexpr std::size_t kLimit = 64u << 20;
-    auto output =
-        TRY(RunCommand({.program = program, .arguments = {"-p"}, .environment = {"LC_ALL=C"}}, kLimit));
+    auto output = TRY(
+        RunCommand({.program = program, .arguments = {"-p"}, .environment = {"LC_ALL=C"}}, kLimit));
     if (output.status == 0) return HostLibraries(output.out);
   }
   return HostLibraries("");
@@ -49,7 +55,8 @@ HostLibraries::HostLibraries(std::string_view cache) {
     std::string_view line = cache.substr(0, cache.find('\n'));
     cache.remove_prefix(std::min(line.size() + 1, cache.size()));
     std::size_t kind = line.find(" ("), arrow = line.find(" => ");
-    if (!line.starts_with('\t') || kind == line.npos || arrow == line.npos || arrow < kind) continue;
+    if (!line.starts_with('\t') || kind == line.npos || arrow == line.npos || arrow < kind)
+      continue;
     // Variants for newer processors come first in the cache; a bundle is for all.
     if (line.substr(kind, arrow - kind).find("hwcap") != line.npos) continue;
     if (line.substr(arrow).find("/glibc-hwcaps/") != line.npos) continue;
@@ -57,7 +64,8 @@ HostLibraries::HostLibraries(std::string_view cache) {
   }
 }
 
-std::optional<std::string> HostLibraries::FindIn(std::string_view directory, const std::string& name,
+std::optional<std::string> HostLibraries::FindIn(std::string_view directory,
+                                                 const std::string& name,
                                                  std::uint16_t machine) const {
   std::string path = fmt::format("{}/{}", directory, name);
   auto file = OpenHostFile(path);
@@ -80,7 +88,8 @@ std::optional<std::string> HostLibraries::Find(const std::string& name, const El
     const std::string& path = entry->second;
     std::size_t slash = path.rfind('/');
     if (slash == path.npos) continue;
-    if (auto found = FindIn(path.substr(0, slash), path.substr(slash + 1), user.machine)) return found;
+    if (auto found = FindIn(path.substr(0, slash), path.substr(slash + 1), user.machine))
+      return found;
   }
   for (const char* directory : kDefaultDirectories) {
     if (auto found = FindIn(directory, name, user.machine)) return found;
@@ -99,8 +108,10 @@ std::string ExpandOrigin(std::string_view directory, std::string_view origin) {
 Result<HostFile> OpenHostFile(const std::string& path) {
   std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr), ::free);
   struct stat status;
-  if (resolved == nullptr || ::stat(resolved.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
-  if (!S_ISREG(status.st_mode)) return Failure(Error::Invalid(fmt::format("{}: not a file", Quoted(path))));
+  if (resolved == nullptr || ::stat(resolved.get(), &status) < 0)
+    return Failure(Error::FromErrno(Quoted(path)));
+  if (!S_ISREG(status.st_mode))
+    return Failure(Error::Invalid(fmt::format("{}: not a file", Quoted(path))));
   static const std::shared_ptr<const InputRoot> root = std::make_shared<const InputRoot>(
       InputRoot{UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)), ""});
   return HostFile{.source = FileSource::OnDisk(root, resolved.get() + 1),

@@ -25,25 +25,29 @@ void ForEachLine(std::string_view text, Visit visit) {
   }
 }
 
-// dpkg knows a file by the name its package has it: on a host with merged /usr that may be /lib/x for /usr/lib/x.
+// dpkg knows a file by the name its package has it: on a host with merged /usr that may be /lib/x
+// for /usr/lib/x.
 std::vector<std::string> NamesOf(const std::string& file) {
   std::vector<std::string> names = {file};
-  if (file.starts_with("/usr/lib") || file.starts_with("/usr/bin/") || file.starts_with("/usr/sbin/")) {
+  if (file.starts_with("/usr/lib") || file.starts_with("/usr/bin/") ||
+      file.starts_with("/usr/sbin/")) {
     names.push_back(file.substr(4));
   }
   return names;
 }
 
 Result<std::string> Ask(std::vector<std::string> arguments) {
-  auto output = TRY(RunCommand(
-      {.program = kQueryProgram, .arguments = std::move(arguments), .environment = {"LC_ALL=C", "PATH=/usr/bin:/bin"}},
-      kMaxOutput));
+  auto output = TRY(RunCommand({.program = kQueryProgram,
+                                .arguments = std::move(arguments),
+                                .environment = {"LC_ALL=C", "PATH=/usr/bin:/bin"}},
+                               kMaxOutput));
   return std::move(output.out);  // a status of 1 says that some were not found
 }
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -56,7 +60,8 @@ std::string LicensesIn(std::string_view copyright) {
     constexpr std::string_view kField = "License:";
     if (!line.starts_with(kField)) return;
     std::string name(Trim(line.substr(kField.size())));
-    if (!name.empty() && std::ranges::find(names, name) == names.end() && names.size() < kMaxLicenses) {
+    if (!name.empty() && std::ranges::find(names, name) == names.end() &&
+        names.size() < kMaxLicenses) {
       names.push_back(std::move(name));
     }
   });
@@ -72,7 +77,8 @@ Result<PackageDatabase> PackageDatabase::Query(const std::vector<std::string>& f
   }
   for (auto entry = asked.begin(); entry != asked.end();) {
     std::vector<std::string> arguments = {"-S", "--"};
-    for (std::size_t i = 0; i < kBatch && entry != asked.end(); ++i, ++entry) arguments.push_back(entry->first);
+    for (std::size_t i = 0; i < kBatch && entry != asked.end(); ++i, ++entry)
+      arguments.push_back(entry->first);
     ForEachLine(TRY(Ask(std::move(arguments))), [&](std::string_view line) {
       // "libc6:amd64: /lib/x86_64-linux-gnu/libc.so.6", "a, b: /path"
       std::size_t colon = line.find(": ");
@@ -91,7 +97,8 @@ Result<PackageDatabase> PackageDatabase::Query(const std::vector<std::string>& f
   ForEachLine(TRY(Ask(std::move(arguments))), [&](std::string_view line) {
     std::size_t space = line.find(' ');
     auto found = database.packages_.find(std::string(line.substr(0, space)));
-    if (space != line.npos && found != database.packages_.end()) found->second.version = line.substr(space + 1);
+    if (space != line.npos && found != database.packages_.end())
+      found->second.version = line.substr(space + 1);
   });
   for (auto& [name, package] : database.packages_) {
     std::string path = fmt::format("/usr/share/doc/{}/copyright", name);

@@ -5,7 +5,7 @@ import signal
 import sys
 
 import support
-from support import web
+from support import mod_wsgi, trees, web
 
 SECONDS = 60  # builds mod_wsgi
 
@@ -48,6 +48,49 @@ class TestStartServer(ExpressCase):
                 self.assertEqual(len(workers), 4)
             self.assertEqual(server.stop(), 0)
             self.assertHealthy(server)
+
+
+class TestBundledHttpd(ExpressCase):
+    """mod_wsgi-express with httpd and Python in the bundle, on a host whose own are hidden."""
+
+    seconds = 180
+
+    def test_nothing_of_the_hosts_httpd(self):
+        tree = mod_wsgi.require_express(self)
+        bundle = trees._cached("standalone", ("-c", "mod_wsgi-express", "--bundle-httpd"), lambda: [tree])
+        hide = 'for d in /usr/sbin /usr/lib/apache2 /usr/lib/python3.11; do mount -t tmpfs none $d; done; exec "$0" "$@"'
+        command = ["unshare", "-m", "sh", "-c", hide, bundle, "start-server", *web.OPTIONS, *web.AS_WWW_DATA, "--port", "{port}",
+                   "--server-root", "{dir}/root", web.wsgi_script(support.unique_dir())]
+        with self.clean(timeout=5), web.Server(command, env=web.environment(HTTPD="/bin/false"), seconds=60) as server:
+            facts = server.get("/").json()
+            self.assertEqual((facts["uid"], facts["prefix"]), (web.WWW_DATA, "/haft/standalone/usr"))
+            self.assertEqual(os.readlink(f"/proc/{server.pid}/exe"), "/haft/standalone/usr/loader/apache2")
+            with open(f"/proc/{server.pid}/maps") as file:
+                maps = file.read()
+            self.assertIn("/haft/standalone/usr/lib/httpd/modules/mod_mpm_event.so", maps)
+            self.assertNotIn(" /usr/lib/apache2", maps)
+            self.assertNotIn("/usr/lib/x86_64-linux-gnu/libapr", maps)
+            server.send(signal.SIGUSR1)
+            self.assertTrue(support.wait_until(lambda: server.answers() and server.get("/").json()["pid"] != facts["pid"], 20))
+            self.assertNotIn("LD_LIBRARY_PATH", facts["environ"])
+            self.assertEqual(server.stop(), 0)
+            self.assertHealthy(server)
+
+
+class TestWithoutFuse(ExpressCase):
+    """Unpacked instead of mounted: where www-data can read it, and gone afterwards."""
+
+    def test_start_server(self):
+        script = web.wsgi_script(support.unique_dir())
+        command = [web.express(self), "start-server", *web.OPTIONS, *web.AS_WWW_DATA, "--port", "{port}", "--server-root", "{dir}/root", script]
+        with self.clean(timeout=5, quiet_host=False), web.Server(command, env=web.environment(HAFT_MODE="extract")) as server:
+            facts = server.get("/").json()
+            self.assertEqual(facts["uid"], web.WWW_DATA)
+            self.assertTrue(facts["mod_wsgi"].endswith("/site-packages/mod_wsgi/__init__.py"), facts["mod_wsgi"])
+            directory = facts["mod_wsgi"].removesuffix("/site-packages/mod_wsgi/__init__.py")
+            self.assertEqual(server.stop(), 0)
+            self.assertHealthy(server)
+        self.assertTrue(support.wait_until(lambda: not os.path.exists(directory), 10), directory)
 
 
 class TestRefusals(ExpressCase):
@@ -134,8 +177,9 @@ class TestStartFunction(ExpressCase):
         self.assertNotIn("allow_other", mounts[0])
 
     def test_two_instances_do_not_meet(self):
-        with self.clean(), self.start() as one, self.start() as other:
+        with self.clean(), self.start() as one, self.start() as other, TestStartServer.start(self) as another_bundle:
             self.assertEqual(one.stop(), 0)
+            self.assertEqual(another_bundle.get("/").json()["mod_wsgi"], "/haft/express/site-packages/mod_wsgi/__init__.py")
             self.assertEqual(other.get("/lazy/1").json(), "/haft/hello/site-packages/hello_lazy/m1.py")
             self.assertEqual(other.stop(), 0)
             self.assertEqual(os.listdir("/haft") if os.path.exists("/haft") else [], [])

@@ -112,6 +112,19 @@ class TestTerminal(LifetimeCase):
                 support.wait_until(lambda: b"shutting down" in server.output, 5)
                 self.assertIn(b"caught SIGTERM, shutting down", bytes(server.output))
 
+    def test_terminal_is_closed(self):
+        """mod_wsgi-express hands the hang-up on; whatever httpd makes of it, its end is clean."""
+        with self.clean(timeout=10):
+            master, server = self.start_on_terminal()
+            with server:
+                null = os.open("/dev/null", os.O_RDWR)
+                os.dup2(null, master)  # closes the terminal: the kernel sends SIGHUP to the session's leader
+                os.close(null)
+                support.wait_until(lambda: server.process.poll() is not None, 5)
+                if server.process.poll() is None:
+                    server.send(signal.SIGTERM)
+                    server.wait()
+
     def test_resize_goes_unnoticed(self):
         with self.clean():
             master, server = self.start_on_terminal()

@@ -18,7 +18,8 @@ namespace {
 using testing::Expect;
 using testing::Message;
 
-// A small library: header, two program headers (load, dynamic), an interpreter, dynamic entries, strings.
+// A small library: header, two program headers (load, dynamic), an interpreter, dynamic entries,
+// strings.
 struct TestElf {
   Elf64_Ehdr header = {};
   Elf64_Phdr load = {}, dynamic = {}, interpreter = {};
@@ -49,7 +50,9 @@ struct TestElf {
     Add(DT_RUNPATH, 23);
   }
 
-  void Add(Elf64_Sxword tag, std::uint64_t value) { entries.push_back({.d_tag = tag, .d_un = {.d_val = value}}); }
+  void Add(Elf64_Sxword tag, std::uint64_t value) {
+    entries.push_back({.d_tag = tag, .d_un = {.d_val = value}});
+  }
 
   std::string Bytes() {
     std::size_t at = kHeaders + kLoader.size() + 1;
@@ -57,12 +60,15 @@ struct TestElf {
     std::vector<Elf64_Dyn> all = entries;
     std::uint64_t table = at + (all.size() + 3) * sizeof(Elf64_Dyn);
     all.push_back({.d_tag = DT_STRTAB, .d_un = {.d_ptr = kAddress + table + strings_shift}});
-    all.push_back({.d_tag = DT_STRSZ, .d_un = {.d_val = strings_size != 0 ? strings_size : strings.size()}});
+    all.push_back(
+        {.d_tag = DT_STRSZ, .d_un = {.d_val = strings_size != 0 ? strings_size : strings.size()}});
     all.push_back({.d_tag = DT_NULL, .d_un = {}});
     if (dynamic.p_filesz == 0) dynamic.p_filesz = all.size() * sizeof(Elf64_Dyn);
     if (load.p_filesz == 0) load.p_filesz = table + strings.size();
     std::string bytes;
-    auto append = [&](const auto& value) { bytes.append(reinterpret_cast<const char*>(&value), sizeof value); };
+    auto append = [&](const auto& value) {
+      bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+    };
     append(header);
     append(load);
     append(dynamic);
@@ -96,7 +102,9 @@ TEST(ElfFileTest, ReadsTheInterpreterOfThisHost) {
 }
 
 TEST(ElfFileTest, OtherFilesAreNone) {
-  for (std::string bytes : {std::string(), std::string("#!/bin/sh\n"), std::string(200, '\0'), std::string("\x7f" "ELF")}) {
+  for (std::string bytes : {std::string(), std::string("#!/bin/sh\n"), std::string(200, '\0'),
+                            std::string("\x7f"
+                                        "ELF")}) {
     EXPECT_FALSE(Expect(Read(bytes)).has_value());
   }
   TestElf small;  // of 32 bit
@@ -116,21 +124,32 @@ TEST(ElfFileTest, HeadersThatPointOutsideAreDamage) {
   EXPECT_EQ(message([](TestElf& e) { e.header.e_phnum = 60000; }), start + "odd program headers");
   EXPECT_EQ(message([](TestElf& e) { e.header.e_phentsize = 8; }), start + "odd program headers");
   EXPECT_EQ(message([](TestElf& e) { e.dynamic.p_offset = ~0ull; }), start + "it ends early");
-  EXPECT_EQ(message([](TestElf& e) { e.dynamic.p_filesz = 1ull << 60; }), start + "odd dynamic section");
-  EXPECT_EQ(message([](TestElf& e) { e.interpreter.p_filesz = 1ull << 40; }), start + "odd name of the loader");
-  EXPECT_EQ(message([](TestElf& e) { e.interpreter.p_offset = 1ull << 40; }), start + "it ends early");
-  EXPECT_EQ(message([](TestElf& e) { e.Add(DT_NEEDED, 1000); }), start + "a name outside of its string table");
-  EXPECT_EQ(message([](TestElf& e) { e.strings_size = ~0ull; }), start + "a name outside of its string table");
-  EXPECT_EQ(message([](TestElf& e) { e.strings_shift = 1ull << 40; }), start + "a name outside of its string table");
-  EXPECT_EQ(message([](TestElf& e) { e.load.p_filesz = 1ull << 40; e.strings_size = 1ull << 30; }),
+  EXPECT_EQ(message([](TestElf& e) { e.dynamic.p_filesz = 1ull << 60; }),
+            start + "odd dynamic section");
+  EXPECT_EQ(message([](TestElf& e) { e.interpreter.p_filesz = 1ull << 40; }),
+            start + "odd name of the loader");
+  EXPECT_EQ(message([](TestElf& e) { e.interpreter.p_offset = 1ull << 40; }),
+            start + "it ends early");
+  EXPECT_EQ(message([](TestElf& e) { e.Add(DT_NEEDED, 1000); }),
+            start + "a name outside of its string table");
+  EXPECT_EQ(message([](TestElf& e) { e.strings_size = ~0ull; }),
+            start + "a name outside of its string table");
+  EXPECT_EQ(message([](TestElf& e) { e.strings_shift = 1ull << 40; }),
+            start + "a name outside of its string table");
+  EXPECT_EQ(message([](TestElf& e) {
+              e.load.p_filesz = 1ull << 40;
+              e.strings_size = 1ull << 30;
+            }),
             start + "its string table lies outside of it");
-  EXPECT_EQ(message([](TestElf& e) { e.load.p_offset = ~0ull - 5; }), start + "its string table lies outside of it");
+  EXPECT_EQ(message([](TestElf& e) { e.load.p_offset = ~0ull - 5; }),
+            start + "its string table lies outside of it");
   EXPECT_EQ(message([](TestElf& e) { e.strings.pop_back(); }), start + "a name without end");
 }
 
 TEST(ElfFileTest, AnyBytesAreAnswered) {
   const std::string good = TestElf().Bytes();
-  for (std::size_t size = 0; size < good.size(); ++size) static_cast<void>(Read(good.substr(0, size)).has_value());
+  for (std::size_t size = 0; size < good.size(); ++size)
+    static_cast<void>(Read(good.substr(0, size)).has_value());
   std::mt19937 random(7);
   for (int round = 0; round < 20000; ++round) {
     std::string bytes = good;
@@ -148,15 +167,19 @@ TEST(HostLibrariesTest, ExpandsOrigin) {
 
 TEST(HostLibrariesTest, SearchesRunpathThenCacheThenDefaults) {
   testing::TempDir dir;
-  HostFile library = OpenHostFile("/usr/bin/python3").value();  // any file of this machine's kind will do
+  HostFile library =
+      OpenHostFile("/usr/bin/python3").value();  // any file of this machine's kind will do
   const std::string bytes = Expect(ReadSource(library.source, library.size));
-  for (const char* path : {"own/libx.so", "cached/libx.so", "cached/liby.so"}) testing::WriteTestFile(dir / path, bytes);
+  for (const char* path : {"own/libx.so", "cached/libx.so", "cached/liby.so"})
+    testing::WriteTestFile(dir / path, bytes);
   testing::WriteTestFile(dir / "own/liby.so", "not ELF");
-  HostLibraries libraries(fmt::format("2 libs found in cache\n\tlibx.so (libc6,x86-64) => {0}/cached/libx.so\n"
-                                      "\tliby.so (libc6,x86-64, hwcap: \"v3\") => {0}/own/libx.so\n"
-                                      "\tliby.so (libc6,x86-64) => {0}/cached/liby.so\n\tbroken\n",
-                                      dir.path()));
-  ElfFile user{.machine = Expect(ReadElf(library.source, library.size))->machine, .runpath = {"$ORIGIN/own"}};
+  HostLibraries libraries(
+      fmt::format("2 libs found in cache\n\tlibx.so (libc6,x86-64) => {0}/cached/libx.so\n"
+                  "\tliby.so (libc6,x86-64, hwcap: \"v3\") => {0}/own/libx.so\n"
+                  "\tliby.so (libc6,x86-64) => {0}/cached/liby.so\n\tbroken\n",
+                  dir.path()));
+  ElfFile user{.machine = Expect(ReadElf(library.source, library.size))->machine,
+               .runpath = {"$ORIGIN/own"}};
   EXPECT_EQ(libraries.Find("libx.so", user, dir.path()), dir / "own/libx.so");
   EXPECT_EQ(libraries.Find("liby.so", user, dir.path()), dir / "cached/liby.so");
   EXPECT_EQ(libraries.Find("libx.so", user, "/nonexistent"), dir / "cached/libx.so");

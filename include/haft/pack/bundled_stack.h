@@ -1,10 +1,12 @@
-// The interpreter and httpd inside the image, with what they need of the building host. Layout, below usr/:
+// The interpreter and httpd inside the image, with what they need of the building host. Layout,
+// below usr/:
 //
 //   bin/NAME        haft's launcher, which starts
 //   loader/NAME     the C library's dynamic loader (one content, stored once), to run
 //   libexec/NAME    the program itself, with the libraries in
 //   lib/            *.so.*; lib/python3.X is the standard library, lib/httpd/modules those of httpd
-//   share/          mime.types; doc/PACKAGE/copyright of every package something was taken from
+//   conf/           mime.types, where mod_wsgi-express looks for it
+//   share/          doc/PACKAGE/copyright of every package something was taken from
 //
 // `usr` is sys.prefix of the interpreter. Nothing of it depends on where the image gets mounted.
 #pragma once
@@ -35,24 +37,29 @@ class BundledStack {
   // The directory of the standard library in the image, to be compiled; known after AddPython().
   const std::string& standard_library() const { return standard_library_; }
 
-  // httpd, its modules and helper programs. `path` may be empty: it is looked for. Where a mod_wsgi in the tree has
-  // noted where it found httpd, the note is replaced.
+  // httpd, its modules and helper programs. `path` may be empty: it is looked for. Where a mod_wsgi
+  // in the tree has noted where it found httpd, the note is replaced.
   Result<> AddHttpd(const std::string& path, std::string_view site_packages);
 
-  // Scripts in bin/ of `site_packages` that start with the line of some Python get this one's at `mount`.
-  Result<> PointScripts(std::string_view site_packages, std::string_view mount, std::string_view interpreter);
+  // Scripts in bin/ of `site_packages` that start with the line of some Python get this one's at
+  // `mount`.
+  Result<> PointScripts(std::string_view site_packages, std::string_view mount,
+                        std::string_view interpreter);
 
-  // The shared libraries that all ELF files of the tree need and nothing in the tree provides; then what was taken
-  // from where. Call it last. Returns a line for each library the host does not have either.
+  // The shared libraries that all ELF files of the tree need and nothing in the tree provides; then
+  // what was taken from where. Call it last. Returns a line for each library the host does not have
+  // either.
   Result<std::vector<std::string>> Finish();
 
  private:
-  explicit BundledStack(Tree& tree, HostLibraries libraries) : tree_(tree), libraries_(std::move(libraries)) {}
+  explicit BundledStack(Tree& tree, HostLibraries libraries)
+      : tree_(tree), libraries_(std::move(libraries)) {}
 
   Result<> AddHostFile(const std::string& host_path, const std::string& path);
   Result<> AddHostDirectory(const std::string& host_path, const std::string& path,
                             const std::function<bool(const std::string&)>& skip);
   Result<> AddProgram(const std::string& host_path, const std::string& name);
+  Result<> AddAlias(const std::string& alias, const std::string& name);
   Result<> AddContents();
 
   Tree& tree_;

@@ -15,19 +15,24 @@ namespace haft {
 // The shared libraries of the building host, found as its dynamic loader finds them.
 class HostLibraries {
  public:
-  // Reads the loader's cache by asking ldconfig for it. Without ldconfig only the default directories are searched.
+  // Reads the loader's cache by asking ldconfig for it. Without ldconfig only the default
+  // directories are searched.
   static Result<HostLibraries> Read();
   // For tests: `cache` is what `ldconfig -p` prints.
   explicit HostLibraries(std::string_view cache);
 
-  // The file that `user`, lying in the directory `origin`, gets when it asks for `name`: its rpath or runpath, the
-  // cache, the default directories. Files for another machine are passed over. nullopt: the host does not have it.
-  std::optional<std::string> Find(const std::string& name, const ElfFile& user, std::string_view origin) const;
+  // The file that `user`, lying in the directory `origin`, gets when it asks for `name`: its rpath
+  // or runpath, the cache, the default directories. Files for another machine are passed over.
+  // nullopt: the host does not have it.
+  std::optional<std::string> Find(const std::string& name, const ElfFile& user,
+                                  std::string_view origin) const;
 
  private:
-  std::optional<std::string> FindIn(std::string_view directory, const std::string& name, std::uint16_t machine) const;
+  std::optional<std::string> FindIn(std::string_view directory, const std::string& name,
+                                    std::uint16_t machine) const;
 
-  std::multimap<std::string, std::string, std::less<>> cache_;  // name to paths, in the loader's order
+  std::multimap<std::string, std::string, std::less<>>
+      cache_;  // name to paths, in the loader's order
 };
 
 // `directory` of an rpath or runpath with $ORIGIN replaced; empty if it holds another variable.

@@ -12,7 +12,8 @@ namespace haft {
 // An installed package of the building host.
 struct HostPackage {
   std::string version;
-  std::string license;         // short names as its copyright file has them: "GPL-2+, LGPL-2.1"; "" if it does not tell
+  std::string license;  // short names as its copyright file has them: "GPL-2+, LGPL-2.1"; "" if it
+                        // does not tell
   std::string copyright_path;  // of that file; "" if there is none
 };
 
@@ -31,7 +32,8 @@ class PackageDatabase {
   std::map<std::string, HostPackage> packages_;
 };
 
-// The licences a Debian copyright file names (machine-readable format 1.0), in order, each once, joined by ", ".
+// The licences a Debian copyright file names (machine-readable format 1.0), in order, each once,
+// joined by ", ".
 std::string LicensesIn(std::string_view copyright);
 
 }  // namespace haft

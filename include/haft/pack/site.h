@@ -24,8 +24,9 @@ struct Site {
 // `text` is MODULE[:CALLABLE]; without a callable "application".
 Result<Site> ParseSite(std::string_view text, std::string_view server);
 
-// Adds that program and a file that says what it serves. Fails if the module of the application or that of a
-// Python server is neither in the tree nor known to the interpreter.
-Result<> AddSite(Tree& tree, const Site& site, std::string_view site_packages, const PythonInterpreter& python);
+// Adds that program and a file that says what it serves. Fails if the module of the application or
+// that of a Python server is neither in the tree nor known to the interpreter.
+Result<> AddSite(Tree& tree, const Site& site, std::string_view site_packages,
+                 const PythonInterpreter& python);
 
 }  // namespace haft

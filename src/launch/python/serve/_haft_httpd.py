@@ -1,5 +1,4 @@
 """Apache httpd with mod_wsgi: writes a configuration into a private directory and becomes httpd."""
-import ctypes
 import os
 import select
 import shutil
@@ -59,8 +58,10 @@ def check_libpython(module):
     with open(module, "rb") as file:
         if name.encode() not in file.read():
             return  # linked another way
+    import _ctypes  # without ctypes, which costs ten milliseconds
+
     try:
-        ctypes.CDLL(name)
+        _ctypes.dlopen(name, 0)
     except OSError:
         raise Refusal("mod_wsgi needs %s, which this host does not have; install %s or build with --bundle-python"
                       % (name, name.partition(".so")[0])) from None
@@ -105,8 +106,8 @@ def configuration(site, options, accounts, root):
         "PidFile %s" % quoted(os.path.join(root, "httpd.pid")),
         "Listen %s:%d" % (address, options.port),
     ]
-    for name in ("mpm_event", "unixd", "log_config", "authn_core", "authz_core", "authz_host", "mime", "alias", "dir", "env", "headers",
-                 "setenvif", "reqtimeout", "filter", "deflate"):
+    for name in ("mpm_event", "unixd", "log_config", "authn_core", "authz_core", "authz_host", "mime", "alias", "dir",
+                 "env", "headers", "setenvif", "reqtimeout"):
         path = os.path.join(modules, "mod_%s.so" % name)
         if os.path.exists(path):  # else built in, or not essential
             lines += ["<IfModule !%s_module>" % name, "  LoadModule %s_module %s" % (name, quoted(path)), "</IfModule>"]
@@ -146,7 +147,8 @@ def configuration(site, options, accounts, root):
         lines += ["Alias %s %s" % (quoted(url), quoted(directory)),
                   "<Directory %s>" % quoted(directory), "  Require all granted", "</Directory>"]
     lines += [
-        "WSGIScriptAlias / %s process-group=site application-group=%%{GLOBAL}" % quoted(os.path.join(HERE, "application.wsgi")),
+        "WSGIScriptAlias / %s process-group=site application-group=%%{GLOBAL}"
+        % quoted(os.path.join(HERE, "application.wsgi")),
         "<Directory %s>" % quoted(HERE),
         "  <Files application.wsgi>",
         "    Require all granted",
@@ -200,7 +202,8 @@ def serve_site(site, options, accounts):
     if os.geteuid() == 0 and (accounts is None or accounts[0] == 0):
         raise Refusal("httpd does not serve as root; name a user for the application with --user, for example www-data")
     if options.print_configuration:
-        sys.stdout.write(configuration(site, options, accounts, os.path.abspath(options.server_root or "PRIVATE-DIRECTORY"))[1])
+        root = os.path.abspath(options.server_root or "PRIVATE-DIRECTORY")
+        sys.stdout.write(configuration(site, options, accounts, root)[1])
         return
     if options.server_root:
         root = os.path.abspath(options.server_root)

@@ -13,7 +13,8 @@ class StaticFiles:
     def __init__(self, application, directories):
         self._application = application
         # The longer URL first.
-        self._directories = sorted(((url.rstrip("/") + "/", os.path.realpath(path)) for url, path in directories), reverse=True)
+        resolved = [(url.rstrip("/") + "/", os.path.realpath(path)) for url, path in directories]
+        self._directories = sorted(resolved, reverse=True)
 
     def __call__(self, environ, start_response):
         path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
