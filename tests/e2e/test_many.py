@@ -12,7 +12,7 @@ CODE = "import lab_lazy.m5, lab_lazy.m150; result = 7"
 
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestManyStarts(support.TestCase):
-    seconds = 300
+    seconds = 900 if support.LONG else 300
 
     def starts(self, count, at_once, modes, env=None):
         def one(number):
