@@ -25,6 +25,7 @@ MODULES = {
 # Headers: the modules that may use them.
 LIBRARIES = {
     r"lz4.*": ["format"],
+    r"zstd.*": ["format"],
     r"xxhash\.h": ["format"],
     r"zip\.h": ["zip"],
     r"fuse.*": ["mount"],

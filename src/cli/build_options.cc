@@ -101,6 +101,17 @@ Result<> TakePython(const Arguments& arguments, BuildOptions& options) {
   return {};
 }
 
+Result<Compression> ParseCompression(const std::string& text) {
+  constexpr std::array<std::pair<std::string_view, Compression>, 4> kKnown = {{{"auto", Compression::kAuto},
+                                                                              {"lz4", Compression::kLz4},
+                                                                              {"zstd", Compression::kZstd},
+                                                                              {"none", Compression::kNone}}};
+  for (const auto& [name, compression] : kKnown) {
+    if (text == name) return compression;
+  }
+  return Failure(UsageError("build", fmt::format("--compression {}: known are auto, lz4, zstd and none", Quoted(text))));
+}
+
 }  // namespace
 
 void DefineBuildOptions(CommandLine& line) {
@@ -127,6 +138,7 @@ void DefineBuildOptions(CommandLine& line) {
       .Value("httpd", "FILE", "the httpd to put in [/usr/sbin/apache2 or httpd]")
       .Value("preamble", "FILE", "runs before the entry: a .py file in the program itself, any other as a program")
       .Value("build-id", "TEXT", "a name of your own for this build; shown by haft info")
+      .Value("compression", "HOW", "auto (lz4 for what a start reads, zstd for the rest), lz4, zstd or none [auto]")
       .Flag("compressed", "compress (that is so)")
       .Flag("uncompressed", "store the files as they are")
       .Flag("no-compile", "take the files as they are; do not compile .pyc files")
@@ -190,7 +202,8 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
   options.name = arguments.Get("name");
   options.mount = arguments.Get("mount-at");
   options.compile = !arguments.Has("no-compile");
-  options.compress = !arguments.Has("uncompressed");
+  if (arguments.Has("compression")) options.compression = TRY(ParseCompression(arguments.Get("compression")));
+  if (arguments.Has("uncompressed")) options.compression = Compression::kNone;
   options.profile = !arguments.Has("no-profile");
   options.profile_runs = arguments.All("profile");
   options.profile_from = arguments.All("profile-from");
@@ -218,6 +231,9 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
   }
   if (arguments.Has("compressed") && arguments.Has("uncompressed")) {
     return Failure(UsageError("build", "--compressed and --uncompressed exclude each other"));
+  }
+  if (arguments.Has("compression") && arguments.Has("uncompressed")) {
+    return Failure(UsageError("build", "--compression and --uncompressed exclude each other"));
   }
   if (!options.profile && arguments.Has("profile")) {
     return Failure(UsageError("build", "--profile and --no-profile exclude each other"));

@@ -2,36 +2,26 @@
 
 #include <fmt/format.h>
 #include <lz4.h>
-#include <lz4hc.h>
+#include <zstd.h>
 
 #include <cassert>
 #include <cstring>
+#include <memory>
 
 #include "haft/format/checksum.h"
 
 namespace haft::format {
 namespace {
 
-constexpr int kCompressionLevel = LZ4HC_CLEVEL_OPT_MIN;
-
 const char* Chars(std::span<const std::byte> bytes) {
   return reinterpret_cast<const char*>(bytes.data());
 }
 
-}  // namespace
+struct FreeContext {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
 
-EncodedBlock EncodeBlock(std::span<const std::byte> raw) {
-  assert(!raw.empty() && raw.size() <= kMaxBlockSize);
-  auto raw_size = static_cast<int>(raw.size());
-  std::vector<std::byte> out(static_cast<std::size_t>(LZ4_compressBound(raw_size)));
-  int size = LZ4_compress_HC(Chars(raw), reinterpret_cast<char*>(out.data()), raw_size,
-                             static_cast<int>(out.size()), kCompressionLevel);
-  if (size <= 0 || static_cast<std::size_t>(size) > raw.size() - raw.size() / 20 - 1) {
-    return {Codec::kStored, {raw.begin(), raw.end()}};
-  }
-  out.resize(static_cast<std::size_t>(size));
-  return {Codec::kLz4, std::move(out)};
-}
+}  // namespace
 
 Result<> DecodeBlock(const Block& block, std::span<const std::byte> stored,
                      std::span<std::byte> out) {
@@ -49,6 +39,13 @@ Result<> DecodeBlock(const Block& block, std::span<const std::byte> stored,
                                      static_cast<int>(stored.size()), static_cast<int>(out.size()));
       if (size == static_cast<int>(out.size())) return {};
       return Failure(Error::Corrupt("lz4 block does not decode to its size"));
+    }
+    case Codec::kZstd: {
+      thread_local std::unique_ptr<ZSTD_DCtx, FreeContext> context(ZSTD_createDCtx());
+      if (!context) return Failure(Error(ErrorKind::kSystem, "zstd: no memory", ENOMEM));
+      std::size_t size = ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(), stored.size());
+      if (size == out.size()) return {};  // an error is a number beyond any size
+      return Failure(Error::Corrupt("zstd block does not decode to its size"));
     }
   }
   return Failure(Error(ErrorKind::kUnsupported,

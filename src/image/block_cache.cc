@@ -7,12 +7,21 @@ namespace haft {
 
 using internal::CacheSlot;
 
+namespace {
+
+constexpr std::size_t kUnit = 128u << 10;
+
+}  // namespace
+
 PinnedBlock::~PinnedBlock() {
   if (slot_ != nullptr) cache_->Unpin(slot_);
 }
 
 BlockCache::BlockCache(std::size_t budget_bytes, std::size_t block_size)
-    : block_size_(block_size), slots_(std::max<std::size_t>(2, budget_bytes / block_size)) {}
+    : block_size_(block_size),
+      unit_(std::min(block_size, kUnit)),
+      budget_(std::max(budget_bytes, 2 * block_size)),
+      slots_(std::max<std::size_t>(2, budget_bytes / unit_)) {}
 
 BlockCache::~BlockCache() = default;
 
@@ -40,9 +49,11 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
   slot->pins = 1;
   slot->referenced = true;
   blocks_[block] = slot;
+  MakeRoom(*slot, size);
+  const std::uint32_t capacity = slot->capacity;
   lock.unlock();
 
-  if (!slot->bytes) slot->bytes = std::make_unique_for_overwrite<std::byte[]>(block_size_);
+  if (!slot->bytes) slot->bytes = std::make_unique_for_overwrite<std::byte[]>(capacity);
   Result<> done = fill({slot->bytes.get(), size});
 
   lock.lock();
@@ -60,20 +71,28 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
   return pinned;
 }
 
-BlockCache::Slot* BlockCache::TakeSlot() {
+BlockCache::Slot* BlockCache::NextVictim() {
   // Two rounds: the first may only clear reference bits.
   for (std::size_t step = 0; step < 2 * slots_.size(); ++step) {
     std::unique_ptr<Slot>& candidate = slots_[hand_];
     hand_ = (hand_ + 1) % slots_.size();
-    if (!candidate) {
-      candidate = std::make_unique<Slot>();
-      return candidate.get();
-    }
+    if (!candidate) candidate = std::make_unique<Slot>();
     if (candidate->pins != 0) continue;
     if (std::exchange(candidate->referenced, false)) continue;
-    if (candidate->state == CacheSlot::State::kReady) blocks_.erase(candidate->block);
-    candidate->state = CacheSlot::State::kEmpty;
     return candidate.get();
+  }
+  return nullptr;
+}
+
+void BlockCache::Forget(Slot& slot) {
+  if (slot.state == CacheSlot::State::kReady) blocks_.erase(slot.block);
+  slot.state = CacheSlot::State::kEmpty;
+}
+
+BlockCache::Slot* BlockCache::TakeSlot() {
+  if (Slot* victim = NextVictim()) {
+    Forget(*victim);
+    return victim;
   }
   // Everything is in use: go over the budget until the next Unpin().
   temporary_.push_back(std::make_unique<Slot>());
@@ -81,18 +100,37 @@ BlockCache::Slot* BlockCache::TakeSlot() {
   return temporary_.back().get();
 }
 
+// Gives the slot, which is nobody else's, a buffer's worth of the budget; others may lose theirs.
+void BlockCache::MakeRoom(Slot& slot, std::uint32_t size) {
+  const auto wanted = static_cast<std::uint32_t>(std::max<std::size_t>(size, unit_));
+  if (slot.capacity >= size && slot.capacity <= 2 * wanted) return;
+  slot.bytes.reset();
+  used_ -= std::exchange(slot.capacity, 0);
+  // Slots without a buffer are victims as well, but of no use: look no further than once at each.
+  for (std::size_t step = 0; used_ + wanted > budget_ && step < slots_.size(); ++step) {
+    Slot* victim = NextVictim();
+    if (victim == nullptr) break;
+    Forget(*victim);
+    victim->bytes.reset();
+    used_ -= std::exchange(victim->capacity, 0);
+  }
+  slot.capacity = wanted;
+  used_ += wanted;
+}
+
 void BlockCache::Unpin(Slot* slot) {
   std::scoped_lock lock(mutex_);
   assert(slot->pins > 0);
   if (--slot->pins > 0 || !slot->temporary) return;
-  if (slot->state == CacheSlot::State::kReady) blocks_.erase(slot->block);
+  Forget(*slot);
+  used_ -= slot->capacity;
   std::erase_if(temporary_, [&](const auto& owned) { return owned.get() == slot; });
 }
 
 BlockCache::Counters BlockCache::counters() const {
   std::scoped_lock lock(mutex_);
   // Not `slot->bytes`: it belongs to the thread that fills it.
-  auto allocated = std::ranges::count_if(slots_, [](const auto& slot) { return slot != nullptr; });
+  auto allocated = std::ranges::count_if(slots_, [](const auto& slot) { return slot && slot->capacity != 0; });
   return {.hits = hits_,
           .misses = misses_,
           .failures = failures_,
@@ -104,7 +142,8 @@ void BlockCache::Trim() {
   std::scoped_lock lock(mutex_);
   for (std::unique_ptr<Slot>& slot : slots_) {
     if (!slot || slot->pins != 0) continue;
-    if (slot->state == CacheSlot::State::kReady) blocks_.erase(slot->block);
+    Forget(*slot);
+    used_ -= slot->capacity;
     slot.reset();
   }
 }

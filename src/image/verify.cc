@@ -133,11 +133,12 @@ Result<> Verifier::CheckHeader() {
 Result<> Verifier::CheckBlocks(const IndexView& index) {
   std::uint64_t position = sizeof(format::Header);
   raw_.resize(trailer_.block_size);
+  bool any_zstd = false;
   for (std::uint64_t number = 0; number < trailer_.block_count; ++number) {
     format::Block block = TRY(index.Block(number));
     if (block.offset != position || block.stored_size == 0 || block.stored_size > trailer_.block_size ||
         block.raw_size == 0 || block.raw_size > trailer_.block_size ||
-        (block.codec == format::Codec::kLz4 && block.stored_size >= block.raw_size) ||
+        (block.codec != format::Codec::kStored && block.stored_size >= block.raw_size) ||
         std::ranges::any_of(block.reserved, [](unsigned char c) { return c != 0; })) {
       return Failure(Error::Corrupt(fmt::format("block {}: record is impossible", number)));
     }
@@ -150,9 +151,13 @@ Result<> Verifier::CheckBlocks(const IndexView& index) {
       damaged_blocks_.push_back(number);
       Problem(fmt::format("block {}: {}", number, decoded.error().message()));
     }
+    any_zstd |= block.codec == format::Codec::kZstd;
     if (block.raw_size < trailer_.block_size) short_blocks_.push_back(number);
     first_unknown_block_ = number + 1;
     ++report_.blocks;
+  }
+  if (any_zstd != ((trailer_.incompatible & format::kZstdBlocks) != 0)) {
+    Problem("trailer: the feature bit for zstd is wrong");
   }
   return CheckZeros(bundle_.image_offset + position, bundle_.image_offset + trailer_.index_offset,
                     "padding before the index");

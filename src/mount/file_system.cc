@@ -69,7 +69,8 @@ struct stat FileSystem::ToStat(fuse_ino_t inode, const Attributes& attributes) c
   status.st_uid = options_.uid;
   status.st_gid = options_.gid;
   status.st_size = static_cast<off_t>(attributes.size);
-  status.st_blksize = reader_.bundle().trailer.block_size;
+  // Python makes a buffer of this size for every file it opens; the C library one for every directory it lists.
+  status.st_blksize = attributes.type == FileType::kDirectory ? 128 << 10 : 4096;
   status.st_blocks = static_cast<blkcnt_t>((attributes.stored + 511) / 512);
   status.st_mtim = {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
   status.st_atim = status.st_ctim = status.st_mtim;

@@ -352,12 +352,12 @@ class Builder {
     TRY(PadTo(sink, 0, format::kAlignment));
     ImageSummary image = TRY(
         WriteImage(tree_, manifest,
-                   {.workers = workers_,
+                   {.compression = options_.compression,
+                    .workers = workers_,
                     .runtime_size = runtime.size(),
                     .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
                     .layout = layout_,
                     .profile = profile,
-                    .compress = options_.compress,
                     .progress = [&](auto done, auto total) { meter.Update(done, total); }},
                    sink));
     meter.Finish();

@@ -148,10 +148,12 @@ std::optional<PlannedBlocks> BlockPlanner::Next() {
   while (next_ < plan_.contents().size()) {
     ContentId id = next_++;
     std::uint64_t size = plan_.contents()[id]->size;
-    if (size > block_size_) return PlannedBlocks{{id}, size};
+    const bool hot = id < plan_.hot_count();
+    const std::uint32_t limit = hot ? hot_block_size_ : block_size_;
+    if (size > limit) return PlannedBlocks{{id}, size};
     // A start's files share no block with others: nothing is decoded in vain.
-    bool first_cold = id == plan_.hot_count() && !shared_.contents.empty();
-    if (shared_.size + size > block_size_ || first_cold) {
+    bool others = !shared_.contents.empty() && hot != (shared_.contents.front() < plan_.hot_count());
+    if (shared_.size + size > limit || others) {
       return std::exchange(shared_, PlannedBlocks{{id}, size});
     }
     shared_.contents.push_back(id);

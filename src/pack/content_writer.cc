@@ -35,36 +35,33 @@ bool AllZero(std::span<const std::byte> bytes) {
                            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
-Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, bool compress) {
-  Output output{.pieces = std::move(pieces), .raw_size = static_cast<std::uint32_t>(raw.size())};
-  if (compress) {
-    output.block = format::EncodeBlock(raw);
-  } else {
-    output.block = {format::Codec::kStored, {raw.begin(), raw.end()}};
-  }
+Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, format::Codec codec) {
+  Output output{.pieces = std::move(pieces),
+                .raw_size = static_cast<std::uint32_t>(raw.size()),
+                .block = format::EncodeBlock(raw, codec)};
   output.checksum = format::Checksum(output.block.stored);
   return output;
 }
 
 class ContentWriter {
  public:
-  ContentWriter(const ContentPlan& plan, std::uint32_t block_size, std::uint64_t image_start,
-                ByteSink& sink, const std::function<void(std::uint64_t)>& progress, bool compress)
+  ContentWriter(const ContentPlan& plan, const BlockPolicy& policy, std::uint64_t image_start,
+                ByteSink& sink, const std::function<void(std::uint64_t)>& progress)
       : plan_(plan),
-        block_size_(block_size),
+        policy_(policy),
+        block_size_(policy.block_size),
         image_start_(image_start),
         sink_(sink),
-        progress_(progress),
-        compress_(compress) {
+        progress_(progress) {
     tables_.ranges.resize(plan.contents().size() + plan.parts().size());
   }
 
   Result<ContentTables> Run(unsigned workers) {
     OrderedPool<Output> pool(workers, 4 * std::size_t{workers} + 4,
                              [this](Output output) { return Consume(std::move(output)); });
-    BlockPlanner planner(plan_, block_size_);
+    BlockPlanner planner(plan_, policy_.block_size, policy_.hot_block_size);
     while (std::optional<PlannedBlocks> planned = planner.Next()) {
-      if (planned->size > block_size_) {
+      if (planned->size > SizeFor(planned->contents.front())) {
         TRY(SubmitLarge(pool, planned->contents.front()));
       } else {
         TRY(pool.Submit([this, blocks = *std::move(planned)] { return ReadShared(blocks); }));
@@ -88,31 +85,36 @@ class ContentWriter {
       pieces.push_back({id, 0, file.size, position});
       position += static_cast<std::uint32_t>(file.size);
     }
-    return Encode(std::move(pieces), raw, compress_);
+    return Encode(std::move(pieces), raw, CodecFor(planned.contents.front()));
   }
+
+  bool IsHot(ContentId id) const { return id < plan_.hot_count(); }
+  std::uint32_t SizeFor(ContentId id) const { return IsHot(id) ? policy_.hot_block_size : policy_.block_size; }
+  format::Codec CodecFor(ContentId id) const { return IsHot(id) ? policy_.hot_codec : policy_.codec; }
 
   // Worker: one block of a large file.
   Result<Output> ReadPiece(const FileReader& reader, Piece piece) const {
     std::vector<std::byte> raw(piece.length);
     TRY(reader.Read(piece.file_offset, raw));
     if (AllZero(raw)) return Output{.pieces = {piece}};
-    return Encode({piece}, raw, compress_);
+    return Encode({piece}, raw, CodecFor(piece.content));
   }
 
   Result<> SubmitLarge(OrderedPool<Output>& pool, ContentId id) {
     const TreeNode::File& file = *plan_.contents()[id];
+    const std::uint32_t size = SizeFor(id);
     auto reader = std::make_shared<const FileReader>(TRY(FileReader::Open(file.source, file.size)));
     for (std::uint64_t offset = 0; offset < file.size;) {
       // Whole pieces in front of the next data need not be read: they are a hole.
       std::uint64_t data = reader->NextData(offset);
-      std::uint64_t hole_end = data == file.size ? data : data / block_size_ * block_size_;
+      std::uint64_t hole_end = data == file.size ? data : data / size * size;
       if (hole_end > offset) {
         Piece hole{id, offset, hole_end - offset, 0};
         TRY(pool.Submit([hole]() -> Result<Output> { return Output{.pieces = {hole}}; }));
         offset = hole_end;
         continue;
       }
-      Piece piece{id, offset, std::min<std::uint64_t>(block_size_, file.size - offset), 0};
+      Piece piece{id, offset, std::min<std::uint64_t>(size, file.size - offset), 0};
       TRY(pool.Submit([this, reader, piece] { return ReadPiece(*reader, piece); }));
       offset += piece.length;
     }
@@ -148,7 +150,7 @@ class ContentWriter {
     ExtentRange& range = tables_.ranges[piece.content];
     if (range.count == 0) {
       range.first = tables_.extents.size();
-    } else if (ContinuesLast(block)) {
+    } else if (ContinuesLast(piece.content, block)) {
       tables_.extents.back().length += piece.length;
       return;
     }
@@ -185,29 +187,30 @@ class ContentWriter {
   }
 
   // Whether a piece in `block` belongs to the extent written last, both being of the same content.
-  bool ContinuesLast(std::uint32_t block) const {
+  bool ContinuesLast(ContentId content, std::uint32_t block) const {
     const format::Extent& last = tables_.extents.back();
     if (block == format::kHoleBlock || last.block == format::kHoleBlock) return block == last.block;
+    if (SizeFor(content) != block_size_) return false;  // a run has blocks of the image's size
     assert(last.length % block_size_ == 0);  // only a file's last piece is shorter
     return block == last.block + last.length / block_size_;
   }
 
   const ContentPlan& plan_;
+  const BlockPolicy policy_;
   const std::uint32_t block_size_;
   const std::uint64_t image_start_;
   ByteSink& sink_;
   const std::function<void(std::uint64_t)>& progress_;
-  const bool compress_;
   ContentTables tables_;
   std::uint64_t done_ = 0;
 };
 
 }  // namespace
 
-Result<ContentTables> WriteContents(const ContentPlan& plan, std::uint32_t block_size,
+Result<ContentTables> WriteContents(const ContentPlan& plan, const BlockPolicy& policy,
                                     unsigned workers, std::uint64_t image_start, ByteSink& sink,
-                                    const std::function<void(std::uint64_t done)>& progress, bool compress) {
-  return ContentWriter(plan, block_size, image_start, sink, progress, compress).Run(workers);
+                                    const std::function<void(std::uint64_t done)>& progress) {
+  return ContentWriter(plan, policy, image_start, sink, progress).Run(workers);
 }
 
 }  // namespace haft

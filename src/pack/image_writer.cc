@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 #include <string>
 
@@ -38,21 +39,42 @@ format::Header MakeHeader(const format::Trailer& trailer) {
   return header;
 }
 
+bool UsesZstd(const ContentTables& tables) {
+  return std::ranges::any_of(tables.blocks, [](const auto& block) { return block.codec == format::Codec::kZstd; });
+}
+
+BlockPolicy PolicyFor(const ImageOptions& options) {
+  using format::Codec;
+  const std::uint32_t size = options.block_size, large = std::max(size, format::kMaxBlockSize);
+  switch (options.compression) {
+    case Compression::kAuto:
+      return {.block_size = large, .hot_block_size = size, .codec = Codec::kZstd, .hot_codec = Codec::kLz4};
+    case Compression::kZstd:
+      return {.block_size = large, .hot_block_size = size, .codec = Codec::kZstd, .hot_codec = Codec::kZstd};
+    case Compression::kLz4:
+      return {.block_size = size, .hot_block_size = size, .codec = Codec::kLz4, .hot_codec = Codec::kLz4};
+    case Compression::kNone:
+      break;
+  }
+  return {.block_size = size, .hot_block_size = size, .codec = Codec::kStored, .hot_codec = Codec::kStored};
+}
+
 // Everything behind the blocks, and the header.
 Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
                                  const ContentTables& tables, const format::Manifest& manifest,
-                                 const ImageOptions& options, std::uint64_t start,
-                                 ByteSink& sink) {
+                                 const ImageOptions& options, std::uint32_t block_size,
+                                 std::uint64_t start, ByteSink& sink) {
   auto position = [&] { return sink.size() - start; };
   format::Trailer trailer{.magic = format::kTrailerMagic,
                           .major = format::kMajor,
                           .minor = format::kMinor,
                           .trailer_size = sizeof(format::Trailer),
+                          .incompatible = UsesZstd(tables) ? format::kZstdBlocks : 0,
                           .runtime_size = options.runtime_size,
                           .runtime_checksum = options.runtime_checksum,
                           .file_count = plan.file_count(),
                           .content_size = plan.content_size(),
-                          .block_size = options.block_size,
+                          .block_size = block_size,
                           .chunk_size = format::kChunkSize};
 
   TRY(PadTo(sink, start, format::kAlignment));
@@ -110,9 +132,9 @@ Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manife
     progress = [&](std::uint64_t done) { options.progress(done, plan.unique_size()); };
   }
   TRY(sink.Append(BytesOf(format::Header{})));  // patched when everything is known
-  const ContentTables tables =
-      TRY(WriteContents(plan, options.block_size, workers, start, sink, progress, options.compress));
-  return FinishImage(tree, plan, tables, manifest, options, start, sink);
+  const BlockPolicy policy = PolicyFor(options);
+  const ContentTables tables = TRY(WriteContents(plan, policy, workers, start, sink, progress));
+  return FinishImage(tree, plan, tables, manifest, options, policy.block_size, start, sink);
 }
 
 Result<ImageSummary> WriteImageWithoutBlocks(const Tree& tree, const ContentPlan& plan,
@@ -121,7 +143,7 @@ Result<ImageSummary> WriteImageWithoutBlocks(const Tree& tree, const ContentPlan
                                              const ImageOptions& options, ByteSink& sink) {
   const std::uint64_t start = sink.size();
   TRY(sink.Append(BytesOf(format::Header{})));
-  return FinishImage(tree, plan, tables, manifest, options, start, sink);
+  return FinishImage(tree, plan, tables, manifest, options, options.block_size, start, sink);
 }
 
 }  // namespace haft

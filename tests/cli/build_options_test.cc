@@ -83,7 +83,8 @@ TEST_F(BuildLine, GivesOptions) {
   EXPECT_EQ(Join(options.pip_arguments), "pkg");
   EXPECT_EQ(options.python, "python3");
   EXPECT_EQ(Join(options.python_arguments), "-s|-O|-Xdev");
-  EXPECT_TRUE(options.ignore_environment && options.isolated && options.multi_call && !options.compress && options.compile);
+  EXPECT_TRUE(options.ignore_environment && options.isolated && options.multi_call && options.compile);
+  EXPECT_EQ(options.compression, Compression::kNone);
   ASSERT_EQ(options.environment.size(), 2u);
   EXPECT_EQ(options.environment[0].value, "b=c");
   EXPECT_EQ(options.environment[1].value, "");

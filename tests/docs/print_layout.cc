@@ -113,6 +113,7 @@ void PrintConstants() {
   CONSTANT(kModeMask);
   fmt::print("constant kStored {}\n", static_cast<int>(Codec::kStored));
   fmt::print("constant kLz4 {}\n", static_cast<int>(Codec::kLz4));
+  fmt::print("constant kZstd {}\n", static_cast<int>(Codec::kZstd));
 }
 
 }  // namespace

@@ -37,35 +37,37 @@ std::string Sample(std::size_t size, unsigned seed) {
 TEST(BlockCodecTest, GivesBackEverySize) {
   for (std::size_t size : {1u, 2u, 5u, 12u, 13u, 100u, 4095u, 4096u, 4097u, 65535u, 131072u, 1048576u}) {
     for (const std::string& text : {Sample(size, 1), RandomBytes(size, 2), std::string(size, '\0')}) {
-      EncodedBlock encoded = EncodeBlock(AsBytes(text));
-      ASSERT_LE(encoded.stored.size(), size);
-      std::vector<std::byte> out(size);
-      ASSERT_EQ(Message(DecodeBlock(BlockFor(encoded, size), encoded.stored, out)), "");
-      ASSERT_EQ(AsText(out), text);
+      for (Codec codec : {Codec::kStored, Codec::kLz4, Codec::kZstd}) {
+        EncodedBlock encoded = EncodeBlock(AsBytes(text), codec);
+        ASSERT_LE(encoded.stored.size(), size);
+        std::vector<std::byte> out(size);
+        ASSERT_EQ(Message(DecodeBlock(BlockFor(encoded, size), encoded.stored, out)), "");
+        ASSERT_EQ(AsText(out), text);
+      }
     }
   }
 }
 
 TEST(BlockCodecTest, StoresWhatDoesNotGetSmaller) {
-  EXPECT_EQ(EncodeBlock(AsBytes(RandomBytes(5000, 3))).codec, Codec::kStored);
-  EXPECT_EQ(EncodeBlock(AsBytes("x")).codec, Codec::kStored);
-  EncodedBlock zeros = EncodeBlock(std::vector<std::byte>(100'000));
+  EXPECT_EQ(EncodeBlock(AsBytes(RandomBytes(5000, 3)), Codec::kLz4).codec, Codec::kStored);
+  EXPECT_EQ(EncodeBlock(AsBytes("x"), Codec::kLz4).codec, Codec::kStored);
+  EncodedBlock zeros = EncodeBlock(std::vector<std::byte>(100'000), Codec::kLz4);
   EXPECT_EQ(zeros.codec, Codec::kLz4);
   EXPECT_LT(zeros.stored.size(), 1000u);
   // 4 % smaller is not worth a decode.
   std::string text = RandomBytes(96'000, 4) + std::string(4000, 'x');
-  EXPECT_EQ(EncodeBlock(AsBytes(text)).codec, Codec::kStored);
-  EXPECT_EQ(EncodeBlock(AsBytes(text + std::string(4000, 'x'))).codec, Codec::kLz4);
+  EXPECT_EQ(EncodeBlock(AsBytes(text), Codec::kLz4).codec, Codec::kStored);
+  EXPECT_EQ(EncodeBlock(AsBytes(text + std::string(4000, 'x')), Codec::kLz4).codec, Codec::kLz4);
 }
 
 TEST(BlockCodecTest, SameBytesInSameBytesOut) {
   std::string text = Sample(50'000, 5);
-  EXPECT_EQ(EncodeBlock(AsBytes(text)).stored, EncodeBlock(AsBytes(text)).stored);
+  EXPECT_EQ(EncodeBlock(AsBytes(text), Codec::kLz4).stored, EncodeBlock(AsBytes(text), Codec::kLz4).stored);
 }
 
 TEST(BlockCodecTest, StoredBytesMayBeDecodedInPlace) {
   std::string text = RandomBytes(1000, 6);
-  EncodedBlock encoded = EncodeBlock(AsBytes(text));
+  EncodedBlock encoded = EncodeBlock(AsBytes(text), Codec::kLz4);
   EXPECT_EQ(Message(DecodeBlock(BlockFor(encoded, 1000), encoded.stored, encoded.stored)), "");
   EXPECT_EQ(AsText(encoded.stored), text);
   Block block = BlockFor(encoded, 1000);
@@ -75,21 +77,28 @@ TEST(BlockCodecTest, StoredBytesMayBeDecodedInPlace) {
 
 TEST(BlockCodecTest, SaysWhatIsWrong) {
   std::string text = Sample(10'000, 7);
-  EncodedBlock lz4 = EncodeBlock(AsBytes(text)), stored = EncodeBlock(AsBytes(RandomBytes(100, 8)));
+  EncodedBlock lz4 = EncodeBlock(AsBytes(text), Codec::kLz4), stored = EncodeBlock(AsBytes(RandomBytes(100, 8)), Codec::kLz4);
   std::vector<std::byte> out(10'001);
   EXPECT_EQ(Message(DecodeBlock(BlockFor(lz4, 10'001), lz4.stored, out)), "lz4 block does not decode to its size");
   EXPECT_EQ(Message(DecodeBlock(BlockFor(lz4, 9'999), lz4.stored, std::span(out).first(9'999))),
             "lz4 block does not decode to its size");
   EXPECT_EQ(Message(DecodeBlock(BlockFor(stored, 99), stored.stored, std::span(out).first(99))), "stored block has two sizes");
-  lz4.codec = Codec{2};
+  EncodedBlock zstd = EncodeBlock(AsBytes(text), Codec::kZstd);
+  EXPECT_EQ(zstd.codec, Codec::kZstd);
+  EXPECT_LT(zstd.stored.size(), lz4.stored.size());
+  for (std::size_t size : {10'001u, 9'999u}) {
+    EXPECT_EQ(Message(DecodeBlock(BlockFor(zstd, size), zstd.stored, std::span(out).first(size))),
+              "zstd block does not decode to its size");
+  }
+  lz4.codec = Codec{3};
   auto unknown = DecodeBlock(BlockFor(lz4, 10'000), lz4.stored, std::span(out).first(10'000));
-  EXPECT_EQ(Message(unknown), "block codec 2 is unknown");
+  EXPECT_EQ(Message(unknown), "block codec 3 is unknown");
   EXPECT_EQ(unknown.error().kind(), ErrorKind::kUnsupported);
 }
 
 TEST(BlockCodecTest, NoticesEveryFlippedBit) {
   std::string text = Sample(3'000, 9);
-  EncodedBlock encoded = EncodeBlock(AsBytes(text));
+  EncodedBlock encoded = EncodeBlock(AsBytes(text), Codec::kZstd);
   Block block = BlockFor(encoded, text.size());
   std::vector<std::byte> out(text.size());
   for (std::size_t bit = 0; bit < encoded.stored.size() * 8; ++bit) {
@@ -129,8 +138,9 @@ TEST(BlockCodecTest, MutatedBlocksNeverReachBeyondTheirBuffers) {
   auto below = [&](std::size_t limit) { return std::uniform_int_distribution<std::size_t>(0, limit - 1)(chance); };
   std::vector<std::pair<EncodedBlock, std::size_t>> samples;
   for (std::size_t size : {20u, 300u, 2000u, 8192u}) {
-    samples.emplace_back(EncodeBlock(AsBytes(Sample(size, 10))), size);
-    samples.emplace_back(EncodeBlock(std::vector<std::byte>(size)), size);
+    samples.emplace_back(EncodeBlock(AsBytes(Sample(size, 10)), Codec::kLz4), size);
+    samples.emplace_back(EncodeBlock(AsBytes(Sample(size, 10)), Codec::kZstd), size);
+    samples.emplace_back(EncodeBlock(std::vector<std::byte>(size), Codec::kLz4), size);
   }
   int decoded = 0;
   for (int i = 0; i < kMutations; ++i) {
@@ -149,7 +159,7 @@ TEST(BlockCodecTest, MutatedBlocksNeverReachBeyondTheirBuffers) {
                 .stored_size = static_cast<std::uint32_t>(stored_size),
                 .raw_size = static_cast<std::uint32_t>(raw_size),
                 .checksum = Checksum(stored),
-                .codec = below(8) == 0 ? Codec{static_cast<std::uint8_t>(below(256))} : Codec::kLz4,
+                .codec = below(8) == 0 ? Codec{static_cast<std::uint8_t>(below(256))} : encoded.codec,
                 .reserved = {}};
     if (DecodeBlock(block, stored, output.Last(raw_size))) ++decoded;
   }

@@ -24,6 +24,8 @@ void WriteImages(const std::string& directory) {
   Write(directory, "small", BuildImage(MakeTree({{"a/b/c", "x"}, {"a/b/d", ""}, {"e", std::string(5000, 'y')}}), options));
   Write(directory, "sample", SampleImage(4));
   Write(directory, "many", BuildImage(SampleTree(40)));
+  ImageOptions zstd{.block_size = 4096, .compression = Compression::kZstd, .workers = 1, .progress = {}};
+  Write(directory, "zstd", BuildImage(MakeTree({{"a/b", std::string(3000, 'x') + "y"}, {"e", std::string(9000, 'y')}}), zstd));
   auto runtime = FakeRuntime(200);
   options.runtime_size = runtime.size();
   options.runtime_checksum = format::Checksum(runtime);

@@ -296,7 +296,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadBlock("behind the image", kText, "record is impossible", [](format::Block& b) { b.offset = std::uint64_t{1} << 40; }),
         BadBlock("at the end of the world", kText, "record is impossible", [](format::Block& b) { b.offset = kMax64; }),
         BadBlock("offset wraps around", kText, "record is impossible", [](format::Block& b) { b.offset = kMax64 - b.stored_size + 2; }),
-        BadBlock("of an unknown codec", kText, "block codec 2 is unknown", [](format::Block& b) { b.codec = format::Codec{2}; }),
+        BadBlock("of an unknown codec", kText, "block codec 3 is unknown", [](format::Block& b) { b.codec = format::Codec{3}; }),
         BadBlock("of the last codec", kText, "block codec 255 is unknown", [](format::Block& b) { b.codec = format::Codec{255}; }),
         BadBlock("compressed called stored", kText, "sizes", [](format::Block& b) { b.codec = format::Codec::kStored; }),
         BadBlock("stored called compressed", kNoise, "record is impossible", [](format::Block& b) { b.codec = format::Codec::kLz4; }),

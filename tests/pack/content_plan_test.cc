@@ -15,7 +15,7 @@ using testing::RandomBytes;
 
 std::vector<std::vector<ContentId>> Deal(const ContentPlan& plan, std::uint32_t block_size) {
   std::vector<std::vector<ContentId>> blocks;
-  BlockPlanner planner(plan, block_size);
+  BlockPlanner planner(plan, block_size, block_size);
   while (auto planned = planner.Next()) {
     std::uint64_t size = 0;
     for (ContentId id : planned->contents) size += plan.contents()[id]->size;
@@ -81,6 +81,18 @@ TEST(BlockPlannerTest, NothingToPack) {
   Tree tree = MakeTree({{"a", ""}});
   ContentPlan plan = Expect(ContentPlan::Make(tree, {}, 1));
   EXPECT_TRUE(Deal(plan, 4096).empty());
+}
+
+// A start's small files had been put into one block with others if a large one lay between them.
+TEST(ContentPlanTest, AStartsFilesShareNoBlockWithOthers) {
+  Tree tree = MakeTree({{"hot", "h"}, {"a.txt", RandomBytes(500, 1)}, {"b.txt", "b"}, {"c.txt", "c"}});
+  StartLayout layout{.files = {"hot"}, .parts = {}};
+  ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 1));
+  EXPECT_EQ(plan.hot_count(), 1u);
+  BlockPlanner planner(plan, 400, 50);
+  std::vector<std::vector<ContentId>> blocks;
+  while (auto planned = planner.Next()) blocks.push_back(planned->contents);
+  EXPECT_EQ(blocks, (std::vector<std::vector<ContentId>>{{1}, {0}, {2, 3}}));
 }
 
 }  // namespace

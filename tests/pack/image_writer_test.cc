@@ -219,6 +219,44 @@ TEST(ImageWriterTest, BlocksFollowEachOtherBehindTheHeader) {
   EXPECT_EQ(image.trailer().index_offset, (expected + 4095) / 4096 * 4096);
 }
 
+// lz4 in small blocks for what a start reads, zstd in large ones for the rest, no block with both.
+TEST(ImageWriterTest, AutoTreatsAStartsFilesDifferently) {
+  auto text = [](std::size_t size, int seed) {
+    std::string bytes;
+    for (std::size_t i = 0; bytes.size() < size; ++i) bytes += fmt::format("line {} of {}\n", i * i % 1000, seed);
+    bytes.resize(size);
+    return bytes;
+  };
+  const std::string large = text(10 * kBlock + 7, 1), small = text(200, 2), cold = text(300, 3), big = text((3u << 20) + 9, 4);
+  Tree tree = MakeTree({{"cold", cold}, {"hot/large", large}, {"hot/small", small}, {"later.txt", big}});
+  ImageOptions options = kSmallBlocks;
+  options.compression = Compression::kAuto;
+  options.layout.files = {"hot/small", "not/there", "hot/large"};
+  ParsedImage image(BuildImage(tree, options));
+  EXPECT_EQ(image.trailer().block_size, 1u << 20);
+  EXPECT_EQ(image.trailer().incompatible, format::kZstdBlocks);
+  for (const auto& [path, bytes] : {std::pair("cold", cold), std::pair("later.txt", big)}) {
+    EXPECT_EQ(image.Contents(image.At(path)), bytes);
+    for (const format::Extent& extent : image.ExtentsOf(image.At(path))) {
+      EXPECT_EQ(image.blocks[extent.block].codec, format::Codec::kZstd);
+    }
+  }
+  EXPECT_EQ(image.ExtentsOf(image.At("later.txt")).size(), 1u);
+  EXPECT_EQ(image.Contents(image.At("hot/large")), large);
+  EXPECT_EQ(image.ExtentsOf(image.At("hot/large")).size(), 11u);
+  EXPECT_EQ(image.Contents(image.At("hot/small")), small);
+  EXPECT_LE(image.ExtentsOf(image.At("hot/small")).front().block, 11u) << "before everything else";
+  for (const format::Extent& extent : image.ExtentsOf(image.At("hot/large"))) {
+    EXPECT_LE(image.blocks[extent.block].raw_size, kBlock);
+    if (extent.length < kBlock) continue;  // too little to compress
+    EXPECT_EQ(image.blocks[extent.block].codec, format::Codec::kLz4);
+  }
+  options.compression = Compression::kNone;
+  ParsedImage stored(BuildImage(tree, options));
+  EXPECT_EQ(stored.trailer().incompatible, 0u);
+  for (const format::Block& block : stored.blocks) EXPECT_EQ(block.codec, format::Codec::kStored);
+}
+
 TEST(ImageWriterTest, ARunOfFullBlocksIsOneExtent) {
   std::string bytes = RandomBytes(10 * kBlock + 123, 2);
   Tree tree = MakeTree({{"a", "small"}, {"big", bytes}, {"c", "another"}});

@@ -1,4 +1,4 @@
-// One block's bytes: encoding at build, decoding at run. The only place that knows lz4.
+// One block's bytes: encoding at build, decoding at run. The only place that knows lz4 and zstd.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +15,9 @@ struct EncodedBlock {
   std::vector<std::byte> stored;
 };
 
-// Compresses with lz4hc; stored instead if that saves less than 5 %. Same bytes in, same bytes out
-// (for one version of lz4). REQUIRES: 1 <= raw.size() <= kMaxBlockSize.
-EncodedBlock EncodeBlock(std::span<const std::byte> raw);
+// Compresses with lz4hc or zstd; stored instead if that saves less than 5 %. Same bytes in, same bytes out
+// (for one version of the library). REQUIRES: 1 <= raw.size() <= kMaxBlockSize.
+EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec);
 
 // Checks the checksum, then decodes exactly block.raw_size bytes into `out`. Never writes outside
 // `out`, whatever the bytes. REQUIRES: out.size() == block.raw_size.

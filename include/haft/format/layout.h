@@ -18,7 +18,9 @@ inline constexpr Magic kHeaderMagic = {0x7f, 'H', 'A', 'F', 'T', 'I', 'M', 'G'};
 inline constexpr Magic kTrailerMagic = {0x7f, 'H', 'A', 'F', 'T', 'E', 'N', 'D'};
 inline constexpr std::uint16_t kMajor = 1;
 inline constexpr std::uint16_t kMinor = 0;
-inline constexpr std::uint32_t kKnownIncompatible = 0;  // feature bits this version understands
+// Feature bits that readers have to understand.
+inline constexpr std::uint32_t kZstdBlocks = 1u << 0;  // some blocks are of Codec::kZstd
+inline constexpr std::uint32_t kKnownIncompatible = kZstdBlocks;
 
 inline constexpr std::uint32_t kAlignment = 4096;  // of the image in the file, and of the index
 inline constexpr std::uint32_t kChunkSize = 16384;
@@ -101,7 +103,7 @@ struct Extent {
   std::uint32_t block_offset;
 };
 
-enum class Codec : std::uint8_t { kStored = 0, kLz4 = 1 };
+enum class Codec : std::uint8_t { kStored = 0, kLz4 = 1, kZstd = 2 };
 
 struct Block {
   std::uint64_t offset;

@@ -29,6 +29,7 @@ struct CacheSlot {
   std::uint32_t pins = 0;
   bool referenced = false;  // CLOCK's second chance
   bool temporary = false;   // beyond the budget: dropped when unpinned
+  std::uint32_t capacity = 0;  // bytes at `bytes`
   std::unique_ptr<std::byte[]> bytes;
 };
 }  // namespace internal
@@ -70,7 +71,8 @@ class BlockCache {
     std::uint64_t budget = 0;   // buffers at most, temporary ones aside
   };
 
-  // At least two buffers, each of `block_size` bytes, allocated when first needed.
+  // At least two buffers, for blocks of up to `block_size` bytes, allocated when first needed. Blocks of more than
+  // 128 KiB take the room of several.
   BlockCache(std::size_t budget_bytes, std::size_t block_size);
   ~BlockCache();  // REQUIRES: nothing is pinned
 
@@ -84,11 +86,18 @@ class BlockCache {
   friend class PinnedBlock;
   using Slot = internal::CacheSlot;
   void Unpin(Slot* slot);
-  Slot* TakeSlot();  // REQUIRES: the lock is held
+  // These REQUIRE that the lock is held.
+  Slot* TakeSlot();
+  Slot* NextVictim();  // by CLOCK; nullptr: all are in use
+  void Forget(Slot& slot);
+  void MakeRoom(Slot& slot, std::uint32_t size);
 
   mutable std::mutex mutex_;
   std::condition_variable filled_;
-  std::size_t block_size_;
+  const std::size_t block_size_;
+  const std::size_t unit_;    // the smallest buffer
+  const std::size_t budget_;  // bytes of all buffers
+  std::size_t used_ = 0;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<std::unique_ptr<Slot>> temporary_;
   std::unordered_map<std::uint32_t, Slot*> blocks_;

@@ -10,6 +10,7 @@
 
 #include "haft/base/error.h"
 #include "haft/format/manifest.h"
+#include "haft/pack/image_writer.h"
 #include "haft/pack/tree.h"
 
 namespace haft {
@@ -55,6 +56,7 @@ struct BuildOptions {
   std::string name;     // see format::IsBundleName; the base of its mount path
   std::string mount;  // see format::IsMountPath; empty: /haft/NAME
   bool compile = true;
+  Compression compression = Compression::kAuto;
   // What a start needs is recorded by importing the entry (see RecordProfile), or by running the program once for
   // each of these argument strings, and merged with profiles recorded elsewhere.
   bool profile = true;
@@ -63,7 +65,6 @@ struct BuildOptions {
   bool bundle_python = false;  // the image brings interpreter, standard library and libraries; see BundledStack
   bool bundle_httpd = false;   // httpd too; implies bundle_python
   std::string httpd;           // the program to take; empty: Apache's of the host
-  bool compress = true;
   std::string preamble;  // a file of the host that runs before the entry
   // As in format::Manifest.
   std::vector<std::string> arguments;

@@ -70,17 +70,19 @@ class ContentPlan {
   std::uint64_t unique_size_ = 0;
 };
 
-// Deals the contents of a plan out to blocks of at most `block_size` bytes.
+// Deals the contents of a plan out to blocks of at most `block_size` bytes, those of a start to blocks of at most
+// `hot_block_size`.
 class BlockPlanner {
  public:
-  BlockPlanner(const ContentPlan& plan, std::uint32_t block_size)
-      : plan_(plan), block_size_(block_size) {}
+  BlockPlanner(const ContentPlan& plan, std::uint32_t block_size, std::uint32_t hot_block_size)
+      : plan_(plan), block_size_(block_size), hot_block_size_(hot_block_size) {}
   // nullopt: all are dealt out.
   std::optional<PlannedBlocks> Next();
 
  private:
   const ContentPlan& plan_;
   const std::uint32_t block_size_;
+  const std::uint32_t hot_block_size_;
   ContentId next_ = 0;
   PlannedBlocks shared_;  // the block small files go into, not full yet
 };

@@ -24,12 +24,20 @@ struct ContentTables {
   std::vector<format::Block> blocks;
 };
 
+// How blocks are made. A start's files and the others differ: the former are wanted at once and decoded
+// quickly, the latter are many and wanted rarely.
+struct BlockPolicy {
+  std::uint32_t block_size = format::kDefaultBlockSize;  // of the image, and of blocks no start reads
+  std::uint32_t hot_block_size = format::kDefaultBlockSize;  // at most block_size
+  format::Codec codec = format::Codec::kLz4;
+  format::Codec hot_codec = format::Codec::kLz4;
+};
+
 // Reads, compresses and appends the contents of `plan`; block offsets count from `image_start`.
-// Pieces of block_size bytes of a larger file that are all zeros become holes, whether the file is
+// Pieces of a block's size of a larger file that are all zeros become holes, whether the file is
 // sparse or not. `progress` gets the bytes done so far, on the calling thread.
-Result<ContentTables> WriteContents(const ContentPlan& plan, std::uint32_t block_size,
+Result<ContentTables> WriteContents(const ContentPlan& plan, const BlockPolicy& policy,
                                     unsigned workers, std::uint64_t image_start, ByteSink& sink,
-                                    const std::function<void(std::uint64_t done)>& progress,
-                                    bool compress = true);
+                                    const std::function<void(std::uint64_t done)>& progress);
 
 }  // namespace haft

@@ -14,14 +14,22 @@
 
 namespace haft {
 
+// What `haft build --compression` chooses.
+enum class Compression {
+  kAuto,  // lz4 for what a start reads, zstd for the rest
+  kLz4,
+  kZstd,
+  kNone,
+};
+
 struct ImageOptions {
-  std::uint32_t block_size = format::kDefaultBlockSize;
+  std::uint32_t block_size = format::kDefaultBlockSize;  // of blocks that are not zstd's, which have up to 1 MiB
+  Compression compression = Compression::kLz4;
   unsigned workers = 0;                // 0: one per CPU. The bytes do not depend on it
   std::uint64_t runtime_size = 0;      // of the program in front of the image, for the trailer
   std::uint64_t runtime_checksum = 0;  // 0 if there is none
   StartLayout layout;                  // may be empty
   std::string profile;                 // the profile section; may be empty
-  bool compress = true;                // else every block is stored as it is
   // Bytes of contents written so far, and in all; on the calling thread. May be empty.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
