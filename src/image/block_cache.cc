@@ -13,6 +13,8 @@ constexpr std::size_t kUnit = 128u << 10;
 
 }  // namespace
 
+void PinnedBlock::MarkConsumed() { cache_->MarkConsumed(slot_); }
+
 PinnedBlock::~PinnedBlock() {
   if (slot_ != nullptr) cache_->Unpin(slot_);
 }
@@ -36,6 +38,7 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
       ++hits_;
       ++slot->pins;
       slot->referenced = true;
+      slot->consumed = false;
       return PinnedBlock(this, slot);
     }
     // Somebody decodes it now. If that fails, the loop tries again with a decode of its own.
@@ -48,6 +51,7 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
   slot->size = size;
   slot->pins = 1;
   slot->referenced = true;
+  slot->consumed = false;
   blocks_[block] = slot;
   MakeRoom(*slot, size);
   const std::uint32_t capacity = slot->capacity;
@@ -90,6 +94,14 @@ void BlockCache::Forget(Slot& slot) {
 }
 
 BlockCache::Slot* BlockCache::TakeSlot() {
+  while (!consumed_.empty()) {
+    Slot* slot = consumed_.back();
+    consumed_.pop_back();
+    slot->listed = false;
+    if (!slot->consumed || slot->pins != 0) continue;
+    Forget(*slot);
+    return slot;
+  }
   if (Slot* victim = NextVictim()) {
     Forget(*victim);
     return victim;
@@ -118,10 +130,19 @@ void BlockCache::MakeRoom(Slot& slot, std::uint32_t size) {
   used_ += wanted;
 }
 
+void BlockCache::MarkConsumed(Slot* slot) {
+  std::scoped_lock lock(mutex_);
+  slot->consumed = true;
+}
+
 void BlockCache::Unpin(Slot* slot) {
   std::scoped_lock lock(mutex_);
   assert(slot->pins > 0);
-  if (--slot->pins > 0 || !slot->temporary) return;
+  if (--slot->pins > 0) return;
+  if (!slot->temporary) {
+    if (slot->consumed && !std::exchange(slot->listed, true)) consumed_.push_back(slot);
+    return;
+  }
   Forget(*slot);
   used_ -= slot->capacity;
   std::erase_if(temporary_, [&](const auto& owned) { return owned.get() == slot; });
@@ -140,6 +161,7 @@ BlockCache::Counters BlockCache::counters() const {
 
 void BlockCache::Trim() {
   std::scoped_lock lock(mutex_);
+  for (Slot* slot : std::exchange(consumed_, {})) slot->listed = false;
   for (std::unique_ptr<Slot>& slot : slots_) {
     if (!slot || slot->pins != 0) continue;
     Forget(*slot);

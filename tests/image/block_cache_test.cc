@@ -134,6 +134,39 @@ TEST(BlockCacheTest, MovedPinsCountOnce) {
   EXPECT_EQ(cache.counters().buffers, 2u) << "block 1 was released";
 }
 
+TEST(BlockCacheTest, ConsumedBlocksGiveTheirBufferToTheNext) {
+  BlockCache cache(8 * kSize, kSize);
+  Source source;
+  PinnedBlock kept = Get(cache, source, 200);
+  for (std::uint32_t block = 0; block < 50; ++block) {
+    PinnedBlock pinned = Get(cache, source, block);
+    pinned.MarkConsumed();
+  }
+  EXPECT_EQ(cache.counters().buffers, 2u);
+  EXPECT_EQ(source.fills, 51);
+  { PinnedBlock wanted = Get(cache, source, 49); }  // still there, and from now on kept as any other
+  EXPECT_EQ(source.fills, 51);
+  for (std::uint32_t block = 60; block < 65; ++block) Get(cache, source, block);
+  Get(cache, source, 49);
+  EXPECT_EQ(source.fills, 56);
+  EXPECT_EQ(kept.bytes()[0], std::byte(200));
+}
+
+// A large block takes the room of several small ones, and gives it back.
+TEST(BlockCacheTest, BudgetIsInBytes) {
+  constexpr std::size_t kLarge = 1 << 20;
+  BlockCache cache(4 * kLarge, kLarge);
+  Source source;
+  for (std::uint32_t block = 0; block < 20; ++block) Get(cache, source, block, kLarge);
+  EXPECT_LE(cache.counters().buffers, 4u);
+  for (std::uint32_t block = 100; block < 200; ++block) Get(cache, source, block, 1000);
+  EXPECT_GE(cache.counters().buffers, 16u);
+  EXPECT_LE(cache.counters().buffers, 32u);
+  PinnedBlock pinned = Get(cache, source, 250, kLarge);
+  for (std::uint32_t block = 0; block < 20; ++block) Get(cache, source, block, kLarge);
+  EXPECT_EQ(pinned.bytes()[kLarge - 1], std::byte(250));
+}
+
 TEST(BlockCacheTest, DoesNotKeepFailures) {
   BlockCache cache(2 * kSize, kSize);
   Source source;

@@ -28,6 +28,8 @@ struct CacheSlot {
   std::uint32_t size = 0;
   std::uint32_t pins = 0;
   bool referenced = false;  // CLOCK's second chance
+  bool consumed = false;    // nobody is expected to want it again: the next victim
+  bool listed = false;      // in consumed_
   bool temporary = false;   // beyond the budget: dropped when unpinned
   std::uint32_t capacity = 0;  // bytes at `bytes`
   std::unique_ptr<std::byte[]> bytes;
@@ -48,6 +50,9 @@ class PinnedBlock {
   ~PinnedBlock();
 
   std::span<const std::byte> bytes() const { return {slot_->bytes.get(), slot_->size}; }
+  // The caller passes all of it on to somebody who keeps it (the kernel): as soon as it is not pinned any more, its buffer is
+  // the first to be used for another block.
+  void MarkConsumed();
 
  private:
   friend class BlockCache;
@@ -86,6 +91,7 @@ class BlockCache {
   friend class PinnedBlock;
   using Slot = internal::CacheSlot;
   void Unpin(Slot* slot);
+  void MarkConsumed(Slot* slot);
   // These REQUIRE that the lock is held.
   Slot* TakeSlot();
   Slot* NextVictim();  // by CLOCK; nullptr: all are in use
@@ -101,6 +107,7 @@ class BlockCache {
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<std::unique_ptr<Slot>> temporary_;
   std::unordered_map<std::uint32_t, Slot*> blocks_;
+  std::vector<Slot*> consumed_;  // slots not pinned; some may have found another use since
   std::size_t hand_ = 0;
   std::uint64_t hits_ = 0, misses_ = 0, failures_ = 0;
 };
