@@ -84,6 +84,22 @@ class TestHost(support.TestCase):
                              "subprocess.run(['sh', '-c', 'python3 -c \"import sys; print(sys.prefix)\"'], check=True)")
         self.assertEqual(out, "/haft/facts/usr\n")
 
+    def test_unpacked_it_runs_from_there(self):
+        """No path in it depends on where the image is."""
+        code = "import sys, subprocess; print(sys.prefix); subprocess.run([sys.executable, '-c', 'import sys; print(sys.prefix)'])"
+        with self.clean(quiet_host=False):
+            done = support.run([facts(), "-c", code], env=support.clean_env(HAFT_INTERPRETER="1", HAFT_MODE="extract"), check=True)
+        first, second = done.stdout.split()
+        self.assertEqual(first, second)
+        self.assertTrue(first.endswith("/usr") and not first.startswith("/haft/"), first)
+
+    @support.long_test
+    def test_same_input_same_bytes(self):
+        tree = support.write_tree(support.unique_dir(), {"facts.py": FACTS})
+        outputs = [support.build(tree, "-e", "facts:main", "--bundle-python", "--no-profile", "--name", "facts", "--jobs", str(jobs),
+                                 output=support.unique_dir() / "facts") for jobs in (1, 2)]
+        self.assertTrue(outputs[0].read_bytes() == outputs[1].read_bytes())
+
     def test_info_lists_packages_and_licences(self):
         text = support.haft("info", facts()).stdout
         self.assertRegex(text, r"(?m)^ *libc6 +\S+")
