@@ -73,11 +73,15 @@ Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& pl
   TRY(CheckRoom(place, context.reader.bundle().trailer, needs_exec));
   ExtractCell cell = TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
   // Before the first byte is written, so that it is removed even if this process is killed meanwhile.
-  TRY(ForkReaper(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
+  auto guarded = ForkReaper(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
     cell.RemoveIfUnlocked();
     ::rmdir(place.path.c_str());  // if it was the last one
     return true;
-  }));
+  });
+  if (!guarded) {
+    cell.RemoveIfUnlocked();
+    return Failure(std::move(guarded).error());
+  }
   if (cell.state() == ExtractCell::State::kToBeFilled) TRY(cell.Fill(context.reader, /*durable=*/false));
   Sweep(place, context.clock);
   return cell;

@@ -146,7 +146,7 @@ Result<std::string> TryToMount(const RungContext& context) {
 
 Result<std::string> Mount(const RungContext& context) {
   auto mounted = TryToMount(context);
-  if (mounted || !mounted.error().remedy().empty()) return mounted;
+  if (mounted || !mounted.error().remedy().empty() || mounted.error().sys_errno() != EPERM) return mounted;
   return Failure(std::move(mounted).error().Remedy(
       "the host or container forbids it (seccomp, AppArmor, capabilities): allow it, or set HAFT_MODE=extract"));
 }

@@ -22,9 +22,9 @@ DROP = ["setpriv", f"--reuid={support.NOBODY}", f"--regid={support.NOBODY}", "--
 
 
 def places(uid):
-    """Directories of ours that exist on the host."""
+    """Directories that a start may make on the host, and that are not there before it."""
     candidates = ["/run/haft", *(f"{parent}/haft-{uid}" for parent in ("/tmp", "/var/tmp", "/dev/shm"))]
-    return [path for path in candidates if os.path.exists(path)]
+    return [path for path in candidates if not os.path.exists(path)]
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
@@ -43,8 +43,8 @@ class LadderCase(support.TestCase):
         command = [*map(str, wrap), *map(str, command)]
         uid = support.NOBODY if user else 0
         inside = (f"{prepare or ':'}\ncd /; {shlex.join(command)}; status=$?\n"
-                  f"for i in $(seq 60); do left=$(grep -c fuse.haft /proc/self/mountinfo; ls -d /run/haft /tmp/haft-{uid} "
-                  f"/var/tmp/haft-{uid} /dev/shm/haft-{uid} 2>/dev/null); [ \"$left\" = 0 ] && break; sleep 0.05; done\n"
+                  f"for i in $(seq 60); do left=$(grep -c fuse.haft /proc/self/mountinfo; ls -d {shlex.join(places(uid))} "
+                  "/nonexistent 2>/dev/null); [ \"$left\" = 0 ] && break; sleep 0.05; done\n"
                   "echo left: $left; exit $status")
         variables = dict(env)
         if modes:
