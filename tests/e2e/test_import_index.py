@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import unittest
 
 import support
 
@@ -156,6 +157,7 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
                   "sorted(d.key for d in pkg_resources.find_distributions('/haft/indexed/site-packages')))")
 
 
+@unittest.skipIf(os.environ.get("HAFT_INDEX") == "0", "the whole run is without the index")
 class TestUsed(support.TestCase):
     # Prints the mount's counters after the imports of the entry.
     STATS = "print(open('/haft/indexed/.haft/stats').read())"

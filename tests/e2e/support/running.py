@@ -13,7 +13,8 @@ NOBODY = 65534
 # The rungs of the start ladder that need no helper: root's, and an ordinary user's.
 MODES = ("namespace", "userns") if os.geteuid() == 0 else ("userns",)
 
-_KEPT = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "HOME")
+_KEPT = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "HOME",
+         "HAFT_INDEX")  # HAFT_INDEX=0 run.py: everything without the import index
 
 
 def clean_env(**extra):
