@@ -15,7 +15,7 @@
 namespace haft::cli {
 namespace {
 
-constexpr std::array<std::string_view, 5> kEntries = {"console-script", "entry-point", "module", "exe", "wsgi"};
+constexpr std::array<std::string_view, 6> kEntries = {"console-script", "entry-point", "module", "exe", "wsgi", "asgi"};
 
 // Options of `pip install`. Where haft has an option of the same name, it is haft's, unless behind "--".
 constexpr auto kPipOptions = std::to_array<std::string_view>(
@@ -119,8 +119,9 @@ void DefineBuildOptions(CommandLine& line) {
       .Value("e,entry-point", "M:F", "start by calling function F of module M; its value is the exit status")
       .Value("m,module", "MODULE", "start as 'python -m MODULE' does")
       .Value("x,exe", "FILE", "start this script or program, which is put into the bundle")
-      .Value("wsgi", "MODULE:CALLABLE", "serve this web application")
-      .Value("server", "NAME", "with httpd and mod_wsgi, gunicorn, uvicorn or waitress [httpd]")
+      .Value("wsgi", "MODULE:CALLABLE", "serve this WSGI application; the bundle takes --port and more")
+      .Value("asgi", "MODULE:CALLABLE", "serve this ASGI application")
+      .Value("server", "SERVER", "httpd, gunicorn, uvicorn or waitress [httpd; for --asgi uvicorn]")
       .Value("o,output-file", "FILE", "the bundle; replaced only when the new one is complete")
       .Value("p,python", "PYTHON", "interpreter to build for, flags may follow [/usr/bin/python3, else python3 of PATH]")
       .Value("from", "FILE", "convert a .pyz of shiv or zipapp, a .pex, wheel, zip, virtual environment or bundle")
@@ -195,8 +196,7 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
                    .entry_point = arguments.Get("entry-point"),
                    .module = arguments.Get("module"),
                    .executable = arguments.Get("exe"),
-                   .wsgi = arguments.Get("wsgi"),
-                   .server = arguments.Has("server") ? arguments.Get("server") : "httpd"};
+                   .site = {.wsgi = arguments.Get("wsgi"), .asgi = arguments.Get("asgi"), .server = arguments.Get("server")}};
   options.runtime = arguments.Get("runtime");
   options.output = arguments.Get("output-file");
   options.name = arguments.Get("name");
@@ -223,9 +223,11 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
   }
   // shiv has -e win over -c.
   int entries = (arguments.Has("console-script") || arguments.Has("entry-point")) + arguments.Has("module") + arguments.Has("exe") +
-                arguments.Has("wsgi");
-  if (entries > 1) return Failure(UsageError("build", "only one of -c, -e, -m, -x and --wsgi says what the bundle starts"));
-  if (arguments.Has("server") && !arguments.Has("wsgi")) return Failure(UsageError("build", "--server goes with --wsgi"));
+                arguments.Has("wsgi") + arguments.Has("asgi");
+  if (entries > 1) return Failure(UsageError("build", "only one of -c, -e, -m, -x, --wsgi and --asgi says what the bundle starts"));
+  if (arguments.Has("server") && !arguments.Has("wsgi") && !arguments.Has("asgi")) {
+    return Failure(UsageError("build", "--server goes with --wsgi and --asgi"));
+  }
   for (std::string_view name : kEntries) {
     if (arguments.Has(name) && arguments.Get(name).empty()) return Failure(UsageError("build", fmt::format("--{} is empty", name)));
   }

@@ -124,6 +124,18 @@ Result<PythonTarget> ParsePython(const Json& json) {
   return python;
 }
 
+Result<Site> ParseSite(const Json& json) {
+  Site site;
+  auto found = json.find("site");
+  if (found == json.end()) return site;
+  if (!found->is_object()) return Failure(Wrong("site"));
+  site.interface = TRY(String(*found, "interface"));
+  site.application = TRY(String(*found, "application"));
+  site.server = TRY(String(*found, "server"));
+  if (site.application.empty()) return Failure(Wrong("application"));
+  return site;
+}
+
 OrderedJson EntryJson(const Entry& entry) {
   OrderedJson json = {{"kind", kKinds[static_cast<std::size_t>(entry.kind)]}};
   if (!entry.module.empty()) json["module"] = entry.module;
@@ -149,6 +161,10 @@ std::string ToJson(const Manifest& manifest) {
   if (!manifest.python_arguments.empty()) json["python_arguments"] = manifest.python_arguments;
   for (const Variable& variable : manifest.environment) {
     json["environment"].push_back(OrderedJson::array({variable.name, variable.value}));
+  }
+  if (!manifest.unset.empty()) json["unset"] = manifest.unset;
+  if (const Site& site = manifest.site; !site.application.empty()) {
+    json["site"] = {{"interface", site.interface}, {"application", site.application}, {"server", site.server}};
   }
   if (manifest.isolated) json["isolated"] = true;
   if (manifest.ignore_environment) json["ignore_environment"] = true;
@@ -179,6 +195,11 @@ Result<Manifest> ParseManifest(std::string_view text) {
   manifest.arguments = TRY(Strings(json, "arguments"));
   manifest.python_arguments = TRY(Strings(json, "python_arguments"));
   manifest.environment = TRY(Variables(json, "environment"));
+  manifest.unset = TRY(Strings(json, "unset"));
+  for (const std::string& name : manifest.unset) {
+    if (!IsVariableName(name)) return Failure(Wrong("unset"));
+  }
+  manifest.site = TRY(ParseSite(json));
   manifest.isolated = TRY(OptionalBool(json, "isolated"));
   manifest.ignore_environment = TRY(OptionalBool(json, "ignore_environment"));
   manifest.multi_call = TRY(OptionalBool(json, "multi_call"));

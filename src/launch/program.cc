@@ -54,6 +54,7 @@ void PointToBundledPython(const Manifest& manifest, Environment& environment) {
 
 void ChangeEnvironment(const Manifest& manifest, const std::string& bundle, Environment& environment) {
   if (manifest.ignore_environment) environment.UnsetAll("PYTHON");
+  for (const std::string& name : manifest.unset) environment.Unset(name);
   for (const format::Variable& variable : manifest.environment) environment.Set(variable.name, variable.value);
   std::string python_path = InMount(manifest, kBootstrapDirectory);
   for (const std::string& path : manifest.paths) python_path += fmt::format(":{}", InMount(manifest, path));

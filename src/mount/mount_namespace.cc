@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "haft/base/file_io.h"
+#include "haft/mount/runtime_directory.h"
 
 namespace haft {
 namespace {
@@ -191,6 +192,7 @@ Result<> AssemblePrivateRoot(const std::string& mount_point) {
     TRY(ChangeRoot(scratch));
   }
   TRY(Populate(kOldRoot, "/", std::string_view(mount_point).substr(1)));
+  TRY(MakeRuntimeDirectory(mount_point));
   if (::umount2(kOldRoot, MNT_DETACH) < 0) return Failure(SystemError("unmount", kOldRoot));
   if (::rmdir(kOldRoot) < 0) return Failure(SystemError("rmdir", kOldRoot));
   // A file written here would be lost with the namespace: better refuse it.

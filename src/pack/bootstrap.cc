@@ -31,7 +31,8 @@ std::string PythonTuple(const std::vector<std::string>& texts) {
 }  // namespace
 
 std::string BundleModule(const format::Manifest& manifest) {
-  return fmt::format(
+  const format::Site& site = manifest.site;
+  std::string text = fmt::format(
       "\"\"\"Facts about this bundle; written by haft build.\"\"\"\n"
       "NAME = {}\n"
       "BUILD_ID = {}\n"
@@ -46,6 +47,10 @@ std::string BundleModule(const format::Manifest& manifest) {
       PythonLiteral(manifest.python.soabi), PythonLiteral(manifest.python.version),
       PythonTuple(manifest.python_arguments), PythonTuple(manifest.paths), manifest.isolated ? "True" : "False",
       PythonLiteral(manifest.preamble));
+  if (!site.application.empty()) {
+    text += fmt::format("SITE = {}\n", PythonTuple({site.interface, site.application, site.server}));
+  }
+  return text;
 }
 
 Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
@@ -53,10 +58,15 @@ Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
   std::string_view parent = kBootstrapDirectory.substr(0, kBootstrapDirectory.rfind('/'));
   TRY(tree.AddDirectory(parent, kGeneratedDirectory, "haft"));
   TRY(tree.AddDirectory(kBootstrapDirectory, kGeneratedDirectory, "haft"));
+  TRY(AddBootstrapFiles(tree, files));
+  return tree.AddText(JoinPath(kBootstrapDirectory, "_haft_bundle.py"), BundleModule(manifest));
+}
+
+Result<> AddBootstrapFiles(Tree& tree, std::span<const EmbeddedFile> files) {
   for (const EmbeddedFile& file : files) {
     TRY(tree.AddText(JoinPath(kBootstrapDirectory, file.name), std::string(file.bytes)));
   }
-  return tree.AddText(JoinPath(kBootstrapDirectory, "_haft_bundle.py"), BundleModule(manifest));
+  return {};
 }
 
 }  // namespace haft

@@ -30,8 +30,8 @@
 #include "haft/pack/profile_run.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
-#include "haft/pack/site.h"
 #include "haft/pack/scripts.h"
+#include "haft/pack/site.h"
 #include "haft/pack/tree.h"
 
 namespace haft {
@@ -112,7 +112,7 @@ Result<std::string> ReadRuntime(const std::string& path) {
 // What can be said of the entry before the inputs have been read.
 Result<> CheckEntry(const EntryRequest& request) {
   int given = (!request.console_script.empty() && request.entry_point.empty()) + !request.entry_point.empty() +
-              !request.module.empty() + !request.executable.empty() + !request.wsgi.empty();
+              !request.module.empty() + !request.executable.empty() + !request.site.empty();
   if (given > 1) return Failure(Error::Invalid("a bundle has one entry"));
   if (request.entry_point.find(':') != std::string::npos) {
     TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
@@ -120,7 +120,7 @@ Result<> CheckEntry(const EntryRequest& request) {
     TRY(format::ParseModuleEntry(request.entry_point, "entry point"));
   }
   if (!request.module.empty()) TRY(format::ParseModuleEntry(request.module, "module"));
-  if (!request.wsgi.empty()) TRY(ParseSite(request.wsgi, request.server));
+  if (!request.site.empty()) TRY(ParseSite(request.site));
   return {};
 }
 
@@ -161,6 +161,7 @@ class Builder {
     format::Manifest manifest = TRY(MakeManifest(std::move(entry), python));
     if (options_.bundle_python || options_.bundle_httpd) TRY(AddStack(python, manifest));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
+    if (!manifest.site.application.empty()) TRY(AddBootstrapFiles(tree_, ServeFiles()));
     TRY(Compile(python, manifest));
     TRY(Profile(python, manifest));
     if (time_limit) tree_.CapTimes(*time_limit);
@@ -211,10 +212,10 @@ class Builder {
 
   Result<format::Entry> ResolveEntry(const PythonInterpreter& python) {
     const EntryRequest& request = options_.entry;
-    if (!request.wsgi.empty()) {
-      const auto site = TRY(ParseSite(request.wsgi, request.server));
-      TRY(AddSite(tree_, site, kSitePackages, python));
-      return site.program();
+    if (!request.site.empty()) {
+      const format::Site site = TRY(ParseSite(request.site));
+      TRY(Require(SiteModule(site), python));
+      return SiteEntry(site);
     }
     if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point, python);
     if (!request.console_script.empty()) return FindScript(tree_, kSitePackages, request.console_script);
@@ -277,6 +278,9 @@ class Builder {
     if (options_.converted) manifest.preamble = options_.converted->preamble;
     if (!options_.preamble.empty()) manifest.preamble = PreamblePath();
     manifest.build_id = options_.build_id;
+    if (!options_.entry.site.empty()) manifest.site = TRY(ParseSite(options_.entry.site));
+    // An httpd of its own, which mod_wsgi-express would pass over for the one this variable names.
+    if (tree_.Find(JoinPath(kSitePackages, "mod_wsgi_packages/httpd")) != nullptr) manifest.unset = {"HTTPD"};
     manifest.builder = "haft " HAFT_VERSION;
     return manifest;
   }
@@ -296,7 +300,6 @@ class Builder {
     if (python.target().tag.empty()) return {};  // an interpreter that does not use .pyc files
     ProgressMeter meter(options_.progress, "compile", "files");
     std::vector<std::string> directories = {std::string(kBootstrapDirectory)};
-    if (!options_.entry.wsgi.empty()) directories.emplace_back(kSiteDirectory);
     if (options_.compile) directories.emplace_back(kSitePackages);
     if (!standard_library_.empty()) directories.push_back(standard_library_);
     PycCompiler compiler(python, manifest.mount, workers_);
@@ -332,12 +335,7 @@ class Builder {
 
   void Record(const PythonInterpreter& python, const format::Manifest& manifest,
               const std::optional<std::vector<std::string>>& arguments) {
-    format::Manifest recorded_for = manifest;
-    if (!options_.entry.wsgi.empty() && !arguments) {  // what takes the time is the application, not its server
-      auto site = ParseSite(options_.entry.wsgi, options_.entry.server);
-      if (site) recorded_for.entry = site->application;
-    }
-    ProfileResult recorded = RecordProfile(tree_, python, recorded_for, arguments);
+    ProfileResult recorded = RecordProfile(tree_, python, manifest, arguments);
     format::Merge(profile_, recorded.profile);
     if (recorded.problem.empty()) return;
     report_.warnings.push_back(fmt::format(

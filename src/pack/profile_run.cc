@@ -12,6 +12,7 @@
 #include "haft/base/subprocess.h"
 #include "haft/pack/bootstrap.h"
 #include "haft/pack/embedded_file.h"
+#include "haft/pack/site.h"
 #include "haft/pack/work_tree.h"
 
 namespace haft {
@@ -90,7 +91,10 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
   for (const format::Variable& variable : manifest.environment) {
     command.environment.push_back(variable.name + "=" + variable.value);
   }
-  auto [task, target] = Task(manifest.entry, root, arguments.has_value());
+  // A site would become a server, which does not end; what takes time is the application.
+  auto [task, target] = manifest.site.application.empty()
+                            ? Task(manifest.entry, root, arguments.has_value())
+                            : std::pair<std::string, std::string>("import", SiteModule(manifest.site));
   for (const std::string& word : {root, home, record, task, target, manifest.name}) command.arguments.push_back(word);
   command.arguments.insert(command.arguments.end(), manifest.arguments.begin(), manifest.arguments.end());
   if (arguments) command.arguments.insert(command.arguments.end(), arguments->begin(), arguments->end());

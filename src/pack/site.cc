@@ -4,57 +4,59 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
+#include <string_view>
 
-#include "haft/pack/embedded_file.h"
-#include "haft/pack/entry_points.h"
+#include "haft/base/edit_distance.h"
+#include "haft/pack/bootstrap.h"
+#include "haft/pack/tree.h"
 
 namespace haft {
 namespace {
 
-constexpr std::string_view kHttpd = "httpd";
-constexpr std::array<std::string_view, 4> kServers = {kHttpd, "gunicorn", "uvicorn", "waitress"};
-constexpr std::string_view kProgram = "_haft_serve.py";
+constexpr std::array<std::string_view, 4> kServers = {"httpd", "gunicorn", "uvicorn", "waitress"};
+
+Result<> CheckServer(const format::Site& site) {
+  if (std::ranges::find(kServers, site.server) == kServers.end()) {
+    auto nearest = Nearest(site.server, kServers);
+    return Failure(Error::Invalid(fmt::format("server {}: not one of {}", Quoted(site.server), Listed(kServers)))
+                       .Remedy(nearest ? fmt::format("did you mean {}?", Quoted(*nearest)) : "choose one of them"));
+  }
+  if (site.interface == "asgi" && site.server != "uvicorn") {
+    return Failure(Error::Invalid(fmt::format("server {}: cannot serve an ASGI application", Quoted(site.server)))
+                       .Remedy("use --server uvicorn"));
+  }
+  return {};
+}
 
 }  // namespace
 
-format::Entry Site::program() const {
-  format::Entry entry;
-  entry.kind = format::EntryKind::kScript;
-  entry.file = fmt::format("{}/{}", kSiteDirectory, kProgram);
-  entry.python = true;
-  return entry;
+Result<format::Site> ParseSite(const SiteRequest& request) {
+  if (request.wsgi.empty() == request.asgi.empty()) {
+    return Failure(Error::Invalid("a site is either a WSGI or an ASGI application")
+                       .Remedy("give one of --wsgi MODULE:CALLABLE and --asgi MODULE:CALLABLE"));
+  }
+  const bool asgi = request.wsgi.empty();
+  format::Site site = {.interface = asgi ? "asgi" : "wsgi",
+                       .application = asgi ? request.asgi : request.wsgi,
+                       .server = request.server};
+  if (site.server.empty()) site.server = asgi ? "uvicorn" : "httpd";
+  if (site.application.find(':') == std::string::npos) site.application += ":application";
+  std::string_view plain = site.application;
+  if (plain.ends_with("()")) plain.remove_suffix(2);
+  TRY(format::ParseFunctionEntry(plain, site.interface + " application"));
+  TRY(CheckServer(site));
+  return site;
 }
 
-Result<Site> ParseSite(std::string_view text, std::string_view server) {
-  if (std::ranges::find(kServers, server) == kServers.end()) {
-    return Failure(Error::Invalid(
-        fmt::format("server {}: not one of {}", Quoted(server), fmt::join(kServers, ", "))));
-  }
-  std::string target(text);
-  if (target.find(':') == target.npos) target += ":application";
-  format::Entry application = TRY(format::ParseFunctionEntry(target, "web application"));
-  return Site{.application = std::move(application), .server = std::string(server)};
-}
+std::string SiteModule(const format::Site& site) { return site.application.substr(0, site.application.find(':')); }
 
-Result<> AddSite(Tree& tree, const Site& site, std::string_view site_packages,
-                 const PythonInterpreter& python) {
-  std::vector<std::string> modules = {
-      site.application.module.substr(0, site.application.module.find('.'))};
-  if (site.server != kHttpd) modules.push_back(site.server);
-  for (const std::string& module : modules) {
-    if (TRY(HoldsModule(tree, site_packages, module)) || TRY(python.Finds(module))) continue;
-    return Failure(
-        Error(ErrorKind::kNotFound, fmt::format("module {}: neither in the inputs nor known to {}",
-                                                Quoted(module), Quoted(python.target().path))));
-  }
-  for (const EmbeddedFile& file : ServeFiles()) {
-    TRY(tree.AddText(JoinPath(kSiteDirectory, file.name), std::string(file.bytes)));
-  }
-  nlohmann::ordered_json json = {
-      {"application", fmt::format("{}:{}", site.application.module, site.application.function)},
-      {"server", site.server}};
-  return tree.AddText(JoinPath(kSiteDirectory, "site.json"), json.dump() + "\n");
+format::Entry SiteEntry(const format::Site& site) {
+  return {.kind = format::EntryKind::kScript,
+          .module = "",
+          .function = "",
+          .script = site.server,
+          .file = JoinPath(kBootstrapDirectory, "_haft_serve.py"),
+          .python = true};
 }
 
 }  // namespace haft

@@ -12,6 +12,7 @@
 #include "haft/base/step_clock.h"
 #include "haft/mount/ladder.h"
 #include "haft/mount/request_log.h"
+#include "haft/mount/runtime_directory.h"
 
 namespace haft {
 namespace {
@@ -37,6 +38,7 @@ Result<Program> Prepare(const StartPlan& plan) {
     image.manifest.mount = std::move(mount);
     program = TRY(plan.make_program(image, std::move(environment)));
   }
+  if (!image.manifest.site.application.empty()) TRY(MountRuntimeDirectory(image.manifest.mount));
   clock.Step("starting {}", Quoted(program.path));
   return program;
 }

@@ -80,6 +80,8 @@ Manifest FullManifest() {
   manifest.arguments = {"--flag", ""};
   manifest.python_arguments = {"-O", "-X", "dev"};
   manifest.environment = {{"B", "2"}, {"A", ""}, {"B", "3"}};
+  manifest.unset = {"HTTPD"};
+  manifest.site = {.interface = "wsgi", .application = "a:b", .server = "httpd"};
   manifest.isolated = manifest.ignore_environment = manifest.multi_call = true;
   manifest.preamble = "bin/pre.py";
   manifest.build_id = "42";
@@ -93,7 +95,8 @@ TEST(ManifestTest, WritesEveryMemberTheDocumentShows) {
             R"("scripts":[{"kind":"function","module":"a","function":"b","script":"A%"},{"kind":"script","file":"bin/s","script":"s"}],)"
             R"("python":{"path":".haft/python/bin/python3.11","version":"3.11.2","tag":"cpython-311",)"
             R"("soabi":"cpython-311-x86_64-linux-gnu"},"paths":["","lib"],"arguments":["--flag",""],)"
-            R"("python_arguments":["-O","-X","dev"],"environment":[["B","2"],["A",""],["B","3"]],"isolated":true,)"
+            R"("python_arguments":["-O","-X","dev"],"environment":[["B","2"],["A",""],["B","3"]],"unset":["HTTPD"],)"
+            R"("site":{"interface":"wsgi","application":"a:b","server":"httpd"},"isolated":true,)"
             R"("ignore_environment":true,"multi_call":true,"preamble":"bin/pre.py","build_id":"42","builder":"haft test"})");
   EXPECT_EQ(ToJson(Expect(ParseManifest(json))), json);
 }
@@ -155,6 +158,8 @@ std::string With(std::string_view member, std::string_view value) {
                                 {"arguments", "[]"},
                                 {"python_arguments", "[]"},
                                 {"environment", "[]"},
+                                {"unset", "[]"},
+                                {"site", R"({"interface": "wsgi", "application": "a:b", "server": "httpd"})"},
                                 {"isolated", "false"},
                                 {"ignore_environment", "false"},
                                 {"multi_call", "false"},
@@ -220,6 +225,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadManifest{With("environment", R"([["", "x"]])"), Missing("environment")},
         BadManifest{With("environment", R"([["A=", "x"]])"), Missing("environment")},
         BadManifest{With("environment", R"([["A", "\u0000"]])"), Missing("environment")},
+        BadManifest{With("unset", R"(["A=B"])"), Missing("unset")}, BadManifest{With("unset", "{}"), Missing("unset")},
+        BadManifest{With("site", "[]"), Missing("site")}, BadManifest{With("site", "{}"), Missing("interface")},
+        BadManifest{With("site", R"({"interface": "wsgi", "application": "", "server": "httpd"})"), Missing("application")},
+        BadManifest{With("site", R"({"interface": "wsgi", "application": "a:b"})"), Missing("server")},
         BadManifest{With("isolated", "1"), Missing("isolated")},
         BadManifest{With("multi_call", R"("yes")"), Missing("multi_call")},
         BadManifest{With("ignore_environment", "null"), Missing("ignore_environment")},

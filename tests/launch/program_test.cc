@@ -120,6 +120,15 @@ TEST_F(MakeProgramFor, VariablesOfTheBundle) {
   EXPECT_EQ(program.environment.Get("HAFT_BUNDLE"), std::nullopt);
 }
 
+TEST_F(MakeProgramFor, VariablesTheProgramDoesNotGet) {
+  manifest_.unset = {"HTTPD", "B"};
+  manifest_.environment = {{"B", "the bundle's"}};
+  Program program = Make({"HTTPD=/bin/false", "HTTPD_X=1", "B=2"});
+  EXPECT_EQ(program.environment.Get("HTTPD"), std::nullopt);
+  EXPECT_EQ(program.environment.Get("HTTPD_X"), "1");
+  EXPECT_EQ(program.environment.Get("B"), "the bundle's");
+}
+
 TEST_F(MakeProgramFor, IsolationAndIgnoredVariables) {
   manifest_.isolated = true;
   EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONNOUSERSITE"), "1");

@@ -24,6 +24,13 @@ struct Variable {
   std::string value;
 };
 
+// What a bundle serves, if it does; `application` is empty if not.
+struct Site {
+  std::string interface;    // "wsgi" or "asgi"
+  std::string application;  // MODULE:CALLABLE, or MODULE:FUNCTION() for what a function returns
+  std::string server;       // "httpd", …, unless the user names another
+};
+
 // The manifest section; docs/format.md lists the members.
 struct Manifest {
   std::string name;
@@ -35,6 +42,8 @@ struct Manifest {
   std::vector<std::string> arguments = {};         // of the entry, before the user's
   std::vector<std::string> python_arguments = {};  // of the interpreter: "-O", "-X", "dev"
   std::vector<Variable> environment = {};          // set for the program, in this order, whatever was there
+  std::vector<std::string> unset = {};             // variables the program does not get
+  Site site = {};
   bool isolated = false;            // the program does not see the host's site-packages
   bool ignore_environment = false;  // PYTHON* variables of the user do not reach the program
   bool multi_call = false;          // a bundle started by the name of one of `scripts` runs that

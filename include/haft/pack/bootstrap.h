@@ -19,6 +19,9 @@ inline constexpr std::string_view kBootstrapDirectory = ".haft/py";
 Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
                       const format::Manifest& manifest);
 
+// More files for that directory. REQUIRES: AddBootstrap() was called.
+Result<> AddBootstrapFiles(Tree& tree, std::span<const EmbeddedFile> files);
+
 // The text of _haft_bundle.py: what the modules have to know of this bundle, as Python literals.
 std::string BundleModule(const format::Manifest& manifest);
 

@@ -11,6 +11,7 @@
 #include "haft/base/error.h"
 #include "haft/format/manifest.h"
 #include "haft/pack/image_writer.h"
+#include "haft/pack/site.h"
 #include "haft/pack/tree.h"
 
 namespace haft {
@@ -21,8 +22,7 @@ struct EntryRequest {
   std::string entry_point;     // MODULE:FUNCTION, MODULE.FUNCTION or MODULE
   std::string module;          // as `python -m`
   std::string executable;      // a file of the host, put into the image as bin/NAME
-  std::string wsgi;            // MODULE[:CALLABLE] of a web application, to be served
-  std::string server;          // by httpd, gunicorn, uvicorn or waitress; with `wsgi` only
+  SiteRequest site = {};       // a server with a WSGI or ASGI application
 };
 
 // How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at

@@ -10,7 +10,7 @@ namespace haft {
 // The Python modules every bundle carries in .haft/py.
 std::span<const EmbeddedFile> BootstrapFiles();
 
-// The program of a bundle that serves a web application.
+// Those of a bundle that serves, there as well.
 std::span<const EmbeddedFile> ServeFiles();
 
 // The static program that starts what --bundle-python puts into an image.

@@ -1,32 +1,30 @@
-// A bundle that serves a web application: `haft build --wsgi MODULE:CALLABLE --server NAME`.
+// Bundles that serve a WSGI or ASGI application: what is asked for, and the entry that does it.
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "haft/base/error.h"
-#include "haft/format/entry.h"
-#include "haft/pack/python_interpreter.h"
-#include "haft/pack/tree.h"
+#include "haft/format/manifest.h"
 
 namespace haft {
 
-inline constexpr std::string_view kSiteDirectory = ".haft/serve";
-
-struct Site {
-  format::Entry application;  // kFunction
+// What was asked for: at most one of wsgi and asgi, MODULE:CALLABLE, MODULE:FUNCTION() or MODULE (then the
+// callable is "application"). server: "" for the usual one.
+struct SiteRequest {
+  std::string wsgi;
+  std::string asgi;
   std::string server;
 
-  // What the bundle starts: haft's program that takes options and becomes the server.
-  format::Entry program() const;
+  bool empty() const { return wsgi.empty() && asgi.empty() && server.empty(); }
 };
 
-// `text` is MODULE[:CALLABLE]; without a callable "application".
-Result<Site> ParseSite(std::string_view text, std::string_view server);
+// kInvalidInput says what is wrong with the request. REQUIRES: !request.empty().
+Result<format::Site> ParseSite(const SiteRequest& request);
 
-// Adds that program and a file that says what it serves. Fails if the module of the application or
-// that of a Python server is neither in the tree nor known to the interpreter.
-Result<> AddSite(Tree& tree, const Site& site, std::string_view site_packages,
-                 const PythonInterpreter& python);
+// The module that has to be importable.
+std::string SiteModule(const format::Site& site);
+
+// The script that serves the manifest's site; it is one of ServeFiles(), which have to be in the image.
+format::Entry SiteEntry(const format::Site& site);
 
 }  // namespace haft

@@ -1,124 +1,169 @@
-"""Servers written in Python: gunicorn, uvicorn, waitress, out of the bundle, in this process."""
+"""gunicorn, uvicorn and waitress: run in this process, from the bundle or, where it has none, from the host.
+
+What a server cannot do is refused by the name of the option. The working directory is entered, but is not searched
+for modules, as for any program of a bundle.
+"""
 import os
+import signal
 import socket
 import sys
 
-import _haft_serve as serve
-from _haft_serve import Refusal
+import _haft_identity
+from _haft_site import ROOT, Refusal, load_application, runtime_directory, split_application
+
+_UNSUPPORTED = {
+    "gunicorn": ("server_name",),
+    "uvicorn": ("static", "server_name", "threads", "error_log", "request_timeout", "shutdown_timeout", "include_file"),
+    "waitress": ("server_name", "processes", "error_log", "request_timeout", "shutdown_timeout",
+                 "include_file"),
+}
+_OF_HTTPD = ("httpd_executable", "modules_directory", "mod_wsgi")
 
 
-def listen(options):
-    """Bound here: ports below 1024 need root, and the application must not be it."""
+def serve(options):
+    _refuse_unsupported(options)
+    _import(options.server)
+    identity = _haft_identity.Identity(options.user, options.group)
+    if not options.print_config:
+        problem = identity.first_problem(_haft_identity.usual_checks(options, ROOT))
+        if problem:
+            raise Refusal(problem)
+        os.chdir(options.working_directory)
+    return {"gunicorn": _gunicorn, "uvicorn": _uvicorn, "waitress": _waitress}[options.server](options, identity)
+
+
+def _refuse_unsupported(options):
+    for name in _UNSUPPORTED[options.server] + _OF_HTTPD:
+        value = getattr(options, name)
+        if not value or (name == "processes" and value == 1):
+            continue
+        raise Refusal("--%s: %s has nothing like it; leave it out or use --server httpd"
+                      % (name.replace("_", "-"), options.server))
+
+
+def _import(server):
+    try:
+        __import__(server)
+    except ModuleNotFoundError as error:
+        if error.name != server:
+            raise
+        raise Refusal("%s: neither in the bundle nor on this host; build the bundle with it, or install it "
+                      "(Debian: python3-%s)" % (server, server)) from None
+
+
+def _print(settings):
+    for name, value in settings.items():
+        sys.stdout.write("%s = %r\n" % (name, value))
+    return 0
+
+
+def _address(options):
+    return "%s:%d" % ("[%s]" % options.host if ":" in options.host else options.host, options.port)
+
+
+def _given(**settings):
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _gunicorn(options, identity):
+    from gunicorn.app.base import Application, BaseApplication
+    from gunicorn.arbiter import Arbiter
+
+    settings = _given(
+        bind=_address(options), workers=options.processes, threads=options.threads, timeout=options.request_timeout,
+        graceful_timeout=options.shutdown_timeout,
+        accesslog=options.access_log, errorlog=options.error_log, user=identity.uid if identity.changes else None,
+        group=identity.gid if identity.changes else None, proc_name=options.name,
+        chdir=options.working_directory, worker_tmp_dir=runtime_directory())
+    if identity.changes:
+        settings["initgroups"] = True
+    if options.print_config:
+        return _print(settings)
+    bundle = os.environ.get("HAFT_BUNDLE")
+
+    class Start(BaseApplication):
+        def run(self):
+            arbiter = Arbiter(self)
+            if bundle:
+                # USR2 starts the bundle again: if its file was replaced, the new version, which takes the sockets over.
+                arguments = [bundle] + sys.argv[1:]
+                arbiter.START_CTX = {"args": arguments, "cwd": options.working_directory, 0: bundle}
+            arbiter.run()
+
+    class Site(Application, Start):  # Application.run() ends in Start.run()
+        def init(self, parser, opts, args):
+            pass
+
+        def load_config(self):
+            """The site's own options win over GUNICORN_CMD_ARGS, and that over the included file."""
+            if options.include_file:
+                self.load_config_from_file(options.include_file)
+            variables = self.cfg.parser().parse_args(self.cfg.get_cmd_args_from_env())
+            for name, value in vars(variables).items():
+                if value is not None and name != "args":
+                    self.cfg.set(name.lower(), value)
+            for name, value in settings.items():
+                self.cfg.set(name, value)
+
+        def load(self):
+            return _with_static(load_application(options.application), options)
+
+    Site().run()
+    return 0
+
+
+def _uvicorn(options, identity):
+    import uvicorn
+
+    module, name, factory = split_application(options.application)
+    settings = _given(
+        host=options.host, port=options.port, workers=options.processes, factory=factory or None,
+        interface="wsgi" if options.interface == "wsgi" else None, access_log=options.access_log is not None)
+    if options.access_log not in (None, "-"):
+        raise Refusal("--access-log FILE: uvicorn logs requests to standard output only; leave FILE out")
+    if options.print_config:
+        return _print(settings)
+    _become(identity)
+    uvicorn.run("%s:%s" % (module, name), **settings)
+    return 0
+
+
+def _waitress(options, identity):
+    import waitress
+
+    settings = _given(host=options.host, port=options.port, threads=options.threads)
+    if options.print_config:
+        return _print(settings)
+    listener = _listen(options)  # ports below 1024 need root, which the application must not be
+    _become(identity)
+    application = _with_static(load_application(options.application), options)
+    if options.access_log:
+        application = _access_logged(application, options.access_log)
+    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: requests at work are finished
+    waitress.serve(application, sockets=[listener], **_given(threads=options.threads))
+    return 0
+
+
+def _listen(options):
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((options.host, options.port))
     except OSError as error:
-        raise Refusal("%s port %d: %s" % (options.host, options.port, error.strerror or error)) from None
-    listener.listen(500)
+        raise Refusal("listen on %s port %d: %s; choose another --port or --host"
+                      % (options.host, options.port, error.strerror or error)) from None
+    listener.listen(1024)
     return listener
 
 
-def is_asgi(application):
-    import inspect
-
-    call = getattr(application, "__call__", None)
-    return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(call)
-
-
-def with_static(application, options):
+def _with_static(application, options):
     if not options.static:
         return application
-    if is_asgi(application):
-        raise Refusal("--static needs a WSGI application with this server")
-    import _haft_static
-
-    return _haft_static.StaticFiles(application, options.static)
+    return sys.modules["_haft_static"].StaticFiles(application, options.static)
 
 
-def serve_site(site, options, accounts):
-    os.chdir(options.working_directory)
-    {"gunicorn": run_gunicorn, "uvicorn": run_uvicorn, "waitress": run_waitress}[site["server"]](site, options, accounts)
-
-
-def run_gunicorn(site, options, accounts):
-    from gunicorn.app.base import BaseApplication
-
-    settings = {
-        "bind": ("[%s]:%d" if ":" in options.host else "%s:%d") % (options.host, options.port),
-        "workers": options.processes,
-        "threads": options.threads,
-        "timeout": options.request_timeout,
-        "graceful_timeout": options.shutdown_timeout,
-        "accesslog": options.access_log,
-        "errorlog": "-",
-        "chdir": options.working_directory,
-        "proc_name": serve.NAME,
-    }
-    if accounts:
-        settings["user"], settings["group"] = accounts
-
-    class Application(BaseApplication):
-        def load_config(self):
-            for name, value in settings.items():
-                if value is not None:
-                    self.cfg.set(name, value)
-
-        def load(self):
-            return with_static(serve.load_application(site["application"]), options)
-
-    # At SIGUSR2 gunicorn starts sys.executable with sys.argv: this file, which comes to the same.
-    Application().run()
-
-
-# Named, so that uvicorn's worker processes can import it: they are started anew.
-def __getattr__(name):
-    if name != "application":
-        raise AttributeError(name)
-    site = serve.read_site()
-    options = serve.make_parser(site).parse_args(sys.argv[1:])
-    serve.resolve_static(options)
-    return with_static(serve.load_application(site["application"]), options)
-
-
-def run_uvicorn(site, options, accounts):
-    import uvicorn
-
-    listener = listen(options)
-    serve.become(accounts, options.user)
-    application = serve.load_application(site["application"])
-    config = uvicorn.Config(
-        "_haft_servers:application",
-        workers=options.processes,
-        interface="auto" if is_asgi(application) else "wsgi",
-        access_log=bool(options.access_log),
-        log_level="info",
-        limit_concurrency=None,
-    )
-    server = uvicorn.Server(config)
-    if options.processes == 1:
-        server.run(sockets=[listener])
-        sys.exit(0 if server.started else 3)
-    from uvicorn.supervisors import Multiprocess
-
-    Multiprocess(config, target=server.run, sockets=[listener]).run()
-
-
-def run_waitress(site, options, accounts):
-    import waitress
-
-    if options.processes != 1:
-        raise Refusal("--processes %d: waitress has one process" % options.processes)
-    listener = listen(options)
-    serve.become(accounts, options.user)
-    application = with_static(serve.load_application(site["application"]), options)
-    if options.access_log:
-        application = access_logged(application, options.access_log)
-    waitress.serve(application, sockets=[listener], threads=options.threads, channel_timeout=options.request_timeout)
-
-
-def access_logged(application, path):
+def _access_logged(application, path):
     """A line per request in the common log format, which waitress itself does not write."""
     import time
 
@@ -136,3 +181,14 @@ def access_logged(application, path):
         return application(environ, note)
 
     return wrapped
+
+
+def _become(identity):
+    try:
+        identity.become()
+    except OSError as error:
+        raise Refusal("user '%s': cannot become it: %s" % (identity.user, error.strerror)) from None
+
+
+def _end(*_):
+    raise SystemExit(0)

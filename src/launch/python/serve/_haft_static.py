@@ -19,6 +19,8 @@ class StaticFiles:
     def __call__(self, environ, start_response):
         path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
         for url, directory in self._directories:
+            if path == url[:-1] and os.path.isfile(directory):
+                return self._answer(directory, directory, environ, start_response)
             if path.startswith(url):
                 return self._answer(os.path.join(directory, path[len(url):]), directory, environ, start_response)
         return self._application(environ, start_response)
