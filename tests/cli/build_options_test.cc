@@ -105,7 +105,7 @@ TEST_F(BuildLine, RefusesWhatDoesNotFit) {
   const std::string help = "; see 'haft build --help'";
   EXPECT_EQ(Message(Options({"-c", "a"})),
             "what goes into the bundle is missing: --from FILE, --site-packages DIR, --sources DIR, or packages for pip" + help);
-  EXPECT_EQ(Message(Options({"-m", "a", "-x", "b"})), "only one of -c, -e, -m, -x and --wsgi says what the bundle starts" + help);
+  EXPECT_EQ(Message(Options({"-m", "a", "-x", "b"})), "only one of -c, -e, -m, -x, --wsgi and --asgi says what the bundle starts" + help);
   EXPECT_EQ(Message(Options({"x", "-c", ""})), "--console-script is empty" + help);
   EXPECT_EQ(Message(Options({"x", "--compressed", "--uncompressed"})), "--compressed and --uncompressed exclude each other" + help);
   EXPECT_EQ(Message(Options({"x", "--inject-env", "A"})), "--inject-env 'A': is not NAME=VALUE" + help);
