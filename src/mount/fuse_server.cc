@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "file_system.h"
+#include "fuse_channel.h"
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "server_board.h"
@@ -79,12 +80,6 @@ constexpr std::uint64_t kResent = std::uint64_t{1} << 63;
 const fuse_in_header& HeaderOf(const fuse_buf& buffer) { return *static_cast<const fuse_in_header*>(buffer.mem); }
 std::uint64_t NumberOf(const fuse_buf& buffer) { return HeaderOf(buffer).unique & ~kResent; }
 
-// A message without contents: an error, or a notification (with number 0 and a positive "error").
-Result<> SendHeader(int device, std::uint64_t unique, std::int32_t error) {
-  fuse_out_header header{.len = sizeof header, .error = error, .unique = unique};
-  return WriteAll(device, std::as_bytes(std::span(&header, 1)));
-}
-
 }  // namespace
 
 // Leader and followers: one thread at a time, the leader, reads requests, and it stays leader while it answers them. It gives the
@@ -140,10 +135,7 @@ FuseServer::~FuseServer() {
 }
 
 Result<> FuseServer::Attach(UniqueFd device) {
-  std::string path = fmt::format("/dev/fd/{}", device.get());  // libfuse's way to be handed a descriptor
-  if (fuse_session_mount(impl_->session.get(), path.c_str()) != 0) {
-    return Failure(Error(ErrorKind::kSystem, "libfuse refused the descriptor"));
-  }
+  TRY(ConnectSession(impl_->session.get(), device.get()));
   static_cast<void>(device.Release());  // the session closes it
   return {};
 }
@@ -156,7 +148,7 @@ Result<> FuseServer::MountOn(const std::string& directory) {
   std::string said = capture.End();
   if (failed == 0) {
     impl_->mounted_here = true;
-    return {};
+    return ConnectSession(impl_->session.get(), device());
   }
   Error error = saved != 0 && said.empty() ? Error::FromErrno("mount", saved)
                                            : Error(ErrorKind::kSystem, said.empty() ? "mount: refused" : said);
@@ -188,7 +180,7 @@ Result<bool> FuseServer::Initialize() {
       impl_->can_resend = (init->flags & FUSE_INIT_EXT) != 0 && (init->flags2 & kHasResend2) != 0;
     }
     done = HeaderOf(buffer).opcode == FUSE_INIT;
-    fuse_session_process_buf(impl_->session.get(), &buffer);
+    ProcessRequest(impl_->session.get(), buffer);
     buffer = {};
   }
   return fuse_session_exited(impl_->session.get()) == 0;
@@ -196,7 +188,11 @@ Result<bool> FuseServer::Initialize() {
 
 bool FuseServer::can_resend() const { return impl_->can_resend; }
 
-Result<> FuseServer::Resend() { return SendHeader(device(), 0, kNotifyResend); }
+Result<> FuseServer::Resend() {
+  // A notification: number 0 and a positive "error".
+  fuse_out_header header{.len = sizeof header, .error = kNotifyResend, .unique = 0};
+  return WriteAll(device(), std::as_bytes(std::span(&header, 1)));
+}
 
 Result<> FuseServer::Run() {
   Impl& impl = *impl_;
@@ -242,13 +238,13 @@ void FuseServer::Impl::BeforeSlowWork(SlowWork work) {
 }
 
 void FuseServer::Impl::Answer(fuse_buf& buffer, std::size_t slot) {
-  if (board == nullptr) return fuse_session_process_buf(session.get(), &buffer);
+  if (board == nullptr) return ProcessRequest(session.get(), buffer);
   std::uint64_t number = NumberOf(buffer);
   board->in_flight[slot] = number;
   if (std::ranges::any_of(board->refused, [&](const auto& refused) { return refused == number; })) {
-    static_cast<void>(SendHeader(fuse_session_fd(session.get()), HeaderOf(buffer).unique, -EIO).has_value());
+    AnswerError(fuse_session_fd(session.get()), HeaderOf(buffer).unique, EIO);
   } else {
-    fuse_session_process_buf(session.get(), &buffer);
+    ProcessRequest(session.get(), buffer);
   }
   board->in_flight[slot] = 0;
   ++board->answered;
