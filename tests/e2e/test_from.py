@@ -158,6 +158,6 @@ class TestErrors(FromCase):
         directory = support.unique_dir()
         self.refused(directory, "no virtual environment")
         (directory / "text").write_text("x")
-        self.refused(directory / "text", "neither")
+        self.refused(directory / "text", "no zip archive")
         (directory / "pyvenv.cfg").write_text("home = /usr/bin\n")
         self.refused(directory, "site-packages")

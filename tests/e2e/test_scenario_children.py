@@ -67,8 +67,11 @@ def all_kinds():
 
 def from_thread():
     results = []
-    thread = threading.Thread(target=lambda: results.append(
-        concurrent.futures.ProcessPoolExecutor(1).submit(tools.twice, 9).result()))
+    def work():
+        # Shut down: else the interpreter's end may meet the pool's (Python 3.11 then complains on standard error).
+        with concurrent.futures.ProcessPoolExecutor(1) as pool:
+            results.append(pool.submit(tools.twice, 9).result())
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     print("thread", results)
