@@ -173,7 +173,7 @@ class TestFile(support.TestCase):
         tree = support.write_tree(support.unique_dir("kinds"), {
             "m.py": "pass\n" * 50, "data.bin": os.urandom(9000), "lib.so": b"\x7fELF" + os.urandom(5000), "d": None})
         (tree / "link").symlink_to("the-target-of-the-link")
-        bundle = support.build(tree, "-m", "m", output=support.unique_dir("kinds-out") / "kinds")
+        bundle = support.build(tree, "-m", "m", "--uncompressed", output=support.unique_dir("kinds-out") / "kinds")
         self.assertEqual(support.haft("verify", bundle).returncode, 0)
         content = bundle.read_bytes()
         about = support.info(bundle)

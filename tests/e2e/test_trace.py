@@ -45,7 +45,7 @@ TYPES = {"X", "M", "i"}
 
 
 def app():
-    return support.app("traced", APP, "-e", "traced.main:main")
+    return support.app("traced", APP, "-e", "traced.main:main", "--compression", "lz4")  # blocks of 128 KiB
 
 
 def chromium():
