@@ -20,9 +20,6 @@
 namespace haft {
 namespace {
 
-// Where the host's root is while the new one is filled.
-constexpr const char* kOldRoot = "/.haft-old-root";
-
 Error SystemError(std::string_view call, const std::string& path) {
   return Error::FromErrno(fmt::format("{} {}", call, Quoted(path)));
 }
@@ -124,25 +121,6 @@ Result<> Populate(const std::string& from, const std::string& to, std::string_vi
   return Populate(from + "/" + std::string(own), directory + "/", rest);
 }
 
-// The way to the new root where there is no pivot_root, because the root is a chroot's or the initramfs. The
-// old one is bound below the new one, without the new one on top.
-Result<> ChangeRoot(const std::string& scratch) {
-  std::string old = scratch + kOldRoot, copy = old + scratch;
-  if (::mount("/", old.c_str(), nullptr, MS_BIND | MS_REC, nullptr) < 0) return Failure(SystemError("bind", old));
-  if (::umount2(copy.c_str(), MNT_DETACH) < 0) return Failure(SystemError("unmount", copy));
-  if (::chdir(scratch.c_str()) < 0 || ::chroot(".") < 0) return Failure(SystemError("chroot", scratch));
-  return {};
-}
-
-// A directory every host has, to hang the tmpfs on while it is not the root yet.
-Result<const char*> ScratchMountPoint() {
-  struct stat status;
-  for (const char* path : {"/tmp", "/run", "/mnt", "/var", "/usr", "/proc"}) {
-    if (::stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return path;
-  }
-  return Failure(Error(ErrorKind::kUnsupported, "the host has none of /tmp /run /mnt /var /usr /proc"));
-}
-
 }  // namespace
 
 Result<> EnterUserNamespace() {
@@ -182,19 +160,17 @@ Result<> EnterMountNamespace() {
 Result<> AssemblePrivateRoot(const std::string& mount_point) {
   WorkingDirectory cwd;
   ClearUmask umask;
-  std::string scratch = TRY(ScratchMountPoint());
-  if (::mount("haft", scratch.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
-    return Failure(SystemError("mount tmpfs on", scratch));
+  // On top of the host's root, not in its place: pivot_root looks at every process of the machine, and unmounting what it
+  // leaves waits for all CPUs (RCU). Covered, the host's root stays where it is, reachable by no path and shown in no mount table.
+  // To the kernel the process is not in a chroot, and who joins the namespace comes out on top.
+  if (::chdir("/") < 0) return Failure(SystemError("enter", "/"));
+  if (::mount("haft", "/", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
+    return Failure(SystemError("mount tmpfs on", "/"));
   }
-  if (::mkdir((scratch + kOldRoot).c_str(), 0700) < 0) return Failure(SystemError("mkdir", kOldRoot));
-  if (::syscall(SYS_pivot_root, scratch.c_str(), (scratch + kOldRoot).c_str()) < 0) {
-    if (errno != EINVAL) return Failure(Error::FromErrno("private root"));
-    TRY(ChangeRoot(scratch));
-  }
-  TRY(Populate(kOldRoot, "/", std::string_view(mount_point).substr(1)));
+  // "/" alone is still the root below; its ".." is itself with what is mounted on it.
+  if (::chroot("/..") < 0) return Failure(SystemError("chroot", "/.."));
+  TRY(Populate(".", "/", std::string_view(mount_point).substr(1)));
   TRY(MakeRuntimeDirectory(mount_point));
-  if (::umount2(kOldRoot, MNT_DETACH) < 0) return Failure(SystemError("unmount", kOldRoot));
-  if (::rmdir(kOldRoot) < 0) return Failure(SystemError("rmdir", kOldRoot));
   // A file written here would be lost with the namespace: better refuse it.
   if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) < 0) {
     return Failure(SystemError("make read-only", "/"));

@@ -19,10 +19,10 @@ Result<> EnterUserNamespace();
 // A new mount namespace: mounts of the host keep arriving, none of ours leave.
 Result<> EnterMountNamespace();
 
-// Makes `mount_point` exist as an empty directory without touching the host: replaces the root by a
+// Makes `mount_point` exist as an empty directory without touching the host: covers the root with a
 // tmpfs holding the host's top-level entries (symlinks and files reproduced, directories bound) and the
-// components of mount_point. The new root is read-only. The working directory stays what it was. Where
-// pivot_root is impossible (chroot, initramfs), chroot(2) does it.
+// components of mount_point. The new root is read-only. The working directory stays what it was. Works
+// in a chroot and in an initramfs as well.
 // REQUIRES: EnterMountNamespace() succeeded; format::IsMountPath(mount_point).
 Result<> AssemblePrivateRoot(const std::string& mount_point);
 
