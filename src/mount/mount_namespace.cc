@@ -97,6 +97,9 @@ Result<> Reproduce(const std::string& from, const std::string& to, unsigned char
   return {};
 }
 
+// What is mounted on the root: "/" alone is the process's root itself, its ".." is the same with what lies on it.
+constexpr const char* kCover = "/../";
+
 // Fills directory `to` (of the tmpfs) with what `from` has. The first component of `path` becomes a directory of our
 // own, filled in the same way; the last one stays empty.
 Result<> Populate(const std::string& from, const std::string& to, std::string_view path) {
@@ -163,19 +166,34 @@ Result<> AssemblePrivateRoot(const std::string& mount_point) {
   // On top of the host's root, not in its place: pivot_root looks at every process of the machine, and unmounting what it
   // leaves waits for all CPUs (RCU). Covered, the host's root stays where it is, reachable by no path and shown in no mount table.
   // To the kernel the process is not in a chroot, and who joins the namespace comes out on top.
-  if (::chdir("/") < 0) return Failure(SystemError("enter", "/"));
   if (::mount("haft", "/", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
     return Failure(SystemError("mount tmpfs on", "/"));
   }
-  // "/" alone is still the root below; its ".." is itself with what is mounted on it.
-  if (::chroot("/..") < 0) return Failure(SystemError("chroot", "/.."));
-  TRY(Populate(".", "/", std::string_view(mount_point).substr(1)));
+  TRY(Populate("/", kCover, std::string_view(mount_point).substr(1)));
+  if (::chroot(kCover) < 0) return Failure(SystemError("chroot", kCover));
   TRY(MakeRuntimeDirectory(mount_point));
   // A file written here would be lost with the namespace: better refuse it.
   if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) < 0) {
     return Failure(SystemError("make read-only", "/"));
   }
   cwd.Restore();
+  return {};
+}
+
+Result<WayBack> WayBack::Find() {
+  UniqueFd mounts = TRY(OpenFile("/proc/self/ns/mnt", O_RDONLY));
+  UniqueFd root = TRY(OpenFile("/", O_PATH | O_DIRECTORY));
+  UniqueFd cwd = TRY(OpenFile(".", O_PATH | O_DIRECTORY));
+  WayBack way(std::move(mounts), std::move(root), std::move(cwd));
+  TRY(way.Return());
+  return way;
+}
+
+Result<> WayBack::Return() const {
+  if (::setns(mounts_.get(), CLONE_NEWNS) < 0) return Failure(Error::FromErrno("join the namespaces"));
+  // What joins a namespace is at its root: from there to ours, the one of a chroot perhaps.
+  if (::fchdir(root_.get()) < 0 || ::chroot(".") < 0) return Failure(Error::FromErrno("change the root"));
+  if (::fchdir(cwd_.get()) < 0) return Failure(Error::FromErrno("working directory"));
   return {};
 }
 

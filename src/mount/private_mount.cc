@@ -138,6 +138,15 @@ Result<std::string> TryToMount(const RungContext& context) {
     TRY(Build(context));
     return context.mount_point;
   }
+  // Nor is a child needed by a process that can come back; one in a user namespace cannot.
+  if (context.rung == Rung::kNamespace) {
+    if (auto way = WayBack::Find()) {
+      auto built = Build(context);
+      if (built) return context.mount_point;
+      TRY(way->Return());
+      return Failure(std::move(built).error());
+    }
+  }
   Builder builder = TRY(Builder::Start(context));
   UniqueFd root = TRY(builder.Root());
   TRY(JoinNamespaces(builder.pid(), context.rung == Rung::kUserns, root.get()));

@@ -112,14 +112,22 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptio
   ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
 }
 
-Result<> ServerProcess::Begin() {
+ServerProcess::~ServerProcess() {
+  if (child_ > 0) Reap();
+}
+
+int ServerProcess::Reap() {
   int status = 0;
-  pid_t waited;
+  pid_t child = std::exchange(child_, -1), waited;
   do {
-    waited = ::waitpid(child_, &status, 0);
+    waited = ::waitpid(child, &status, 0);
   } while (waited < 0 && errno == EINTR);
   // ECHILD: the program that started us ignores SIGCHLD, which we inherited.
-  if (waited == child_ && status != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
+  return waited == child ? status : 0;
+}
+
+Result<> ServerProcess::Begin() {
+  if (Reap() != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
   if (::send(go_.get(), "g", 1, MSG_NOSIGNAL) != 1) {
     return Failure(Error(ErrorKind::kSystem, "the server process ended before it served"));
   }

@@ -10,7 +10,7 @@ import support
 SECONDS = 25
 CODE = "import lab_lazy.m5, hashlib, lab\ndata = open(os.path.dirname(lab.__file__) + '/lab_data/big.bin', 'rb').read()\nprint(lab_lazy.m5.VALUE, len(data))"
 FAULTS = ["mount:error=EPERM", "openat:error=EMFILE", "openat:error=ENOMEM", "pread64:error=EIO", "pread64:error=EINTR", "unshare:error=ENOSPC",
-          "setns:error=EPERM", "clone,clone3:error=EAGAIN", "pivot_root:error=EINVAL", "mkdirat,mkdir:error=ENOSPC", "socketpair:error=EMFILE",
+          "setns:error=EPERM", "clone,clone3:error=EAGAIN", "chroot:error=EPERM", "mkdirat,mkdir:error=ENOSPC", "socketpair:error=EMFILE",
           "mmap:error=ENOMEM", "writev:error=ENOMEM", "writev:error=EINVAL"]
 # From the nth call on, in every server that follows: only a short error, nothing, or only the first answers.
 FROM_THERE_ON = ["writev:error=ENOMEM", "writev:error=ENODEV", "write,writev:error=ENOMEM"]

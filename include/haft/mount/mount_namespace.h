@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <utility>
 
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
@@ -30,6 +31,22 @@ Result<> AssemblePrivateRoot(const std::string& mount_point);
 // O_PATH descriptor of a directory in there, its root. The working directory stays what it was; it must be one
 // that this process may enter. Nothing has changed after a failure (before Linux 5.8: of the first call).
 Result<> JoinNamespaces(pid_t process, bool user_namespace, int root);
+
+// Where this process is now (mount namespace, root, working directory), to come back to should it have gone
+// somewhere and found nothing. Inherited by nobody.
+class WayBack {
+ public:
+  // Fails, and nothing has changed, if this process could not come back: that is tried, by coming from here to here.
+  // The working directory must be one that it may enter.
+  static Result<WayBack> Find();
+  // The process is back, or, after a failure, where it was.
+  Result<> Return() const;
+
+ private:
+  WayBack(UniqueFd mounts, UniqueFd root, UniqueFd cwd)
+      : mounts_(std::move(mounts)), root_(std::move(root)), cwd_(std::move(cwd)) {}
+  UniqueFd mounts_, root_, cwd_;
+};
 
 // False: the process is in a directory that it could not enter again (its mode, or that of the user, has changed).
 bool MayEnterWorkingDirectory();

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <utility>
 #include <vector>
 
 #include "haft/base/error.h"
@@ -25,9 +26,16 @@ class ServerProcess {
   // copy of the device soon after.
   Result<> Begin();
 
+  ServerProcess(ServerProcess&& other) noexcept : child_(std::exchange(other.child_, -1)), go_(std::move(other.go_)) {}
+  ServerProcess& operator=(ServerProcess&&) = delete;
+  ~ServerProcess();
+
  private:
   ServerProcess(pid_t child, UniqueFd go) : child_(child), go_(std::move(go)) {}
-  pid_t child_;  // the short-lived first fork
+  // Waits for the first fork; its status, 0 if somebody else has waited.
+  int Reap();
+
+  pid_t child_;  // the short-lived first fork; -1: waited for
   UniqueFd go_;  // one byte written: begin; closed: end
 };
 
