@@ -75,7 +75,7 @@ Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& pl
   // Before the first byte is written, so that it is removed even if this process is killed meanwhile.
   auto guarded = ForkReaper(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
     cell.RemoveIfUnlocked();
-    ::rmdir(place.path.c_str());  // if it was the last one
+    RemoveIfEmpty(place);  // if it was the last one
     return true;
   });
   if (!guarded) {
@@ -90,7 +90,7 @@ Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& pl
 Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& path, bool needs_exec) {
   UserDirectory place = TRY(OpenUserDirectory(path));
   auto cell = UsePlace(context, place, needs_exec);
-  if (!cell) ::rmdir(place.path.c_str());  // if it is empty
+  if (!cell) RemoveIfEmpty(place);  // if it is empty
   return cell;
 }
 

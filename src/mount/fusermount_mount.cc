@@ -27,9 +27,10 @@ bool RemoveMount(const UserDirectory& place, const std::string& cell, const std:
     auto how = *mount == HostMount::kDead ? UnmountHow::kLazily : UnmountHow::kUnlessBusy;
     if (!Unmount(path, how)) return false;
   }
-  ::rmdir(path.c_str());
+  UniqueFd directory(::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (directory) ::unlinkat(directory.get(), path.substr(path.rfind('/') + 1).c_str(), AT_REMOVEDIR);
   ::unlinkat(place.fd.get(), cell.c_str(), AT_REMOVEDIR);
-  ::rmdir(place.path.c_str());  // if it was the last one
+  RemoveIfEmpty(place);  // if it was the last one
   return true;
 }
 

@@ -129,6 +129,12 @@ Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std
   return Failure(Error(ErrorKind::kSystem, fmt::format("{}: no free name", Quoted(parent.path)), EEXIST));
 }
 
+void RemoveIfEmpty(const UserDirectory& directory) {
+  struct stat here, there;
+  if (::fstat(directory.fd.get(), &here) < 0 || ::lstat(directory.path.c_str(), &there) < 0) return;
+  if (here.st_dev == there.st_dev && here.st_ino == there.st_ino) ::rmdir(directory.path.c_str());
+}
+
 std::vector<std::string> NamesIn(int directory) {
   std::vector<std::string> names;
   int own = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -29,6 +29,10 @@ std::vector<std::string> ContentPlaces();
 // a copy of it is open, which also keeps cleaners of /tmp away.
 Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std::string& prefix);
 
+// Removes the directory if it is empty, and if its path still leads to it: another of this user's processes may have removed it
+// and another user taken the name.
+void RemoveIfEmpty(const UserDirectory& directory);
+
 // Names in a directory, without "." and "..".
 std::vector<std::string> NamesIn(int directory);
 
