@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "haft/base/subprocess.h"
@@ -150,23 +151,35 @@ Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environme
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::mt19937 random(1);
   std::uint64_t done = 0;
+  std::set<std::size_t> dropped;  // candidates that failed meanwhile
   for (unsigned round = 0; round < plan.rounds; ++round) {
     std::ranges::shuffle(order, random);
     for (std::size_t i : order) {
       progress("measure", done++, plan.rounds * order.size());
       Series& series = result.series[i];
       const Candidate& candidate = candidates[i % candidates.size()];
+      if (dropped.contains(i % candidates.size())) continue;
       if (series.condition.cold) TRY(DropPageCache());
       auto measured = MeasureStart(candidate.variant.start, series.condition.parallel, false);
-      if (!measured) return Failure(std::move(measured).error().Within(candidate.variant.name));
-      Sample sample = *std::move(measured);
-      if (sample.status != 0) {
-        return Failure(Error(ErrorKind::kSystem, fmt::format("{}: {}: {}, after it had succeeded", Quoted(candidate.file), candidate.variant.name,
-                                                             DescribeStatus(sample.status))));
+      if (measured && measured->status == 0) {
+        series.samples.push_back(*std::move(measured));
+        continue;
       }
-      series.samples.push_back(std::move(sample));
+      Error error = measured ? Error(ErrorKind::kSystem, fmt::format("{}: {}, after it had succeeded", Quoted(candidate.file),
+                                                                     DescribeStatus(measured->status)))
+                             : std::move(measured).error();
+      const std::string& name = candidate.variant.name;
+      if (name == "bundle" || name == "unpacked") return Failure(std::move(error).Within(name));
+      // What the others have measured is not lost with it.
+      result.notes.push_back(fmt::format("{}: left out: {}", name, error.message()));
+      dropped.insert(i % candidates.size());
     }
   }
+  std::erase_if(result.series, [&](const Series& series) {
+    return std::ranges::any_of(dropped, [&](std::size_t i) {
+      return candidates[i].file == series.file && candidates[i].variant.name == series.variant;
+    });
+  });
   if (LoadAverage() > std::thread::hardware_concurrency() + 1.0 && plan.conditions.size() == 1 && plan.conditions[0].parallel == 1) {
     result.warnings.push_back("the machine became busy while measuring");
   }

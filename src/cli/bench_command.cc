@@ -1,41 +1,19 @@
 // bench: how fast a bundle starts, beside the same program in other forms.
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
+#include "haft/base/temporary_directory.h"
 #include "haft/bench/bench.h"
 #include "progress_bar.h"
 
 namespace haft::cli {
 namespace {
-
-// Holds what is measured; removed at the end.
-class WorkDirectory {
- public:
-  static Result<WorkDirectory> Create(const std::string& parent) {
-    std::string path = fmt::format("{}/haft-bench-XXXXXX", parent);
-    if (::mkdtemp(path.data()) == nullptr) return Failure(Error::FromErrno(Quoted(path)));
-    return WorkDirectory(path);
-  }
-  WorkDirectory(WorkDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  WorkDirectory& operator=(WorkDirectory&&) = delete;
-  ~WorkDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  explicit WorkDirectory(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
 
 std::vector<std::string> SplitList(const std::string& text) {
   std::vector<std::string> words;
@@ -128,7 +106,7 @@ Result<int> RunBench(const Words& words) {
   for (const char* option : {"json", "html"}) {
     if (arguments.Has(option) && arguments.Get(option) != "-") TRY(AtomicFile::Create(arguments.Get(option), 0666));
   }
-  WorkDirectory work = TRY(WorkDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp"));
+  TemporaryDirectory work = TRY(TemporaryDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-"));
   plan.directory = work.path();
   auto result = [&] {
     ProgressBar bar;

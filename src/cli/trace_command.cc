@@ -5,12 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <filesystem>
 
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
+#include "haft/base/temporary_directory.h"
 #include "haft/base/foreground.h"
 #include "haft/base/log.h"
 #include "haft/launch/environment.h"
@@ -32,27 +32,17 @@ trace::Nanoseconds Now() {
 class EventsFile {
  public:
   static Result<EventsFile> Create() {
-    std::error_code error;
-    auto parent = std::filesystem::temp_directory_path(error);
-    std::string directory = fmt::format("{}/haft-trace-XXXXXX", error ? "/tmp" : parent.string());
-    if (::mkdtemp(directory.data()) == nullptr) return Failure(Error::FromErrno(Quoted(directory)));
-    EventsFile file(directory);
+    const char* parent = ::getenv("TMPDIR");
+    EventsFile file(TRY(TemporaryDirectory::Create(parent != nullptr && parent[0] == '/' ? parent : "/tmp", "haft-trace-")));
     TRY(OpenFile(file.path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
     return file;
   }
-  EventsFile(EventsFile&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
-  EventsFile& operator=(EventsFile&&) = delete;
-  ~EventsFile() {
-    if (directory_.empty()) return;
-    ::unlink(path().c_str());
-    ::rmdir(directory_.c_str());
-  }
 
-  std::string path() const { return directory_ + "/events"; }
+  std::string path() const { return directory_.path() + "/events"; }
 
  private:
-  explicit EventsFile(std::string directory) : directory_(std::move(directory)) {}
-  std::string directory_;
+  explicit EventsFile(TemporaryDirectory directory) : directory_(std::move(directory)) {}
+  TemporaryDirectory directory_;
 };
 
 // The server may still be at the last request when the program has ended already.

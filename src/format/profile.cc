@@ -72,6 +72,7 @@ std::string ToJson(const Profile& profile) {
 Result<Profile> ParseProfile(std::string_view text) {
   json object = json::parse(text, nullptr, false);
   if (!object.is_object()) return Failure(Error::Corrupt("profile: not a JSON object"));
+  if (!object.contains("files")) return Failure(Error::Corrupt("profile: has no member 'files'"));
   Profile profile;
   profile.files = TRY(ParsePaths(object, "files"));
   profile.directories = TRY(ParsePaths(object, "directories"));

@@ -339,7 +339,8 @@ class Builder {
     format::Merge(profile_, recorded.profile);
     if (recorded.problem.empty()) return;
     report_.warnings.push_back(fmt::format(
-        "profile: {}; the bundle works, but starts slower than it could (--profile, --no-profile)", recorded.problem));
+        "profile: {}; {} (--profile, --no-profile)", recorded.problem,
+        arguments ? "starts may be slower than they could" : "a start fails in the same way, or is slower than it could"));
   }
 
   Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {

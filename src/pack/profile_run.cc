@@ -34,8 +34,7 @@ std::uint64_t CountFiles(const Tree& tree) {
 std::pair<std::string, std::string> Task(const format::Entry& entry, const std::string& root, bool run) {
   switch (entry.kind) {
     case format::EntryKind::kFunction:
-      if (run) return {"function", fmt::format("{}:{}", entry.module, entry.function)};
-      return {"import", entry.module};
+      return {run ? "function" : "import", fmt::format("{}:{}", entry.module, entry.function)};
     case format::EntryKind::kModule:
       return {run ? "module" : "imports-of", entry.module};
     case format::EntryKind::kScript:
@@ -84,7 +83,7 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
 
   Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
   std::string python_path = JoinPath(root, kBootstrapDirectory);
-  for (const std::string& path : manifest.paths) python_path += ":" + JoinPath(root, path);
+  for (const std::string& path : manifest.paths) python_path.append(":").append(JoinPath(root, path));
   command.environment.push_back("PYTHONPATH=" + python_path);
   command.environment.push_back("HOME=" + home);
   command.environment.push_back("TMPDIR=" + home);

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import unittest
 
 import support
@@ -116,6 +117,17 @@ class TestBench(support.TestCase):
     def test_other_output_is_noted(self):
         _, table = self.report("--rounds", "1", "--only", "unpacked", program=["where"])
         self.assertIn("unpacked: prints something else than the bundle", table)
+
+    def test_killed_run_is_cleaned_up_by_the_next(self):
+        work = support.unique_dir("work")
+        command = [support.HAFT, "bench", "--work", work, "--only", "unpacked", "--rounds"]
+        running = subprocess.Popen([*command, "1000", app()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        support.wait_until(lambda: os.listdir(work))
+        running.kill()
+        running.wait()
+        self.assertEqual(len(os.listdir(work)), 1)
+        support.run([*command, "1", app()], check=True)
+        self.assertEqual(os.listdir(work), [])
 
     def test_missing_tools_are_noted(self):
         env = support.clean_env(PATH=self.out)

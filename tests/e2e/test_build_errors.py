@@ -67,6 +67,17 @@ class TestBadInput(BuildCase):
     def test_unknown_module_of_a_function(self):
         self.fails(*self.site_args("-e", "no_such_module:main"), parts=["no_such_module"])
 
+    def test_function_that_is_not_there_is_told(self):
+        """The bundle is made (the module may have it elsewhere), and the warning does not say that it works."""
+        for entry, why in (("app:mian", "no attribute 'mian'"), ("app.nope:main", "No module named 'app.nope'")):
+            done = support.haft("build", *self.site_args("-e", entry), "-o", self.out / "app")
+            self.assertOneLine(done.stderr, "profile", why, "a start fails in the same way")
+
+    def test_profile_that_is_none(self):
+        for text in ("{}", '{"traceEvents": []}'):
+            (self.site.parent / "no-profile").write_text(text)
+            self.fails(*self.site_args(), "--profile-from", self.site.parent / "no-profile", parts=["files"])
+
     @support.parametrised(entry=["app:", ":main", "a-b:main", "a b"])
     def test_malformed_function(self, entry):
         done = support.haft("build", *self.site_args("-e", entry), "-o", self.out / "app", check=False)

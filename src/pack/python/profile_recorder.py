@@ -119,7 +119,11 @@ def main():
     import _haft
 
     if task == "import":
-        __import__(target)
+        module, _, attributes = target.partition(":")
+        __import__(module)
+        value = sys.modules[module]
+        for attribute in attributes.split(".") if attributes else ():
+            value = getattr(value, attribute)  # what a start would call
     elif task == "imports-of":
         import_what_it_imports(target)
     elif task == "imports-of-file":
