@@ -38,6 +38,15 @@ class TestHttpd(support.TestCase):
             self.assertEqual(server.get("/files/none").status, 404)
             self.assertEqual(server.get("/x/../files/a.css").body, b"body {}")
 
+    def test_modes_of_files_hold_for_workers(self):
+        """What only root may read in the bundle, root's httpd does not serve: its workers are another user."""
+        tree = support.write_tree(support.unique_dir(), {**web.site_files(), "hello_site/private.txt": "private"})
+        (tree / "hello_site/private.txt").chmod(0o600)
+        bundle = support.build(tree, "--wsgi", "hello_site.wsgi:application", output=support.unique_dir() / "site")
+        with web.Server([bundle, "--port", "{port}", *as_www_data(), "--static", "/pkg=hello_site:"]) as server:
+            self.assertEqual(server.get("/pkg/data.txt").status, 200)
+            self.assertEqual(server.get("/pkg/private.txt").status, 403 if as_www_data() else 200)
+
     def refused(self, *options, status=125):
         done = support.run([site(), "--port", str(web.free_port()), *options])
         self.assertEqual(done.returncode, status, done.stderr)
