@@ -28,11 +28,12 @@ TEST(ProfileTest, MergeAppendsWhatIsNew) {
 }
 
 TEST(ProfileTest, IgnoresUnknownMembersAndNamesBadOnes) {
-  EXPECT_EQ(Message(ParseProfile(R"({"later": 1})")), "");
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "later": 1})")), "");
+  EXPECT_EQ(Message(ParseProfile(R"({"traceEvents": []})")), "profile: has no member 'files'");
   EXPECT_EQ(Message(ParseProfile("[]")), "profile: not a JSON object");
   EXPECT_EQ(Message(ParseProfile(R"({"files": 1})")), "profile: 'files': not an array of paths");
   EXPECT_EQ(Message(ParseProfile(R"({"files": [""]})")), "profile: 'files': not an array of paths");
-  EXPECT_EQ(Message(ParseProfile(R"({"directories": ["/etc"]})")), "profile: 'directories': not an array of paths");
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "directories": ["/etc"]})")), "profile: 'directories': not an array of paths");
   EXPECT_EQ(Message(ParseProfile(R"({"files": ["a")")), "profile: not a JSON object");
 }
 
