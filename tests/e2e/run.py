@@ -145,6 +145,21 @@ class Run:
         self._lock = threading.Lock()
         self.isolated = os.geteuid() == 0 and not options.no_isolation
 
+    def again(self, suites):
+        """Those that failed, one by one on a machine that does nothing else: tells a fault from a time-out under load."""
+        first, self.failed = self.failed, []
+        for name in first:
+            stem = name.partition(".")[0]
+            if stem not in suites:
+                self.failed.append(name)
+                continue
+            print(f"once more, alone: {name}")
+            self.options.k = [name]
+            self.file(stem, load([name], [stem])[stem])
+        self.passed = list(dict.fromkeys(self.passed))
+        for name in set(first) - set(self.failed):
+            print(f"passed at the second run only: {name}")
+
     def file(self, stem, tests):
         command = [PYTHON, __file__, "--worker", stem]
         for pattern in self.options.k:
@@ -211,6 +226,8 @@ def main():
                         help="only tests whose name contains or matches it; repeatable")
     parser.add_argument("-j", type=int, default=os.cpu_count(), metavar="N", help="files at a time")
     parser.add_argument("--long", action="store_true", help="the slow ones too")
+    parser.add_argument("--retry", type=int, default=0, metavar="N",
+                        help="up to N failed tests are run once more, alone, and what happened is told")
     parser.add_argument("-q", "--quiet", action="store_true", help="print failures only")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     parser.add_argument("--keep", action="store_true", help="keep the scratch directory")
@@ -249,6 +266,8 @@ def main():
                 except Exception:  # a bug of this script must not look like success
                     traceback.print_exc()
                     run.failed.append("run.py")
+    if not reason and 0 < len(run.failed) <= options.retry:
+        run.again(suites)
     if run.failed and not reason:
         print("\nfailed:\n  " + "\n  ".join(run.failed))
     if run.failed and not reason or options.keep:
