@@ -88,7 +88,7 @@ Result<FileReader> FileReader::Open(const FileSource& source, std::uint64_t size
 Result<> FileReader::Read(std::uint64_t offset, std::span<std::byte> out) const {
   assert(FitsWithin(offset, out.size(), size_));
   if (bytes_ != nullptr) {
-    std::memcpy(out.data(), bytes_->data() + offset, out.size());
+    if (!out.empty()) std::memcpy(out.data(), bytes_->data() + offset, out.size());  // null is no source, even of nothing
     return {};
   }
   if (archive_ != nullptr) return archive_->ReadMember(member_, offset, out);

@@ -35,6 +35,7 @@ class FuseChannelTest : public testing::Test {
             },
     };
     session_.reset(fuse_session_new(&arguments, &operations, sizeof operations, nullptr));
+    fuse_opt_free_args(&arguments);
     EXPECT_TRUE(ConnectSession(session_.get(), ends[1]));
     device_ = ends[1];
   }
