@@ -100,6 +100,17 @@ class SpawnSettings {
   posix_spawnattr_t attributes_;
 };
 
+// The status of a child, which is gone afterwards.
+Result<int> WaitForEnd(pid_t child) {
+  int status = 0;
+  pid_t pid;
+  do {
+    pid = ::waitpid(child, &status, 0);
+  } while (pid < 0 && errno == EINTR);
+  if (pid < 0) return Failure(Error::FromErrno("waitpid"));
+  return status;
+}
+
 }  // namespace
 
 Result<Subprocess> Subprocess::Start(const Command& command) {
@@ -185,14 +196,7 @@ Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
 Result<UniqueFd> Subprocess::ReceiveDescriptor() { return haft::ReceiveDescriptor(channel_.get()); }
 
 Result<int> Subprocess::Wait() {
-  int status = 0;
-  pid_t pid;
-  do {
-    pid = ::waitpid(pid_, &status, 0);
-  } while (pid < 0 && errno == EINTR);
-  pid_ = -1;
-  if (pid < 0) return Failure(Error::FromErrno("waitpid"));
-  return status;
+  return WaitForEnd(std::exchange(pid_, -1));
 }
 
 Result<std::optional<int>> Subprocess::WaitFor(std::chrono::milliseconds limit) {
@@ -261,14 +265,7 @@ ForegroundChild::~ForegroundChild() {
 }
 
 Result<int> ForegroundChild::Wait() {
-  int status = 0;
-  pid_t pid;
-  do {
-    pid = ::waitpid(pid_, &status, 0);
-  } while (pid < 0 && errno == EINTR);
-  pid_ = -1;
-  if (pid < 0) return Failure(Error::FromErrno("waitpid"));
-  return status;
+  return WaitForEnd(std::exchange(pid_, -1));
 }
 
 std::string DescribeStatus(int status) {
