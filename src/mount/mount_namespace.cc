@@ -71,6 +71,17 @@ struct CloseDirectory {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
+// Shows at `to` what is at `from` and below. An automount at `from` is not set off by that, as the path of mount(2)
+// would, which then waits for a file server that nobody asked for.
+Result<> Bind(const std::string& from, const std::string& to) {
+  UniqueFd tree(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, from.c_str(),
+                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_NO_AUTOMOUNT)));
+  if (tree && ::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, to.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0) return {};
+  // Before Linux 5.2, or forbidden by a filter that does not know these calls.
+  if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0) return {};
+  return Failure(SystemError("bind", to));
+}
+
 // Makes `to` show what `from` is: a bind of a directory or file, a copy of a symlink.
 Result<> Reproduce(const std::string& from, const std::string& to, unsigned char type) {
   struct stat status;
@@ -91,10 +102,7 @@ Result<> Reproduce(const std::string& from, const std::string& to, unsigned char
   } else {
     TRY(OpenFile(to, O_CREAT | O_EXCL | O_WRONLY, 0600));
   }
-  if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) < 0) {
-    return Failure(SystemError("bind", to));
-  }
-  return {};
+  return Bind(from, to);
 }
 
 // What is mounted on the root: "/" alone is the process's root itself, its ".." is the same with what lies on it.

@@ -111,9 +111,13 @@ class Reporter(unittest.TestResult):
 
 
 def isolate():
-    """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, a reaper."""
+    """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, a reaper. And nothing of FUSE
+    that others have mounted on this machine: a test could take it for its own."""
+    from support.clean import haft_mounts
     from support.running import open_fuse_node
     os.environ["E2E_ISOLATED"] = "1"
+    for _, point in haft_mounts():
+        subprocess.run(["umount", "-l", point], check=True)
     subprocess.run(["mount", "--make-rshared", "/"], check=True)
     subprocess.run(["mount", "--bind", open_fuse_node(), "/dev/fuse"], check=True)
     child = os.fork()
