@@ -1,5 +1,6 @@
 """Places as users have them: containers without FUSE and without rights, chroots, foreign distributions, almost nothing."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -40,7 +41,8 @@ class TestContainer(support.TestCase):
             self.assertTrue(done.stdout.endswith(" 1\n"), done.stdout)
 
     def test_memory_limit_of_64_MB(self):
-        """Program and server together, reading everything."""
+        """Program and server together, reading everything, and one file until it has been 100 MB (--long: 1 GiB): right bytes only."""
+        digest = hashlib.sha256((support.lab_tree() / "lab_data/big.bin").read_bytes()).hexdigest()
         group = pathlib.Path(f"/sys/fs/cgroup/memory/haft-e2e-{os.getpid()}")
         if not group.parent.is_dir():
             self.skipTest("no memory control group of version 1")
@@ -50,6 +52,9 @@ class TestContainer(support.TestCase):
             code = ("import lab, hashlib; base = os.path.dirname(lab.__file__)\n"
                     "for _ in range(3):\n  for d, _, names in os.walk(base):\n    for n in names:\n"
                     "      with open(d + '/' + n, 'rb') as f: os.posix_fadvise(f.fileno(), 0, 0, 4); f.read()\n"
+                    f"for _ in range({1024 if support.LONG else 100}):\n"
+                    "  with open(base + '/lab_data/big.bin', 'rb') as f: os.posix_fadvise(f.fileno(), 0, 0, 4); data = f.read()\n"
+                    f"  assert hashlib.sha256(data).hexdigest() == '{digest}'\n"
                     "import json; s = json.load(open('/haft/lab/.haft/stats')); result = s['server']['deaths']")
             for mode in support.MODES:
                 with self.clean():
