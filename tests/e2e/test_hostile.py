@@ -1,14 +1,16 @@
 """Other users and what they plant, environments and paths that try to reach haft itself: what runs and who reads it stays the same."""
 
 import concurrent.futures
+import errno
 import json
 import os
+import pathlib
 import re
 import subprocess
 import unittest
 
 import support
-from support import running
+from support import running, web
 
 SECONDS = 40
 STRANGER = 4242
@@ -26,7 +28,7 @@ class TestRace(support.TestCase):
     seconds = 600 if support.LONG else 120
 
     def race(self, mode, user):
-        starts = 2000 if support.LONG else 80
+        starts = 1700 if support.LONG else 170
         code = "import lab_lazy.m5; print(lab_lazy.m5.VALUE)"
         with self.clean(timeout=5.0):
             done = support.run(["unshare", "-m", "--propagation", "private", support.PYTHON, RACE, support.lab(), str(user), mode, str(starts),
@@ -103,6 +105,27 @@ class TestReaders(support.TestCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertOneLine(done.stderr, "user_allow_other")
 
+    @support.parametrised(asked=[False, True])
+    def test_httpd_of_root_serves_the_mount(self, asked):
+        """Its workers are another user: they are refused everything, or what the modes of the files forbid."""
+        point = support.unique_dir()
+        configuration = support.unique_dir() / "httpd.conf"
+        lines = [f"ServerRoot {configuration.parent}", "ServerName localhost", "PidFile httpd.pid", "ErrorLog /dev/stderr",
+                 "User www-data", "Group www-data", f"DocumentRoot {web.paths.unique_dir()}", f"Alias /mount {point}/site-packages",
+                 *(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in ("mpm_event", "authz_core", "alias", "dir")),
+                 "<Directory />", "Require all granted", "</Directory>"]
+        with self.clean(quiet_host=False):
+            support.haft("mount", *(["--allow-other"] if asked else []), self.bundle(), point)
+            try:
+                port = web.free_port()
+                configuration.write_text("\n".join([*lines, f"Listen 127.0.0.1:{port}", ""]))
+                (pathlib.Path(lines[6].split()[1]) / "index.html").write_text("ready")
+                with web.Server(["/usr/sbin/apache2", "-f", configuration, "-DFOREGROUND"], port=port) as server:
+                    found = [server.get(f"/mount/{name}.txt").status for name in ("open", "private")]
+            finally:
+                support.haft("umount", point)
+        self.assertEqual(found, [200, 403] if asked else [403, 403])
+
 
 FAKE = "import os\nopen(os.path.join({proof!r}, {name!r}), 'w').close()\n"
 SHOW = ("import encodings, json, os, sys\n"
@@ -140,7 +163,7 @@ class TestEnvironment(support.TestCase):
         yield from ({"HOME": fakes}, {"HOME": ""}, {"LANGUAGE": fakes}, {"LC_ALL": "C.UTF-8"}, {"PWD": "/nonexistent"}, {"_": f"{fakes}/python3"},
                     {"VIRTUAL_ENV": fakes}, {"HAFT_BUNDLE": f"{fakes}/lab"}, {"MALLOC_CONF": "junk:true"})
 
-    @support.parametrised(rung=["userns", "fusermount"])
+    @support.parametrised(rung=["namespace", "userns", "fusermount", "extract"])
     def test_changes_nothing(self, rung):
         fakes, proof = self.places()
         bundle = fakes / "lab"
@@ -148,7 +171,7 @@ class TestEnvironment(support.TestCase):
 
         def shown(env):
             variables = [f"{name}={value}" for name, value in env.items()]
-            done = support.run(["/usr/bin/env", f"HAFT_MODE={rung}", *variables, bundle, SHOW], mode="userns", cwd=fakes)
+            done = support.run(["/usr/bin/env", f"HAFT_MODE={rung}", *variables, bundle, SHOW], mode=mode_of(rung), cwd=fakes)
             return re.sub("/m[a-z2-7]{8}/", "/RANDOM/", done.stdout), done.stderr, done.returncode
         environments = list(self.environments(fakes))
         self.assertGreaterEqual(len(environments), 32)
@@ -159,17 +182,22 @@ class TestEnvironment(support.TestCase):
         self.assertFalse({"", str(fakes)} & set(path), path)
         for mount in mounts:
             self.assertTrue({"ro", "nosuid", "nodev"} <= set(mount.split()[0].split(",")), mount)
-            self.assertNotIn("allow_other", mount)
-        self.assertTrue(mounts)
+            self.assertEqual("allow_other" in mount, rung == "namespace")  # root's is for all: httpd's workers
+        self.assertEqual(bool(mounts), rung != "extract")
         for environment, result in zip(environments, found):
             with self.subTest(environment=environment):
                 self.assertEqual(result, expected)
         self.assertEqual(os.listdir(proof), [])
 
 
+def mode_of(rung):
+    """Who starts a bundle that is to take that rung."""
+    return "namespace" if rung == "namespace" else "userns"
+
+
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestPaths(support.TestCase):
-    @support.parametrised(rung=["userns", "fusermount"])
+    @support.parametrised(rung=["namespace", "userns", "fusermount"])
     def test_no_path_becomes_a_mount_option(self, rung):
         names = ["with space", "comma,allow_other,suid", ",allow_other,suid,dev", "back\\slash", "new\nline", 'quote"', "%s%n",
                  "not-utf8-\udcff", "-o allow_other", "x" * 250]
@@ -179,7 +207,7 @@ class TestPaths(support.TestCase):
             os.makedirs(directory / name[:200])
             path = directory / name[:200] / name
             os.link(support.lab(), path)
-            return support.run([path, SHOW], mode="userns", env=support.clean_env(HAFT_MODE=rung))
+            return support.run([path, SHOW], mode=mode_of(rung), env=support.clean_env(HAFT_MODE=rung))
         with self.clean(timeout=4.0, quiet_host=False), concurrent.futures.ThreadPoolExecutor(4) as pool:
             ends = list(pool.map(shown, names))
         for name, done in zip(names, ends):
@@ -189,13 +217,13 @@ class TestPaths(support.TestCase):
                     options, _, source = mount.partition(" ")
                     self.assertTrue({"ro", "nosuid", "nodev"} <= set(options.split(",")), mount)
                     self.assertTrue(source.startswith("fuse.haft haft "), mount)
-                    self.assertNotIn("allow_other", mount)
+                    self.assertEqual("allow_other" in mount, rung == "namespace")  # root's is for all: httpd's workers
 
 
 class TestReplaced(support.TestCase):
     def test_renamed_over_again_and_again(self, mode):
         """The running program keeps its files; every start gets one whole bundle, the old or the new."""
-        times = 100 if support.LONG else 20
+        times = 100
         directory = support.unique_dir(mode=0o755)
         path = directory / "lab"
         os.link(support.lab(), path)
@@ -213,3 +241,19 @@ class TestReplaced(support.TestCase):
                 self.assertEqual(process.communicate(timeout=20)[0], "9\n")
                 self.assertEqual(process.returncode, 0)
         self.assertEqual(seen, {"lab\n", "other\n"})
+
+    def test_written_to_while_it_runs(self, mode):
+        """The kernel refuses to open or cut it."""
+        if os.uname().release.startswith(("6.11.", "6.12.0")):
+            self.skipTest("these kernels allow it")
+        path = support.unique_dir() / "lab"
+        path.write_bytes(support.lab().read_bytes())
+        path.chmod(0o755)
+        code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m9; print(lab_lazy.m9.VALUE)"
+        with self.clean(), support.start([path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            for attempt in (lambda: open(path, "w").close(), lambda: open(path, "r+b").close(), lambda: os.truncate(path, 100)):
+                with self.assertRaises(OSError) as refused:
+                    attempt()
+                self.assertEqual(refused.exception.errno, errno.ETXTBSY)
+            self.assertEqual(process.communicate(timeout=20)[0], "9\n")

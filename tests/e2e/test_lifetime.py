@@ -1,8 +1,12 @@
 """The mount lives exactly as long as somebody uses it, however that ends. Nothing stays behind."""
 
+import errno
 import os
+import pathlib
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import time
 import unittest
@@ -10,6 +14,7 @@ import unittest
 import support
 
 SECONDS = 20
+
 
 class TestMount(support.TestCase):
     def test_options_and_place(self, mode):
@@ -169,6 +174,46 @@ class TestServer(support.TestCase):
                 rss = int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
                 self.assertLessEqual(rss, 8 << 10, name)
             process.stdin.close()
+
+    def test_nobody_may_trace_them(self, mode):
+        """Neither another user nor the user whose they are."""
+        attach = "import ctypes, sys; c = ctypes.CDLL(None, use_errno=True); print([(c.ptrace(16, int(p), 0, 0), ctypes.get_errno()) for p in sys.argv[1:]])"
+        before = support.servers()
+        with self.clean(), support.start([support.lab(), "print('ready', flush=True); sys.stdin.read()"], mode=mode,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            (server,) = support.servers() - before
+            keeper = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
+            for uid in (support.NOBODY, 4242) if os.geteuid() == 0 else (None,):
+                become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"] if uid else []
+                done = support.run([*become, support.PYTHON, "-c", attach, str(server), str(keeper)], check=True)
+                self.assertEqual(done.stdout, f"{[(-1, errno.EPERM)] * 2}\n")
+            process.stdin.close()
+
+    def test_programs_are_hardened(self):
+        """haft and what is in front of each bundle: at random addresses, no executable stack, relocations and tables of
+        functions read-only, canaries."""
+        for path in (support.HAFT, support.lab()):
+            data = pathlib.Path(path).read_bytes()
+            kind, machine = struct.unpack_from("<HH", data, 16)
+            offset, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
+            segments = dict(struct.unpack_from("<II", data, offset + size * i) for i in range(count))
+            self.assertEqual(kind, 3, "ET_DYN")
+            self.assertEqual(segments[0x6474E551] & 1, 0, "PT_GNU_STACK")
+            self.assertIn(0x6474E552, segments, "PT_GNU_RELRO")
+            if machine == 62:  # x86-64: canaries are compared with %fs:0x28
+                self.assertGreater(data.count(b"\x25\x28\x00\x00\x00"), 500)
+
+    @unittest.skipIf(os.geteuid(), "needs root")
+    def test_set_user_id_copy_refuses(self):
+        path = support.unique_dir() / "lab"
+        shutil.copy(support.lab(), path)
+        for bits in (0o4755, 0o2755):
+            path.chmod(bits)
+            with self.clean():
+                done = support.run([path, "print('started')"], mode="userns")
+            self.assertEqual((done.returncode, done.stdout), (125, ""))
+            self.assertOneLine(done.stderr, "setuid, setgid or has file capabilities")
 
     def test_program_holds_no_device(self, mode):
         """Whoever holds /dev/fuse could answer in the server's place, and would keep a dead mount hanging."""

@@ -88,6 +88,13 @@ class TestNames(NameCase):
             done = support.run([support.PYTHON, "-c", code, support.lab()], mode=mode)
         self.assertEqual((done.stdout, done.stderr, done.returncode), ("['in-memory', 'x']\n", "", 0))
 
+    def test_started_by_the_path_of_a_descriptor(self, mode):
+        code = ("import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY); os.set_inheritable(fd, True)\n"
+                f"os.execv(f'/proc/self/fd/{{fd}}', ['by path', {SHOW!r}])")
+        with self.clean():
+            done = support.run([support.PYTHON, "-c", code, support.lab()], mode=mode)
+        self.assertEqual((done.stdout, done.stderr, done.returncode), ("['by path']\n", "", 0))
+
     def test_started_by_descriptor_after_it_was_removed(self, mode):
         path = self.copy(support.unique_dir("removed") / "lab")
         code = ("import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY)\nprint(open(sys.argv[1], 'rb').read(4)[1:])\n"
