@@ -79,6 +79,10 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path, unsigned mode) {
             .Remedy("choose another name"));
   }
   file.directory_ = UniqueFd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!file.directory_ && errno == ENOENT) {
+    return Failure(Error(ErrorKind::kNotFound, fmt::format("write {}: no such directory {}", Quoted(path), Quoted(path.substr(0, slash))))
+                       .Remedy("create it"));
+  }
   if (!file.directory_) return Failure(file.Failed(errno));
   RemoveAbandoned(file.directory_.get());
 

@@ -7,7 +7,6 @@
 #include <array>
 #include <climits>
 
-#include "haft/base/edit_distance.h"
 #include "haft/base/shell_words.h"
 #include "haft/pack/pip.h"
 #include "haft/pack/python_flags.h"
@@ -32,14 +31,6 @@ constexpr auto kPipOptions = std::to_array<std::string_view>(
 bool IsPipOption(std::string_view word) {
   bool is_long = word.starts_with("--");
   return std::ranges::find(kPipOptions, is_long ? word.substr(0, word.find('=')) : word.substr(0, 2)) != kPipOptions.end();
-}
-
-Error UnknownOption(const CommandLine& line, std::string_view word) {
-  std::string_view name = word.substr(0, word.find('='));
-  while (name.starts_with('-')) name.remove_prefix(1);
-  auto nearest = Nearest(name, line.LongNames());
-  return Error(ErrorKind::kUsage, fmt::format("option {} does not exist", Quoted(word)))
-      .Remedy(nearest ? fmt::format("did you mean '--{}'?", *nearest) : "options of pip go behind --; see 'haft build --help'");
 }
 
 // The runtime lies beside haft (build directory) or in ../libexec/haft (installed).
@@ -79,6 +70,13 @@ Result<format::Variable> ParseVariable(const std::string& text) {
 }
 
 Result<> CheckMountPath(const std::string& path) {
+  // Directories that programs need as they are: the bundle's files would be in their place.
+  constexpr auto kOfTheHost = std::to_array<std::string_view>(
+      {"/bin", "/boot", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/root", "/run", "/sbin", "/tmp", "/usr", "/usr/bin",
+       "/usr/lib", "/usr/lib64", "/usr/local", "/usr/sbin", "/usr/share", "/var", "/var/lib", "/var/run", "/var/tmp"});
+  if (std::ranges::find(kOfTheHost, path) != kOfTheHost.end()) {
+    return Failure(UsageError("build", fmt::format("--mount-at {}: every host has files there that programs need", Quoted(path))));
+  }
   std::string_view top = std::string_view(path).substr(0, path.find('/', 1));
   if (format::IsMountPath(path) && top != "/proc" && top != "/sys" && top != "/dev") return {};
   return Failure(UsageError("build", fmt::format("--mount-at {}: not an absolute path of [A-Za-z0-9._/-], or in /proc, /sys, /dev",
@@ -170,7 +168,7 @@ Result<SplitWords> SplitPipArguments(const CommandLine& line, const std::vector<
     } else if (word.size() < 2 || word[0] != '-' || IsPipOption(word)) {
       split.pip.push_back(word);
     } else {
-      return Failure(UnknownOption(line, word));
+      return Failure(line.UnknownOption(word, "options of pip go behind --; "));
     }
   }
   return split;

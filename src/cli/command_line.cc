@@ -8,6 +8,8 @@
 #include <cxxopts.hpp>
 #include <set>
 
+#include "haft/base/edit_distance.h"
+
 namespace haft::cli {
 
 struct CommandLine::Impl {
@@ -30,6 +32,25 @@ struct CommandLine::Impl {
   // How many of the words are options with their values, and a "--".
   std::size_t CountOptions(const std::vector<std::string>& words) const;
 };
+
+namespace {
+
+// cxxopts writes typographic quotes.
+std::string PlainQuotes(std::string text) {
+  for (std::string_view quote : {"‘", "’"}) {
+    for (std::size_t at; (at = text.find(quote)) != text.npos;) text.replace(at, quote.size(), "'");
+  }
+  if (text.starts_with("Option ")) text[0] = 'o';
+  return text;
+}
+
+std::string QuotedIn(std::string text) {
+  text = PlainQuotes(std::move(text));
+  std::size_t begin = text.find('\'') + 1, end = text.rfind('\'');
+  return end >= begin && begin > 0 ? text.substr(begin, end - begin) : text;
+}
+
+}  // namespace
 
 std::size_t CommandLine::Impl::CountOptions(const std::vector<std::string>& words) const {
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -115,6 +136,14 @@ std::vector<std::string_view> CommandLine::LongNames() const {
   return names;
 }
 
+Error CommandLine::UnknownOption(std::string_view word, std::string_view hint) const {
+  std::string_view name = word.substr(0, word.find('='));
+  while (name.starts_with('-')) name.remove_prefix(1);
+  auto nearest = name.size() > 1 ? Nearest(name, LongNames()) : std::nullopt;
+  return Error(ErrorKind::kUsage, fmt::format("option {} does not exist", Quoted(word)))
+      .Remedy(nearest ? fmt::format("did you mean '--{}'?", *nearest) : fmt::format("{}see 'haft {} --help'", hint, impl_->command));
+}
+
 bool CommandLine::IsFlag(std::string_view long_name) const { return impl_->flags.contains(long_name); }
 
 Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) const {
@@ -135,8 +164,11 @@ Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) cons
     }
     rest = parsed.unmatched();
     rest.insert(rest.end(), words.begin() + static_cast<std::ptrdiff_t>(parsed_words), words.end());
+  } catch (const cxxopts::exceptions::no_such_option& exception) {
+    std::string name = QuotedIn(exception.what());
+    return Failure(UnknownOption((name.size() > 1 ? "--" : "-") + name, ""));
   } catch (const cxxopts::exceptions::exception& exception) {
-    return Failure(UsageError(impl_->command, exception.what()));
+    return Failure(UsageError(impl_->command, PlainQuotes(exception.what())));
   }
   arguments.help = arguments.Has("help");
   if (arguments.help) return arguments;

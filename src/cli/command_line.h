@@ -46,6 +46,8 @@ class CommandLine {
 
   // Whether a word names one of the options, and if so, whether its value is the next word. nullopt: none of them.
   std::optional<bool> TakesNext(std::string_view word) const;
+  // For a word that is no option: "did you mean …?", or else `hint` and where to look.
+  Error UnknownOption(std::string_view word, std::string_view hint) const;
   // Names without dashes: "output-file".
   std::vector<std::string_view> LongNames() const;
   bool IsFlag(std::string_view long_name) const;

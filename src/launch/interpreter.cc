@@ -6,6 +6,7 @@
 
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -19,6 +20,7 @@ using format::PythonTarget;
 // One value per line; the first line tells Python's answer from anything else a program may print. Has to run
 // in any Python 3, so that an old one can be named in the error. sysconfig knows SOABI, but needs a file Debian
 // keeps apart for some versions; the suffix of extension modules says the same.
+constexpr std::string_view kAnswer = "haft-answer";
 constexpr std::string_view kQuestion = R"(
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -105,6 +107,11 @@ Error Refusal(const PythonTarget& target, std::string_view why) {
       .Remedy(fmt::format("install python{0}, put it into PATH or name it with HAFT_PYTHON", version));
 }
 
+Error NotTaken(std::string_view wish, std::string_view why) {
+  return Error(ErrorKind::kNotFound, fmt::format("interpreter {}: {}", Quoted(wish), why))
+      .Remedy("HAFT_PYTHON, and -p of 'haft run', take a path or a name in PATH");
+}
+
 Result<std::string> TakeWish(const PythonTarget& target, const Environment& environment, std::string_view wish) {
   std::string path(wish);
   if (wish.find('/') == wish.npos) {
@@ -112,19 +119,16 @@ Result<std::string> TakeWish(const PythonTarget& target, const Environment& envi
     for (std::string& candidate : InPath(wish, environment)) {
       if (path.empty() && IsExecutable(candidate)) path = std::move(candidate);
     }
-    if (path.empty()) {
-      return Failure(Error(ErrorKind::kNotFound, fmt::format("HAFT_PYTHON {}: not found in PATH", Quoted(wish))));
-    }
+    if (path.empty()) return Failure(NotTaken(wish, "not found in PATH"));
   } else if (wish[0] != '/') {
     std::error_code error;
     path = (std::filesystem::current_path(error) / path).string();
   }
   if (!IsExecutable(path)) {
-    int error = ::access(path.c_str(), F_OK) < 0 ? errno : EACCES;
-    return Failure(Error::FromErrno("HAFT_PYTHON " + Quoted(wish), error));
+    return Failure(NotTaken(wish, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));
   }
   if (auto misfit = Misfit(path, target, environment)) {
-    return Failure(Error(ErrorKind::kNotFound, fmt::format("needs {}: HAFT_PYTHON: {}", Wanted(target), *misfit)));
+    return Failure(Error(ErrorKind::kNotFound, fmt::format("needs {}: not taken: {}", Wanted(target), *misfit)));
   }
   return path;
 }
@@ -143,11 +147,12 @@ Result<PythonTarget> AskInterpreter(const std::string& path, const Environment& 
   if (output.status != 0) {
     std::string last = LastLine(output.errors);
     std::string why = DescribeStatus(output.status);
-    if (!last.empty()) why += fmt::format(", {}", Quoted(last.substr(0, 200)));
+    // What is no Python may say that it does not understand our question: nobody else would.
+    if (!last.empty() && last.find(kAnswer) == last.npos) why += fmt::format(", {}", Quoted(last.substr(0, 200)));
     return Failure(Error::Invalid(fmt::format("{}: {}", Quoted(path), why)));
   }
   std::vector<std::string> lines = Lines(output.out);
-  if (lines.size() != 4 || lines[0] != "haft-answer") {
+  if (lines.size() != 4 || lines[0] != kAnswer) {
     return Failure(Error::Invalid(fmt::format("{}: does not answer as a Python interpreter", Quoted(path))));
   }
   return PythonTarget{.path = path, .version = lines[1], .tag = lines[2], .soabi = lines[3]};

@@ -315,7 +315,8 @@ class Builder {
   Result<> Profile(const PythonInterpreter& python, const format::Manifest& manifest) {
     for (const std::string& path : options_.profile_from) {
       auto text = ReadWholeFile(path);
-      auto more = text ? format::ParseProfile(*text) : Failure(std::move(text).error());
+      if (!text) return Failure(std::move(text).error().Within("--profile-from"));
+      auto more = format::ParseProfile(*text);
       if (!more) return Failure(std::move(more).error().Within(Quoted(path)));
       format::Merge(profile_, *more);
     }

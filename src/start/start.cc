@@ -74,7 +74,12 @@ void ReserveStandardDescriptors() {
 
 void SetLogLevelFromEnvironment() {
   const char* level = ::getenv("HAFT_LOG");
-  if (level != nullptr && std::string_view(level) == "debug") SetLogLevel(LogLevel::kDebug);
+  if (level == nullptr || *level == '\0') return;
+  if (std::string_view(level) == "debug") {
+    SetLogLevel(LogLevel::kDebug);
+  } else {
+    Log(LogLevel::kWarning, "HAFT_LOG {}: unknown; 'debug' prints the steps of a start", Quoted(level));
+  }
 }
 
 }  // namespace haft

@@ -111,7 +111,7 @@ TEST_F(BuildLine, RefusesWhatDoesNotFit) {
   EXPECT_EQ(Message(Options({"x", "--inject-env", "A"})), "--inject-env 'A': is not NAME=VALUE" + help);
   EXPECT_EQ(Message(Options({"x", "--inject-env", "=A"})), "--inject-env '=A': is not NAME=VALUE" + help);
   EXPECT_EQ(Message(Options({"x", "--inject-env", "HAFT_SCRIPT=a"})), "--inject-env 'HAFT_SCRIPT=a': HAFT_* is for who starts a bundle" + help);
-  for (const char* path : {"relative", "/", "/proc/x", "/dev", "/a b", "/a/../b"}) {
+  for (const char* path : {"relative", "/", "/proc/x", "/dev", "/a b", "/a/../b", "/usr", "/etc", "/tmp", "/usr/lib"}) {
     EXPECT_NE(Message(Options({"x", "--mount-at", path})).find("--mount-at"), std::string::npos) << path;
   }
   for (const char* word : {"-t", "--target=x", "-tdir", "--target", "--user", "--prefix", "--prefix=/x", "-e", "--editable", "-d", "--download=x"}) {

@@ -87,6 +87,14 @@ TEST_F(CommandLineTest, RefusesWhatDoesNotFit) {
   }
 }
 
+TEST_F(CommandLineTest, TellsWhatAnUnknownOptionMayHaveMeant) {
+  EXPECT_EQ(Message(line_.Parse({"--recursve", "app"})), "option '--recursve' does not exist; did you mean '--recursive'?");
+  EXPECT_EQ(Message(line_.Parse({"app", "--ouput=x"})), "option '--ouput' does not exist; did you mean '--output'?");
+  EXPECT_EQ(Message(line_.Parse({"--nonsense", "app"})), "option '--nonsense' does not exist; see 'haft list --help'");
+  EXPECT_EQ(Message(line_.Parse({"-Z", "app"})), "option '-Z' does not exist; see 'haft list --help'");
+  EXPECT_EQ(Message(line_.Parse({"app", "-o"})), "option 'o' is missing an argument; see 'haft list --help'") << "plain quotes";
+}
+
 TEST(CommandLineWordsTest, CountsWords) {
   CommandLine line("mount", "FILE DIR", "Mounts.", "");
   line.Positional({"FILE", "DIR"}, 2);

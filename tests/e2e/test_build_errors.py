@@ -53,6 +53,20 @@ class TestBadInput(BuildCase):
     def test_second_site_packages_missing(self):
         self.fails(*self.site_args(), "--site-packages", "/no/such/dir", parts=["'/no/such/dir'"])
 
+    def test_mount_path_that_hides_the_host(self):
+        """Was built, and failed at the start."""
+        for path in ("/usr", "/etc", "/run", "/usr/lib"):
+            self.fails(*self.site_args(), "--mount-at", path, status=2, parts=["--mount-at", f"'{path}'", "every host"])
+
+    def test_interpreter_that_is_none(self):
+        """ls complained about our question, and the message quoted it."""
+        line = self.fails(*self.site_args(), "-p", "/bin/ls", parts=["'/bin/ls': exit status 2;", "needs a Python interpreter"])
+        self.assertNotIn("import", line)
+
+    def test_profile_that_is_not_there(self):
+        self.assertEqual(self.fails(*self.site_args(), "--profile-from", "/no/profile"),
+                         "haft: --profile-from: '/no/profile': No such file or directory\n")
+
     def test_unknown_console_script(self):
         line = self.fails(*self.site_args("-c", "servr"), parts=["'servr'", "serve", "serve-all", "Migrate"])
         self.assertRegex(line, r"did you mean '?serve'?\b")
@@ -134,7 +148,8 @@ class TestBadOutput(BuildCase):
         self.fails(*self.site_args(), mode="userns", parts=[f"{self.out}", "Permission denied"])
 
     def test_missing_directory(self):
-        self.fails(*self.site_args(), output=self.out / "no" / "app", parts=["/no", "No such file"])
+        self.fails(*self.site_args(), output=self.out / "no/app",
+                   parts=[f"'{self.out}/no/app': no such directory '{self.out}/no'; create it"])
 
     def test_output_is_a_directory(self):
         directory = support.unique_dir()

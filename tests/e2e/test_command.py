@@ -70,3 +70,18 @@ class TestCommand(support.TestCase):
             done = support.run([support.lab(), "result = 3"], mode=mode, env=support.clean_env(HAFT_LOG="debug"))
         self.assertEqual(done.returncode, 3)
         self.assertGreater(len(done.stderr.splitlines()), 3)
+
+    @support.parametrised(value=["dbug", "1", ""])
+    def test_log_level_that_is_unknown_is_told(self, value):
+        done = support.run([support.lab(), "result = 3"], env=support.clean_env(HAFT_LOG=value))
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        if value:
+            self.assertOneLine(done.stderr, f"HAFT_LOG '{value}'", "'debug'")
+        else:
+            self.assertEqual(done.stderr, "")
+
+    def test_interpreter_of_haft_run_that_is_not_there(self):
+        """The message was about a variable that nobody had set."""
+        done = support.run([support.HAFT, "run", "-p", "no-python", support.lab(), "x"])
+        self.assertEqual(done.returncode, 125)
+        self.assertOneLine(done.stderr, "interpreter 'no-python': not found in PATH", "-p")

@@ -257,7 +257,7 @@ class TestWrongPython(EntryCase):
     def test_none(self):
         done = self.run_bundle(self.bundle("-c", "tool"), HAFT_PYTHON="/no/python")
         self.assertEqual(done.returncode, 125)
-        self.assertOneLine(done.stderr, "HAFT_PYTHON '/no/python'", "No such file")
+        self.assertOneLine(done.stderr, "interpreter '/no/python': No such file", "HAFT_PYTHON")
 
     def test_a_bundle_is_no_interpreter(self):
         """It would ask itself for ever."""

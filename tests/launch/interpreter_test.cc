@@ -120,12 +120,13 @@ TEST_F(ChooseInterpreterTest, TheWishIsTakenOrRefused) {
   EXPECT_EQ(Expect(ChooseInterpreter(Target(built_for), Path(""), other)), other);
   EXPECT_EQ(Expect(ChooseInterpreter(Target(built_for), Path("/nowhere:" + (dir_ / "my")), "python")), other);
   EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), wrong)),
-            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): HAFT_PYTHON: '" + wrong + "' is Python 3.97.1 (cpython-397)");
-  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "python")), "HAFT_PYTHON 'python': not found in PATH");
-  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/no/python")), "HAFT_PYTHON '/no/python': No such file or directory");
-  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/usr")), "HAFT_PYTHON '/usr': Permission denied");
+            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): not taken: '" + wrong + "' is Python 3.97.1 (cpython-397)");
+  const std::string how = "; HAFT_PYTHON, and -p of 'haft run', take a path or a name in PATH";
+  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "python")), "interpreter 'python': not found in PATH" + how);
+  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/no/python")), "interpreter '/no/python': No such file or directory" + how);
+  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/usr")), "interpreter '/usr': Permission denied" + how);
   EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/bin/true")),
-            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): HAFT_PYTHON: '/bin/true': does not answer as a Python interpreter");
+            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): not taken: '/bin/true': does not answer as a Python interpreter");
 }
 
 TEST_F(ChooseInterpreterTest, WhatAnArchiveDoesNotKnowFitsAll) {

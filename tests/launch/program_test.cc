@@ -107,7 +107,7 @@ TEST_F(MakeProgramFor, AnInterpreterInTheImage) {
   EXPECT_EQ(Make().path, "/haft/test/.haft/python/bin/python3.98");
   EXPECT_EQ(Line(), "/haft/test/.haft/python/bin/python3.98 -c <> function app.main:main ./app -x");
   EXPECT_EQ(Message(MakeProgram(manifest_, {"a"}, Environment({"HAFT_PYTHON=/no/python"}))),
-            "HAFT_PYTHON '/no/python': No such file or directory");
+            "interpreter '/no/python': No such file or directory; HAFT_PYTHON, and -p of 'haft run', take a path or a name in PATH");
 }
 
 TEST_F(MakeProgramFor, VariablesOfTheBundle) {

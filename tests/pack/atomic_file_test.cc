@@ -91,7 +91,7 @@ TEST(AtomicFileTest, RefusesWhatCannotBeReplaced) {
   EXPECT_EQ(Message(AtomicFile::Create(dir / "sub", 0777)),
             "write " + Quoted(dir / "sub") + ": Is a directory");
   EXPECT_EQ(Message(AtomicFile::Create(dir / "none/out", 0777)),
-            "write " + Quoted(dir / "none/out") + ": No such file or directory");
+            "write " + Quoted(dir / "none/out") + ": no such directory " + Quoted(dir / "none") + "; create it");
   EXPECT_EQ(Message(AtomicFile::Create("/dev/null", 0777)),
             "write '/dev/null': exists and is no regular file; choose another name");
   EXPECT_EQ(Message(AtomicFile::Create("", 0777)), "write '': Is a directory");

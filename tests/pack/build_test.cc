@@ -191,7 +191,7 @@ TEST_F(BuildTest, FailuresAreOneLineAndLeaveNothing) {
   EXPECT_EQ(Failing(options), "write " + Quoted(dir_.path()) + ": Is a directory");
   options = Options();
   options.output = dir_ / "none/app";
-  EXPECT_EQ(Failing(options), "write " + Quoted(dir_ / "none/app") + ": No such file or directory");
+  EXPECT_EQ(Failing(options), "write " + Quoted(dir_ / "none/app") + ": no such directory " + Quoted(dir_ / "none") + "; create it");
   options = Options();
   options.entry = {.module = "no_such_module.x"};
   EXPECT_EQ(Failing(options),

@@ -40,7 +40,7 @@ int Become(const std::string& name, Result<Program> program);
 // line of a main().
 void ReserveStandardDescriptors();
 
-// HAFT_LOG=debug.
+// HAFT_LOG=debug. Any other value is told to be unknown.
 void SetLogLevelFromEnvironment();
 
 }  // namespace haft
