@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/base/remove_tree.h"
 
@@ -50,11 +51,12 @@ Result<TemporaryDirectory> TemporaryDirectory::Create(const std::string& parent,
   RemoveAbandoned(parent_fd.get(), prefix);
   for (;;) {
     std::string path = fmt::format("{}/{}XXXXXX", parent, prefix);
-    if (::mkdtemp(path.data()) == nullptr) {
-      return Failure(Error::FromErrno(fmt::format("create a directory in {}", Quoted(parent))));
-    }
+    ClearUmask umask;
+    auto failed = [&] { return Failure(Error::FromErrno(fmt::format("create a directory in {}", Quoted(parent)))); };
+    if (::mkdtemp(path.data()) == nullptr) return failed();
     std::string name = path.substr(path.rfind('/') + 1);
     UniqueFd fd = OpenDirectoryAt(parent_fd.get(), name);
+    if (!fd && errno != ENOENT) return failed();
     // Somebody who cleans up may have been faster than the lock.
     if (fd && Lock(fd.get()) && OpenDirectoryAt(parent_fd.get(), name)) {
       return TemporaryDirectory(std::move(parent_fd), std::move(fd), std::move(name), std::move(path));

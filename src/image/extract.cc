@@ -11,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
 #include "haft/base/temporary_directory.h"
@@ -240,6 +241,7 @@ Result<> Extractor::Run() {
 
 Result<> ExtractInto(const ImageReader& reader, int directory, unsigned workers,
                      const std::function<void(std::uint64_t)>& progress) {
+  ClearUmask umask;
   return Extractor(reader, directory, WorkerCount(workers), progress).Run();
 }
 

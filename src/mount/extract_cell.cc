@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "directory_users.h"
+#include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/base/remove_tree.h"
 #include "haft/format/bundle_file.h"
@@ -66,6 +67,7 @@ ExtractCell::ExtractCell(int place, std::string cell, std::string path, std::str
 
 Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path, const std::string& name,
                                       const ImageReader& reader) {
+  ClearUmask umask;
   std::string cell = fmt::format("{}-{}", name, format::ToHex(reader.bundle().trailer.image_id));
   std::string path = place_path + "/" + cell;
   for (int waited = 0; waited < kWaitSeconds * 1000; waited += kPollMilliseconds) {
@@ -101,6 +103,7 @@ Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path, 
 }
 
 Result<> ExtractCell::FillTree(const ImageReader& reader, bool durable) {
+  ClearUmask umask;
   if (::mkdirat(fd_.get(), name_.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(tree_path())));
   UniqueFd tree = OpenCellDirectory(fd_.get(), name_);
   if (!tree) return Failure(Error::FromErrno(Quoted(tree_path())));

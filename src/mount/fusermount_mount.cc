@@ -8,6 +8,7 @@
 
 #include "directory_users.h"
 #include "fusermount.h"
+#include "haft/base/clear_umask.h"
 #include "haft/mount/host_mount.h"
 #include "haft/mount/server_process.h"
 #include "reaper.h"
@@ -83,6 +84,7 @@ Result<std::string> MountWithFusermount(const RungContext& context) {
   auto mount = [&, &place = place, &cell = cell]() -> Result<> {
     // First, so that everything is removed even if this process is killed meanwhile.
     TRY(ForkReaper(path, {place.fd.get(), cell.fd.get()}, [&] { return RemoveMount(place, cell_name, path); }));
+    ClearUmask umask;
     if (::mkdirat(cell.fd.get(), context.name().c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(path)));
     ServerOptions options = ServerOptionsFor(context, path);
     UniqueFd device = TRY(MountByFusermount(path, options.allow_other));

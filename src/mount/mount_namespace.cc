@@ -14,6 +14,7 @@
 #include <memory>
 #include <string_view>
 
+#include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/mount/runtime_directory.h"
 
@@ -53,18 +54,6 @@ class WorkingDirectory {
  private:
   UniqueFd fd_;  // none if the process may not enter it again
   std::string path_;
-};
-
-// Directories get the modes they are asked for, whatever the program's umask.
-class ClearUmask {
- public:
-  ClearUmask() : saved_(::umask(0)) {}
-  ~ClearUmask() { ::umask(saved_); }
-  ClearUmask(const ClearUmask&) = delete;
-  ClearUmask& operator=(const ClearUmask&) = delete;
-
- private:
-  mode_t saved_;
 };
 
 struct CloseDirectory {

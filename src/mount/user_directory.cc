@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/format/manifest.h"
 
@@ -62,14 +63,13 @@ Result<UserDirectory> OpenUserDirectory(const std::string& path) {
   struct stat status;
   if (::fstat(parent.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(parent_path)));
   if (!IsTrustedParent(status)) return Failure(Unsafe(parent_path, "others could replace what is in it"));
+  ClearUmask umask;
   bool made = ::mkdirat(parent.get(), name.c_str(), UserDirectoryMode()) == 0;
   if (!made && errno != EEXIST) return Failure(Error::FromErrno(Quoted(directory.path)));
   directory.fd = UniqueFd(::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory.fd || ::fstat(directory.fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(directory.path)));
   if (status.st_uid != ::geteuid()) return Failure(Unsafe(directory.path, "belongs to another user"));
-  if (made) {
-    ::fchmod(directory.fd.get(), UserDirectoryMode());  // the umask may have taken something
-  } else if ((status.st_mode & 0777 & ~UserDirectoryMode()) != 0) {
+  if (!made && (status.st_mode & 0777 & ~UserDirectoryMode()) != 0) {
     return Failure(Unsafe(directory.path, "others may use it").Remedy(fmt::format("chmod {:o} it", UserDirectoryMode())));
   }
   if (::geteuid() == 0 && !IsReachableByOthers(directory.path)) {
@@ -105,6 +105,7 @@ std::vector<std::string> ContentPlaces() {
 }
 
 Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std::string& prefix) {
+  ClearUmask umask;
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
   for (int attempt = 0; attempt < 100; ++attempt) {
     unsigned char random[8];

@@ -46,6 +46,17 @@ TEST(TemporaryDirectoryTest, RemovesWhatAKilledProcessLeft) {
   EXPECT_EQ(dir.List().size(), 3u);
 }
 
+TEST(TemporaryDirectoryTest, UmaskThatTakesTheOwnersBitsDoesNotMatter) {
+  TempDir dir;
+  mode_t saved = ::umask(0777);
+  auto made = TemporaryDirectory::Create(dir.path(), ".test-");
+  EXPECT_EQ(::umask(saved), 0777u) << "it is as it was";
+  ASSERT_TRUE(made.has_value());
+  struct stat status = {};
+  EXPECT_EQ(::fstat(made->fd(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700u);
+}
+
 TEST(TemporaryDirectoryTest, LeavesAloneWhatIsNotOfItsForm) {
   TempDir dir;
   ::mkdir((dir / ".test-").c_str(), 0755);

@@ -139,6 +139,22 @@ class TestVariables(PlaceCase):
         for mode in support.MODES:
             self.fine([support.lab(), CODE], mode=mode, preexec_fn=lambda: os.umask(umask))
 
+    @support.parametrised(rung=["fusermount", "extract"])
+    def test_umask_that_takes_the_owners_bits(self, rung):
+        """An ordinary user could not open the directory it had just made, nor could the next start."""
+        for umask in (0o777, 0o022):
+            with self.clean(quiet_host=False):
+                done = support.run([support.lab(), "print(os.umask(0))"], mode="userns", env=support.clean_env(HAFT_MODE=rung),
+                                   preexec_fn=lambda: os.umask(umask))
+            self.assertEqual((done.stdout, done.stderr), (f"{umask}\n", ""))
+
+    def test_unpack_with_a_umask_that_takes_the_owners_bits(self):
+        """mkdtemp was called again and again until the disk was full."""
+        target = support.unique_dir(mode=0o777) / "tree"
+        done = support.run([support.HAFT, "extract", support.lab(), target], mode="userns", preexec_fn=lambda: os.umask(0o777))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual((target / "site-packages/lab.py").stat().st_mode & 0o777, 0o644)
+
     @support.parametrised(limit=["AS 300M", "NOFILE 20", "NOFILE 12", "FSIZE 0", "CORE 0", "STACK 256K", "DATA 200M",
                                  "MEMLOCK 0", "CPU 20", "SIGPENDING 0", "MSGQUEUE 0"])
     def test_limits(self, limit):

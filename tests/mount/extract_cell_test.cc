@@ -1,0 +1,223 @@
+#include "haft/mount/extract_cell.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "haft/format/bundle_file.h"
+#include "haft/format/checksum.h"
+#include "image/snapshot.h"
+#include "support/expect.h"
+#include "support/test_tree.h"
+
+namespace haft {
+namespace {
+
+using testing::Expect;
+using testing::Message;
+using testing::OpenReader;
+using testing::ReadTestFile;
+using testing::SampleImage;
+using testing::TempDir;
+using testing::WriteTestFile;
+using State = ExtractCell::State;
+
+class ExtractCellTest : public ::testing::Test {
+ protected:
+  ExtractCellTest()
+      : reader_(OpenReader(SampleImage(1))),
+        id_(format::ToHex(reader_.bundle().trailer.image_id)),
+        place_(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+        name_("app-" + id_),
+        path_(dir_ / name_) {}
+
+  Result<ExtractCell> Open() { return ExtractCell::Open(place_.get(), dir_.path(), "app", reader_); }
+
+  // As a start leaves it that has ended.
+  void FillOne() {
+    auto cell = Open();
+    ASSERT_EQ(Message(cell), "");
+    ASSERT_EQ(cell->state(), State::kToBeFilled);
+    ASSERT_EQ(Message(cell->Fill(reader_, false)), "");
+    EXPECT_EQ(cell->state(), State::kComplete);
+  }
+
+  void ExpectState(State state) {
+    auto cell = Open();
+    ASSERT_EQ(Message(cell), "");
+    EXPECT_EQ(cell->state(), state);
+  }
+
+  FoundCell Found() {
+    auto cells = FindCells(place_.get(), dir_.path());
+    EXPECT_EQ(cells.size(), 1u);
+    return cells.empty() ? FoundCell{} : cells[0];
+  }
+
+  TempDir dir_;
+  ImageReader reader_;
+  std::string id_;
+  UniqueFd place_;
+  std::string name_;
+  std::string path_;
+};
+
+TEST_F(ExtractCellTest, IsFilledOnceAndThenUsed) {
+  FillOne();
+  auto cell = Open();
+  ASSERT_EQ(Message(cell), "");
+  EXPECT_EQ(cell->state(), State::kComplete);
+  EXPECT_EQ(cell->tree_path(), path_ + "/app");
+  EXPECT_EQ(ReadTestFile(cell->tree_path() + "/many/0000"), "file 0\n");
+  EXPECT_EQ(dir_.List(), std::vector<std::string>{name_});
+  EXPECT_EQ(Message(Open()), "") << "by two at a time";
+}
+
+TEST_F(ExtractCellTest, WhatAKilledStartLeftIsEmptiedAndFilledAgain) {
+  ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+  WriteTestFile(path_ + "/app/many/0000", "half");
+  WriteTestFile(path_ + "/other", "");
+  {
+    auto cell = Open();
+    ASSERT_EQ(Message(cell), "");
+    EXPECT_EQ(cell->state(), State::kToBeFilled);
+    EXPECT_NE(::access((path_ + "/app").c_str(), F_OK), 0);
+    EXPECT_NE(::access((path_ + "/other").c_str(), F_OK), 0);
+  }
+  FillOne();
+  EXPECT_EQ(ReadTestFile(path_ + "/app/many/0000"), "file 0\n");
+}
+
+TEST_F(ExtractCellTest, WithoutItsMarkerOrAFileItIsNotComplete) {
+  FillOne();
+  ASSERT_EQ(::unlink((path_ + "/complete").c_str()), 0);
+  FillOne();
+  ASSERT_EQ(::unlink((path_ + "/app/many/0000").c_str()), 0);
+  FillOne();
+  WriteTestFile(path_ + "/app/many/0000", "file 0, longer\n");
+  FillOne();
+  ASSERT_EQ(::unlink((path_ + "/complete").c_str()), 0);
+  ASSERT_EQ(::symlink("app/many/0000", (path_ + "/complete").c_str()), 0);
+  FillOne();
+  ExpectState(State::kComplete);
+}
+
+TEST_F(ExtractCellTest, SecondStartWaitsForTheFirst) {
+  auto first = Open();
+  ASSERT_EQ(Message(first), "");
+  std::thread filler([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_EQ(Message(first->Fill(reader_, true)), "");
+  });
+  ExpectState(State::kComplete);
+  filler.join();
+}
+
+TEST_F(ExtractCellTest, SecondStartTakesOverFromAFirstThatFails) {
+  auto first = Open();
+  ASSERT_EQ(Message(first), "");
+  ASSERT_EQ(::mkdir((path_ + "/app").c_str(), 0700), 0);  // in the way
+  std::thread filler([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_EQ(Message(first->Fill(reader_, false)), "'" + path_ + "/app': File exists");
+    first = Failure(Error(ErrorKind::kSystem, "ended"));  // and with it the lock
+  });
+  FillOne();
+  filler.join();
+  ExpectState(State::kComplete);
+}
+
+TEST_F(ExtractCellTest, AfterAFailureItIsGone) {
+  auto cell = Open();
+  ASSERT_EQ(Message(cell), "");
+  ASSERT_EQ(::mkdir((path_ + "/app").c_str(), 0700), 0);
+  EXPECT_NE(Message(cell->Fill(reader_, false)), "");
+  EXPECT_TRUE(dir_.List().empty());
+}
+
+TEST_F(ExtractCellTest, RefusesWhatOthersHavePlanted) {
+  ASSERT_EQ(::mkdir((dir_ / "elsewhere").c_str(), 0700), 0);
+  ASSERT_EQ(::symlink("elsewhere", path_.c_str()), 0);
+  EXPECT_EQ(Message(Open()), "'" + path_ + "': Not a directory");
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  WriteTestFile(path_, "");
+  EXPECT_EQ(Message(Open()), "'" + path_ + "': Not a directory");
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  ASSERT_EQ(::mkdir(path_.c_str(), 0755), 0);
+  ASSERT_EQ(::chown(path_.c_str(), 65534, 65534), 0);
+  EXPECT_EQ(Message(Open()), "'" + path_ + "': belongs to another user");
+}
+
+TEST_F(ExtractCellTest, IsRemovedWhenNobodyElseHasIt) {
+  FillOne();
+  auto first = Open(), second = Open();
+  ASSERT_EQ(Message(first) + Message(second), "");
+  first->RemoveIfUnlocked();
+  EXPECT_EQ(dir_.List(), std::vector<std::string>{name_});
+  second = Failure(Error(ErrorKind::kSystem, "ended"));
+  first->RemoveIfUnlocked();
+  EXPECT_TRUE(dir_.List().empty());
+  first->RemoveIfUnlocked();  // it is gone: nothing to do
+}
+
+TEST_F(ExtractCellTest, IsFoundWithItsSizeAndLastUse) {
+  EXPECT_TRUE(FindCells(place_.get(), dir_.path()).empty());
+  for (const std::string& other : {std::string("no-cell"), std::string("app-0123"), "odd name-" + id_}) {
+    ASSERT_EQ(::mkdir((dir_ / other).c_str(), 0700), 0);
+  }
+  WriteTestFile(dir_ / ("file-" + id_), "");
+  ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+  EXPECT_FALSE(Found().complete);
+  FillOne();
+  timespec long_ago[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 1000, .tv_nsec = 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (path_ + "/complete").c_str(), long_ago, 0), 0);
+  FoundCell cell = Found();
+  EXPECT_EQ(cell.name, "app");
+  EXPECT_EQ(cell.image_id, id_);
+  EXPECT_EQ(cell.path, path_);
+  EXPECT_EQ(cell.bytes, reader_.bundle().trailer.content_size);
+  EXPECT_EQ(cell.last_use, 1000);
+  EXPECT_TRUE(cell.complete);
+  ExpectState(State::kComplete);
+  EXPECT_GT(Found().last_use, 1'000'000'000) << "a start is a use";
+}
+
+TEST_F(ExtractCellTest, IsNotPrunedWhileItIsLockedOrAProcessIsInIt) {
+  FillOne();
+  FoundCell found = Found();
+  {
+    auto user = Open();
+    ASSERT_EQ(Message(user), "");
+    EXPECT_TRUE(IsCellInUse(place_.get(), found));
+    EXPECT_FALSE(RemoveUnusedCell(place_.get(), found));
+  }
+  EXPECT_FALSE(IsCellInUse(place_.get(), found));
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd ready(ends[0]), say(ends[1]);
+  pid_t process = ::fork();
+  if (process == 0) {
+    if (::chdir((path_ + "/app/many").c_str()) == 0 && ::write(say.get(), "r", 1) == 1) ::pause();
+    ::_exit(1);
+  }
+  char byte;
+  ASSERT_EQ(::read(ready.get(), &byte, 1), 1);
+  EXPECT_TRUE(IsCellInUse(place_.get(), found));
+  EXPECT_FALSE(RemoveUnusedCell(place_.get(), found));
+  ::kill(process, SIGKILL);
+  ::waitpid(process, nullptr, 0);
+  EXPECT_FALSE(IsCellInUse(place_.get(), found));
+  EXPECT_TRUE(RemoveUnusedCell(place_.get(), found));
+  EXPECT_TRUE(dir_.List().empty());
+  EXPECT_TRUE(RemoveUnusedCell(place_.get(), found)) << "gone is gone";
+}
+
+}  // namespace
+}  // namespace haft
