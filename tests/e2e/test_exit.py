@@ -1,8 +1,10 @@
 """The end of a program is the program's own: pid, status, signal, output."""
 
+import concurrent.futures
 import os
 import signal
 import subprocess
+import unittest
 
 import support
 
@@ -77,3 +79,22 @@ class TestExit(support.TestCase):
         command = eval(done.stdout)
         self.assertEqual(command[-2:], ["x y", ""])
         self.assertIn(str(support.lab()), command)
+
+
+@unittest.skipIf(os.geteuid(), "needs root")
+class TestEveryRung(support.TestCase):
+    """Five statuses and five signals; --long: 200 runs a rung."""
+
+    seconds = 120
+    ENDS = [0, 1, 7, 127, 255, *(-number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT))]
+
+    @support.parametrised(rung=["namespace", "userns", "fusermount", "extract"])
+    def test_same_status(self, rung):
+        def one(end):
+            code = f"sys.exit({end})" if end >= 0 else f"signal.signal({-end}, 0) if {-end} != 9 else None; os.kill(os.getpid(), {-end})"
+            done = support.run([support.lab(), code], mode="namespace" if rung == "namespace" else "userns",
+                               env=support.clean_env(HAFT_MODE=rung), preexec_fn=support.no_core)
+            return done.returncode, done.stderr
+        ends = self.ENDS * (20 if support.LONG else 1)
+        with self.clean(quiet_host=rung != "fusermount"), concurrent.futures.ThreadPoolExecutor(4) as pool:
+            self.assertEqual(list(pool.map(one, ends)), [(end, "") for end in ends])

@@ -98,32 +98,6 @@ class TestLife(support.TestCase):
             self.assertFalse([d for d in descriptors if d.startswith("pipe:")], descriptors)
             self.umount()
 
-    def test_killed_server(self):
-        """ENOTCONN, and the same directory can be mounted again at once."""
-        with self.clean(quiet_host=False):
-            self.mount()
-            os.kill(self.server(), signal.SIGKILL)
-            support.wait_until(lambda: not support.clean.servers())
-            # A call that was under way when the server went is ECONNABORTED.
-            codes = {errno.ENOTCONN, errno.ECONNABORTED}
-            for _ in range(3):
-                with self.assertRaises(OSError) as caught:
-                    os.listdir(self.point / "site-packages")
-                self.assertIn(caught.exception.errno, codes)
-                codes = {errno.ENOTCONN}
-            self.mount()
-            self.assertEqual(self.read(), "text of the lab\n")
-            self.umount()
-            self.assertFalse(is_mounted(self.point))
-
-    def test_umount_of_a_killed_server(self):
-        with self.clean(quiet_host=False):
-            self.mount()
-            os.kill(self.server(), signal.SIGKILL)
-            support.wait_until(lambda: not support.clean.servers())
-            self.umount()
-        self.assertEqual(os.listdir(self.point), [])
-
     def test_terminated_server(self):
         """SIGTERM to the server of a mount: the mount goes with it, no dead mount stays."""
         with self.clean(quiet_host=False):
@@ -279,17 +253,6 @@ class TestOrdinaryUser(support.TestCase):
         self.assertEqual((text, uid, rest), ("text of the lab", "65534", []))
         self.assertIn("user_id=65534", line)
 
-    def test_killed_server(self):
-        """The dead mount is cleared by the next `haft mount` of the same user."""
-        point = mount_point(self, "user-killed")
-        os.chown(point, support.NOBODY, support.NOBODY)
-        script = ('set -e; "$0" mount "$1" "$2"; ' + PID_OF_SERVER + 'kill -KILL $pid; sleep 0.3; '
-                  'if ls "$2" 2>/dev/null; then echo still there; fi; '
-                  '"$0" mount "$1" "$2"; cat "$2/site-packages/lab_data/text.txt"; "$0" umount "$2"')
-        with self.clean(quiet_host=False):
-            done = support.run(support.as_user(["sh", "-c", script, support.HAFT, support.lab(), point]))
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "text of the lab\n", ""))
-
     def test_directory_of_somebody_else(self):
         point = mount_point(self, "not-yours")
         with self.clean():
@@ -432,6 +395,78 @@ class TestFileUnderneath(support.TestCase):
             # All files of the block, which may be 1 MiB, and no other.
             self.assertGreaterEqual(results.count("EIO"), 1, results)
             self.assertGreaterEqual(results.count("right"), len(results) // 2, results)
+
+
+class TestKilledServer(support.TestCase):
+    """A mount has no keeper: its files are ENOTCONN from then on, until `haft umount` or the next `haft mount` clears it away."""
+
+    def setUp(self):
+        self.point = mount_point(self, "killed")
+        if "userns" in self.id():
+            os.chown(self.point, support.NOBODY, support.NOBODY)
+
+    def command(self, mode, *words):
+        return support.run([support.HAFT, *words], mode=mode)
+
+    def assertFine(self, done):
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def mount(self, mode):
+        self.assertFine(self.command(mode, "mount", support.lab(), self.point))
+
+    def as_owner(self, mode, code):
+        return support.run([support.PYTHON, "-c", code, self.point], mode=mode)
+
+    def mount_and_kill(self, mode):
+        self.mount(mode)
+        server, = support.servers() - self.before
+        os.kill(server, signal.SIGKILL)
+        self.assertTrue(support.wait_until(lambda: support.state(server) in (None, "Z"), 2, 0.001))
+
+    def run(self, result=None):
+        self.before = support.servers()
+        return super().run(result)
+
+    def test_error_at_once_and_mounted_again(self, mode):
+        code = ("import os, sys\nfor name in ('', '/site-packages', '/site-packages/lab.py'):\n"
+                "  try: os.listdir(sys.argv[1] + name)\n  except OSError as error: print(error.errno)")
+        with self.clean(quiet_host=False):
+            self.mount_and_kill(mode)
+            self.assertEqual(self.as_owner(mode, code).stdout, f"{errno.ENOTCONN}\n" * 3)
+            self.mount(mode)
+            self.assertEqual(self.as_owner(mode, "import sys; print(open(sys.argv[1] + '/site-packages/lab_data/text.txt').read())").stdout,
+                             "text of the lab\n\n")
+            self.assertFine(self.command(mode, "umount", self.point))
+        self.assertEqual(os.listdir(self.point), [])
+
+    def test_umount(self, mode):
+        with self.clean(quiet_host=False):
+            self.mount_and_kill(mode)
+            self.assertFine(self.command(mode, "umount", self.point))
+        self.assertEqual(os.listdir(self.point), [])
+        again = self.command(mode, "umount", self.point)
+        self.assertEqual(again.returncode, 1)
+        self.assertOneLine(again.stderr, "no bundle is mounted there")
+
+    def test_somebody_is_still_in_it(self, mode):
+        """Told by umount; --lazy does it all the same, and so does the next mount."""
+        for clear in (["umount", "--lazy", self.point], ["mount", support.lab(), self.point]):
+            with self.subTest(clear[0]), self.clean(quiet_host=False):
+                self.mount(mode)
+                server, = support.servers() - self.before
+                user = support.start([support.PYTHON, "-c", "import os, sys; os.chdir(sys.argv[1]); print(flush=True); sys.stdin.read()",
+                                      self.point], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                user.stdout.readline()
+                os.kill(server, signal.SIGKILL)
+                support.wait_until(lambda: support.state(server) in (None, "Z"), 2, 0.001)
+                busy = self.command(mode, "umount", self.point)
+                self.assertEqual(busy.returncode, 1)
+                self.assertOneLine(busy.stderr, "unmount", "end the programs that use it, or use --lazy")
+                self.assertFine(self.command(mode, *clear))
+                user.communicate()
+                if clear[0] == "mount":
+                    self.assertFine(self.command(mode, "umount", self.point))
+            self.assertEqual(os.listdir(self.point), [])
 
 
 class TestStoppedServer(support.TestCase):

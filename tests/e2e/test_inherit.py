@@ -168,9 +168,26 @@ class TestDescriptors(support.TestCase):
                 os.close(int(fd))
         self.compare(mode, close)
 
+    @support.parametrised(closed=["0", "12", "012"])
+    def test_device_is_no_standard_stream_of_the_helpers(self, closed, mode):
+        """What writes to standard error would write to the kernel."""
+        def close():
+            for fd in closed:
+                os.close(int(fd))
+        before = support.haft_processes()
+        with self.clean(), support.start([support.lab(), "time.sleep(0.5)"], mode=mode, preexec_fn=close) as process:
+            helpers = support.wait_until(lambda: support.servers() - before, 5)
+            helpers |= {pid for pid in support.haft_processes() - before if support.clean._comm(pid) == "haft-keeper"}
+            self.assertEqual(len(helpers), 2)
+            for helper in helpers:
+                links = {fd: os.readlink(f"/proc/{helper}/fd/{fd}") for fd in os.listdir(f"/proc/{helper}/fd")}
+                self.assertEqual([links.pop(fd) for fd in "012"], ["/dev/null"] * 3)
+                self.assertIn("/dev/fuse", links.values())
+            self.assertEqual(process.wait(5), 0)
+
     def test_few_descriptors_allowed(self, mode):
         def limit():
-            resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
         self.compare(mode, limit)
 
     def test_many_descriptors_inherited(self, mode):

@@ -130,6 +130,42 @@ class TestReplaced(RecoveryCase):
             self.assertEqual(process.communicate("\n", timeout=5)[0], "78\n")
 
 
+class TestLost(RecoveryCase):
+    """Keeper and server are killed: errors at once, which the program can handle, and it ends as it likes."""
+
+    USE = ("import lab, mmap\nbase = os.path.dirname(lab.__file__)\n"
+           "file = open(base + '/lab_data/big.bin', 'rb')\n"
+           "os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)\n"
+           "pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ); first = pages[0]\n"
+           "print('ready', flush=True)\n"
+           "try:\n  while True:\n    for i in range(200):\n      with open(f'{base}/lab_lazy/m{i}.py') as source:\n"
+           "        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED); source.read()\n"
+           "except OSError as error: print(error.errno, flush=True)\n"
+           "try: os.stat(base + '/none')\nexcept OSError as error: print(error.errno, flush=True)\n"
+           "assert pages[0] == first\n")
+
+    def lose(self, code, mode):
+        before = support.haft_processes()
+        with self.clean():
+            process, known = self.start(self.USE + code, mode)
+            time.sleep(0.1)
+            helpers = {support.clean._comm(pid): pid for pid in support.haft_processes() - before}
+            for name in ("haft-keeper", "haft-server"):
+                os.kill(helpers[name], signal.SIGKILL)
+            out, errors = process.communicate(timeout=2)
+        # ECONNABORTED is what a request gets that was under way.
+        self.assertRegex(out, r"^(107|103)\n107\n$")
+        self.assertEqual(errors, "")
+        return process.returncode
+
+    def test_ENOTCONN_is_an_error_like_others(self, mode):
+        self.assertEqual(self.lose("os._exit(9)", mode), 9)
+
+    def test_page_that_was_never_read_is_SIGBUS(self, mode):
+        code = "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); pages[900_000]"
+        self.assertEqual(self.lose(code, mode), -signal.SIGBUS)
+
+
 class TestStopped(RecoveryCase):
     def test_stopped_for_five_seconds_with_8_readers(self, mode):
         """They wait; one that is killed is gone at once; the others read the right bytes afterwards."""
