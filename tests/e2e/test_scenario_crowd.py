@@ -43,11 +43,6 @@ class TestCrowd(support.TestCase):
     def test_short_runs(self, mode):
         self.short_runs(40, 15, mode)
 
-    @support.long_test
-    def test_2000_short_runs_at_50_at_a_time(self, mode):
-        """By one user, and far more than fusermount's limit of 1000 mounts if any of them stayed."""
-        self.short_runs(2000, 50, mode)
-
     def test_two_bundles_and_two_copies(self, mode):
         """Of the same name, with other contents or the same: every program sees its own."""
         places = {}

@@ -1,14 +1,18 @@
 """The base class of the tests: both modes, time-outs."""
 
+import contextlib
 import faulthandler
 import functools
 import inspect
 import os
+import pathlib
 import re
 import signal
+import stat
+import subprocess
 import unittest
 
-from support import clean
+from support import clean, paths
 from support.running import MODES
 
 
@@ -86,6 +90,21 @@ class TestCase(unittest.TestCase):
     def clean(self, timeout=2.0, quiet_host=True):
         """A context that fails unless everything is gone after it; see support.Clean."""
         return clean.Clean(timeout, quiet_host)
+
+    @contextlib.contextmanager
+    def covered(self, directory, copy=False):
+        """`directory` of the host is another one, empty or a copy, for this test: in the mount namespace of its worker."""
+        if not os.environ.get("E2E_ISOLATED"):
+            self.skipTest("changes the mounts of its host: only as root, in a worker of its own")
+        own = paths.unique_dir("covered")
+        if copy:
+            subprocess.run(["cp", "-a", f"{directory}/.", own], check=True)
+        own.chmod(stat.S_IMODE(os.stat(directory).st_mode))
+        subprocess.run(["mount", "--bind", own, directory], check=True)
+        try:
+            yield pathlib.Path(directory)
+        finally:
+            subprocess.run(["umount", "-l", directory], check=True)
 
     def assertOneLine(self, text, *parts, start="haft: "):
         """`text` is exactly one line that begins with `start` and contains the parts."""

@@ -8,6 +8,7 @@ function. In the tree: lab, lab_lazy.m0…m199 (VALUE = number, and some text), 
 compressible) and lab_data/text.txt.
 """
 
+import functools
 import hashlib
 
 from support import trees
@@ -48,11 +49,13 @@ def _files():
     return files
 
 
+@functools.cache  # its megabyte is made of hashes; tests ask for the lab hundreds of times
 def lab(*arguments):
     """The lab's bundle, built as a console script or as the arguments say."""
     return trees.app("lab", _files(), *(arguments or ("-c", "lab")))
 
 
+@functools.cache
 def lab_tree():
     """The lab's files as a plain directory, to compare with."""
     with trees._once("lab-tree") as path:
