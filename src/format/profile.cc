@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
@@ -57,15 +58,101 @@ Result<std::vector<std::string>> ParsePaths(const json& object, const char* memb
   return paths;
 }
 
+bool IsNumber(const json& value) { return value.is_number_unsigned(); }
+
+// {PATH: [[OFFSET, SIZE], …]}
+Result<std::map<std::string, std::vector<ByteRange>>> ParseRanges(const json& object) {
+  std::map<std::string, std::vector<ByteRange>> result;
+  auto found = object.find("ranges");
+  if (found == object.end()) return result;
+  auto bad = [] { return Error::Corrupt("profile: 'ranges': not an object of arrays of offset and size"); };
+  if (!found->is_object()) return Failure(bad());
+  for (const auto& [path, list] : found->items()) {
+    if (!list.is_array()) return Failure(bad());
+    std::vector<ByteRange> ranges;
+    for (const json& pair : list) {
+      if (!pair.is_array() || pair.size() != 2 || !IsNumber(pair[0]) || !IsNumber(pair[1])) return Failure(bad());
+      ranges.push_back({pair[0].get<std::uint64_t>(), pair[1].get<std::uint64_t>()});
+    }
+    result.emplace(path, Normalised(std::move(ranges)));
+  }
+  return result;
+}
+
+// [[PATH, OFFSET, SIZE], …]; [PATH] is a whole file or a directory.
+Result<std::vector<Ahead>> ParseAhead(std::string_view text) {
+  json object = json::parse(text, nullptr, false);
+  auto bad = [] { return Error::Corrupt("profile: 'ahead': not an array of path, offset and size"); };
+  if (!object.is_object()) return Failure(bad());
+  std::vector<Ahead> ahead;
+  auto found = object.find("ahead");
+  if (found == object.end()) return ahead;
+  if (!found->is_array()) return Failure(bad());
+  for (const json& part : *found) {
+    if (!part.is_array() || (part.size() != 1 && part.size() != 3) || !part[0].is_string()) return Failure(bad());
+    Ahead one{.path = part[0].get<std::string>()};
+    if (part.size() == 3) {
+      if (!IsNumber(part[1]) || !IsNumber(part[2])) return Failure(bad());
+      one.range = {part[1].get<std::uint64_t>(), part[2].get<std::uint64_t>()};
+    }
+    ahead.push_back(std::move(one));
+  }
+  return ahead;
+}
+
+// Whole files stay whole.
+void MergeRanges(Profile& profile, const Profile& more) {
+  const std::unordered_set<std::string_view> known(profile.files.begin(), profile.files.end());
+  auto is_whole = [](const Profile& of, const std::string& path) {
+    return std::ranges::find(of.files, path) != of.files.end() && !of.ranges.contains(path);
+  };
+  std::erase_if(profile.ranges, [&](const auto& item) { return is_whole(more, item.first); });
+  for (const auto& [path, ranges] : more.ranges) {
+    auto mine = profile.ranges.find(path);
+    if (mine != profile.ranges.end()) {
+      mine->second.insert(mine->second.end(), ranges.begin(), ranges.end());
+      mine->second = Normalised(std::move(mine->second));
+    } else if (!known.contains(path)) {
+      profile.ranges.emplace(path, ranges);
+    }
+  }
+}
+
 }  // namespace
 
+std::vector<ByteRange> Normalised(std::vector<ByteRange> ranges) {
+  std::ranges::sort(ranges, {}, &ByteRange::offset);
+  std::vector<ByteRange> joined;
+  for (const ByteRange& range : ranges) {
+    if (range.size == 0 || range.size > UINT64_MAX - range.offset) continue;
+    std::uint64_t end = range.offset + range.size;
+    if (joined.empty() || joined.back().offset + joined.back().size < range.offset) {
+      joined.push_back(range);
+    } else {
+      joined.back().size = std::max(joined.back().offset + joined.back().size, end) - joined.back().offset;
+    }
+  }
+  return joined;
+}
+
 void Merge(Profile& profile, const Profile& more) {
+  MergeRanges(profile, more);
   MergePaths(profile.files, more.files);
   MergePaths(profile.directories, more.directories);
 }
 
-std::string ToJson(const Profile& profile) {
+std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead) {
   nlohmann::ordered_json object = {{"files", Paths(profile.files)}, {"directories", Paths(profile.directories)}};
+  for (const auto& [path, ranges] : profile.ranges) {
+    if (!IsUtf8(path)) continue;
+    for (const ByteRange& range : ranges) object["ranges"][path].push_back({range.offset, range.size});
+  }
+  for (const Ahead& one : ahead) {
+    if (!IsUtf8(one.path)) continue;
+    nlohmann::ordered_json part = nlohmann::ordered_json::array({one.path});
+    if (one.range.size != 0) part.insert(part.end(), {one.range.offset, one.range.size});
+    object["ahead"].push_back(std::move(part));
+  }
   return object.dump();
 }
 
@@ -76,12 +163,13 @@ Result<Profile> ParseProfile(std::string_view text) {
   Profile profile;
   profile.files = TRY(ParsePaths(object, "files"));
   profile.directories = TRY(ParsePaths(object, "directories"));
+  profile.ranges = TRY(ParseRanges(object));
   return profile;
 }
 
-Result<Profile> ReadProfile(int fd, const BundleFile& bundle) {
+Result<std::vector<Ahead>> ReadAheadList(int fd, const BundleFile& bundle) {
   const Trailer& trailer = bundle.trailer;
-  if (trailer.profile_size == 0) return Profile{};
+  if (trailer.profile_size == 0) return std::vector<Ahead>{};
   if (trailer.profile_size > kMaxProfileSize) return Failure(Error::Corrupt("profile: larger than 64 MiB"));
   std::string text(trailer.profile_size, '\0');
   TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)), bundle.image_offset + trailer.profile_offset));
@@ -90,7 +178,7 @@ Result<Profile> ReadProfile(int fd, const BundleFile& bundle) {
     return Failure(Error::Corrupt("profile: checksum is wrong"));
   }
 #endif
-  return ParseProfile(text);
+  return ParseAhead(text);
 }
 
 }  // namespace haft::format

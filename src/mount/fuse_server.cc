@@ -157,6 +157,9 @@ Result<> FuseServer::MountOn(const std::string& directory) {
   return Failure(std::move(error).Remedy("an ordinary user needs the fuse3 package (fusermount3) and /dev/fuse"));
 }
 
+const ImageReader& FuseServer::image() const { return impl_->file_system.reader(); }
+const ServerOptions& FuseServer::options() const { return impl_->options; }
+
 int FuseServer::device() const { return fuse_session_fd(impl_->session.get()); }
 
 void FuseServer::SetBoard(ServerBoard* board) {
@@ -252,7 +255,12 @@ void FuseServer::Impl::Answer(fuse_buf& buffer, std::size_t slot) {
 
 void FuseServer::Impl::Loop(std::size_t slot) {
   fuse_buf buffer = {};
+  bool beside_program = board != nullptr && board->warming_up;
   while (TakeLead()) {
+    if (beside_program && !board->warming_up) {
+      board->cpus.Release();
+      beside_program = false;
+    }
     int size = fuse_session_receive_buf(session.get(), &buffer);
     if (size == -EINTR || size == -EAGAIN) continue;
     if (size <= 0) {  // 0: unmounted. Anything else cannot be repaired; the kernel answers ENOTCONN from then on.

@@ -91,7 +91,7 @@ Result<std::string> MountWithFusermount(const RungContext& context) {
     context.clock.Step("mounted on {} by fusermount3", Quoted(path));
     ServerProcess server = TRY(ServerProcess::Fork(context.reader, options, device));
     device.Reset();
-    return server.Begin();
+    return server.Begin(path);
   };
   auto mounted = mount();
   if (mounted) return path;

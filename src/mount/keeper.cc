@@ -1,8 +1,10 @@
 #include "keeper.h"
 
 #include <signal.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include "haft/base/log.h"
 #include "haft/base/subprocess.h"
 #include "server_board.h"
+#include "warm_up.h"
 
 namespace haft {
 namespace {
@@ -27,6 +30,9 @@ ServerBoard* MakeBoard() {
   void* memory = ::mmap(nullptr, sizeof(ServerBoard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : new (memory) ServerBoard;
 }
+
+// None before Linux 5.3, or if the process is gone.
+UniqueFd OpenProcess(pid_t process) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0))); }
 
 time_t Seconds() {
   timespec now = {};
@@ -44,7 +50,8 @@ std::vector<std::uint64_t> Numbers(const ServerBoard::Numbers& slots) {
 
 class Keeper {
  public:
-  Keeper(FuseServer server, ServerBoard& board) : server_(std::move(server)), board_(board) {}
+  Keeper(FuseServer server, UniqueFd root, ServerBoard& board)
+      : server_(std::move(server)), root_(std::move(root)), board_(board) {}
 
   // Returns when there is nothing to keep any more.
   void Run() {
@@ -52,9 +59,8 @@ class Keeper {
       std::uint64_t answered = board_.answered;
       pid_t server = ForkServer();
       if (server < 0) return;
-      int status = 0;
-      while (::waitpid(server, &status, 0) < 0 && errno == EINTR) {
-      }
+      if (std::exchange(first_, false)) StartWarmUp();
+      int status = WaitFor(server);
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;  // unmounted
       ++board_.deaths;
       board_.last_status = status;
@@ -70,11 +76,57 @@ class Keeper {
   }
 
  private:
+  // In a process of its own: a mount whose server is dead answers nobody, and the keeper must not wait for it.
+  void StartWarmUp() {
+    pid_t child = board_.warming_up ? ::fork() : -1;
+    if (child == 0) {
+      ::prctl(PR_SET_NAME, "haft-warm-up");
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::close(server_.device());  // a connection that nobody answers ends only when nobody has it
+      WarmUp(server_.image(), root_.get());
+      ::_exit(0);
+    }
+    warm_up_ = child;
+    if (child < 0) board_.warming_up = false;
+    board_.cpus.Release();
+  }
+
+  // Until the server ended; its status. Meanwhile the warm-up ends, and the program.
+  int WaitFor(pid_t server) {
+    const ServerOptions& options = server_.options();
+    const UniqueFd program = options.private_mount ? OpenProcess(options.bundle.program) : UniqueFd();
+    if (!program) root_.Reset();
+    while (root_ || warm_up_ > 0) {
+      const UniqueFd server_fd = OpenProcess(server), warm_up = warm_up_ > 0 ? OpenProcess(warm_up_) : UniqueFd();
+      pollfd ended[3] = {{.fd = server_fd.get(), .events = POLLIN, .revents = 0},
+                         {.fd = warm_up.get(), .events = POLLIN, .revents = 0},
+                         {.fd = root_ ? program.get() : -1, .events = POLLIN, .revents = 0}};
+      if (!server_fd || (::poll(ended, 3, -1) < 0 && errno != EINTR)) {
+        root_.Reset();
+        break;
+      }
+      if (ended[1].revents != 0) EndWarmUp();
+      if (ended[2].revents != 0) root_.Reset();
+      if (ended[0].revents != 0) break;
+    }
+    for (int status = 0;;) {
+      pid_t ended = ::waitpid(-1, &status, 0);
+      if (ended == server || (ended < 0 && errno != EINTR)) return status;
+      if (ended == warm_up_) EndWarmUp();
+    }
+  }
+
+  void EndWarmUp() {
+    ::waitpid(std::exchange(warm_up_, -1), nullptr, WNOHANG);
+    board_.warming_up = false;
+  }
+
   pid_t ForkServer() {
     for (int attempt = 0; attempt < 100; ++attempt) {
       pid_t server = ::fork();
       if (server == 0) {
         ::prctl(PR_SET_NAME, "haft-server");
+        root_.Reset();
         ::_exit(server_.Run() ? 0 : 1);
       }
       if (server > 0) return server;
@@ -101,6 +153,9 @@ class Keeper {
   }
 
   FuseServer server_;
+  UniqueFd root_;  // keeps the mount alive
+  bool first_ = true;
+  pid_t warm_up_ = -1;
   ServerBoard& board_;
   int fruitless_ = 0;                      // deaths in a row with work begun and nothing answered
   std::vector<std::uint64_t> crashed_at_;  // requests in flight at the last crash
@@ -110,13 +165,15 @@ class Keeper {
 
 }  // namespace
 
-void RunKeeper(FuseServer server) {
+void RunKeeper(FuseServer server, UniqueFd root, const OtherCpus& cpus) {
   ServerBoard* board = MakeBoard();
   if (board == nullptr) ::_exit(1);
   ::signal(SIGCHLD, SIG_DFL);  // the program's parent may ignore it, which would swallow statuses
+  board->cpus = cpus;
+  board->warming_up = root && cpus && MayWarmUp();
   server.SetBoard(board);
   auto mounted = server.Initialize();
-  if (mounted && *mounted) Keeper(std::move(server), *board).Run();
+  if (mounted && *mounted) Keeper(std::move(server), std::move(root), *board).Run();
   ::_exit(0);  // closes the device: whoever still asks gets ENOTCONN
 }
 

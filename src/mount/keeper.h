@@ -1,5 +1,6 @@
 #pragma once
 
+#include "haft/base/cpu_placement.h"
 #include "haft/mount/fuse_server.h"
 
 namespace haft {
@@ -9,7 +10,11 @@ namespace haft {
 // programs notice nothing. It gives up, and programs get ENOTCONN at once, if the kernel cannot do that (before Linux
 // 6.9), if servers crash more than 5 times in 10 seconds, or die again and again without answering anything. A request that
 // was being answered at two crashes in a row is answered EIO. Kills from outside (SIGKILL) are no crashes.
-// REQUIRES: the file system is mounted; this process has one thread.
-[[noreturn]] void RunKeeper(FuseServer server);
+//
+// At first it has a child of its own ask for what the start will need (see WarmUp()); until that is done, all of them stay
+// on `cpus`, beside the program. It keeps a private mount until the program's own process ended: freeing the mount's
+// page cache is then the keeper's work, and whoever waits for the program need not wait for that.
+// REQUIRES: the file system is mounted, `root` is its root directory, or none: then there is no warm-up; this process has one thread.
+[[noreturn]] void RunKeeper(FuseServer server, UniqueFd root, const OtherCpus& cpus);
 
 }  // namespace haft

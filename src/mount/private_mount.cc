@@ -44,7 +44,7 @@ Result<> Build(const RungContext& context) {
   context.clock.Step("private root assembled");
   TRY(MountFuse(device.get(), context.mount_point, mount));
   device.Reset();
-  TRY(server.Begin());
+  TRY(server.Begin(context.mount_point));
   context.clock.Step("image mounted on {}", Quoted(context.mount_point));
   return {};
 }

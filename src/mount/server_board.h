@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "haft/base/cpu_placement.h"
+
 namespace haft {
 
 // What a server and its keeper know of each other, in memory they share: it survives the server.
@@ -21,6 +23,8 @@ struct ServerBoard {
   std::atomic<std::uint32_t> deaths{0};    // of servers
   std::atomic<int> last_status{0};         // of the last one, as waitpid(2) gives it
   std::atomic<std::int64_t> last_time{0};  // seconds since 1970
+  OtherCpus cpus;                          // where servers run during the warm-up; set before the first
+  std::atomic<bool> warming_up{false};
 };
 
 }  // namespace haft

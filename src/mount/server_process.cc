@@ -15,7 +15,10 @@
 #include <array>
 #include <vector>
 
+#include "haft/base/cpu_placement.h"
+#include "haft/base/file_io.h"
 #include "haft/base/log.h"
+#include "haft/base/pass_descriptor.h"
 #include "keeper.h"
 
 namespace haft {
@@ -51,15 +54,13 @@ void DropCapabilities() {
 }
 
 // The life of the keeper. Reading from the device before it is mounted would be EPERM, hence the wait.
-Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, const UniqueFd& go) {
+Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, UniqueFd go,
+             const OtherCpus& cpus) {
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
-  char byte;
-  ssize_t n;
-  do {
-    n = ::read(go.get(), &byte, 1);
-  } while (n < 0 && errno == EINTR);
-  if (n == 1) RunKeeper(std::move(server));
+  auto root = ReceiveDescriptor(go.get());
+  go.Reset();
+  if (root) RunKeeper(std::move(server), *std::move(root), cpus);
   return {};
 }
 
@@ -91,9 +92,13 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptio
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return Failure(Error::FromErrno("socketpair"));
   UniqueFd wait(ends[0]), go(ends[1]);
+  const OtherCpus cpus;
   pid_t child = ::fork();
   if (child < 0) return Failure(Error::FromErrno("fork"));
-  if (child > 0) return ServerProcess(child, std::move(go));
+  if (child > 0) {
+    cpus.Move(child);
+    return ServerProcess(child, std::move(go));
+  }
   go.Reset();
   // Twice, so that the program never sees a child it did not start.
   pid_t grandchild = ::fork();
@@ -108,7 +113,7 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptio
   errors.Reset();
   ::prctl(PR_SET_DUMPABLE, 0);
   DropCapabilities();
-  auto served = Serve(std::move(reader), options, UniqueFd(device.get()), wait);
+  auto served = Serve(std::move(reader), options, UniqueFd(device.get()), std::move(wait), cpus);
   ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
 }
 
@@ -126,9 +131,10 @@ int ServerProcess::Reap() {
   return waited == child ? status : 0;
 }
 
-Result<> ServerProcess::Begin() {
+Result<> ServerProcess::Begin(const std::string& mount) {
   if (Reap() != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
-  if (::send(go_.get(), "g", 1, MSG_NOSIGNAL) != 1) {
+  UniqueFd root = TRY(OpenFile(mount, O_PATH | O_DIRECTORY));
+  if (!SendDescriptor(go_.get(), root.get())) {
     return Failure(Error(ErrorKind::kSystem, "the server process ended before it served"));
   }
   go_.Reset();

@@ -28,6 +28,7 @@
 #include "haft/pack/input_directory.h"
 #include "haft/pack/pip.h"
 #include "haft/pack/profile_run.h"
+#include "haft/pack/read_ahead.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
 #include "haft/pack/scripts.h"
@@ -329,6 +330,7 @@ class Builder {
     report_.profiled = profile_.files.size();
     if (profile_.empty()) return {};
     layout_.parts = TRY(AddImportIndex(tree_, profile_, python.target().tag));
+    ahead_ = PlanReadAhead(tree_, profile_, layout_.parts, manifest.paths);
     layout_.files.emplace_back(kImportIndexPath);
     layout_.files.insert(layout_.files.end(), profile_.files.begin(), profile_.files.end());
     return {};
@@ -347,7 +349,7 @@ class Builder {
   Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {
     ProgressMeter meter(options_.progress, "compress", "bytes");
     FileSink sink(fd, options_.output);
-    const std::string profile = profile_.empty() ? std::string() : format::ToJson(profile_);
+    const std::string profile = profile_.empty() ? std::string() : format::ToJson(profile_, ahead_);
     TRY(sink.Append(AsBytes(runtime)));
     TRY(PadTo(sink, 0, format::kAlignment));
     ImageSummary image = TRY(
@@ -372,6 +374,7 @@ class Builder {
   const unsigned workers_;
   Tree tree_;
   format::Profile profile_;
+  std::vector<format::Ahead> ahead_;
   StartLayout layout_;
   std::string standard_library_;  // in the image, if the interpreter is
   BuildReport report_;

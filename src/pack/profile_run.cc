@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <unordered_set>
 #include <utility>
@@ -47,7 +49,24 @@ std::pair<std::string, std::string> Task(const format::Entry& entry, const std::
   return {"none", ""};
 }
 
-// One line per path, in order; directories end in "/".
+// "OFFSET SIZE PATH" of a part of a file.
+void ParseRange(const Tree& tree, std::string_view text, format::Profile& profile) {
+  format::ByteRange range = {};
+  const char* end = text.data() + text.size();
+  auto offset = std::from_chars(text.data(), end, range.offset);
+  if (offset.ec != std::errc() || offset.ptr == end) return;
+  auto size = std::from_chars(offset.ptr + 1, end, range.size);
+  if (size.ec != std::errc() || size.ptr == end) return;
+  std::string path(size.ptr + 1, end);
+  const TreeNode* node = tree.Find(path);
+  if (node == nullptr || node->file() == nullptr) return;
+  const std::uint64_t file_size = node->file()->size;
+  if (range.offset >= file_size) return;
+  range.size = std::min(range.size, file_size - range.offset);
+  profile.ranges[path].push_back(range);
+}
+
+// One line per path, in order; directories end in "/", parts of files begin with "//".
 format::Profile ParseRecord(const Tree& tree, std::string_view text) {
   format::Profile profile;
   std::unordered_set<std::string_view> known;
@@ -56,6 +75,10 @@ format::Profile ParseRecord(const Tree& tree, std::string_view text) {
     if (line.size() == text.size()) break;  // cut off
     text.remove_prefix(line.size() + 1);
     if (!known.insert(line).second) continue;
+    if (line.starts_with("//")) {
+      ParseRange(tree, line.substr(2), profile);
+      continue;
+    }
     const bool listed = line.ends_with('/');
     std::string path(line.substr(0, line.size() - (listed ? 1 : 0)));
     const TreeNode* node = tree.Find(path);
@@ -63,6 +86,7 @@ format::Profile ParseRecord(const Tree& tree, std::string_view text) {
     if (listed && node->directory() != nullptr) profile.directories.push_back(std::move(path));
     if (!listed && node->file() != nullptr) profile.files.push_back(std::move(path));
   }
+  for (auto& [path, ranges] : profile.ranges) ranges = format::Normalised(std::move(ranges));
   return profile;
 }
 

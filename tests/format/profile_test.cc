@@ -27,6 +27,26 @@ TEST(ProfileTest, MergeAppendsWhatIsNew) {
   EXPECT_EQ(profile.directories, (std::vector<std::string>{"d", "e"}));
 }
 
+TEST(ProfileTest, KeepsRangesThroughJson) {
+  Profile profile{.files = {"a.so", "b"}, .directories = {}};
+  profile.ranges["a.so"] = {{0, 131072}, {262144, 5}};
+  EXPECT_EQ(Expect(ParseProfile(ToJson(profile, {{.path = "b"}}))), profile);
+}
+
+TEST(ProfileTest, NormalisesRanges) {
+  EXPECT_EQ(Normalised({{10, 5}, {0, 4}, {4, 2}, {12, 10}, {30, 0}, {40, UINT64_MAX}}),
+            (std::vector<ByteRange>{{0, 6}, {10, 12}}));
+}
+
+TEST(ProfileTest, MergeJoinsRangesAndKeepsWholeFilesWhole) {
+  Profile profile{.files = {"both", "mine", "whole"}, .directories = {}};
+  profile.ranges = {{"both", {{0, 10}}}, {"mine", {{5, 5}}}};
+  Profile more{.files = {"both", "whole", "new", "mine"}, .directories = {}};
+  more.ranges = {{"both", {{5, 10}}}, {"whole", {{0, 1}}}, {"new", {{7, 7}}}};
+  Merge(profile, more);
+  EXPECT_EQ(profile.ranges, (std::map<std::string, std::vector<ByteRange>>{{"both", {{0, 15}}}, {"new", {{7, 7}}}}));
+}
+
 TEST(ProfileTest, IgnoresUnknownMembersAndNamesBadOnes) {
   EXPECT_EQ(Message(ParseProfile(R"({"files": [], "later": 1})")), "");
   EXPECT_EQ(Message(ParseProfile(R"({"traceEvents": []})")), "profile: has no member 'files'");
@@ -34,6 +54,10 @@ TEST(ProfileTest, IgnoresUnknownMembersAndNamesBadOnes) {
   EXPECT_EQ(Message(ParseProfile(R"({"files": 1})")), "profile: 'files': not an array of paths");
   EXPECT_EQ(Message(ParseProfile(R"({"files": [""]})")), "profile: 'files': not an array of paths");
   EXPECT_EQ(Message(ParseProfile(R"({"files": [], "directories": ["/etc"]})")), "profile: 'directories': not an array of paths");
+  const char* ranges = "profile: 'ranges': not an object of arrays of offset and size";
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "ranges": []})")), ranges);
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "ranges": {"a": [[1]]}})")), ranges);
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "ranges": {"a": [[1, -2]]}})")), ranges);
   EXPECT_EQ(Message(ParseProfile(R"({"files": ["a")")), "profile: not a JSON object");
 }
 

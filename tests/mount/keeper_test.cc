@@ -67,7 +67,7 @@ class KeeperTest : public ::testing::Test {
       kernel_.Reset();
       auto server = FuseServer::Create(OpenReader(SampleImage(1)), {.uid = 0, .gid = 0});
       if (!server || !server->Attach(UniqueFd(ends[1]))) ::_exit(1);
-      RunKeeper(*std::move(server));
+      RunKeeper(*std::move(server), UniqueFd(), OtherCpus());
     }
     ::close(ends[1]);
     fuse_init_in init = {};

@@ -24,6 +24,7 @@ struct ServerOptions {
   uid_t uid;  // shown as the owner of everything
   gid_t gid;
   bool allow_other = false;
+  bool private_mount = false;  // nobody but the program and its children can see it
   unsigned threads = 0;  // at most; 0: min(4, CPUs), at least 2
   BundleDescription bundle = {};
 };
@@ -44,6 +45,9 @@ class FuseServer {
   Result<> Attach(UniqueFd device);
   // Or: mount on a directory of the host; as an ordinary user through fusermount3.
   Result<> MountOn(const std::string& directory);
+
+  const ImageReader& image() const;
+  const ServerOptions& options() const;
 
   // The descriptor of /dev/fuse in use. REQUIRES: Attach() or MountOn() succeeded.
   int device() const;

@@ -22,9 +22,9 @@ class ServerProcess {
   static Result<ServerProcess> Fork(ImageReader& reader, const ServerOptions& options,
                                     const UniqueFd& device);
 
-  // Lets the server read requests. REQUIRES: the descriptor has been mounted. The caller must close its
-  // copy of the device soon after.
-  Result<> Begin();
+  // Lets the server read requests, and has what a start needs fetched ahead. REQUIRES: the descriptor has been mounted,
+  // on `mount`. The caller must close its copy of the device soon after.
+  Result<> Begin(const std::string& mount);
 
   ServerProcess(ServerProcess&& other) noexcept : child_(std::exchange(other.child_, -1)), go_(std::move(other.go_)) {}
   ServerProcess& operator=(ServerProcess&&) = delete;
@@ -36,7 +36,7 @@ class ServerProcess {
   int Reap();
 
   pid_t child_;  // the short-lived first fork; -1: waited for
-  UniqueFd go_;  // one byte written: begin; closed: end
+  UniqueFd go_;  // the root directory sent: begin; closed: end
 };
 
 // What a detached server does to itself: new session, /dev/null as standard streams, cwd "/", terminal

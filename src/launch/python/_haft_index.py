@@ -11,6 +11,7 @@ import marshal
 import posix
 import sys
 
+import _frozen_importlib
 import _frozen_importlib_external as external
 import _imp
 
@@ -19,10 +20,13 @@ NAME = "modules.index"
 MAGIC = b"haftmod1"
 HEADER = 16
 PYC_HEADER = 16
-PIECE = 128 << 10  # what the kernel asks for at once
-WINDOW = 2 * PIECE
+PAGE = 4096
+TABLE = 32 << 10  # read at first; few tables are larger
+WINDOW = 96 << 10  # below what malloc takes from the kernel, and gives back, every time
 
+ModuleSpec = _frozen_importlib.ModuleSpec
 Loader = external.SourceFileLoader
+CACHED = ".%s.pyc" % sys.implementation.cache_tag
 _plain_get_code = Loader.get_code
 
 
@@ -42,10 +46,10 @@ class Index:
             return memoryview(data)[offset - begin : offset - begin + size]
         try:
             if offset < begin:
-                data = read_part(self.path, offset, size, 0)
+                data = read_part(self.path, offset, size)
                 return memoryview(data) if len(data) == size else None
-            begin = offset // PIECE * PIECE
-            data = read_part(self.path, begin, max(WINDOW, offset + size - begin), WINDOW)
+            begin = offset // PAGE * PAGE
+            data = read_part(self.path, begin, max(WINDOW, offset + size - begin))
         except OSError:
             return None
         if len(data) < offset + size - begin:
@@ -54,12 +58,10 @@ class Index:
         return memoryview(data)[offset - begin : offset - begin + size]
 
 
-def read_part(path, offset, size, ahead):
-    """`size` bytes; the kernel is told to fetch `ahead` bytes behind them meanwhile."""
+def read_part(path, offset, size):
+    """`size` bytes, fewer at the end of the file."""
     descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        for position in range(offset + size, offset + size + ahead, PIECE):
-            posix.posix_fadvise(descriptor, position, PIECE, posix.POSIX_FADV_WILLNEED)
         data = posix.pread(descriptor, size, offset)
         while len(data) < size:
             more = posix.pread(descriptor, size - len(data), offset + len(data))
@@ -85,13 +87,18 @@ class IndexFinder(external.FileFinder):
         if place is None or sys.pycache_prefix is not None or Loader.get_code is not _plain_get_code:
             return external.FileFinder.find_spec(self, fullname, target)
         offset, size, is_package = place
+        # What spec_from_file_location() makes of these, without what it has to find out.
+        directory, locations, stem = self.path, None, name
         if is_package:
-            base = self.path + "/" + name
-            path, locations = base + "/__init__.py", [base]
-        else:
-            path, locations = self.path + "/" + name + ".py", None
-        spec = self._get_spec(Loader, fullname, path, locations, target)
-        serve_once(spec.loader, self._haft_modules, name, self._haft_index)
+            directory, stem = directory + "/" + name, "__init__"
+            locations = [directory]
+        path = directory + "/" + stem + ".py"
+        loader = Loader(fullname, path)
+        serve_once(loader, self._haft_modules, name, self._haft_index)
+        spec = ModuleSpec(fullname, loader, origin=path)
+        spec.submodule_search_locations = locations
+        spec.has_location = True
+        spec.cached = directory + "/__pycache__/" + stem + CACHED
         return spec
 
 
@@ -126,12 +133,12 @@ def install():
         return
     path = HERE + "/" + NAME
     try:
-        data = read_part(path, 0, WINDOW, WINDOW)
+        data = read_part(path, 0, TABLE)
         if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : 12] != external.MAGIC_NUMBER:
             return
         table_size = int.from_bytes(data[12:HEADER], "little")
         if table_size > len(data) - HEADER:
-            data = read_part(path, 0, HEADER + table_size, WINDOW)
+            data = read_part(path, 0, HEADER + table_size)
         table = marshal.loads(memoryview(data)[HEADER : HEADER + table_size])
         loaders = external._get_supported_file_loaders()
     except (OSError, ValueError, EOFError, TypeError, AttributeError):

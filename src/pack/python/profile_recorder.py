@@ -2,8 +2,8 @@
 
 Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
 the program's arguments. Writes a line for every file when it is first opened, and for every
-directory, with "/" behind it, when it is first listed. The bundle's own start is followed: sitecustomize is
-what `site` imports.
+directory, with "/" behind it, when it is first listed; in the end a line "//OFFSET SIZE PATH" for every part of a
+shared library that was used. The bundle's own start is followed: sitecustomize is what `site` imports.
 """
 import sys
 
@@ -11,6 +11,9 @@ if sys.path and sys.path[0] == "":  # the current directory; nothing must be imp
     del sys.path[0]
 
 import posix
+
+PAGE = posix.sysconf("SC_PAGE_SIZE")
+PIECE = 128 << 10  # what the kernel asks a FUSE server for at once
 
 
 def make_recorder(root, record):
@@ -43,14 +46,34 @@ def make_recorder(root, record):
             pass
 
     def note_mappings():
-        """Libraries that other libraries brought with them."""
+        """Libraries that other libraries brought with them, and which parts of all of them are in this process."""
+        used = {}
         try:
             with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-                for line in maps:
-                    start, slash, rest = line.rstrip("\n").partition("/")
-                    note(slash + rest, "")
-        except OSError:
-            pass
+                lines = maps.read().splitlines()
+            with open("/proc/self/pagemap", "rb", 0) as pagemap:
+                for line in lines:
+                    head, slash, rest = line.partition("/")
+                    if slash and (slash + rest).startswith(prefix):
+                        note(slash + rest, "")
+                        note_pages(used.setdefault((slash + rest)[len(prefix) :], set()), head.split(), pagemap)
+        except (OSError, ValueError):
+            return
+        if posix.getpid() == process:
+            for path, pieces in used.items():
+                for piece in sorted(pieces):
+                    line = "//%d %d %s\n" % (piece * PIECE, PIECE, path)
+                    posix.write(output, line.encode("utf-8", "surrogateescape"))
+
+    def note_pages(pieces, fields, pagemap):
+        """Adds the pieces of a file of which a page is mapped into the process (fields of a line of maps)."""
+        begin, end = (int(text, 16) // PAGE for text in fields[0].split("-"))
+        offset = int(fields[2], 16) // PAGE
+        pagemap.seek(begin * 8)
+        entries = pagemap.read((end - begin) * 8)[7::8]  # the byte with bit 63, present, and bit 62, swapped out
+        for page, entry in enumerate(entries):
+            if entry & 0xC0:
+                pieces.add((offset + page) // (PIECE // PAGE))
 
     return hook, note_mappings
 

@@ -1,0 +1,75 @@
+#include "haft/pack/read_ahead.h"
+
+#include <string_view>
+#include <unordered_set>
+
+#include "haft/pack/bootstrap.h"
+#include "haft/pack/import_index.h"
+
+namespace haft {
+namespace {
+
+// More than this is not a start any more: the kernel would throw out what it fetched first.
+constexpr std::uint64_t kMaxAhead = 128u << 20;
+
+class Planner {
+ public:
+  Planner(const Tree& tree, const std::vector<ContentPart>& parts) : tree_(tree) {
+    for (const ContentPart& part : parts) indexed_.insert(part.file);
+  }
+
+  void Directory(const std::string& path) {
+    const TreeNode* node = tree_.Find(path);
+    if (node == nullptr || node->directory() == nullptr || !directories_.insert(path).second) return;
+    ahead_.push_back({.path = path + "/"});
+  }
+
+  void File(const std::string& path, const format::Profile& profile) {
+    const TreeNode* node = tree_.Find(path);
+    if (node == nullptr || node->file() == nullptr) return;
+    if (indexed_.contains(node->file())) {
+      if (!std::exchange(has_index_, true)) Whole(std::string(kImportIndexPath));
+      return;
+    }
+    std::size_t slash = path.rfind('/');
+    if (slash != path.npos) Directory(path.substr(0, slash));
+    auto ranges = profile.ranges.find(path);
+    if (ranges == profile.ranges.end()) return Whole(path);
+    for (const format::ByteRange& range : ranges->second) {
+      if (Fits(range.size)) ahead_.push_back({.path = path, .range = range});
+    }
+  }
+
+  std::vector<format::Ahead> Take() && { return std::move(ahead_); }
+
+ private:
+  void Whole(const std::string& path) {
+    const std::uint64_t size = tree_.Find(path)->file()->size;
+    if (size != 0 && Fits(size)) ahead_.push_back({.path = path});
+  }
+  bool Fits(std::uint64_t size) {
+    if (size > kMaxAhead - size_) return false;
+    size_ += size;
+    return true;
+  }
+
+  const Tree& tree_;
+  std::unordered_set<const TreeNode::File*> indexed_;
+  std::unordered_set<std::string> directories_;
+  std::vector<format::Ahead> ahead_;
+  std::uint64_t size_ = 0;
+  bool has_index_ = false;
+};
+
+}  // namespace
+
+std::vector<format::Ahead> PlanReadAhead(const Tree& tree, const format::Profile& profile,
+                                         const std::vector<ContentPart>& parts, const std::vector<std::string>& paths) {
+  Planner planner(tree, parts);
+  planner.Directory(std::string(kBootstrapDirectory));
+  for (const std::string& path : paths) planner.Directory(path);
+  for (const std::string& path : profile.files) planner.File(path, profile);
+  return std::move(planner).Take();
+}
+
+}  // namespace haft

@@ -1,0 +1,112 @@
+"""What a start needs is fetched before the program asks for it, and nothing is left of whoever did that."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import support
+
+SECONDS = 10
+
+# Reads a file of the profile. What it costs is what the counters say before and after.
+ENTRY = '''
+import json, os, sys, time
+HERE = os.path.dirname(__file__)
+def reads():
+    if not os.path.isdir("/haft/warm"):
+        return 0  # while the profile is recorded
+    with open(os.path.join(HERE, "..", ".haft", "stats")) as file:
+        return json.load(file)["operations"]["read"]
+def processes():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/status") as file:
+                status = dict(line.rstrip("\\n").split(":\\t", 1) for line in file if ":\\t" in line)
+        except OSError:
+            continue
+        if status["Name"].startswith("haft-"):
+            found.append((status["Name"], status["State"][0], status["Cpus_allowed_list"]))
+    return sorted(found)
+def main():
+    end = time.monotonic() + 10
+    while any(name == "haft-warm-up" for name, _, _ in processes()) and time.monotonic() < end:
+        time.sleep(0.01)
+    before = reads()
+    with open(os.path.join(HERE, "data", "large.bin"), "rb") as file:
+        size = len(file.read())
+    print(reads() - before, size)
+    with open(os.path.join(HERE, "data", "large.bin"), "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        file.read()  # the server notices that the warm-up is over
+    for line in processes():
+        print(*line)
+    print("mine", "-", next(line.split()[1] for line in open("/proc/self/status") if line.startswith("Cpus_allowed_list")))
+'''
+
+
+class TestWarmUp(support.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        tree = support.unique_dir("warm")
+        (tree / "data").mkdir()
+        (tree / "data" / "large.bin").write_bytes(os.urandom(1_000_000))
+        (tree / "warm.py").write_text(ENTRY)
+        cls.bundle = support.build(tree, "-e", "warm:main", "--profile", "", output=support.unique_dir("warm-out") / "warm")
+
+    def start(self, **variables):
+        done = support.run([self.bundle], env=support.clean_env(**variables), check=True)
+        lines = done.stdout.splitlines()
+        reads, size = map(int, lines[0].split())
+        self.assertEqual(size, 1_000_000)
+        return reads, [line.split() for line in lines[1:]]
+
+    def test_file_of_the_profile_is_there_already(self):
+        if len(os.sched_getaffinity(0)) > 1:
+            reads, _ = self.start()
+            self.assertLessEqual(reads, 1)  # of the counters
+
+    def test_switched_off(self):
+        reads, _ = self.start(HAFT_WARMUP="0")
+        self.assertGreater(reads, 2)
+
+    def test_off_with_one_cpu(self):
+        done = support.run(["taskset", "-c", str(min(os.sched_getaffinity(0))), self.bundle], env=support.clean_env(), check=True)
+        self.assertGreater(int(done.stdout.split()[0]), 2)
+
+    def test_processes_are_as_without_it(self):
+        """No zombie, and the keeper and the server may run on every CPU the program may run on."""
+        _, processes = self.start()
+        mine = processes.pop()[2]
+        self.assertEqual([name for name, _, _ in processes], ["haft-keeper", "haft-server"])
+        for name, state, cpus in processes:
+            self.assertIn(state, "RS", name)
+            self.assertEqual(cpus, mine, name)
+
+    def test_killed_warm_up(self):
+        """A stopped one is noticed by nobody; a killed one neither."""
+        for sent in (signal.SIGSTOP, signal.SIGKILL):
+            with self.subTest(sent=sent):
+                program = support.start([self.bundle], env=support.clean_env(), stdout=subprocess.PIPE)
+                end = time.monotonic() + 5
+                while time.monotonic() < end and program.poll() is None:
+                    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+                        try:
+                            text = status.read_text()
+                        except OSError:
+                            continue
+                        if text.startswith("Name:\thaft-warm-up\n"):
+                            pid = int(re.search(r"^Pid:\t(\d+)", text, re.M)[1])
+                            try:
+                                os.kill(pid, sent)
+                                if sent == signal.SIGSTOP:
+                                    time.sleep(0.2)
+                                    os.kill(pid, signal.SIGCONT)
+                            except ProcessLookupError:
+                                pass
+                out, _ = program.communicate(timeout=20)
+                self.assertEqual(program.returncode, 0)
+                self.assertEqual(int(out.split()[1]), 1_000_000)

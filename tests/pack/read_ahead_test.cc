@@ -1,0 +1,43 @@
+#include "haft/pack/read_ahead.h"
+
+#include <gtest/gtest.h>
+
+#include "support/expect.h"
+#include "support/test_tree.h"
+
+namespace haft {
+namespace {
+
+using format::Ahead;
+using testing::MakeTree;
+
+TEST(ReadAheadTest, ListsDirectoriesThenReadsInTheOrderOfUse) {
+  Tree tree = MakeTree({{"p/data/a.txt", "aaa"}, {"p/lib.so", std::string(400'000, 'x')}, {"p/empty", ""}});
+  format::Profile profile{.files = {"p/lib.so", "p/empty", "p/data/a.txt", "gone"}, .directories = {"p/data"}};
+  profile.ranges["p/lib.so"] = {{0, 131072}, {262144, 137856}};
+  EXPECT_EQ(PlanReadAhead(tree, profile, {}, {"p", "no-such-path"}),
+            (std::vector<Ahead>{{.path = "p/"},
+                                {.path = "p/lib.so", .range = {0, 131072}},
+                                {.path = "p/lib.so", .range = {262144, 137856}},
+                                {.path = "p/data/"},
+                                {.path = "p/data/a.txt"}}));
+}
+
+TEST(ReadAheadTest, ReadsTheImportIndexInsteadOfWhatItHolds) {
+  Tree tree = MakeTree({{"p/a.pyc", "a"}, {"p/b.pyc", "b"}, {"p/c.pyc", "c"}, {".haft/py/modules.index", "ab"}});
+  const TreeNode::File* index = tree.Find(".haft/py/modules.index")->file();
+  std::vector<ContentPart> parts = {{tree.Find("p/a.pyc")->file(), index, 0}, {tree.Find("p/b.pyc")->file(), index, 1}};
+  EXPECT_EQ(PlanReadAhead(tree, {.files = {"p/c.pyc", "p/a.pyc", "p/b.pyc"}}, parts, {}),
+            (std::vector<Ahead>{{.path = ".haft/py/"}, {.path = "p/"}, {.path = "p/c.pyc"}, {.path = ".haft/py/modules.index"}}));
+}
+
+TEST(ReadAheadTest, IsBounded) {
+  Tree tree = MakeTree({{"a", "x"}, {"b", "x"}});
+  format::Profile profile{.files = {"a", "b"}};
+  profile.ranges["a"] = {{0, 100u << 20}, {200u << 20, 100u << 20}};
+  EXPECT_EQ(PlanReadAhead(tree, profile, {}, {}),
+            (std::vector<Ahead>{{.path = "a", .range = {0, 100u << 20}}, {.path = "b"}}));
+}
+
+}  // namespace
+}  // namespace haft
