@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -65,6 +66,8 @@ class KeeperTest : public ::testing::Test {
     keeper_ = ::fork();
     if (keeper_ == 0) {
       kernel_.Reset();
+      rlimit no_core = {};
+      ::setrlimit(RLIMIT_CORE, &no_core);
       auto server = FuseServer::Create(OpenReader(SampleImage(1)), {.uid = 0, .gid = 0});
       if (!server || !server->Attach(UniqueFd(ends[1]))) ::_exit(1);
       RunKeeper(*std::move(server), UniqueFd(), OtherCpus());
@@ -177,7 +180,7 @@ TEST_F(KeeperTest, EndsWithTheFileSystem) {
 TEST_F(KeeperTest, ReplacesAServerAndLetsTheKernelAskAgain) {
   Start(true);
   pid_t first = Server();
-  Replace(SIGSEGV);
+  Replace(SIGABRT);
   EXPECT_NE(Server(), first);
   AskAttributes(4 | kResent);
   ExpectAnswer(4 | kResent);
@@ -192,8 +195,8 @@ TEST_F(KeeperTest, GivesUpIfTheKernelCannotAskAgain) {
 
 TEST_F(KeeperTest, GivesUpAtTheSixthCrashInTenSeconds) {
   Start(true);
-  for (int crash = 0; crash < 5; ++crash) Replace(SIGSEGV);
-  ::kill(Server(), SIGSEGV);
+  for (int crash = 0; crash < 5; ++crash) Replace(SIGABRT);
+  ::kill(Server(), SIGABRT);
   EXPECT_EQ(WaitForKeeper(), 0);
 }
 
@@ -210,7 +213,7 @@ TEST_F(KeeperTest, RefusesARequestThatWasBeingAnsweredAtTwoCrashes) {
   ASSERT_GT(stuck, 4u);
   auto crash = [&](std::uint64_t first, std::uint64_t end) {
     pid_t server = Server();
-    ::kill(server, SIGSEGV);
+    ::kill(server, SIGABRT);
     ASSERT_TRUE(WaitUntil([&] { return Ended(server); }));  // before there is room for its answer
     for (std::uint64_t unique = first; unique < end; unique += 2) ExpectAnswer(unique);
     ExpectResend();

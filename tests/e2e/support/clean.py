@@ -142,11 +142,14 @@ class Clean:
     def _left(self):
         return haft_processes() - self._processes, haft_mounts() - self._mounts
 
+    def _gone(self):
+        # Two looks: while one reads the list, a process that it has passed may fork and end.
+        return self._left() == (set(), set()) == self._left()
+
     def __exit__(self, kind, failure, trace):
         host_changed = self._watch.changed()
         self._watch.close()
-        wait_until(lambda: self._left() == (set(), set()), self.timeout)
-        processes, mounts = self._left()
+        processes, mounts = (set(), set()) if wait_until(self._gone, self.timeout) else self._left()
         described = [f"{pid} ({_comm(pid)}, {state(pid)})" for pid in sorted(processes)]
         for pid in processes if os.environ.get("E2E_ISOLATED") else ():
             try:

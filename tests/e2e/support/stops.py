@@ -139,7 +139,7 @@ class _Tracer:
 
 
 class StoppedStart:
-    """A command that is going to be stopped at a hook. Standard input is open until end()."""
+    """A command that is going to be stopped at a hook. Standard input is open until end() or close()."""
 
     def __init__(self, command, hook, *, user=None, env):
         self.hook = hook
@@ -202,9 +202,11 @@ class StoppedStart:
             raise AssertionError(f"{pid} is not stopped")
         return pid
 
-    def end(self, timeout=10):
+    def end(self, close_input=True, timeout=10):
         """Status, standard output and error; it must end by itself."""
-        os.close(self._stdin)
+        if close_input:
+            os.close(self._stdin)
+            self._stdin = None
         status = self._report("ended", timeout)
         return status, self._read(self._out), self._read(self._errors)
 
@@ -213,5 +215,5 @@ class StoppedStart:
         if not clean.wait_until(lambda: os.waitpid(self._tracer, os.WNOHANG)[0], 0.5):
             os.kill(self._tracer, signal.SIGKILL)
             os.waitpid(self._tracer, 0)
-        for fd in (self._out, self._errors, self._reports):
+        for fd in {self._out, self._errors, self._reports, self._stdin} - {None}:
             os.close(fd)
