@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -27,11 +28,19 @@ class TestRace(support.TestCase):
 
     seconds = 600 if support.LONG else 120
 
+    def bundle(self):
+        """Of few files: the race is for their directory."""
+        tree = support.unique_dir() / "lab"
+        (tree / "lab_lazy").mkdir(parents=True)
+        for name in ("lab.py", "lab_lazy/__init__.py", "lab_lazy/m5.py"):
+            shutil.copy(support.lab_tree() / name, tree / name)
+        return support.build(tree, "-m", "lab", output=support.unique_dir() / "lab")
+
     def race(self, mode, user):
         starts = 1700 if support.LONG else 170
         code = "import lab_lazy.m5; print(lab_lazy.m5.VALUE)"
         with self.clean(timeout=5.0):
-            done = support.run(["unshare", "-m", "--propagation", "private", support.PYTHON, RACE, support.lab(), str(user), mode, str(starts),
+            done = support.run(["unshare", "-m", "--propagation", "private", support.PYTHON, RACE, self.bundle(), str(user), mode, str(starts),
                                 running.open_fuse_node(), code], timeout=self.seconds - 20, check=True)
         result = json.loads(done.stdout)
         self.assertEqual((result["strange"], result["stolen"], result["left"]), ([], 0, []), result)
