@@ -50,8 +50,8 @@ std::vector<std::uint64_t> Numbers(const ServerBoard::Numbers& slots) {
 
 class Keeper {
  public:
-  Keeper(FuseServer server, UniqueFd root, ServerBoard& board)
-      : server_(std::move(server)), root_(std::move(root)), board_(board) {}
+  Keeper(FuseServer server, KeptMount mount, ServerBoard& board)
+      : server_(std::move(server)), mount_(std::move(mount)), board_(board) {}
 
   // Returns when there is nothing to keep any more.
   void Run() {
@@ -59,7 +59,7 @@ class Keeper {
       std::uint64_t answered = board_.answered;
       pid_t server = ForkServer();
       if (server < 0) return;
-      if (std::exchange(first_, false)) StartWarmUp();
+      if (mount_.root) StartWarmUp();
       int status = WaitFor(server);
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;  // unmounted
       ++board_.deaths;
@@ -78,35 +78,37 @@ class Keeper {
  private:
   // In a process of its own: a mount whose server is dead answers nobody, and the keeper must not wait for it.
   void StartWarmUp() {
+    UniqueFd root = std::move(mount_.root);
     pid_t child = board_.warming_up ? ::fork() : -1;
     if (child == 0) {
       ::prctl(PR_SET_NAME, "haft-warm-up");
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       ::close(server_.device());  // a connection that nobody answers ends only when nobody has it
-      WarmUp(server_.image(), root_.get());
+      mount_.alive.Reset();
+      WarmUp(server_.image(), root.get());
       ::_exit(0);
     }
     warm_up_ = child;
     if (child < 0) board_.warming_up = false;
-    board_.cpus.Release();
+    mount_.cpus.Release();
   }
 
   // Until the server ended; its status. Meanwhile the warm-up ends, and the program.
   int WaitFor(pid_t server) {
     const ServerOptions& options = server_.options();
     const UniqueFd program = options.private_mount ? OpenProcess(options.bundle.program) : UniqueFd();
-    if (!program) root_.Reset();
-    while (root_ || warm_up_ > 0) {
+    if (!program) mount_.alive.Reset();
+    while (mount_.alive || warm_up_ > 0) {
       const UniqueFd server_fd = OpenProcess(server), warm_up = warm_up_ > 0 ? OpenProcess(warm_up_) : UniqueFd();
       pollfd ended[3] = {{.fd = server_fd.get(), .events = POLLIN, .revents = 0},
                          {.fd = warm_up.get(), .events = POLLIN, .revents = 0},
-                         {.fd = root_ ? program.get() : -1, .events = POLLIN, .revents = 0}};
+                         {.fd = mount_.alive ? program.get() : -1, .events = POLLIN, .revents = 0}};
       if (!server_fd || (::poll(ended, 3, -1) < 0 && errno != EINTR)) {
-        root_.Reset();
+        mount_.alive.Reset();
         break;
       }
       if (ended[1].revents != 0) EndWarmUp();
-      if (ended[2].revents != 0) root_.Reset();
+      if (ended[2].revents != 0) mount_.alive.Reset();
       if (ended[0].revents != 0) break;
     }
     for (int status = 0;;) {
@@ -126,7 +128,8 @@ class Keeper {
       pid_t server = ::fork();
       if (server == 0) {
         ::prctl(PR_SET_NAME, "haft-server");
-        root_.Reset();
+        mount_.root.Reset();
+        mount_.alive.Reset();
         ::_exit(server_.Run() ? 0 : 1);
       }
       if (server > 0) return server;
@@ -153,8 +156,7 @@ class Keeper {
   }
 
   FuseServer server_;
-  UniqueFd root_;  // keeps the mount alive
-  bool first_ = true;
+  KeptMount mount_;
   pid_t warm_up_ = -1;
   ServerBoard& board_;
   int fruitless_ = 0;                      // deaths in a row with work begun and nothing answered
@@ -165,15 +167,15 @@ class Keeper {
 
 }  // namespace
 
-void RunKeeper(FuseServer server, UniqueFd root, const OtherCpus& cpus) {
+void RunKeeper(FuseServer server, KeptMount mount) {
   ServerBoard* board = MakeBoard();
   if (board == nullptr) ::_exit(1);
   ::signal(SIGCHLD, SIG_DFL);  // the program's parent may ignore it, which would swallow statuses
-  board->cpus = cpus;
-  board->warming_up = root && cpus && MayWarmUp();
+  board->cpus = mount.cpus;
+  board->warming_up = mount.root && mount.cpus && MayWarmUp();
   server.SetBoard(board);
   auto mounted = server.Initialize();
-  if (mounted && *mounted) Keeper(std::move(server), std::move(root), *board).Run();
+  if (mounted && *mounted) Keeper(std::move(server), std::move(mount), *board).Run();
   ::_exit(0);  // closes the device: whoever still asks gets ENOTCONN
 }
 

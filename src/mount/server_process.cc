@@ -59,8 +59,9 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
   auto root = ReceiveDescriptor(go.get());
+  auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());
   go.Reset();
-  if (root) RunKeeper(std::move(server), *std::move(root), cpus);
+  if (alive) RunKeeper(std::move(server), {.root = *std::move(root), .alive = *std::move(alive), .cpus = cpus});
   return {};
 }
 
@@ -134,7 +135,8 @@ int ServerProcess::Reap() {
 Result<> ServerProcess::Begin(const std::string& mount) {
   if (Reap() != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
   UniqueFd root = TRY(OpenFile(mount, O_PATH | O_DIRECTORY));
-  if (!SendDescriptor(go_.get(), root.get())) {
+  UniqueFd name_space(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!SendDescriptor(go_.get(), root.get()) || !SendDescriptor(go_.get(), (name_space ? name_space : root).get())) {
     return Failure(Error(ErrorKind::kSystem, "the server process ended before it served"));
   }
   go_.Reset();

@@ -18,6 +18,17 @@ class Planner {
     for (const ContentPart& part : parts) indexed_.insert(part.file);
   }
 
+  // Python lists the directory of a package once it looks for what the index does not have there, which is rare.
+  void DirectoryWithoutModules(const std::string& path) {
+    const TreeNode* cache = tree_.Find(JoinPath(path, "__pycache__"));
+    if (cache != nullptr && cache->directory() != nullptr) {
+      for (const auto& [name, child] : cache->directory()->children) {
+        if (child->file() != nullptr && indexed_.contains(child->file())) return;
+      }
+    }
+    Directory(path);
+  }
+
   void Directory(const std::string& path) {
     const TreeNode* node = tree_.Find(path);
     if (node == nullptr || node->directory() == nullptr || !directories_.insert(path).second) return;
@@ -69,6 +80,7 @@ std::vector<format::Ahead> PlanReadAhead(const Tree& tree, const format::Profile
   planner.Directory(std::string(kBootstrapDirectory));
   for (const std::string& path : paths) planner.Directory(path);
   for (const std::string& path : profile.files) planner.File(path, profile);
+  for (const std::string& path : profile.directories) planner.DirectoryWithoutModules(path);
   return std::move(planner).Take();
 }
 

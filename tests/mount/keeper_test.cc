@@ -70,7 +70,7 @@ class KeeperTest : public ::testing::Test {
       ::setrlimit(RLIMIT_CORE, &no_core);
       auto server = FuseServer::Create(OpenReader(SampleImage(1)), {.uid = 0, .gid = 0});
       if (!server || !server->Attach(UniqueFd(ends[1]))) ::_exit(1);
-      RunKeeper(*std::move(server), UniqueFd(), OtherCpus());
+      RunKeeper(*std::move(server), {});
     }
     ::close(ends[1]);
     fuse_init_in init = {};

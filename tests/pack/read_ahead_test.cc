@@ -31,6 +31,14 @@ TEST(ReadAheadTest, ReadsTheImportIndexInsteadOfWhatItHolds) {
             (std::vector<Ahead>{{.path = ".haft/py/"}, {.path = "p/"}, {.path = "p/c.pyc"}, {.path = ".haft/py/modules.index"}}));
 }
 
+TEST(ReadAheadTest, ListsDirectoriesThatTheImportIndexDoesNotReplace) {
+  Tree tree = MakeTree({{"p/a.py", "a"}, {"p/__pycache__/a.pyc", "a"}, {"p.egg-info/x", "x"}, {".haft/py/modules.index", "a"}});
+  std::vector<ContentPart> parts = {
+      {tree.Find("p/__pycache__/a.pyc")->file(), tree.Find(".haft/py/modules.index")->file(), 0}};
+  EXPECT_EQ(PlanReadAhead(tree, {.files = {}, .directories = {"p", "p.egg-info"}}, parts, {}),
+            (std::vector<Ahead>{{.path = ".haft/py/"}, {.path = "p.egg-info/"}}));
+}
+
 TEST(ReadAheadTest, IsBounded) {
   Tree tree = MakeTree({{"a", "x"}, {"b", "x"}});
   format::Profile profile{.files = {"a", "b"}};

@@ -36,7 +36,7 @@ class ServerProcess {
   int Reap();
 
   pid_t child_;  // the short-lived first fork; -1: waited for
-  UniqueFd go_;  // the root directory sent: begin; closed: end
+  UniqueFd go_;  // two descriptors sent (see KeptMount): begin; closed: end
 };
 
 // What a detached server does to itself: new session, /dev/null as standard streams, cwd "/", terminal
