@@ -4,8 +4,6 @@
 
 FMT_BEGIN_NAMESPACE
 namespace detail {
-template FMT_API locale_ref::locale_ref(const std::locale&);
-template FMT_API auto locale_ref::get<std::locale>() const -> std::locale;
 template FMT_API void vformat_to(buffer<char>&, string_view, basic_format_args<FMT_BUFFER_CONTEXT(char)>,
                                  locale_ref);
 template FMT_API void buffer<char>::append(const char*, const char*);

@@ -1,4 +1,3 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,6 +8,16 @@
 
 namespace haft::cli {
 namespace {
+
+// In UTC; beyond the years a calendar can tell, the number of seconds.
+std::string Date(std::int64_t seconds) {
+  const time_t time = seconds;
+  tm date = {};
+  std::array<char, 32> text = {};
+  if (::gmtime_r(&time, &date) == nullptr) return fmt::format("{}", seconds);
+  ::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &date);
+  return text.data();
+}
 
 char TypeLetter(FileType type) {
   switch (type) {
@@ -37,8 +46,8 @@ class Lister {
       target = fmt::format(" -> {}", TRY(reader_.ReadLink(entry.inode)));
     }
     if (details_) {
-      out_ += fmt::format("{} {:>12} {:%Y-%m-%d %H:%M:%S} ", ModeText(entry.attributes), entry.attributes.size,
-                          fmt::gmtime(entry.attributes.mtime));
+      out_ += fmt::format("{} {:>12} {} ", ModeText(entry.attributes), entry.attributes.size,
+                          Date(entry.attributes.mtime));
     }
     out_ += Shown(std::string(name) + target);
     out_ += '\n';

@@ -7,7 +7,6 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <optional>
 
 #include "haft/base/subprocess.h"
@@ -121,8 +120,8 @@ Result<std::string> TakeWish(const PythonTarget& target, const Environment& envi
     }
     if (path.empty()) return Failure(NotTaken(wish, "not found in PATH"));
   } else if (wish[0] != '/') {
-    std::error_code error;
-    path = (std::filesystem::current_path(error) / path).string();
+    char directory[PATH_MAX];
+    if (::getcwd(directory, sizeof directory) != nullptr) path = fmt::format("{}/{}", directory, wish);
   }
   if (!IsExecutable(path)) {
     return Failure(NotTaken(wish, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));

@@ -1,7 +1,7 @@
 #include "mount_table.h"
 
+#include <algorithm>
 #include <cstdlib>
-#include <sstream>
 #include <string_view>
 
 #include "haft/base/file_io.h"
@@ -29,22 +29,32 @@ std::optional<unsigned> NumberBehind(const std::string& options, std::string_vie
   return static_cast<unsigned>(std::strtoul(options.c_str() + at + name.size(), nullptr, 10));
 }
 
+// What stands before the next `end`, or all; takes both away.
+std::string_view TakeUntil(std::string_view& text, char end) {
+  const std::string_view word = text.substr(0, text.find(end));
+  text.remove_prefix(std::min(text.size(), word.size() + 1));
+  return word;
+}
+
 }  // namespace
 
 std::vector<MountTableEntry> ReadMountTable(const std::string& mountinfo) {
   std::vector<MountTableEntry> entries;
   auto text = ReadWholeFile(mountinfo);
-  std::istringstream lines(text ? *text : "");
-  for (std::string line; std::getline(lines, line);) {
+  for (std::string_view rest = text ? *text : std::string_view(); !rest.empty();) {
+    std::string_view line = TakeUntil(rest, '\n');
     // ID PARENT DEV ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE SUPEROPTIONS
-    std::istringstream words(line);
-    std::string id, parent, root, mount_point, word, source, options;
     MountTableEntry entry;
-    words >> id >> parent >> entry.device >> root >> mount_point;
-    while (words >> word && word != "-") {
+    TakeUntil(line, ' ');
+    TakeUntil(line, ' ');
+    entry.device = TakeUntil(line, ' ');
+    TakeUntil(line, ' ');
+    entry.mount_point = Unescape(TakeUntil(line, ' '));
+    while (!line.empty() && TakeUntil(line, ' ') != "-") {
     }
-    words >> entry.type >> source >> options;
-    entry.mount_point = Unescape(mount_point);
+    entry.type = TakeUntil(line, ' ');
+    TakeUntil(line, ' ');
+    const std::string options(TakeUntil(line, ' '));
     entry.user_id = NumberBehind(options, "user_id=");
     entry.group_id = NumberBehind(options, "group_id=");
     entries.push_back(std::move(entry));

@@ -36,19 +36,18 @@ Result<format::ImageId> HashFile(const TreeNode::File& file) {
   return hasher.Finish();
 }
 
-// Sorts before every suffix.
-constexpr std::string_view kCompiledKind = "";
+bool IsCompiled(std::string_view path) { return path.ends_with(".pyc"); }
 
-// What a file's name says about its contents: its suffix, in lower case.
+// What a file's name says about its contents: its suffix, in lower case. Compiled translations hold the texts of their
+// sources and get the suffix of those: the two are neighbours then, a seventh smaller. (Compiled Python gains nothing so.)
 std::string KindOfName(std::string_view path) {
-  if (path.ends_with(".pyc")) return std::string(kCompiledKind);
   std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 == 0
   std::size_t dot = name.rfind('.');
   std::string kind(dot == name.npos || dot == 0 ? "." : name.substr(dot));
   for (char& c : kind) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
-  return kind;
+  return kind == ".mo" ? ".po" : kind;
 }
 
 }  // namespace
@@ -65,6 +64,8 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
   }
   std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
   for (const TreeNode::File* file : files) ++size_counts[file->size];
+  // Nobody has watched a start: it reads compiled Python and hardly anything else.
+  const bool unwatched = layout.files.empty();
   std::vector<std::pair<std::string, const TreeNode::File*>> rest;  // with the kind
   tree.Walk([&](const std::string& path, const TreeNode& node) {
     const TreeNode::File* file = node.file();
@@ -72,17 +73,16 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
     ++plan.file_count_;
     plan.content_size_ += file->size;
     if (file->size == 0 || placed.contains(file)) return;
-    rest.emplace_back(KindOfName(path), file);
     ++size_counts[file->size];
+    if (unwatched && IsCompiled(path)) {
+      files.push_back(file);
+    } else {
+      rest.emplace_back(KindOfName(path), file);
+    }
   });
-  std::size_t hot = files.size();
+  const std::size_t hot = files.size();
   std::ranges::stable_sort(rest, {}, [](const auto& entry) -> const std::string& { return entry.first; });
   for (const auto& [kind, file] : rest) files.push_back(file);
-  if (layout.files.empty()) {
-    // Nobody has watched a start: it reads compiled Python and hardly anything else.
-    auto compiled = std::ranges::count(rest, kCompiledKind, [](const auto& entry) { return std::string_view(entry.first); });
-    hot = static_cast<std::size_t>(compiled);
-  }
   if (files.size() + layout.parts.size() > std::numeric_limits<ContentId>::max()) {
     return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 files"));
   }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <climits>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -41,5 +42,11 @@ int Main(std::vector<std::string> argv) {
 
 }  // namespace
 }  // namespace haft
+
+// libstdc++'s own one takes the names of types apart for its message: 50 KB for an exception that nobody catches.
+namespace __gnu_cxx {
+void __verbose_terminate_handler();
+void __verbose_terminate_handler() { std::abort(); }
+}  // namespace __gnu_cxx
 
 int main(int argc, char** argv) { return haft::Main({argv, argv + argc}); }

@@ -95,5 +95,21 @@ TEST(ContentPlanTest, AStartsFilesShareNoBlockWithOthers) {
   EXPECT_EQ(blocks, (std::vector<std::vector<ContentId>>{{1}, {0}, {2, 3}}));
 }
 
+TEST(ContentPlanTest, CompiledTranslationsLieBesideTheirSources) {
+  Tree tree = MakeTree({{"de/app.mo", "1"}, {"de/app.po", "22"}, {"de/note.pot", "333"}, {"fr/app.MO", "4444"}, {"fr/app.po", "55555"}});
+  ContentPlan plan = Expect(ContentPlan::Make(tree, {}, 1));
+  auto id = [&](const char* path) { return *plan.ContentOf(*tree.Find(path)->file()); };
+  EXPECT_EQ((std::vector{id("de/app.mo"), id("de/app.po"), id("fr/app.MO"), id("fr/app.po"), id("de/note.pot")}),
+            (std::vector<ContentId>{0, 1, 2, 3, 4}));
+}
+
+TEST(ContentPlanTest, WithoutALayoutCompiledPythonIsWhatAStartReads) {
+  Tree tree = MakeTree({{"a.py", "1"}, {"b.pyc", "22"}, {"c.pyc", "333"}});
+  ContentPlan plan = Expect(ContentPlan::Make(tree, {}, 1));
+  EXPECT_EQ(plan.hot_count(), 2u);
+  EXPECT_EQ(plan.ContentOf(*tree.Find("b.pyc")->file()), 0u);
+  EXPECT_EQ(plan.ContentOf(*tree.Find("a.py")->file()), 2u);
+}
+
 }  // namespace
 }  // namespace haft
