@@ -12,8 +12,9 @@ namespace haft::format {
 namespace {
 
 constexpr int kLz4Level = LZ4HC_CLEVEL_OPT_MIN;
-// The highest level that takes no more time than lz4hc by much; see docs/decisions/0015-codecs.md.
-constexpr int kZstdLevel = 12;
+// The highest level that takes no more time than lz4hc by much, and one that takes several times as long; see
+// docs/decisions/0015-codecs.md.
+constexpr int kZstdLevel = 12, kThoroughZstdLevel = 18;
 
 struct FreeContext {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -26,11 +27,11 @@ std::size_t CompressLz4(std::span<const std::byte> raw, std::span<std::byte> out
   return size <= 0 ? 0 : static_cast<std::size_t>(size);
 }
 
-std::size_t CompressZstd(std::span<const std::byte> raw, std::span<std::byte> out) {
+std::size_t CompressZstd(std::span<const std::byte> raw, std::span<std::byte> out, int level) {
   thread_local std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
   if (!context) return 0;
   // Blocks have a checksum and a size of their own.
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kZstdLevel);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 0);
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_contentSizeFlag, 0);
   std::size_t size = ZSTD_compress2(context.get(), out.data(), out.size(), raw.data(), raw.size());
@@ -39,12 +40,13 @@ std::size_t CompressZstd(std::span<const std::byte> raw, std::span<std::byte> ou
 
 }  // namespace
 
-EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec) {
+EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec, Effort effort) {
   assert(!raw.empty() && raw.size() <= kMaxBlockSize);
   const std::size_t most = raw.size() - raw.size() / 20 - 1;  // 5 % less, or it is not worth a decode
   if (codec != Codec::kStored && most > 0) {
     std::vector<std::byte> out(most);
-    std::size_t size = codec == Codec::kLz4 ? CompressLz4(raw, out) : CompressZstd(raw, out);
+    std::size_t size = codec == Codec::kLz4 ? CompressLz4(raw, out)
+                                              : CompressZstd(raw, out, effort == Effort::kThorough ? kThoroughZstdLevel : kZstdLevel);
     if (size > 0) {
       out.resize(size);
       out.shrink_to_fit();

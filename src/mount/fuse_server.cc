@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -89,6 +91,7 @@ struct FuseServer::Impl {
   ServerOptions options;
   bool mounted_here = false;  // by MountOn()
   bool can_resend = false;
+  bool several_cpus = false;  // set by Run()
   ServerBoard* board = nullptr;
   std::unique_ptr<fuse_session, DestroySession> session;
 
@@ -111,6 +114,38 @@ struct FuseServer::Impl {
 };
 
 thread_local bool FuseServer::Impl::leading = false;
+
+namespace {
+
+// Waiting for the next request awake, for a short time. A process that reads much asks again some ten microseconds after an answer;
+// until then the server's CPU would have gone to sleep, and waking it takes longer than most answers. Only while requests do
+// follow one another that closely, and there is another CPU for whoever asks.
+class AwakeWait {
+ public:
+  explicit AwakeWait(bool possible) : possible_(possible) {}
+
+  // Returns when there is something to read, or it has waited long enough.
+  void Before(int device) {
+    began_ = Clock::now();
+    if (!possible_ || !close_) return;
+    pollfd queue{.fd = device, .events = POLLIN};
+    while (::poll(&queue, 1, 0) == 0 && Clock::now() - began_ < kAwake) {
+    }
+  }
+  // When the request is there.
+  void After() { close_ = Clock::now() - began_ < kClose; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::microseconds kAwake{60};   // at most
+  static constexpr std::chrono::microseconds kClose{100};  // from an answer to the next request
+
+  const bool possible_;
+  bool close_ = false;
+  Clock::time_point began_ = {};
+};
+
+}  // namespace
 
 Result<FuseServer> FuseServer::Create(ImageReader reader, const ServerOptions& options) {
   fuse_set_log_func(LogFromFuse);
@@ -199,6 +234,9 @@ Result<> FuseServer::Resend() {
 
 Result<> FuseServer::Run() {
   Impl& impl = *impl_;
+  cpu_set_t cpus;
+  impl.several_cpus = ::sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1 ||
+                      (impl.board != nullptr && impl.board->warming_up);  // which has put it on one, for a while
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
   impl.Loop(0);
   for (std::jthread& helper : impl.helpers) helper.join();  // no new ones: every thread has left Loop()
@@ -255,14 +293,17 @@ void FuseServer::Impl::Answer(fuse_buf& buffer, std::size_t slot) {
 
 void FuseServer::Impl::Loop(std::size_t slot) {
   fuse_buf buffer = {};
+  AwakeWait wait(several_cpus);
   bool beside_program = board != nullptr && board->warming_up;
   while (TakeLead()) {
     if (beside_program && !board->warming_up) {
       board->cpus.Release();
       beside_program = false;
     }
+    wait.Before(fuse_session_fd(session.get()));
     int size = fuse_session_receive_buf(session.get(), &buffer);
     if (size == -EINTR || size == -EAGAIN) continue;
+    wait.After();
     if (size <= 0) {  // 0: unmounted. Anything else cannot be repaired; the kernel answers ENOTCONN from then on.
       if (size < 0) Log(LogLevel::kError, "reading from /dev/fuse: errno {}", -size);
       fuse_session_exit(session.get());

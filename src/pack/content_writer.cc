@@ -35,10 +35,10 @@ bool AllZero(std::span<const std::byte> bytes) {
                            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
-Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, format::Codec codec) {
+Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, format::Codec codec, format::Effort effort) {
   Output output{.pieces = std::move(pieces),
                 .raw_size = static_cast<std::uint32_t>(raw.size()),
-                .block = format::EncodeBlock(raw, codec)};
+                .block = format::EncodeBlock(raw, codec, effort)};
   output.checksum = format::Checksum(output.block.stored);
   return output;
 }
@@ -85,7 +85,7 @@ class ContentWriter {
       pieces.push_back({id, 0, file.size, position});
       position += static_cast<std::uint32_t>(file.size);
     }
-    return Encode(std::move(pieces), raw, CodecFor(planned.contents.front()));
+    return Encode(std::move(pieces), raw, CodecFor(planned.contents.front()), policy_.effort);
   }
 
   bool IsHot(ContentId id) const { return id < plan_.hot_count(); }
@@ -97,7 +97,7 @@ class ContentWriter {
     std::vector<std::byte> raw(piece.length);
     TRY(reader.Read(piece.file_offset, raw));
     if (AllZero(raw)) return Output{.pieces = {piece}};
-    return Encode({piece}, raw, CodecFor(piece.content));
+    return Encode({piece}, raw, CodecFor(piece.content), policy_.effort);
   }
 
   Result<> SubmitLarge(OrderedPool<Output>& pool, ContentId id) {

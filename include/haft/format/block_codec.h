@@ -15,9 +15,12 @@ struct EncodedBlock {
   std::vector<std::byte> stored;
 };
 
+// How much time zstd may take for a smaller block.
+enum class Effort { kQuick, kThorough };
+
 // Compresses with lz4hc or zstd; stored instead if that saves less than 5 %. Same bytes in, same bytes out
 // (for one version of the library). REQUIRES: 1 <= raw.size() <= kMaxBlockSize.
-EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec);
+EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec, Effort effort = Effort::kQuick);
 
 // Checks the checksum, then decodes exactly block.raw_size bytes into `out`. Never writes outside
 // `out`, whatever the bytes. REQUIRES: out.size() == block.raw_size.

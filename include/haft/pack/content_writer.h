@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "haft/base/error.h"
+#include "haft/format/block_codec.h"
 #include "haft/format/layout.h"
 #include "haft/pack/byte_sink.h"
 #include "haft/pack/content_plan.h"
@@ -31,6 +32,7 @@ struct BlockPolicy {
   std::uint32_t hot_block_size = format::kDefaultBlockSize;  // at most block_size
   format::Codec codec = format::Codec::kLz4;
   format::Codec hot_codec = format::Codec::kLz4;
+  format::Effort effort = format::Effort::kQuick;
 };
 
 // Reads, compresses and appends the contents of `plan`; block offsets count from `image_start`.
