@@ -300,7 +300,8 @@ void FuseServer::Impl::Loop(std::size_t slot) {
       board->cpus.Release();
       beside_program = false;
     }
-    wait.Before(fuse_session_fd(session.get()));
+    // The warm-up may be on our CPU.
+    if (!beside_program) wait.Before(fuse_session_fd(session.get()));
     int size = fuse_session_receive_buf(session.get(), &buffer);
     if (size == -EINTR || size == -EAGAIN) continue;
     wait.After();
