@@ -14,6 +14,9 @@ class OtherCpus {
   // As seen now, by the calling thread. There are none with one CPU, or more than cpu_set_t holds.
   OtherCpus();
 
+  // All that the thread may use, this one included.
+  const cpu_set_t& all() const { return all_; }
+
   explicit operator bool() const { return others_.has_value(); }
 
   // Moves `child` there until it calls Release(); what it forks before stays there as well.
@@ -23,7 +26,7 @@ class OtherCpus {
   void Release() const;
 
  private:
-  cpu_set_t all_;
+  cpu_set_t all_ = {};
   std::optional<cpu_set_t> others_;
 };
 
