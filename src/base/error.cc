@@ -43,6 +43,9 @@ int Error::ToErrno() const {
   return EIO;
 }
 
+namespace {
+
+// Length of the valid UTF-8 sequence at the front of `text`, 0 if there is none.
 std::size_t Utf8SequenceLength(std::string_view text) {
   auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   unsigned char lead = byte(0);
@@ -58,6 +61,8 @@ std::size_t Utf8SequenceLength(std::string_view text) {
   if (lead == 0xF4 && byte(1) >= 0x90) return 0;
   return length;
 }
+
+}  // namespace
 
 std::string Quoted(std::string_view name) {
   std::string out = "'";

@@ -1,11 +1,10 @@
 #include "statistics.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "haft/base/file_io.h"
 #include "haft/mount/request_log.h"
@@ -25,24 +24,6 @@ std::uint64_t ResidentBytes() {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-// In quotes; what is not UTF-8 becomes U+FFFD.
-std::string JsonString(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const std::size_t length = Utf8SequenceLength(text);
-    const auto c = static_cast<unsigned char>(text[0]);
-    if (length == 0) {
-      out += "\xef\xbf\xbd";
-    } else if (c < 0x20 || c == '"' || c == '\\') {
-      out += fmt::format("\\u{:04x}", c);
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return out += '"';
-}
-
 }  // namespace
 
 std::string_view OperationName(std::uint8_t operation) {
@@ -56,49 +37,37 @@ void Statistics::RecordError(std::string_view message) {
 }
 
 std::string Statistics::ToJson(const BlockCache::Counters& cache, const ServerReport& report) const {
-  // Written out: the library's writer would be 60 KB in front of every image.
-  std::string operations;
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    operations += fmt::format("{}\n    \"{}\": {}", i == 0 ? "" : ",", kNames[i], counts_[i].value.load());
-  }
+  nlohmann::ordered_json operations;
+  for (std::size_t i = 0; i < kNames.size(); ++i) operations[kNames[i]] = counts_[i].value.load();
   std::scoped_lock lock(mutex_);
-  return fmt::format(
-      R"({{
-  "operations": {{{}
-  }},
-  "read_bytes": {},
-  "hand_overs": {},
-  "errors": {},
-  "last_error": {},
-  "cache": {{
-    "hits": {},
-    "misses": {},
-    "failures": {},
-    "buffers": {},
-    "budget": {}
-  }},
-  "server": {{
-    "pid": {},
-    "rss_bytes": {},
-    "keeper": {},
-    "deaths": {},
-    "last_death": {},
-    "last_death_time": {}
-  }},
-  "bundle": {{
-    "name": {},
-    "image_id": {},
-    "mode": {},
-    "mount": {},
-    "program": {},
-    "started": {}
-  }}
-}}
-)",
-      operations, read_bytes_.load(), hand_overs_.load(), errors_.load(), JsonString(last_error_), cache.hits, cache.misses,
-      cache.failures, cache.buffers, cache.budget, ::getpid(), ResidentBytes(), report.keeper, report.deaths,
-      JsonString(report.last_death), report.last_time, JsonString(report.bundle.name), JsonString(report.image_id),
-      JsonString(report.bundle.mode), JsonString(report.bundle.mount), report.bundle.program, report.bundle.started);
+  nlohmann::ordered_json json = {
+      {"operations", operations},
+      {"read_bytes", read_bytes_.load()},
+      {"hand_overs", hand_overs_.load()},
+      {"errors", errors_.load()},
+      {"last_error", last_error_},
+      {"cache",
+       {{"hits", cache.hits},
+        {"misses", cache.misses},
+        {"failures", cache.failures},
+        {"buffers", cache.buffers},
+        {"budget", cache.budget}}},
+      {"server",
+       {{"pid", ::getpid()},
+        {"rss_bytes", ResidentBytes()},
+        {"keeper", report.keeper},
+        {"deaths", report.deaths},
+        {"last_death", report.last_death},
+        {"last_death_time", report.last_time}}},
+      {"bundle",
+       {{"name", report.bundle.name},
+        {"image_id", report.image_id},
+        {"mode", report.bundle.mode},
+        {"mount", report.bundle.mount},
+        {"program", report.bundle.program},
+        {"started", report.bundle.started}}},
+  };
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace haft

@@ -61,9 +61,6 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
 
 using Failure = std::unexpected<Error>;
 
-// Length of the valid UTF-8 sequence at the front of `text`, 0 if there is none. REQUIRES: it is not empty.
-std::size_t Utf8SequenceLength(std::string_view text);
-
 // Name as a message shows it: in single quotes, control characters and non-UTF-8 bytes escaped (\xNN).
 std::string Quoted(std::string_view name);
 
