@@ -61,7 +61,7 @@ def code():
 
 
 def other():
-    print("other", sys.argv[1:], sorted(n for n in os.environ if n.startswith(("SHIV_", "PEX_", "HAFT_"))))
+    print("other", sys.argv[1:], sorted(n for n in os.environ if n.startswith(("SHIV_", "PEX_", "HAFT_")) and n != "HAFT_INDEX"))
 
 
 if __name__ == "__main__":
