@@ -85,11 +85,7 @@ class TestWholeStack(SiteCase):
                 self.assertIn("/haft/whole/usr/lib/libc.so.6", maps)
             before = server.get("/").json()["pid"]
             os.kill(server.pid, 10)
-
-            def restarted():  # mod_wsgi answers 503 while its processes change
-                answer = server.get("/") if server.answers() else None
-                return answer is not None and answer.status == 200 and answer.json()["pid"] != before
-            self.assertTrue(support.wait_until(restarted, 20))
+            self.assertTrue(support.wait_until(lambda: server.replaced(before), 20))
             self.assertEqual(server.stop(), 0)
 
     @support.parametrised(uid=[0, 65534])

@@ -71,7 +71,7 @@ class TestBundledHttpd(ExpressCase):
             self.assertNotIn(" /usr/lib/apache2", maps)
             self.assertNotIn("/usr/lib/x86_64-linux-gnu/libapr", maps)
             server.send(signal.SIGUSR1)
-            self.assertTrue(support.wait_until(lambda: server.answers() and server.get("/").json()["pid"] != facts["pid"], 20))
+            self.assertTrue(support.wait_until(lambda: server.replaced(facts["pid"]), 20))
             self.assertNotIn("LD_LIBRARY_PATH", facts["environ"])
             self.assertEqual(server.stop(), 0)
             self.assertHealthy(server)

@@ -177,6 +177,11 @@ class Server:
         finally:
             connection.close()
 
+    def replaced(self, pid):
+        """Whether another process than `pid` answers now. While they change, mod_wsgi answers 503."""
+        answer = self.get("/") if self.answers() else None
+        return answer is not None and answer.status == 200 and answer.json()["pid"] != pid
+
     def answers(self, path="/"):
         try:
             return self.get(path, timeout=5).status == 200
