@@ -20,6 +20,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/pass_descriptor.h"
+#include "haft/base/process_fd.h"
 
 namespace haft {
 namespace {
@@ -200,7 +201,7 @@ Result<int> Subprocess::Wait() {
 }
 
 Result<std::optional<int>> Subprocess::WaitFor(std::chrono::milliseconds limit) {
-  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  UniqueFd process = OpenProcess(pid_);
   if (!process) return Failure(Error::FromErrno("pidfd_open"));
   pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
   const auto end = std::chrono::steady_clock::now() + limit;

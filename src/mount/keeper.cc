@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "haft/base/log.h"
+#include "haft/base/process_fd.h"
 #include "haft/base/subprocess.h"
 #include "server_board.h"
 #include "warm_up.h"
@@ -30,9 +30,6 @@ ServerBoard* MakeBoard() {
   void* memory = ::mmap(nullptr, sizeof(ServerBoard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : new (memory) ServerBoard;
 }
-
-// None before Linux 5.3, or if the process is gone.
-UniqueFd OpenProcess(pid_t process) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0))); }
 
 time_t Seconds() {
   timespec now = {};

@@ -16,6 +16,7 @@
 
 #include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
+#include "haft/base/process_fd.h"
 #include "haft/mount/runtime_directory.h"
 
 namespace haft {
@@ -215,7 +216,7 @@ Result<> JoinByFiles(pid_t process, bool user_namespace) {
 
 Result<> JoinNamespaces(pid_t process, bool user_namespace, int root) {
   WorkingDirectory cwd;
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+  UniqueFd pidfd = OpenProcess(process);
   if (!pidfd || ::setns(pidfd.get(), CLONE_NEWNS | (user_namespace ? CLONE_NEWUSER : 0)) < 0) {
     if (pidfd && errno != EINVAL) return Failure(Error::FromErrno("join the namespaces"));
     TRY(JoinByFiles(process, user_namespace));

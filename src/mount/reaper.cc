@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "directory_users.h"
+#include "haft/base/process_fd.h"
 #include "haft/base/unique_fd.h"
 #include "haft/mount/server_process.h"
 
@@ -16,8 +17,6 @@ namespace haft {
 namespace {
 
 constexpr int kPollMilliseconds = 100;
-
-UniqueFd OpenProcess(pid_t process) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0))); }
 
 void Sleep(int milliseconds) {
   timespec time{.tv_sec = 0, .tv_nsec = milliseconds * 1'000'000L};
