@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "haft/base/unique_fd.h"
+#include "fuse_request.h"
 
 namespace haft {
 namespace {
@@ -42,14 +43,7 @@ class FuseChannelTest : public testing::Test {
 
   template <typename Body>
   void Ask(std::uint32_t opcode, std::uint64_t unique, const Body& body) {
-    std::vector<char> bytes(sizeof(fuse_in_header) + sizeof body);
-    fuse_in_header header = {};
-    header.len = static_cast<std::uint32_t>(bytes.size());
-    header.opcode = opcode;
-    header.unique = unique;
-    header.nodeid = FUSE_ROOT_ID;
-    std::memcpy(bytes.data(), &header, sizeof header);
-    std::memcpy(bytes.data() + sizeof header, &body, sizeof body);
+    std::vector<char> bytes = FuseRequest(opcode, unique, body);
     fuse_buf buffer = {};
     buffer.mem = bytes.data();
     buffer.size = bytes.size();

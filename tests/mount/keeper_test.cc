@@ -21,6 +21,7 @@
 #include "haft/base/unique_fd.h"
 #include "image/snapshot.h"
 #include "support/expect.h"
+#include "fuse_request.h"
 
 namespace haft {
 namespace {
@@ -84,14 +85,7 @@ class KeeperTest : public ::testing::Test {
 
   template <typename Body>
   void Ask(std::uint32_t opcode, std::uint64_t unique, const Body& body) {
-    std::vector<char> bytes(sizeof(fuse_in_header) + sizeof body);
-    fuse_in_header header = {};
-    header.len = static_cast<std::uint32_t>(bytes.size());
-    header.opcode = opcode;
-    header.unique = unique;
-    header.nodeid = FUSE_ROOT_ID;
-    std::memcpy(bytes.data(), &header, sizeof header);
-    std::memcpy(bytes.data() + sizeof header, &body, sizeof body);
+    std::vector<char> bytes = FuseRequest(opcode, unique, body);
     EXPECT_EQ(::send(kernel_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
   }
 
