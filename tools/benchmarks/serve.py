@@ -1,4 +1,4 @@
-"""`tools/bench serve`: from the launch of a Django site to its first 200, against the same files unpacked.
+"""From the launch of a Django site to its first 200, against the same files unpacked.
 
 Both are started with the same options, become Debian's httpd with Debian's mod_wsgi and are asked for /admin/login/ until they
 answer. The unpacked one is what `haft extract` makes, with its site-packages on PYTHONPATH and the directory in memory that a
@@ -16,8 +16,10 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "e2e"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "e2e"))
 from support import django_site, trees  # noqa: E402
+
+from benchmarks.bench import BenchError, spread, table  # noqa: E402
 
 LIMIT = 1.05
 
@@ -28,7 +30,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def first_answer(command, env, error):
+def first_answer(command, env):
     """Milliseconds from the launch to the first 200; the server is ended afterwards."""
     port = free_port()
     began = time.monotonic()
@@ -48,17 +50,17 @@ def first_answer(command, env, error):
             if server.poll() is not None:
                 break
             time.sleep(0.001)
-        raise error(f"{command[0]}: no 200 from /admin/login/")
+        raise BenchError(f"{command[0]}: no 200 from /admin/login/")
     finally:
         if server.poll() is None:
             server.send_signal(signal.SIGTERM)
         server.wait(20)
 
 
-def private_mounts(bench, error):
+def private_mounts(bench):
     """What is mounted from here on, nobody else sees: tests on the same host watch its mount table."""
     if ctypes.CDLL(None).unshare(0x00020000):  # CLONE_NEWNS
-        raise error("no mount namespace of its own")
+        raise BenchError("no mount namespace of its own")
     bench.call("mount", "--make-rprivate", "/")
 
 
@@ -71,15 +73,15 @@ def fresh_memory(bench, directory):
         bench.call("umount", "-l", directory)
 
 
-def measure(bench, error, table, spread):
-    private_mounts(bench, error)
-    runs = bench.options.runs or 10
+def measure(bench):
+    private_mounts(bench)
+    runs = bench.runs(10)
     project = trees.write_tree(bench.work / "mysite", django_site.FILES)
     site = bench.work / "site"
     bench.progress.show("building site …")
     bench.call(bench.haft, "build", "--site-packages", bench.django_tree(), "--site-packages", project, "--wsgi", "mysite.wsgi", "-o", site)
     if "modules.index" not in bench.call(bench.haft, "ls", site, ".haft/py"):
-        raise error("the bundle was built without a profile of its start (a build on a busy machine gives up after ten seconds)")
+        raise BenchError("the bundle was built without a profile of its start (a build on a busy machine gives up after ten seconds)")
     unpacked = bench.work / "site-unpacked"
     if not unpacked.exists():
         bench.call(bench.haft, "extract", site, unpacked)
@@ -91,15 +93,15 @@ def measure(bench, error, table, spread):
 
     def start_unpacked():
         with fresh_memory(bench, memory):
-            return first_answer(["/usr/bin/python3", unpacked / ".haft/py/_haft_serve.py"], plain, error)
+            return first_answer(["/usr/bin/python3", unpacked / ".haft/py/_haft_serve.py"], plain)
 
-    variants = {"haft": lambda: first_answer([site], bench.env, error), "unpacked": start_unpacked}
-    for attempt in range(3):  # a time counts as missed when it is missed three times in a row
+    variants = {"haft": lambda: first_answer([site], bench.env), "unpacked": start_unpacked}
+
+    def first_200(suffix, key):
         samples = bench.rounds("serve", variants, runs)
         ratio = statistics.median(samples["haft"]) / statistics.median(samples["unpacked"])
-        table(f"A Django site: launch to the first 200 of /admin/login/ ({runs} runs each): {ratio:.3f} of the time unpacked",
+        table(f"A Django site: launch to the first 200 of /admin/login/{suffix} ({runs} runs each): {ratio:.3f} of the time unpacked",
               ["milliseconds", "median", "p10", "p90"], [[name, *spread(values)] for name, values in samples.items()])
-        bench.results["serve" + (f"_{attempt + 1}" if attempt else "")] = {"samples_ms": samples, "ratio": ratio}
-        if not bench.options.check or ratio <= LIMIT:
-            break
-    bench.verdict("Django site: first 200, time against unpacked", ratio, LIMIT, "×")
+        bench.results[key] = {"samples_ms": samples, "ratio": ratio}
+        yield "Django site: first 200, time against unpacked", ratio, LIMIT, "×"
+    bench.judged("serve", first_200)
