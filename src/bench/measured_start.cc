@@ -57,8 +57,10 @@ Result<pid_t> Spawn(const std::vector<std::string>& argv, const std::vector<std:
   return pid;
 }
 
-Result<> RunHelper(const std::vector<std::string>& argv, const StartCommand& command, int output, Sample& sample) {
-  pid_t pid = TRY(Spawn(argv, command.environment, output));
+// What it prints is not the program's output: erofsfuse greets.
+Result<> RunHelper(const std::vector<std::string>& argv, const StartCommand& command, Sample& sample) {
+  UniqueFd nowhere = TRY(OpenFile("/dev/null", O_WRONLY));
+  pid_t pid = TRY(Spawn(argv, command.environment, nowhere.get()));
   int status = 0;
   rusage usage = {};
   while (::wait4(pid, &status, 0, &usage) < 0 && errno == EINTR) {
@@ -126,7 +128,7 @@ Result<> WaitForPrograms(std::map<pid_t, Clock::time_point> begun, Sample& sampl
 
 Result<> RunPrograms(const StartCommand& command, unsigned parallel, int output, Sample& sample) {
   auto began = Clock::now();
-  for (const auto& argv : command.before) TRY(RunHelper(argv, command, output, sample));
+  for (const auto& argv : command.before) TRY(RunHelper(argv, command, sample));
   double mounting = Milliseconds(Clock::now() - began);
   std::map<pid_t, Clock::time_point> begun;
   std::optional<Error> failed;
@@ -166,7 +168,7 @@ Result<Sample> MeasureStart(const StartCommand& command, unsigned parallel, bool
   // Also after a failure, so that nothing stays mounted.
   for (const auto& argv : command.after) {
     Sample ignored;
-    auto undone = RunHelper(argv, command, output.get(), ignored);
+    auto undone = RunHelper(argv, command, ignored);
     if (done && !undone) done = std::move(undone);
   }
   bool ended = WaitForHelpers(sample);

@@ -34,7 +34,9 @@ Result<std::vector<bench::Condition>> ParseConditions(const Arguments& arguments
   if (::geteuid() != 0) {
     return Failure(Error(ErrorKind::kUnsupported, "--cold: only root may drop the page cache").Remedy("start it as root"));
   }
-  conditions.push_back({.cold = true, .parallel = 1});
+  for (std::size_t i = 0, warm = conditions.size(); i < warm; ++i) {
+    conditions.push_back({.cold = true, .parallel = conditions[i].parallel});
+  }
   return conditions;
 }
 
@@ -85,7 +87,7 @@ Result<int> RunBench(const Words& words) {
                    "  sudo haft bench --cold --parallel 1,2,8 --html start.html ./certbot -- --version\n"
                    "  haft bench --only unpacked --check 'unpacked<=1.0' ./certbot -- --version");
   line.Value("rounds", "N", "how often each form is started, after one start that does not count [15]")
-      .Flag("cold", "also with the page cache dropped before every start (root)")
+      .Flag("cold", "also with the page cache dropped before every start, or before all that start at once (root)")
       .Value("parallel", "LIST", "how many are started at once, separated by commas [1]")
       .Value("only", "LIST", "of the forms only these, separated by commas (bundle and unpacked always)")
       .Value("check", "LIMIT", "exit with 1 if it is missed; VARIANT[@cold][@PARALLEL]<=RATIO, server-memory<=MB, server-cpu<=RATIO; repeatable")

@@ -46,7 +46,7 @@ TEST(MeasuredStartTest, SeveralAtOnce) {
 TEST(MeasuredStartTest, RunsWhatBelongsToTheStart) {
   TempDir directory;
   StartCommand start = Shell("cat " + (directory / "file"));
-  start.before = {{"/bin/sh", "-c", "echo made > " + (directory / "file")}};
+  start.before = {{"/bin/sh", "-c", "echo greeting; echo made > " + (directory / "file")}};
   start.after = {{"/bin/rm", directory / "file"}};
   start.forget = directory / "cache";
   ASSERT_EQ(::mkdir((directory / "cache").c_str(), 0700), 0);

@@ -100,10 +100,12 @@ class TestBench(support.TestCase):
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     @support.long_test  # empties the page cache of the whole machine
     def test_cold_page_cache(self):
-        report, table = self.report("--rounds", "2", "--only", "unpacked", "--cold")
-        self.assertEqual([(s["variant"], s["cold"]) for s in report["results"]],
-                         [("bundle", False), ("unpacked", False), ("bundle", True), ("unpacked", True)])
-        self.assertIn("page cache dropped", table)
+        report, table = self.report("--rounds", "2", "--only", "unpacked", "--cold", "--parallel", "1,8", "--check", "unpacked@cold@8<=1000")
+        self.assertEqual([(s["variant"], s["cold"], s["parallel"]) for s in report["results"]],
+                         [(variant, cold, parallel) for cold in (False, True) for parallel in (1, 8)
+                          for variant in ("bundle", "unpacked")])
+        self.assertIn("page cache dropped, 8 starts at once", table)
+        self.assertRegex(table, r"unpacked@cold@8<=1000: .*kept")
 
     def test_as_an_ordinary_user(self):
         os.chmod(self.out, 0o777)
