@@ -117,6 +117,7 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
   for (const ContentPart& part : layout.parts) {
     plan.ids_.emplace(part.file, static_cast<ContentId>(plan.contents_.size() + plan.parts_.size()));
     plan.parts_.push_back(part);
+    if (auto whole = plan.ContentOf(*part.whole)) plan.wholes_.insert(*whole);
   }
   return plan;
 }

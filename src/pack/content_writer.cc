@@ -89,7 +89,10 @@ class ContentWriter {
   }
 
   bool IsHot(ContentId id) const { return id < plan_.hot_count(); }
-  std::uint32_t SizeFor(ContentId id) const { return IsHot(id) ? policy_.hot_block_size : policy_.block_size; }
+  std::uint32_t SizeFor(ContentId id) const {
+    if (!IsHot(id)) return policy_.block_size;
+    return plan_.HasParts(id) && policy_.whole_block_size != 0 ? policy_.whole_block_size : policy_.hot_block_size;
+  }
   format::Codec CodecFor(ContentId id) const { return IsHot(id) ? policy_.hot_codec : policy_.codec; }
 
   // Worker: one block of a large file.

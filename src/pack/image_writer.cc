@@ -51,7 +51,11 @@ BlockPolicy PolicyFor(const ImageOptions& options) {
   const std::uint32_t size = options.block_size, large = std::max(size, format::kMaxBlockSize);
   switch (options.compression) {
     case Compression::kAuto:
-      return {.block_size = large, .hot_block_size = size, .codec = Codec::kZstd, .hot_codec = Codec::kLz4};
+      return {.block_size = large,
+              .hot_block_size = size,
+              .whole_block_size = std::min(large, 2 * size),
+              .codec = Codec::kZstd,
+              .hot_codec = Codec::kLz4};
     case Compression::kZstd:
       return {.block_size = large, .hot_block_size = size, .codec = Codec::kZstd, .hot_codec = Codec::kZstd};
     case Compression::kLz4:

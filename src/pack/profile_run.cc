@@ -95,14 +95,23 @@ std::string LastLine(std::string text) {
   return text.substr(text.rfind('\n') + 1);
 }
 
+// A work directory with the tree in it, as "root". In memory if there is room: a disk takes a second for some trees.
+Result<WorkDirectory> Show(const Tree& tree) {
+  if (auto memory = WorkDirectory::CreateInMemory()) {
+    if (ShowTree(tree, memory->path() + "/root")) return memory;
+  }
+  WorkDirectory disk = TRY(WorkDirectory::Create());
+  TRY(ShowTree(tree, disk.path() + "/root"));
+  return disk;
+}
+
 Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, const format::Manifest& manifest,
                              const std::optional<std::vector<std::string>>& arguments) {
   if (CountFiles(tree) > kMaxFiles) {
     return ProfileResult{.profile = {}, .problem = fmt::format("the tree has more than {} files", kMaxFiles)};
   }
-  const WorkDirectory work = TRY(WorkDirectory::Create());
+  const WorkDirectory work = TRY(Show(tree));
   const std::string root = work.path() + "/root", home = work.path() + "/home", record = work.path() + "/record";
-  TRY(ShowTree(tree, root));
   if (::mkdir(home.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(home)));
 
   Command command = python.RecordedCommand(ProfileRecorder().front().bytes);

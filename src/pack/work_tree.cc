@@ -1,9 +1,13 @@
 #include "haft/pack/work_tree.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,8 +52,20 @@ Result<> ShowFile(const TreeNode::File& file, const std::string& path) {
 
 Result<WorkDirectory> WorkDirectory::Create() {
   const char* parent = ::getenv("TMPDIR");
-  TemporaryDirectory directory =
-      TRY(TemporaryDirectory::Create(parent != nullptr && parent[0] == '/' ? parent : "/tmp", "haft-build-"));
+  return CreateBelow(parent != nullptr && parent[0] == '/' ? parent : "/tmp");
+}
+
+Result<WorkDirectory> WorkDirectory::CreateInMemory() {
+  constexpr const char* kMemory = "/dev/shm";
+  struct statfs status;
+  const bool usable = ::getenv("TMPDIR") == nullptr && ::statfs(kMemory, &status) == 0 && status.f_type == TMPFS_MAGIC &&
+                      (status.f_flags & ST_NOEXEC) == 0;
+  if (!usable) return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: not usable", kMemory)));
+  return CreateBelow(kMemory);
+}
+
+Result<WorkDirectory> WorkDirectory::CreateBelow(const std::string& parent) {
+  TemporaryDirectory directory = TRY(TemporaryDirectory::Create(parent, "haft-build-"));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
   UniqueFd wait(ends[0]), alive(ends[1]);

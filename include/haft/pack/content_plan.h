@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "haft/base/error.h"
@@ -53,6 +54,8 @@ class ContentPlan {
   std::size_t hot_count() const { return hot_count_; }
   // Part i has the id contents().size() + i.
   std::span<const ContentPart> parts() const { return parts_; }
+  // Whether other files are parts of this content.
+  bool HasParts(ContentId id) const { return wholes_.contains(id); }
   // nullopt: empty. REQUIRES: `file` is in the tree.
   std::optional<ContentId> ContentOf(const TreeNode::File& file) const;
 
@@ -63,6 +66,7 @@ class ContentPlan {
  private:
   std::vector<const TreeNode::File*> contents_;
   std::vector<ContentPart> parts_;
+  std::unordered_set<ContentId> wholes_;
   std::size_t hot_count_ = 0;
   std::unordered_map<const TreeNode::File*, ContentId> ids_;
   std::uint64_t file_count_ = 0;

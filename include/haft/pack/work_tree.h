@@ -11,12 +11,15 @@
 
 namespace haft {
 
-// A private directory below $TMPDIR or /tmp for the time of a build. It goes when its owner does, also by kill -9: a
+// A private directory for the time of a build: below $TMPDIR or /tmp, or in memory. It goes when its owner does, also by kill -9: a
 // child waits for that and removes it. Should that be killed too, the next build does (see TemporaryDirectory).
 class WorkDirectory {
  public:
   // REQUIRES: this process has one thread.
   static Result<WorkDirectory> Create();
+  // Where thousands of links cost next to nothing: in /dev/shm. An error where that is no memory for everybody, or holds no
+  // programs, and where $TMPDIR names another place.
+  static Result<WorkDirectory> CreateInMemory();
   WorkDirectory(WorkDirectory&& other) noexcept;
   WorkDirectory& operator=(WorkDirectory&&) = delete;
   ~WorkDirectory();
@@ -26,6 +29,7 @@ class WorkDirectory {
   void KillWithUs(pid_t group) const;
 
  private:
+  static Result<WorkDirectory> CreateBelow(const std::string& parent);
   WorkDirectory(TemporaryDirectory directory, pid_t keeper, UniqueFd alive)
       : directory_(std::move(directory)), keeper_(keeper), alive_(std::move(alive)) {}
 
