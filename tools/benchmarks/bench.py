@@ -1,6 +1,6 @@
 """What all subjects of tools/bench share: inputs, rounds, tables, verdicts."""
 
-import json
+import ctypes
 import os
 import pathlib
 import random
@@ -19,6 +19,7 @@ PYTHON = "/usr/bin/python3"
 ENTRY = "import time\nprint(time.clock_gettime_ns(time.CLOCK_MONOTONIC), flush=True)\n"
 
 ATTEMPTS = 3
+CLONE_NEWNS = 0x00020000
 
 
 class BenchError(Exception):
@@ -53,6 +54,10 @@ class Bench:
         self.verdicts = []
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8", "HOME": "/root"}
         self.shuffle = random.Random(1)
+        # What is mounted from here on, nobody else sees: tests on the same host watch its mount table.
+        if ctypes.CDLL(None).unshare(CLONE_NEWNS):
+            raise BenchError("no mount namespace of its own")
+        self.call("mount", "--make-rprivate", "/")
         self.probe = self.work / "probe"
         self.call("cc", "-O2", "-o", self.probe, TOOLS / "benchmarks" / "probe.c")
 
@@ -75,10 +80,24 @@ class Bench:
         warm(out)
         return out
 
-    def rounds(self, title, variants, runs):
-        """{name: [values]} of `runs` rounds; each runs every variant (name: callable) once, in a new order."""
+    def has(self, tool, package, otherwise):
+        """Whether a tool is there; if not, says what that means."""
+        if shutil.which(tool, path=self.env["PATH"]):
+            return True
+        self.left_out(f"{otherwise}: {tool} not found; apt-get install {package}")
+        return False
+
+    def left_out(self, what):
+        """Something that cannot be measured here is named; under --check that is a failure."""
+        if self.options.check:
+            raise BenchError(what)
+        print(f"left out: {what}")
+
+    def rounds(self, title, variants, runs, warm_up=2):
+        """{name: [values]} of `runs` rounds after `warm_up` that do not count; each runs every variant (name: callable) once, in
+        a new order."""
         samples = {name: [] for name in variants}
-        for number in range(-2, runs):  # the first two warm up
+        for number in range(-warm_up, runs):
             order = list(variants)
             self.shuffle.shuffle(order)
             self.progress.show(f"{title}: round {max(0, number + 1)} of {runs}")
@@ -160,7 +179,7 @@ def table(title, header, rows):
 
 def spread(values):
     """(median, 10th percentile, 90th percentile)"""
-    tenths = statistics.quantiles(values, n=10)
+    tenths = statistics.quantiles(values, n=10, method="inclusive") if len(values) > 1 else values
     return statistics.median(values), tenths[0], tenths[-1]
 
 

@@ -5,7 +5,6 @@ answer. The unpacked one is what `haft extract` makes, with its site-packages on
 bundle's start makes for httpd's files."""
 
 import contextlib
-import ctypes
 import http.client
 import os
 import pathlib
@@ -57,13 +56,6 @@ def first_answer(command, env):
         server.wait(20)
 
 
-def private_mounts(bench):
-    """What is mounted from here on, nobody else sees: tests on the same host watch its mount table."""
-    if ctypes.CDLL(None).unshare(0x00020000):  # CLONE_NEWNS
-        raise BenchError("no mount namespace of its own")
-    bench.call("mount", "--make-rprivate", "/")
-
-
 @contextlib.contextmanager
 def fresh_memory(bench, directory):
     bench.call("mount", "-t", "tmpfs", "-o", "mode=0700", "none", directory)
@@ -74,7 +66,6 @@ def fresh_memory(bench, directory):
 
 
 def measure(bench):
-    private_mounts(bench)
     runs = bench.runs(10)
     project = trees.write_tree(bench.work / "mysite", django_site.FILES)
     site = bench.work / "site"
