@@ -43,7 +43,10 @@ json Paths(const std::vector<std::string>& paths) {
   return list;
 }
 
-Result<std::vector<std::string>> ParsePaths(const json& object, const char* member) {
+bool IsImagePath(std::string_view path) { return !path.empty() && path.size() <= kMaxPathSize && path[0] != '/'; }
+
+Result<std::vector<std::string>> ParsePaths(const json& object, const char* member,
+                                            bool (*is_allowed)(std::string_view) = IsImagePath) {
   std::vector<std::string> paths;
   auto found = object.find(member);
   if (found == object.end()) return paths;
@@ -52,7 +55,7 @@ Result<std::vector<std::string>> ParsePaths(const json& object, const char* memb
   for (const json& path : *found) {
     if (!path.is_string()) return Failure(bad());
     const auto& text = path.get_ref<const std::string&>();
-    if (text.empty() || text.size() > kMaxPathSize || text[0] == '/') return Failure(bad());
+    if (!is_allowed(text)) return Failure(bad());
     paths.push_back(text);
   }
   return paths;
@@ -80,10 +83,8 @@ Result<std::map<std::string, std::vector<ByteRange>>> ParseRanges(const json& ob
 }
 
 // [[PATH, OFFSET, SIZE], …]; [PATH] is a whole file or a directory.
-Result<std::vector<Ahead>> ParseAhead(std::string_view text) {
-  json object = json::parse(text, nullptr, false);
+Result<std::vector<Ahead>> ParseAhead(const json& object) {
   auto bad = [] { return Error::Corrupt("profile: 'ahead': not an array of path, offset and size"); };
-  if (!object.is_object()) return Failure(bad());
   std::vector<Ahead> ahead;
   auto found = object.find("ahead");
   if (found == object.end()) return ahead;
@@ -120,6 +121,15 @@ void MergeRanges(Profile& profile, const Profile& more) {
 
 }  // namespace
 
+bool IsHostPath(std::string_view path) {
+  if (path.empty() || path.size() > kMaxPathSize || (path[0] == '/' && !path.starts_with("/usr/"))) return false;
+  for (std::size_t begin = 0, end; begin <= path.size(); begin = end + 1) {
+    end = std::min(path.find('/', begin), path.size());
+    if (path.substr(begin, end - begin) == "..") return false;
+  }
+  return true;
+}
+
 std::vector<ByteRange> Normalised(std::vector<ByteRange> ranges) {
   std::ranges::sort(ranges, {}, &ByteRange::offset);
   std::vector<ByteRange> joined;
@@ -139,6 +149,7 @@ void Merge(Profile& profile, const Profile& more) {
   MergeRanges(profile, more);
   MergePaths(profile.files, more.files);
   MergePaths(profile.directories, more.directories);
+  MergePaths(profile.host, more.host);
 }
 
 std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead) {
@@ -147,6 +158,7 @@ std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead) {
     if (!IsUtf8(path)) continue;
     for (const ByteRange& range : ranges) object["ranges"][path].push_back({range.offset, range.size});
   }
+  if (!profile.host.empty()) object["host"] = Paths(profile.host);
   for (const Ahead& one : ahead) {
     if (!IsUtf8(one.path)) continue;
     nlohmann::ordered_json part = nlohmann::ordered_json::array({one.path});
@@ -164,12 +176,13 @@ Result<Profile> ParseProfile(std::string_view text) {
   profile.files = TRY(ParsePaths(object, "files"));
   profile.directories = TRY(ParsePaths(object, "directories"));
   profile.ranges = TRY(ParseRanges(object));
+  profile.host = TRY(ParsePaths(object, "host", IsHostPath));
   return profile;
 }
 
-Result<std::vector<Ahead>> ReadAheadList(int fd, const BundleFile& bundle) {
+Result<AheadLists> ReadAheadLists(int fd, const BundleFile& bundle) {
   const Trailer& trailer = bundle.trailer;
-  if (trailer.profile_size == 0) return std::vector<Ahead>{};
+  if (trailer.profile_size == 0) return AheadLists{};
   if (trailer.profile_size > kMaxProfileSize) return Failure(Error::Corrupt("profile: larger than 64 MiB"));
   std::string text(trailer.profile_size, '\0');
   TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)), bundle.image_offset + trailer.profile_offset));
@@ -178,7 +191,9 @@ Result<std::vector<Ahead>> ReadAheadList(int fd, const BundleFile& bundle) {
     return Failure(Error::Corrupt("profile: checksum is wrong"));
   }
 #endif
-  return ParseAhead(text);
+  json object = json::parse(text, nullptr, false);
+  if (!object.is_object()) return Failure(Error::Corrupt("profile: not a JSON object"));
+  return AheadLists{.image = TRY(ParseAhead(object)), .host = TRY(ParsePaths(object, "host", IsHostPath))};
 }
 
 }  // namespace haft::format

@@ -95,16 +95,19 @@ class Keeper {
     const ServerOptions& options = server_.options();
     const UniqueFd program = options.private_mount ? OpenProcess(options.bundle.program) : UniqueFd();
     if (!program) mount_.alive.Reset();
-    while (mount_.alive || warm_up_ > 0) {
+    while (mount_.alive || warm_up_ > 0 || mount_.read_ahead > 0) {
       const UniqueFd server_fd = OpenProcess(server), warm_up = warm_up_ > 0 ? OpenProcess(warm_up_) : UniqueFd();
-      pollfd ended[3] = {{.fd = server_fd.get(), .events = POLLIN, .revents = 0},
+      const UniqueFd read_ahead = mount_.read_ahead > 0 ? OpenProcess(mount_.read_ahead) : UniqueFd();
+      pollfd ended[4] = {{.fd = server_fd.get(), .events = POLLIN, .revents = 0},
                          {.fd = warm_up.get(), .events = POLLIN, .revents = 0},
-                         {.fd = mount_.alive ? program.get() : -1, .events = POLLIN, .revents = 0}};
-      if (!server_fd || (::poll(ended, 3, -1) < 0 && errno != EINTR)) {
+                         {.fd = mount_.alive ? program.get() : -1, .events = POLLIN, .revents = 0},
+                         {.fd = read_ahead.get(), .events = POLLIN, .revents = 0}};
+      if (!server_fd || (::poll(ended, 4, -1) < 0 && errno != EINTR)) {
         mount_.alive.Reset();
         break;
       }
       if (ended[1].revents != 0) EndWarmUp();
+      if (ended[3].revents != 0) ::waitpid(std::exchange(mount_.read_ahead, -1), nullptr, WNOHANG);
       if (ended[2].revents != 0) mount_.alive.Reset();
       if (ended[0].revents != 0) break;
     }

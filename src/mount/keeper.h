@@ -9,6 +9,7 @@ struct KeptMount {
   UniqueFd root = {};   // its root directory; none: no warm-up
   UniqueFd alive = {};  // as long as this is open, the mount is: its mount namespace, or its root
   OtherCpus cpus = {};  // where the keeper, the server and the warm-up stay until that is done, beside the program
+  pid_t read_ahead = -1;  // a child that reads the host's files ahead, to be waited for
 };
 
 // The life of the process between the kernel and the server: it answers the first request, forks the server, and when that

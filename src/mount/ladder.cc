@@ -78,7 +78,7 @@ Result<Modes> Modes::Parse(std::string_view text) {
 }
 
 Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point, const Modes& modes,
-                                   const StepClock& clock) {
+                                   const std::string& program, const StepClock& clock) {
   Failures failures;
   for (const RungEntry& entry : kLadder) {
     if (!modes.Allows(entry.rung)) {
@@ -92,6 +92,7 @@ Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount
                         .asked_for = modes.Names(entry.rung),
                         .failed_before = causes,
                         .program = ::getpid(),
+                        .program_path = program,
                         .clock = clock};
     auto path = entry.mount(context);
     if (path) {

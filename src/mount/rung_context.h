@@ -20,6 +20,7 @@ struct RungContext {
   bool asked_for;                  // by HAFT_MODE
   std::string_view failed_before;  // why the rungs above failed, for people; "" if none was tried
   pid_t program;                   // the process that will run it
+  const std::string& program_path;  // of what it will run
   const StepClock& clock;
 
   std::string name() const { return mount_point.substr(mount_point.rfind('/') + 1); }

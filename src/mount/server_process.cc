@@ -19,7 +19,9 @@
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/base/pass_descriptor.h"
+#include "host_read_ahead.h"
 #include "keeper.h"
+#include "warm_up.h"
 
 namespace haft {
 namespace {
@@ -53,15 +55,29 @@ void DropCapabilities() {
   ::syscall(SYS_capset, &header, none.data());
 }
 
+// In a process of its own, while the mount is made; -1: none.
+pid_t StartReadAhead(const FuseServer& server, UniqueFd& go) {
+  if (!MayWarmUp()) return -1;
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  ::prctl(PR_SET_NAME, "haft-read-ahead");
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::close(server.device());  // a connection that nobody answers ends only when nobody has it
+  go.Reset();
+  ReadHostAhead(server.image(), server.options().program_path);
+  ::_exit(0);
+}
+
 // The life of the keeper. Reading from the device before it is mounted would be EPERM, hence the wait.
 Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, UniqueFd go,
              const OtherCpus& cpus) {
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
+  const pid_t read_ahead = StartReadAhead(server, go);
   auto root = ReceiveDescriptor(go.get());
   auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());
   go.Reset();
-  if (alive) RunKeeper(std::move(server), {.root = *std::move(root), .alive = *std::move(alive), .cpus = cpus});
+  if (alive) RunKeeper(std::move(server), {.root = *std::move(root), .alive = *std::move(alive), .cpus = cpus, .read_ahead = read_ahead});
   return {};
 }
 

@@ -54,9 +54,9 @@ bool MayWarmUp() {
 }
 
 void WarmUp(const ImageReader& reader, int root) {
-  auto ahead = format::ReadAheadList(reader.fd(), reader.bundle());
+  auto ahead = format::ReadAheadLists(reader.fd(), reader.bundle());
   if (!ahead) return;
-  for (const format::Ahead& what : *ahead) {
+  for (const format::Ahead& what : ahead->image) {
     if (what.path.ends_with('/')) {
       List(root, what.path);
     } else {

@@ -327,6 +327,7 @@ class Builder {
       for (const std::string& run : options_.profile_runs) Record(python, manifest, TRY(ShellWords(run)));
       if (options_.profile_runs.empty() && options_.profile_from.empty()) Record(python, manifest, std::nullopt);
     }
+    if (!standard_library_.empty()) profile_.host.clear();  // Python comes from the image
     report_.profiled = profile_.files.size();
     if (profile_.empty()) return {};
     layout_.parts = TRY(AddImportIndex(tree_, profile_, python.target().tag));

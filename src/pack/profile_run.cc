@@ -24,6 +24,7 @@ constexpr std::chrono::seconds kImportLimit{60};
 constexpr std::chrono::seconds kRunLimit{10};
 // A tree is shown to the child as links, one per file; beyond this that takes longer than it is worth.
 constexpr std::uint64_t kMaxFiles = 200'000;
+constexpr std::string_view kHostLine = "//host ";
 constexpr std::size_t kMaxRecord = 64u << 20;
 
 std::uint64_t CountFiles(const Tree& tree) {
@@ -66,7 +67,7 @@ void ParseRange(const Tree& tree, std::string_view text, format::Profile& profil
   profile.ranges[path].push_back(range);
 }
 
-// One line per path, in order; directories end in "/", parts of files begin with "//".
+// One line per path, in order; directories end in "/", the host's files begin with "//host ", parts of files with "//".
 format::Profile ParseRecord(const Tree& tree, std::string_view text) {
   format::Profile profile;
   std::unordered_set<std::string_view> known;
@@ -75,6 +76,10 @@ format::Profile ParseRecord(const Tree& tree, std::string_view text) {
     if (line.size() == text.size()) break;  // cut off
     text.remove_prefix(line.size() + 1);
     if (!known.insert(line).second) continue;
+    if (line.starts_with(kHostLine)) {
+      if (std::string_view path = line.substr(kHostLine.size()); format::IsHostPath(path)) profile.host.emplace_back(path);
+      continue;
+    }
     if (line.starts_with("//")) {
       ParseRange(tree, line.substr(2), profile);
       continue;

@@ -33,7 +33,7 @@ Result<Program> Prepare(const StartPlan& plan) {
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
   Program program = TRY(plan.make_program(image, environment));
-  std::string mount = TRY(MountPrivately(image.reader, image.manifest.mount, modes, clock));
+  std::string mount = TRY(MountPrivately(image.reader, image.manifest.mount, modes, program.path, clock));
   if (mount != image.manifest.mount) {
     image.manifest.mount = std::move(mount);
     program = TRY(plan.make_program(image, std::move(environment)));

@@ -61,5 +61,20 @@ TEST(ProfileTest, IgnoresUnknownMembersAndNamesBadOnes) {
   EXPECT_EQ(Message(ParseProfile(R"({"files": ["a")")), "profile: not a JSON object");
 }
 
+TEST(ProfileTest, KeepsAndMergesFilesOfTheHost) {
+  Profile profile{.files = {"a"}, .host = {"lib/os.pyc", "/usr/share/zone"}};
+  EXPECT_EQ(Expect(ParseProfile(ToJson(profile))), profile);
+  Merge(profile, {.host = {"lib/new.pyc", "lib/os.pyc"}});
+  EXPECT_EQ(profile.host, (std::vector<std::string>{"lib/os.pyc", "/usr/share/zone", "lib/new.pyc"}));
+}
+
+TEST(ProfileTest, HostPathsStayBelowTheirPrefix) {
+  for (const char* path : {"lib/os.pyc", "/usr/lib/x", "..lib/x", "lib/x.."}) EXPECT_TRUE(IsHostPath(path)) << path;
+  for (const char* path : {"", "/etc/passwd", "/usr", "..", "../x", "lib/../../x", "lib/..", "/usr/../etc/x"}) {
+    EXPECT_FALSE(IsHostPath(path)) << path;
+  }
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "host": ["/etc/passwd"]})")), "profile: 'host': not an array of paths");
+}
+
 }  // namespace
 }  // namespace haft::format

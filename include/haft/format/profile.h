@@ -20,12 +20,18 @@ struct ByteRange {
   bool operator==(const ByteRange&) const = default;
 };
 
+// Whether it can be a path of Profile::host: relative or below /usr, and never upwards.
+bool IsHostPath(std::string_view path);
+
 struct Profile {
   // Paths relative to the root of the image, in the order of first use, each once.
   std::vector<std::string> files;
   std::vector<std::string> directories;  // that were listed
   // Of files that were used in part, which part: ascending, not touching one another.
   std::map<std::string, std::vector<ByteRange>> ranges;
+  // Files of the host that Python itself read, in the order of first use: below the prefix of the interpreter, relative to
+  // it, or below /usr.
+  std::vector<std::string> host;
 
   bool empty() const { return files.empty() && directories.empty(); }
   bool operator==(const Profile&) const = default;
@@ -39,6 +45,12 @@ struct Ahead {
   bool operator==(const Ahead&) const = default;
 };
 
+// What to ask for at a start, in the order of need.
+struct AheadLists {
+  std::vector<Ahead> image;       // in the image
+  std::vector<std::string> host;  // as Profile::host
+};
+
 // Appends what `more` has and `profile` has not.
 void Merge(Profile& profile, const Profile& more);
 
@@ -48,7 +60,7 @@ std::vector<ByteRange> Normalised(std::vector<ByteRange> ranges);
 // The bytes of the profile section. Paths that are not UTF-8 are left out.
 std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead = {});
 Result<Profile> ParseProfile(std::string_view json);
-// What the image's profile section says to fetch ahead, in the order of need; empty if it says nothing.
-Result<std::vector<Ahead>> ReadAheadList(int fd, const BundleFile& bundle);
+// What the image's profile section says to fetch ahead; empty if it says nothing.
+Result<AheadLists> ReadAheadLists(int fd, const BundleFile& bundle);
 
 }  // namespace haft::format

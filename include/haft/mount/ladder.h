@@ -37,9 +37,10 @@ class Modes {
 
 // Gives this process and all it starts the files of `reader`'s image, by the first rung that works, for as long as one
 // of them lives; returns the directory they are in. That is `mount_point` on the first two rungs, whose mount is
-// private. Its last component is the bundle's name. A rung that failed leaves nothing behind, neither on the host nor in this
-// process. The reader stays usable if the files are elsewhere. REQUIRES: one thread.
+// private. Its last component is the bundle's name. `program` is the path of what will be run: the host's files that it needs
+// are read ahead. A rung that failed leaves nothing behind, neither on the host nor in this process. The reader stays usable if
+// the files are elsewhere. REQUIRES: one thread.
 Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point, const Modes& modes,
-                                   const StepClock& clock);
+                                   const std::string& program, const StepClock& clock);
 
 }  // namespace haft

@@ -2,7 +2,8 @@
 
 Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
 the program's arguments. Writes a line for every file when it is first opened, and for every
-directory, with "/" behind it, when it is first listed; in the end a line "//OFFSET SIZE PATH" for every part of a
+directory, with "/" behind it, when it is first listed; for every file of the host that Python itself reads, a line
+"//host PATH", relative to the interpreter's prefix or below /usr; in the end a line "//OFFSET SIZE PATH" for every part of a
 shared library that was used. The bundle's own start is followed: sitecustomize is what `site` imports.
 """
 import sys
@@ -20,14 +21,29 @@ def make_recorder(root, record):
     output = posix.open(record, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
     process = posix.getpid()
     prefix = root + "/"
+    host = sys.base_prefix.rstrip("/") + "/"
     seen = set()
 
     def note(path, ending):
         if isinstance(path, bytes):
             path = path.decode("utf-8", "surrogateescape")
-        if not isinstance(path, str) or not path.startswith(prefix):
+        if not isinstance(path, str):
             return
-        line = path[len(prefix) :].rstrip("/") + ending
+        if path.startswith(prefix):
+            tell(path[len(prefix) :].rstrip("/") + ending)
+        elif not ending:
+            note_host(path)
+
+    def note_host(path):
+        """The standard library, the system's libraries and data; no packages of the host's, which differ from host to host."""
+        if "/site-packages/" in path or "/dist-packages/" in path or not path.startswith((host, "/usr/")):
+            return
+        if path.startswith(host) and not (host == "/usr/" and path.startswith("/usr/local/")):
+            tell("//host " + path[len(host) :])
+        elif not path.startswith("/usr/local/"):
+            tell("//host " + path)
+
+    def tell(line):
         if line not in seen and "\n" not in line and posix.getpid() == process:
             seen.add(line)
             posix.write(output, (line + "\n").encode("utf-8", "surrogateescape"))
@@ -54,8 +70,9 @@ def make_recorder(root, record):
             with open("/proc/self/pagemap", "rb", 0) as pagemap:
                 for line in lines:
                     head, slash, rest = line.partition("/")
-                    if slash and (slash + rest).startswith(prefix):
+                    if slash:
                         note(slash + rest, "")
+                    if slash and (slash + rest).startswith(prefix):
                         note_pages(used.setdefault((slash + rest)[len(prefix) :], set()), head.split(), pagemap)
         except (OSError, ValueError):
             return
@@ -75,7 +92,13 @@ def make_recorder(root, record):
             if entry & 0xC0:
                 pieces.add((offset + page) // (PIECE // PAGE))
 
-    return hook, note_mappings
+    def note_interpreter():
+        """What was read before anybody watched."""
+        note_mappings()
+        for module in list(sys.modules.values()):
+            note(getattr(module, "__cached__", None), "")
+
+    return hook, note_mappings, note_interpreter
 
 
 def import_what_it_imports(module):
@@ -124,7 +147,8 @@ def follow_imports(source, package):
 def main():
     root, home, record, task, target, name = sys.argv[1:7]
     posix.chdir(home)
-    hook, note_mappings = make_recorder(root, record)
+    hook, note_mappings, note_interpreter = make_recorder(root, record)
+    note_interpreter()
     sys.addaudithook(hook)
     del sys.argv[1:7]
     import site
