@@ -53,7 +53,7 @@ BlockPolicy PolicyFor(const ImageOptions& options) {
     case Compression::kAuto:
       return {.block_size = large,
               .hot_block_size = size,
-              .whole_block_size = std::min(large, 2 * size),
+              .whole_block_size = std::min(large, 4 * size),
               .codec = Codec::kZstd,
               .hot_codec = Codec::kLz4};
     case Compression::kZstd:

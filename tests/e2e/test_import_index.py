@@ -210,6 +210,10 @@ class TestProfile(support.TestCase):
         self.assertFalse(marker.exists())
         self.assertEqual(done.stderr, "")
         self.assertGreater(self.index_size(bundle), 0)
+        with open(bundle, "rb") as file:  # the profile is text
+            contents = file.read()
+        self.assertRegex(contents, rb'"site-packages/__pycache__/prog\.[^"]*\.pyc"')
+        self.assertNotIn(b'"site-packages/prog.py"', contents)  # read when it was built, not by a start
 
     def test_an_import_that_fails_is_one_warning(self):
         bundle, done = self.build({"e.py": "import there\nimport not_there\ndef main(): pass\n", "there.py": ""}, "-e", "e:main")

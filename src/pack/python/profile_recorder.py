@@ -15,6 +15,7 @@ import posix
 
 PAGE = posix.sysconf("SC_PAGE_SIZE")
 PIECE = 128 << 10  # what the kernel asks a FUSE server for at once
+watching = True  # False: what is read is no part of a start
 
 
 def make_recorder(root, record):
@@ -27,7 +28,7 @@ def make_recorder(root, record):
     def note(path, ending):
         if isinstance(path, bytes):
             path = path.decode("utf-8", "surrogateescape")
-        if not isinstance(path, str):
+        if not watching or not isinstance(path, str):
             return
         if path.startswith(prefix):
             tell(path[len(prefix) :].rstrip("/") + ending)
@@ -113,7 +114,15 @@ def import_what_it_imports(module):
         importlib.import_module(module)
         module += ".__main__"
         spec = importlib.util.find_spec(module)
-    source = spec.loader.get_source(module) if spec is not None and spec.loader is not None else None
+    if spec is None or spec.loader is None:
+        return
+    spec.loader.get_code(module)  # as a start does
+    global watching
+    watching = False
+    try:
+        source = spec.loader.get_source(module)
+    finally:
+        watching = True
     if source is not None:
         follow_imports(source, module.rpartition(".")[0])
 
