@@ -71,6 +71,32 @@ class TestBenchTools(support.TestCase):
         self.assertEqual(sorted(limit["what"].split(":")[0] for limit in found["limits"]), ["bytes", "depth", "files", "files", "files"])
         self.assertIn("Growth with the depth", printed)
 
+    def test_size(self):
+        found, printed = self.measure("size", *self.shiv())
+        self.assertEqual(set(found["size_small"]["mb"]), {"haft", "runtime", "plain", "zip", "shiv"})
+        self.assertLess(found["size_small"]["mb"]["runtime"], found["size_small"]["mb"]["haft"])
+        self.assertIn("haft / shiv", printed)
+
+    def test_build(self):
+        found, printed = self.measure("build", *self.shiv())
+        self.assert_series(found["build_small"]["samples_ms"],
+                           ["haft", "haft, sources only", "compileall, zip", "pip, haft", "shiv", "pip, shiv"])
+        self.assertEqual(set(found["build_small"]["ratios"]), {"shiv", "compileall, zip", "pip, shiv"})
+        self.assertIn("Building small", printed)
+
+    def test_without_shiv(self):
+        found, printed = self.measure("size")
+        if "shiv" not in found["size_small"]["mb"]:  # it may be installed
+            self.assertIn("left out: shiv: not found", printed)
+
+    def shiv(self):
+        """A stand-in, which makes a file."""
+        script = os.path.join(support.unique_dir(), "stand-in")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("#!/usr/bin/python3\nimport sys\nopen(sys.argv[sys.argv.index('-o') + 1], 'w').write('file')\n")
+        os.chmod(script, 0o755)
+        return "--shiv", script
+
     def test_missing_tools_are_named_and_fail_a_check(self):
         empty = bench.Bench.__new__(bench.Bench)  # without the preparations
         empty.env = {"PATH": support.unique_dir()}
