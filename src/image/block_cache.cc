@@ -13,7 +13,7 @@ constexpr std::size_t kUnit = 128u << 10;
 
 }  // namespace
 
-void PinnedBlock::MarkConsumed() { cache_->MarkConsumed(slot_); }
+void PinnedBlock::MarkRead(std::size_t bytes) { cache_->MarkRead(slot_, bytes); }
 
 PinnedBlock::~PinnedBlock() {
   if (slot_ != nullptr) cache_->Unpin(slot_);
@@ -38,7 +38,7 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
       ++hits_;
       ++slot->pins;
       slot->referenced = true;
-      slot->consumed = false;
+      if (slot->unread == 0) slot->unread = slot->size;  // once more
       return PinnedBlock(this, slot);
     }
     // Somebody decodes it now. If that fails, the loop tries again with a decode of its own.
@@ -51,7 +51,7 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
   slot->size = size;
   slot->pins = 1;
   slot->referenced = true;
-  slot->consumed = false;
+  slot->unread = size;
   blocks_[block] = slot;
   MakeRoom(*slot, size);
   const std::uint32_t capacity = slot->capacity;
@@ -98,7 +98,7 @@ BlockCache::Slot* BlockCache::TakeSlot() {
     Slot* slot = consumed_.back();
     consumed_.pop_back();
     slot->listed = false;
-    if (!slot->consumed || slot->pins != 0) continue;
+    if (slot->unread != 0 || slot->pins != 0) continue;
     Forget(*slot);
     return slot;
   }
@@ -130,9 +130,9 @@ void BlockCache::MakeRoom(Slot& slot, std::uint32_t size) {
   used_ += wanted;
 }
 
-void BlockCache::MarkConsumed(Slot* slot) {
+void BlockCache::MarkRead(Slot* slot, std::size_t bytes) {
   std::scoped_lock lock(mutex_);
-  slot->consumed = true;
+  slot->unread -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, slot->unread));
 }
 
 void BlockCache::Unpin(Slot* slot) {
@@ -140,7 +140,7 @@ void BlockCache::Unpin(Slot* slot) {
   assert(slot->pins > 0);
   if (--slot->pins > 0) return;
   if (!slot->temporary) {
-    if (slot->consumed && !std::exchange(slot->listed, true)) consumed_.push_back(slot);
+    if (slot->unread == 0 && !std::exchange(slot->listed, true)) consumed_.push_back(slot);
     return;
   }
   Forget(*slot);

@@ -328,8 +328,7 @@ Result<> ImageReader::Impl::AppendExtent(const format::Extent& extent, std::uint
     PinnedBlock block = TRY(LoadBlock(static_cast<std::uint32_t>(number),
                                       static_cast<std::uint32_t>(inside + part)));
     auto bytes = block.bytes().subspan(inside, part);
-    // The kernel keeps what it reads. Whoever asks for a whole block has no more use for it here.
-    if (part == block.bytes().size()) block.MarkConsumed();
+    block.MarkRead(part);  // the kernel keeps what it reads
     out.push_back({.block = std::move(block), .bytes = bytes});
     position += part;
     length -= part;

@@ -334,6 +334,7 @@ class Builder {
     ahead_ = PlanReadAhead(tree_, profile_, layout_.parts, manifest.paths);
     layout_.files.emplace_back(kImportIndexPath);
     layout_.files.insert(layout_.files.end(), profile_.files.begin(), profile_.files.end());
+    layout_.ranges = profile_.ranges;
     return {};
   }
 

@@ -50,6 +50,32 @@ std::string KindOfName(std::string_view path) {
   return kind == ".mo" ? ".po" : kind;
 }
 
+// Smaller files are not worth extents for every part.
+constexpr std::uint64_t kMinSplit = 64u << 10;
+
+// The ranges as far as they lie within a file of `size` bytes; none if the file is to be taken as a whole.
+std::vector<format::ByteRange> PartsOf(const std::vector<format::ByteRange>& ranges, std::uint64_t size) {
+  std::vector<format::ByteRange> parts;
+  if (size < kMinSplit) return parts;
+  for (const format::ByteRange& range : ranges) {
+    if (range.offset < size && range.size != 0) parts.push_back({range.offset, std::min(range.size, size - range.offset)});
+  }
+  if (parts.size() == 1 && parts.front().size == size) parts.clear();
+  return parts;
+}
+
+// What the ascending `ranges` leave of `size` bytes.
+std::vector<format::ByteRange> Complement(const std::vector<format::ByteRange>& ranges, std::uint64_t size) {
+  std::vector<format::ByteRange> gaps;
+  std::uint64_t position = 0;
+  for (const format::ByteRange& range : ranges) {
+    if (range.offset > position) gaps.push_back({position, range.offset - position});
+    position = range.offset + range.size;
+  }
+  if (position < size) gaps.push_back({position, size - position});
+  return gaps;
+}
+
 }  // namespace
 
 Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layout, unsigned workers) {
@@ -57,10 +83,15 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
   std::unordered_set<const TreeNode::File*> placed;  // hot, or a part
   for (const ContentPart& part : layout.parts) placed.insert(part.file);
   std::vector<const TreeNode::File*> files;
+  std::unordered_map<const TreeNode::File*, std::vector<format::ByteRange>> ranges;  // of those used in part
   for (const std::string& path : layout.files) {
     const TreeNode* node = tree.Find(path);
     if (node == nullptr || node->file() == nullptr || node->file()->size == 0) continue;
-    if (placed.insert(node->file()).second) files.push_back(node->file());
+    if (!placed.insert(node->file()).second) continue;
+    files.push_back(node->file());
+    auto found = layout.ranges.find(path);
+    if (found == layout.ranges.end()) continue;
+    if (auto parts = PartsOf(found->second, node->file()->size); !parts.empty()) ranges.emplace(node->file(), std::move(parts));
   }
   std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
   for (const TreeNode::File* file : files) ++size_counts[file->size];
@@ -101,9 +132,10 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
   // place.
   std::map<std::pair<std::uint64_t, format::ImageId>, ContentId> known;
   std::size_t candidate = 0;
+  std::vector<ContentSlice> unused;  // parts of files that a start uses
   for (std::size_t i = 0; i < files.size(); ++i) {
     const TreeNode::File* file = files[i];
-    if (i == hot) plan.hot_count_ = plan.contents_.size();
+    if (i == hot) plan.EndHot(unused);
     auto id = static_cast<ContentId>(plan.contents_.size());
     if (candidate < candidates.size() && candidates[candidate] == file) {
       id = known.emplace(std::pair(file->size, hashes[candidate++]), id).first->second;
@@ -112,14 +144,26 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
     if (id < plan.contents_.size()) continue;
     plan.contents_.push_back(file);
     plan.unique_size_ += file->size;
+    auto used = ranges.find(file);
+    if (used == ranges.end()) {
+      plan.slices_.push_back({id, 0, file->size});
+      continue;
+    }
+    for (const format::ByteRange& range : used->second) plan.slices_.push_back({id, range.offset, range.size});
+    for (const format::ByteRange& range : Complement(used->second, file->size)) unused.push_back({id, range.offset, range.size});
   }
-  if (hot == files.size()) plan.hot_count_ = plan.contents_.size();
+  if (hot == files.size()) plan.EndHot(unused);
   for (const ContentPart& part : layout.parts) {
     plan.ids_.emplace(part.file, static_cast<ContentId>(plan.contents_.size() + plan.parts_.size()));
     plan.parts_.push_back(part);
     if (auto whole = plan.ContentOf(*part.whole)) plan.wholes_.insert(*whole);
   }
   return plan;
+}
+
+void ContentPlan::EndHot(const std::vector<ContentSlice>& unused) {
+  slices_.insert(slices_.end(), unused.begin(), unused.end());
+  hot_count_ = slices_.size();
 }
 
 Result<ContentPlan> ContentPlan::WithoutReading(const Tree& tree) {
@@ -130,8 +174,10 @@ Result<ContentPlan> ContentPlan::WithoutReading(const Tree& tree) {
     ++plan.file_count_;
     plan.content_size_ += file->size;
     if (file->size == 0) return;
-    plan.ids_.emplace(file, static_cast<ContentId>(plan.contents_.size()));
+    const auto id = static_cast<ContentId>(plan.contents_.size());
+    plan.ids_.emplace(file, id);
     plan.contents_.push_back(file);
+    plan.slices_.push_back({id, 0, file->size});
   });
   plan.unique_size_ = plan.content_size_;
   if (plan.contents_.size() > std::numeric_limits<ContentId>::max()) {
@@ -146,21 +192,21 @@ std::optional<ContentId> ContentPlan::ContentOf(const TreeNode::File& file) cons
 }
 
 std::optional<PlannedBlocks> BlockPlanner::Next() {
-  while (next_ < plan_.contents().size()) {
-    ContentId id = next_++;
-    std::uint64_t size = plan_.contents()[id]->size;
-    const bool hot = id < plan_.hot_count();
+  while (next_ < plan_.slices().size()) {
+    const bool hot = next_ < plan_.hot_count();
+    const ContentSlice& slice = plan_.slices()[next_++];
     const std::uint32_t limit = hot ? hot_block_size_ : block_size_;
-    if (size > limit) return PlannedBlocks{{id}, size};
+    if (slice.size > limit) return PlannedBlocks{{slice}, slice.size, hot};
     // A start's files share no block with others: nothing is decoded in vain.
-    bool others = !shared_.contents.empty() && hot != (shared_.contents.front() < plan_.hot_count());
-    if (shared_.size + size > limit || others) {
-      return std::exchange(shared_, PlannedBlocks{{id}, size});
+    const bool others = !shared_.slices.empty() && hot != shared_.hot;
+    if (shared_.size + slice.size > limit || others) {
+      return std::exchange(shared_, PlannedBlocks{{slice}, slice.size, hot});
     }
-    shared_.contents.push_back(id);
-    shared_.size += size;
+    shared_.slices.push_back(slice);
+    shared_.size += slice.size;
+    shared_.hot = hot;
   }
-  if (shared_.contents.empty()) return std::nullopt;
+  if (shared_.slices.empty()) return std::nullopt;
   return std::exchange(shared_, {});
 }
 

@@ -1,8 +1,8 @@
 #include "haft/pack/content_writer.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -54,6 +54,9 @@ class ContentWriter {
         sink_(sink),
         progress_(progress) {
     tables_.ranges.resize(plan.contents().size() + plan.parts().size());
+    for (const ContentSlice& slice : plan.slices()) {
+      if (slice.size != plan.contents()[slice.content]->size) split_.try_emplace(slice.content);
+    }
   }
 
   Result<ContentTables> Run(unsigned workers) {
@@ -61,64 +64,65 @@ class ContentWriter {
                              [this](Output output) { return Consume(std::move(output)); });
     BlockPlanner planner(plan_, policy_.block_size, policy_.hot_block_size);
     while (std::optional<PlannedBlocks> planned = planner.Next()) {
-      if (planned->size > SizeFor(planned->contents.front())) {
-        TRY(SubmitLarge(pool, planned->contents.front()));
+      if (planned->size > SizeFor(planned->slices.front().content, planned->hot)) {
+        TRY(SubmitLarge(pool, planned->slices.front(), planned->hot));
       } else {
         TRY(pool.Submit([this, blocks = *std::move(planned)] { return ReadShared(blocks); }));
       }
     }
     TRY(pool.Finish());
+    AddSplit();
     for (std::size_t i = 0; i < plan_.parts().size(); ++i) AddPart(i);
     return std::move(tables_);
   }
 
  private:
-  // Worker: small files, one after another in one block.
+  // Worker: small slices, one after another in one block.
   Result<Output> ReadShared(const PlannedBlocks& planned) const {
     std::vector<std::byte> raw(planned.size);
     std::vector<Piece> pieces;
     std::uint32_t position = 0;
-    for (ContentId id : planned.contents) {
-      const TreeNode::File& file = *plan_.contents()[id];
+    for (const ContentSlice& slice : planned.slices) {
+      const TreeNode::File& file = *plan_.contents()[slice.content];
       FileReader reader = TRY(FileReader::Open(file.source, file.size));
-      TRY(reader.Read(0, std::span(raw).subspan(position, file.size)));
-      pieces.push_back({id, 0, file.size, position});
-      position += static_cast<std::uint32_t>(file.size);
+      TRY(reader.Read(slice.offset, std::span(raw).subspan(position, slice.size)));
+      pieces.push_back({slice.content, slice.offset, slice.size, position});
+      position += static_cast<std::uint32_t>(slice.size);
     }
-    return Encode(std::move(pieces), raw, CodecFor(planned.contents.front()), policy_.effort);
+    return Encode(std::move(pieces), raw, CodecFor(planned.hot), policy_.effort);
   }
 
-  bool IsHot(ContentId id) const { return id < plan_.hot_count(); }
-  std::uint32_t SizeFor(ContentId id) const {
-    if (!IsHot(id)) return policy_.block_size;
+  std::uint32_t SizeFor(ContentId id, bool hot) const {
+    if (!hot) return policy_.block_size;
     return plan_.HasParts(id) && policy_.whole_block_size != 0 ? policy_.whole_block_size : policy_.hot_block_size;
   }
-  format::Codec CodecFor(ContentId id) const { return IsHot(id) ? policy_.hot_codec : policy_.codec; }
+  format::Codec CodecFor(bool hot) const { return hot ? policy_.hot_codec : policy_.codec; }
 
-  // Worker: one block of a large file.
-  Result<Output> ReadPiece(const FileReader& reader, Piece piece) const {
+  // Worker: one block of a large slice.
+  Result<Output> ReadPiece(const FileReader& reader, Piece piece, bool hot) const {
     std::vector<std::byte> raw(piece.length);
     TRY(reader.Read(piece.file_offset, raw));
     if (AllZero(raw)) return Output{.pieces = {piece}};
-    return Encode({piece}, raw, CodecFor(piece.content), policy_.effort);
+    return Encode({piece}, raw, CodecFor(hot), policy_.effort);
   }
 
-  Result<> SubmitLarge(OrderedPool<Output>& pool, ContentId id) {
-    const TreeNode::File& file = *plan_.contents()[id];
-    const std::uint32_t size = SizeFor(id);
+  Result<> SubmitLarge(OrderedPool<Output>& pool, const ContentSlice& slice, bool hot) {
+    const TreeNode::File& file = *plan_.contents()[slice.content];
+    const std::uint32_t size = SizeFor(slice.content, hot);
     auto reader = std::make_shared<const FileReader>(TRY(FileReader::Open(file.source, file.size)));
-    for (std::uint64_t offset = 0; offset < file.size;) {
+    const std::uint64_t end = slice.offset + slice.size;
+    for (std::uint64_t offset = slice.offset; offset < end;) {
       // Whole pieces in front of the next data need not be read: they are a hole.
-      std::uint64_t data = reader->NextData(offset);
-      std::uint64_t hole_end = data == file.size ? data : data / size * size;
-      if (hole_end > offset) {
-        Piece hole{id, offset, hole_end - offset, 0};
-        TRY(pool.Submit([hole]() -> Result<Output> { return Output{.pieces = {hole}}; }));
-        offset = hole_end;
+      const std::uint64_t data = std::min(reader->NextData(offset), end);
+      const std::uint64_t hole = data == end ? end - offset : (data - offset) / size * size;
+      if (hole > 0) {
+        Piece piece{slice.content, offset, hole, 0};
+        TRY(pool.Submit([piece]() -> Result<Output> { return Output{.pieces = {piece}}; }));
+        offset += hole;
         continue;
       }
-      Piece piece{id, offset, std::min<std::uint64_t>(size, file.size - offset), 0};
-      TRY(pool.Submit([this, reader, piece] { return ReadPiece(*reader, piece); }));
+      Piece piece{slice.content, offset, std::min<std::uint64_t>(size, end - offset), 0};
+      TRY(pool.Submit([this, reader, piece, hot] { return ReadPiece(*reader, piece, hot); }));
       offset += piece.length;
     }
     return {};
@@ -148,17 +152,30 @@ class ContentWriter {
     return {};
   }
 
-  // Pieces of one content come in order and not mixed with others, so its extents are neighbours.
+  // Pieces of one content come in order and not mixed with others, so its extents are neighbours; those of a content
+  // in several slices are put together in the end.
   void AddExtent(const Piece& piece, std::uint32_t block) {
+    const format::Extent extent{piece.file_offset, piece.length, block, piece.block_offset};
+    if (auto split = split_.find(piece.content); split != split_.end()) {
+      if (split->second.empty() || !Continues(split->second.back(), extent)) split->second.push_back(extent);
+      return;
+    }
     ExtentRange& range = tables_.ranges[piece.content];
     if (range.count == 0) {
       range.first = tables_.extents.size();
-    } else if (ContinuesLast(piece.content, block)) {
-      tables_.extents.back().length += piece.length;
+    } else if (Continues(tables_.extents.back(), extent)) {
       return;
     }
-    tables_.extents.push_back({piece.file_offset, piece.length, block, piece.block_offset});
+    tables_.extents.push_back(extent);
     ++range.count;
+  }
+
+  void AddSplit() {
+    for (auto& [content, extents] : split_) {
+      std::ranges::sort(extents, {}, &format::Extent::file_offset);
+      tables_.ranges[content] = {tables_.extents.size(), static_cast<std::uint32_t>(extents.size())};
+      tables_.extents.insert(tables_.extents.end(), extents.begin(), extents.end());
+    }
   }
 
   // A part gets extents of its own, which point into the blocks of the whole.
@@ -189,13 +206,14 @@ class ContentWriter {
     }
   }
 
-  // Whether a piece in `block` belongs to the extent written last, both being of the same content.
-  bool ContinuesLast(ContentId content, std::uint32_t block) const {
-    const format::Extent& last = tables_.extents.back();
-    if (block == format::kHoleBlock || last.block == format::kHoleBlock) return block == last.block;
-    if (SizeFor(content) != block_size_) return false;  // a run has blocks of the image's size
-    assert(last.length % block_size_ == 0);  // only a file's last piece is shorter
-    return block == last.block + last.length / block_size_;
+  // Lengthens `last` by `next`, both of the same content, if the two are one extent: holes, or a run of blocks of the image's size.
+  bool Continues(format::Extent& last, const format::Extent& next) const {
+    if (last.file_offset + last.length != next.file_offset) return false;
+    const bool holes = last.block == format::kHoleBlock && next.block == format::kHoleBlock;
+    const bool run = last.block != format::kHoleBlock && last.block_offset == 0 && next.block_offset == 0 &&
+                     last.length % block_size_ == 0 && next.block == last.block + last.length / block_size_;
+    if (holes || run) last.length += next.length;
+    return holes || run;
   }
 
   const ContentPlan& plan_;
@@ -205,6 +223,7 @@ class ContentWriter {
   ByteSink& sink_;
   const std::function<void(std::uint64_t)>& progress_;
   ContentTables tables_;
+  std::map<ContentId, std::vector<format::Extent>> split_;  // of contents in several slices
   std::uint64_t done_ = 0;
 };
 

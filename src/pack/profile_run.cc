@@ -2,11 +2,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <memory>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -50,25 +54,54 @@ std::pair<std::string, std::string> Task(const format::Entry& entry, const std::
   return {"none", ""};
 }
 
-// "OFFSET SIZE PATH" of a part of a file.
-void ParseRange(const Tree& tree, std::string_view text, format::Profile& profile) {
+// Where the files of a tree that may be mapped lie, by what the kernel calls them.
+class MappedFiles {
+ public:
+  // `root` is where the tree is shown.
+  MappedFiles(const Tree& tree, const std::string& root) {
+    tree.Walk([&](const std::string& path, const TreeNode& node) {
+      if (node.file() == nullptr || path.find(".so", path.rfind('/') + 1) == path.npos) return;
+      std::unique_ptr<char, decltype(&::free)> real(::realpath(JoinPath(root, path).c_str(), nullptr), &::free);
+      if (real) paths_.emplace(real.get(), path);
+    });
+  }
+  // Brings them into the page cache. Which pages a fault maps depends on what is there already.
+  void Read() const {
+    std::vector<std::byte> buffer(1u << 20);
+    for (const auto& [real, path] : paths_) {
+      auto file = OpenFile(real, O_RDONLY | O_NONBLOCK);
+      while (file && ::read(file->get(), buffer.data(), buffer.size()) > 0) {
+      }
+    }
+  }
+  // nullptr: not of the tree.
+  const std::string* PathOf(const std::string& real) const {
+    auto found = paths_.find(real);
+    return found == paths_.end() ? nullptr : &found->second;
+  }
+
+ private:
+  std::unordered_map<std::string, std::string> paths_;
+};
+
+// "OFFSET SIZE PATH" of a part of a file that is mapped.
+void ParseRange(const Tree& tree, const MappedFiles& mapped, std::string_view text, format::Profile& profile) {
   format::ByteRange range = {};
   const char* end = text.data() + text.size();
   auto offset = std::from_chars(text.data(), end, range.offset);
   if (offset.ec != std::errc() || offset.ptr == end) return;
   auto size = std::from_chars(offset.ptr + 1, end, range.size);
   if (size.ec != std::errc() || size.ptr == end) return;
-  std::string path(size.ptr + 1, end);
-  const TreeNode* node = tree.Find(path);
-  if (node == nullptr || node->file() == nullptr) return;
-  const std::uint64_t file_size = node->file()->size;
+  const std::string* path = mapped.PathOf(std::string(size.ptr + 1, end));
+  if (path == nullptr) return;
+  const std::uint64_t file_size = tree.Find(*path)->file()->size;
   if (range.offset >= file_size) return;
   range.size = std::min(range.size, file_size - range.offset);
-  profile.ranges[path].push_back(range);
+  profile.ranges[*path].push_back(range);
 }
 
 // One line per path, in order; directories end in "/", the host's files begin with "//host ", parts of files with "//".
-format::Profile ParseRecord(const Tree& tree, std::string_view text) {
+format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::string_view text) {
   format::Profile profile;
   std::unordered_set<std::string_view> known;
   while (!text.empty()) {
@@ -81,7 +114,7 @@ format::Profile ParseRecord(const Tree& tree, std::string_view text) {
       continue;
     }
     if (line.starts_with("//")) {
-      ParseRange(tree, line.substr(2), profile);
+      ParseRange(tree, mapped, line.substr(2), profile);
       continue;
     }
     const bool listed = line.ends_with('/');
@@ -91,7 +124,13 @@ format::Profile ParseRecord(const Tree& tree, std::string_view text) {
     if (listed && node->directory() != nullptr) profile.directories.push_back(std::move(path));
     if (!listed && node->file() != nullptr) profile.files.push_back(std::move(path));
   }
-  for (auto& [path, ranges] : profile.ranges) ranges = format::Normalised(std::move(ranges));
+  const std::unordered_set<std::string_view> opened(profile.files.begin(), profile.files.end());
+  std::vector<std::string> brought;  // by other libraries
+  for (auto& [path, ranges] : profile.ranges) {
+    ranges = format::Normalised(std::move(ranges));
+    if (!opened.contains(path)) brought.push_back(path);
+  }
+  profile.files.insert(profile.files.end(), brought.begin(), brought.end());
   return profile;
 }
 
@@ -118,6 +157,8 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
   const WorkDirectory work = TRY(Show(tree));
   const std::string root = work.path() + "/root", home = work.path() + "/home", record = work.path() + "/record";
   if (::mkdir(home.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(home)));
+  const MappedFiles mapped(tree, root);
+  mapped.Read();
 
   Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
   std::string python_path = JoinPath(root, kBootstrapDirectory);
@@ -148,7 +189,7 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
     return result;
   }
   auto text = ReadWholeFile(record, kMaxRecord);
-  if (text) result.profile = ParseRecord(tree, *text);
+  if (text) result.profile = ParseRecord(tree, mapped, *text);
   if (status && *status != 0 && !arguments) {
     std::string last = LastLine(child.StandardError());
     result.problem = last.empty() ? DescribeStatus(*status) : last.substr(0, 300);

@@ -1,5 +1,6 @@
 """What a start needs is fetched before the program asks for it, and nothing is left of whoever did that."""
 
+import json
 import os
 import pathlib
 import re
@@ -113,3 +114,36 @@ class TestWarmUp(support.TestCase):
                 out, _ = program.communicate(timeout=20)
                 self.assertEqual(program.returncode, 0)
                 self.assertEqual(int(out.split()[1]), 1_000_000)
+
+
+class TestLibrariesUsedInPart(support.TestCase):
+    """The recorder had compared the tree's paths with what the kernel calls mapped files, which are where links lead to."""
+
+    def test_profile_of_a_linked_tree_knows_the_parts_of_libraries(self):
+        tree = support.unique_dir("parts")
+        source = tree.parent / (tree.name + ".c")
+        source.write_text(
+            "#include <stddef.h>\n"
+            "__attribute__((aligned(65536))) const unsigned char large[16 << 20] = {1, [8 << 20] = 2, [(16 << 20) - 1] = 3};\n"
+            "int at(size_t i) { return large[i]; }\n"
+        )
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", tree / "libparts.so", source], check=True)
+        (tree / "parts.py").write_text(
+            "import ctypes, os\n"
+            "def main():\n"
+            "    library = ctypes.CDLL(os.path.join(os.path.dirname(__file__), 'libparts.so'))\n"
+            "    print(library.at(8 << 20), library.at((16 << 20) - 1), library.at(5))\n"
+        )
+        bundle = support.build(tree, "-e", "parts:main", "--profile", "", output=support.unique_dir("parts-out") / "parts")
+        self.assertEqual(support.run([bundle], check=True).stdout, "2 3 0\n")
+        image = pathlib.Path(bundle).read_bytes()
+        start = image.rindex(b'{"files":[')
+        profile = json.JSONDecoder().raw_decode(image[start:].decode("utf-8", "replace"))[0]
+        used = profile["ranges"]["site-packages/libparts.so"]
+        self.assertLess(sum(size for _, size in used), 8 << 20)  # the kernel may map a MiB where a byte is touched
+        self.assertGreaterEqual(len(used), 2, used)
+        self.assertEqual([[p[0], *p[1:]] for p in profile["ahead"] if p[0].endswith("libparts.so")],
+                         [["site-packages/libparts.so", *part] for part in used])
+        copy = support.unique_dir("parts-extracted")
+        support.run([support.HAFT, "extract", bundle, copy / "x"], check=True)
+        self.assertEqual((copy / "x/site-packages/libparts.so").read_bytes(), (tree / "libparts.so").read_bytes())

@@ -18,9 +18,13 @@ std::vector<std::vector<ContentId>> Deal(const ContentPlan& plan, std::uint32_t 
   BlockPlanner planner(plan, block_size, block_size);
   while (auto planned = planner.Next()) {
     std::uint64_t size = 0;
-    for (ContentId id : planned->contents) size += plan.contents()[id]->size;
+    std::vector<ContentId> contents;
+    for (const ContentSlice& slice : planned->slices) {
+      size += slice.size;
+      contents.push_back(slice.content);
+    }
     EXPECT_EQ(planned->size, size);
-    blocks.push_back(planned->contents);
+    blocks.push_back(contents);
   }
   return blocks;
 }
@@ -86,13 +90,35 @@ TEST(BlockPlannerTest, NothingToPack) {
 // A start's small files had been put into one block with others if a large one lay between them.
 TEST(ContentPlanTest, AStartsFilesShareNoBlockWithOthers) {
   Tree tree = MakeTree({{"hot", "h"}, {"a.txt", RandomBytes(500, 1)}, {"b.txt", "b"}, {"c.txt", "c"}});
-  StartLayout layout{.files = {"hot"}, .parts = {}};
+  StartLayout layout{.files = {"hot"}};
   ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 1));
   EXPECT_EQ(plan.hot_count(), 1u);
   BlockPlanner planner(plan, 400, 50);
-  std::vector<std::vector<ContentId>> blocks;
-  while (auto planned = planner.Next()) blocks.push_back(planned->contents);
-  EXPECT_EQ(blocks, (std::vector<std::vector<ContentId>>{{1}, {0}, {2, 3}}));
+  std::vector<std::vector<ContentSlice>> blocks;
+  while (auto planned = planner.Next()) blocks.push_back(planned->slices);
+  EXPECT_EQ(blocks, (std::vector<std::vector<ContentSlice>>{{{1, 0, 500}}, {{0, 0, 1}}, {{2, 0, 1}, {3, 0, 1}}}));
+}
+
+TEST(ContentPlanTest, OfAFileUsedInPartTheRestLiesBehindTheStart) {
+  constexpr std::uint64_t kSize = 200'000;
+  Tree tree = MakeTree({{"a.so", RandomBytes(kSize, 1)}, {"b.so", "b"}, {"hot", "h"}, {"small.so", "12345"}});
+  // Beyond the end of the file, as in the profile of another version of it.
+  StartLayout layout{.files = {"a.so", "small.so", "hot"},
+                     .ranges = {{"a.so", {{4096, 1000}, {196'000, 10'000}, {kSize, 5}}}, {"small.so", {{0, 2}}}}};
+  ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 2));
+  EXPECT_EQ(plan.unique_size(), kSize + 7);
+  EXPECT_EQ(plan.hot_count(), 6u);
+  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())),
+            (std::vector<ContentSlice>{{0, 4096, 1000}, {0, 196'000, 4000}, {1, 0, 5}, {2, 0, 1}, {0, 0, 4096}, {0, 5096, 190'904}, {3, 0, 1}}));
+}
+
+TEST(ContentPlanTest, CopiesOfAFileUsedInPartAreStoredOnce) {
+  const std::string bytes = RandomBytes(100'000, 1);
+  Tree tree = MakeTree({{"a.so", bytes}, {"b.so", bytes}, {"c.so", bytes}});
+  StartLayout layout{.files = {"b.so", "c.so"}, .ranges = {{"b.so", {{0, 10}}}, {"c.so", {{50, 10}}}}};
+  ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 2));
+  EXPECT_EQ(plan.contents().size(), 1u);
+  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())), (std::vector<ContentSlice>{{0, 0, 10}, {0, 10, 99'990}}));
 }
 
 TEST(ContentPlanTest, CompiledTranslationsLieBesideTheirSources) {

@@ -28,7 +28,7 @@ struct CacheSlot {
   std::uint32_t size = 0;
   std::uint32_t pins = 0;
   bool referenced = false;  // CLOCK's second chance
-  bool consumed = false;    // nobody is expected to want it again: the next victim
+  std::uint32_t unread = 0;  // bytes nobody has had; 0: nobody is expected to want it again, it is the next victim
   bool listed = false;      // in consumed_
   bool temporary = false;   // beyond the budget: dropped when unpinned
   std::uint32_t capacity = 0;  // bytes at `bytes`
@@ -50,9 +50,9 @@ class PinnedBlock {
   ~PinnedBlock();
 
   std::span<const std::byte> bytes() const { return {slot_->bytes.get(), slot_->size}; }
-  // The caller passes all of it on to somebody who keeps it (the kernel): as soon as it is not pinned any more, its buffer is
-  // the first to be used for another block.
-  void MarkConsumed();
+  // The caller passes that many of its bytes on to somebody who keeps them (the kernel). Once all went out and it is not pinned
+  // any more, its buffer is the first to be used for another block.
+  void MarkRead(std::size_t bytes);
 
  private:
   friend class BlockCache;
@@ -91,7 +91,7 @@ class BlockCache {
   friend class PinnedBlock;
   using Slot = internal::CacheSlot;
   void Unpin(Slot* slot);
-  void MarkConsumed(Slot* slot);
+  void MarkRead(Slot* slot, std::size_t bytes);
   // These REQUIRE that the lock is held.
   Slot* TakeSlot();
   Slot* NextVictim();  // by CLOCK; nullptr: all are in use

@@ -4,7 +4,8 @@ Arguments: the tree's root, a directory to work in, the file to write, what to d
 the program's arguments. Writes a line for every file when it is first opened, and for every
 directory, with "/" behind it, when it is first listed; for every file of the host that Python itself reads, a line
 "//host PATH", relative to the interpreter's prefix or below /usr; in the end a line "//OFFSET SIZE PATH" for every part of a
-shared library that was used. The bundle's own start is followed: sitecustomize is what `site` imports.
+file that is mapped, with the path as the kernel says it: the tree consists of links. The bundle's own start is followed:
+sitecustomize is what `site` imports.
 """
 import sys
 
@@ -14,7 +15,7 @@ if sys.path and sys.path[0] == "":  # the current directory; nothing must be imp
 import posix
 
 PAGE = posix.sysconf("SC_PAGE_SIZE")
-PIECE = 128 << 10  # what the kernel asks a FUSE server for at once
+PIECE = 16 << 10  # smaller holes are not worth a request of their own
 watching = True  # False: what is read is no part of a start
 
 
@@ -63,7 +64,7 @@ def make_recorder(root, record):
             pass
 
     def note_mappings():
-        """Libraries that other libraries brought with them, and which parts of all of them are in this process."""
+        """Which parts of which files are in this process."""
         used = {}
         try:
             with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
@@ -73,8 +74,7 @@ def make_recorder(root, record):
                     head, slash, rest = line.partition("/")
                     if slash:
                         note(slash + rest, "")
-                    if slash and (slash + rest).startswith(prefix):
-                        note_pages(used.setdefault((slash + rest)[len(prefix) :], set()), head.split(), pagemap)
+                        note_pages(used.setdefault(slash + rest, set()), head.split(), pagemap)
         except (OSError, ValueError):
             return
         if posix.getpid() == process:
@@ -89,9 +89,10 @@ def make_recorder(root, record):
         offset = int(fields[2], 16) // PAGE
         pagemap.seek(begin * 8)
         entries = pagemap.read((end - begin) * 8)[7::8]  # the byte with bit 63, present, and bit 62, swapped out
-        for page, entry in enumerate(entries):
-            if entry & 0xC0:
-                pieces.add((offset + page) // (PIECE // PAGE))
+        found = [offset + page for page, entry in enumerate(entries) if entry & 0xC0]
+        if found and "x" in fields[1]:
+            found.append(offset + end - begin - 1)  # .fini, which runs at the exit, lies at the end of the code
+        pieces.update(page // (PIECE // PAGE) for page in found)
 
     def note_interpreter():
         """What was read before anybody watched."""
