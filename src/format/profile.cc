@@ -149,6 +149,7 @@ void Merge(Profile& profile, const Profile& more) {
   MergeRanges(profile, more);
   MergePaths(profile.files, more.files);
   MergePaths(profile.directories, more.directories);
+  MergePaths(profile.missing, more.missing);
   MergePaths(profile.host, more.host);
 }
 
@@ -158,6 +159,7 @@ std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead) {
     if (!IsUtf8(path)) continue;
     for (const ByteRange& range : ranges) object["ranges"][path].push_back({range.offset, range.size});
   }
+  if (!profile.missing.empty()) object["missing"] = Paths(profile.missing);
   if (!profile.host.empty()) object["host"] = Paths(profile.host);
   for (const Ahead& one : ahead) {
     if (!IsUtf8(one.path)) continue;
@@ -176,6 +178,7 @@ Result<Profile> ParseProfile(std::string_view text) {
   profile.files = TRY(ParsePaths(object, "files"));
   profile.directories = TRY(ParsePaths(object, "directories"));
   profile.ranges = TRY(ParseRanges(object));
+  profile.missing = TRY(ParsePaths(object, "missing"));
   profile.host = TRY(ParsePaths(object, "host", IsHostPath));
   return profile;
 }

@@ -100,6 +100,14 @@ void ParseRange(const Tree& tree, const MappedFiles& mapped, std::string_view te
   profile.ranges[*path].push_back(range);
 }
 
+// Whether a file of this name could be there.
+bool IsInDirectory(const Tree& tree, const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == path.npos) return false;
+  const TreeNode* parent = tree.Find(path.substr(0, slash));
+  return parent != nullptr && parent->directory() != nullptr;
+}
+
 // One line per path, in order; directories end in "/", the host's files begin with "//host ", parts of files with "//".
 format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::string_view text) {
   format::Profile profile;
@@ -120,6 +128,7 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
     const bool listed = line.ends_with('/');
     std::string path(line.substr(0, line.size() - (listed ? 1 : 0)));
     const TreeNode* node = tree.Find(path);
+    if (node == nullptr && !listed && IsInDirectory(tree, path)) profile.missing.push_back(path);
     if (node == nullptr || path.empty()) continue;
     if (listed && node->directory() != nullptr) profile.directories.push_back(std::move(path));
     if (!listed && node->file() != nullptr) profile.files.push_back(std::move(path));

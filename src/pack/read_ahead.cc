@@ -51,6 +51,11 @@ class Planner {
     }
   }
 
+  // The kernel remembers also that there is no such file.
+  void Missing(const std::string& path) {
+    if (tree_.Find(path) == nullptr) ahead_.push_back({.path = path});
+  }
+
   std::vector<format::Ahead> Take() && { return std::move(ahead_); }
 
  private:
@@ -81,6 +86,7 @@ std::vector<format::Ahead> PlanReadAhead(const Tree& tree, const format::Profile
   for (const std::string& path : paths) planner.Directory(path);
   for (const std::string& path : profile.files) planner.File(path, profile);
   for (const std::string& path : profile.directories) planner.DirectoryWithoutModules(path);
+  for (const std::string& path : profile.missing) planner.Missing(path);
   return std::move(planner).Take();
 }
 

@@ -68,6 +68,13 @@ TEST(ProfileTest, KeepsAndMergesFilesOfTheHost) {
   EXPECT_EQ(profile.host, (std::vector<std::string>{"lib/os.pyc", "/usr/share/zone", "lib/new.pyc"}));
 }
 
+TEST(ProfileTest, KeepsAndMergesWhatIsMissing) {
+  Profile profile{.files = {"a"}, .missing = {"a/no", "b"}};
+  EXPECT_EQ(Expect(ParseProfile(ToJson(profile))), profile);
+  Merge(profile, {.missing = {"c", "b"}});
+  EXPECT_EQ(profile.missing, (std::vector<std::string>{"a/no", "b", "c"}));
+}
+
 TEST(ProfileTest, HostPathsStayBelowTheirPrefix) {
   for (const char* path : {"lib/os.pyc", "/usr/lib/x", "..lib/x", "lib/x.."}) EXPECT_TRUE(IsHostPath(path)) << path;
   for (const char* path : {"", "/etc/passwd", "/usr", "..", "../x", "lib/../../x", "lib/..", "/usr/../etc/x"}) {

@@ -39,6 +39,12 @@ TEST(ReadAheadTest, ListsDirectoriesThatTheImportIndexDoesNotReplace) {
             (std::vector<Ahead>{{.path = ".haft/py/"}, {.path = "p.egg-info/"}}));
 }
 
+TEST(ReadAheadTest, LooksForWhatIsMissingLast) {
+  Tree tree = MakeTree({{"p/a", "a"}, {"p/there", "x"}});
+  EXPECT_EQ(PlanReadAhead(tree, {.files = {"p/a"}, .missing = {"p/no", "p/there"}}, {}, {}),
+            (std::vector<Ahead>{{.path = "p/"}, {.path = "p/a"}, {.path = "p/no"}}));
+}
+
 TEST(ReadAheadTest, IsBounded) {
   Tree tree = MakeTree({{"a", "x"}, {"b", "x"}});
   format::Profile profile{.files = {"a", "b"}};

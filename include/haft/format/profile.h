@@ -27,6 +27,7 @@ struct Profile {
   // Paths relative to the root of the image, in the order of first use, each once.
   std::vector<std::string> files;
   std::vector<std::string> directories;  // that were listed
+  std::vector<std::string> missing;      // that were looked for in vain
   // Of files that were used in part, which part: ascending, not touching one another.
   std::map<std::string, std::vector<ByteRange>> ranges;
   // Files of the host that Python itself read, in the order of first use: below the prefix of the interpreter, relative to

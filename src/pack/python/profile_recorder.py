@@ -2,10 +2,9 @@
 
 Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
 the program's arguments. Writes a line for every file when it is first opened, and for every
-directory, with "/" behind it, when it is first listed; for every file of the host that Python itself reads, a line
-"//host PATH", relative to the interpreter's prefix or below /usr; in the end a line "//OFFSET SIZE PATH" for every part of a
-file that is mapped, with the path as the kernel says it: the tree consists of links. The bundle's own start is followed:
-sitecustomize is what `site` imports.
+directory, with "/" behind it, when it is first listed; for every file that was looked for in vain; for every file of the host
+that Python itself reads, a line "//host PATH", relative to the interpreter's prefix or below /usr; in the end a line "//OFFSET SIZE PATH" for every part of a
+file that is mapped, with the path as the kernel says it: the tree consists of links. The bundle's own start is followed: sitecustomize is what `site` imports.
 """
 import sys
 
@@ -73,7 +72,7 @@ def make_recorder(root, record):
                 for line in lines:
                     head, slash, rest = line.partition("/")
                     if slash:
-                        note(slash + rest, "")
+                        note_host(slash + rest)
                         note_pages(used.setdefault(slash + rest, set()), head.split(), pagemap)
         except (OSError, ValueError):
             return
@@ -96,11 +95,33 @@ def make_recorder(root, record):
 
     def note_interpreter():
         """What was read before anybody watched."""
-        note_mappings()
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+            for line in maps.read().splitlines():
+                _, slash, rest = line.partition("/")
+                note_host(slash + rest)
         for module in list(sys.modules.values()):
             note(getattr(module, "__cached__", None), "")
 
-    return hook, note_mappings, note_interpreter
+    def watch_stat():
+        """Notes what os.stat() does not find (os.path.exists() and its like use it): no audit event tells."""
+        import os
+
+        plain_stat = os.stat
+
+        def stat(path, *arguments, **options):
+            try:
+                return plain_stat(path, *arguments, **options)
+            except FileNotFoundError:
+                if isinstance(path, (str, os.PathLike)) and str(path).startswith(prefix):
+                    note(os.fspath(path), "")
+                raise
+
+        os.stat = stat
+        for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+            if plain_stat in able:
+                able.add(stat)
+
+    return hook, note_mappings, note_interpreter, watch_stat
 
 
 def import_what_it_imports(module):
@@ -157,13 +178,14 @@ def follow_imports(source, package):
 def main():
     root, home, record, task, target, name = sys.argv[1:7]
     posix.chdir(home)
-    hook, note_mappings, note_interpreter = make_recorder(root, record)
+    hook, note_mappings, note_interpreter, watch_stat = make_recorder(root, record)
     note_interpreter()
     sys.addaudithook(hook)
     del sys.argv[1:7]
     import site
 
     site.main()
+    watch_stat()
     if task in ("function", "module", "script"):
         import atexit
 
