@@ -3,8 +3,9 @@
 Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
 the program's arguments. Writes a line for every file when it is first opened, and for every
 directory, with "/" behind it, when it is first listed; for every file that was looked for in vain; for every file of the host
-that Python itself reads, a line "//host PATH", relative to the interpreter's prefix or below /usr; in the end a line "//OFFSET SIZE PATH" for every part of a
-file that is mapped, with the path as the kernel says it: the tree consists of links. The bundle's own start is followed: sitecustomize is what `site` imports.
+that Python itself reads, a line "//host PATH", relative to the interpreter's prefix or below /usr; in the end a line
+"//OFFSET SIZE PATH" for every part of a file that is mapped, with the path as the kernel says it: the tree consists of links. The
+bundle's own start is followed: sitecustomize is what `site` imports.
 """
 import sys
 
@@ -95,10 +96,14 @@ def make_recorder(root, record):
 
     def note_interpreter():
         """What was read before anybody watched."""
-        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-            for line in maps.read().splitlines():
-                _, slash, rest = line.partition("/")
-                note_host(slash + rest)
+        try:
+            with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+                lines = maps.read().splitlines()
+        except OSError:  # no /proc
+            lines = []
+        for line in lines:
+            _, slash, rest = line.partition("/")
+            note_host(slash + rest)
         for module in list(sys.modules.values()):
             note(getattr(module, "__cached__", None), "")
 
