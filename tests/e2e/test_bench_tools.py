@@ -65,10 +65,12 @@ class TestBenchTools(support.TestCase):
             self.assert_series(found[f"scale_{what}_start"]["samples_ms"], names)
         for work in ("find", "stat"):
             self.assert_series(found[f"scale_files_{work}"]["samples_us"], ["100", "1 k"])
+            self.assert_series(found[f"scale_files_{work}"]["server_cpu_us"], ["100", "1 k"])
+        self.assert_series(found["scale_bytes"]["samples_ns"], ["1 MB", "10 MB"])
         self.assert_series(found["scale_depth"]["first_stat"], ["1", "10"])
         self.assert_series(found["scale_readers"]["samples_ms"], ["1", "8"])
         self.assert_series(found["scale_starts"]["samples_ms"], [f"{count}, {form}" for count in (1, 2) for form in ("bundle", "directory")])
-        self.assertEqual(sorted(limit["what"].split(":")[0] for limit in found["limits"]), ["bytes", "depth", "files", "files", "files"])
+        self.assertEqual(sorted(limit["what"].split(":")[0] for limit in found["limits"]), ["bytes", "depth", *["files"] * 5])
         self.assertIn("Growth with the depth", printed)
 
     def test_size(self):

@@ -117,3 +117,12 @@ def resident(pid):
             name, _, value = line.partition(":")
             values[name] = value.split()
     return tuple(int(values[name][0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM"))
+
+
+def cpu_time(pid):
+    """Nanoseconds that the threads of a server have run."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total
