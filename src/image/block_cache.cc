@@ -13,7 +13,9 @@ constexpr std::size_t kUnit = 128u << 10;
 
 }  // namespace
 
-void PinnedBlock::MarkRead(std::size_t bytes) { cache_->MarkRead(slot_, bytes); }
+void PinnedBlock::MarkRead(std::size_t bytes) {
+  if (slot_ != nullptr) cache_->MarkRead(slot_, bytes);
+}
 
 PinnedBlock::~PinnedBlock() {
   if (slot_ != nullptr) cache_->Unpin(slot_);

@@ -328,7 +328,6 @@ Result<> ImageReader::Impl::AppendExtent(const format::Extent& extent, std::uint
     PinnedBlock block = TRY(LoadBlock(static_cast<std::uint32_t>(number),
                                       static_cast<std::uint32_t>(inside + part)));
     auto bytes = block.bytes().subspan(inside, part);
-    block.MarkRead(part);  // the kernel keeps what it reads
     out.push_back({.block = std::move(block), .bytes = bytes});
     position += part;
     length -= part;

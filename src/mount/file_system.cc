@@ -140,13 +140,15 @@ void FileSystem::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, of
     fuse_reply_buf(request, snapshot->data() + from, std::min(size, snapshot->size() - from));
     return;
   }
+  if (decode_ahead_) decode_ahead_->Note(FromFuse(inode), static_cast<std::uint64_t>(offset), size);
   std::vector<Slice> slices;
   auto done = reader_.Read(FromFuse(inode), static_cast<std::uint64_t>(offset), size, slices);
   if (!done) return ReplyError(request, done.error());
   std::vector<iovec> parts;
   parts.reserve(slices.size());
   std::size_t total = 0;
-  for (const Slice& slice : slices) {
+  for (Slice& slice : slices) {
+    slice.block.MarkRead(slice.bytes.size());  // the kernel keeps it
     parts.push_back({.iov_base = const_cast<std::byte*>(slice.bytes.data()), .iov_len = slice.bytes.size()});
     total += slice.bytes.size();
   }

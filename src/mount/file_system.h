@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "decode_ahead.h"
 #include "haft/image/image_reader.h"
 #include "haft/mount/fuse_server.h"
 #include "server_board.h"
@@ -31,6 +32,10 @@ class FileSystem {
 
   // What .haft/stats tells about earlier servers. Not owned.
   void SetBoard(const ServerBoard* board);
+
+  // Decodes ahead of whoever reads a file from beginning to end. For a server that has several CPUs.
+  void StartDecodeAhead() { decode_ahead_.emplace(reader_); }
+  void StopDecodeAhead() { decode_ahead_.reset(); }
 
   ImageReader& reader() { return reader_; }
   Statistics& statistics() { return statistics_; }
@@ -57,6 +62,7 @@ class FileSystem {
   std::shared_ptr<const std::string> FindSnapshot(fuse_ino_t inode);
 
   ImageReader reader_;
+  std::optional<DecodeAhead> decode_ahead_;
   ServerReport Report() const;
 
   ServerOptions options_;

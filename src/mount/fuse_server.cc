@@ -21,6 +21,7 @@
 #include "fuse_channel.h"
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
+#include "haft/mount/request_log.h"
 #include "server_board.h"
 
 namespace haft {
@@ -238,9 +239,11 @@ Result<> FuseServer::Run() {
   impl.several_cpus = ::sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1 ||
                       (impl.board != nullptr && impl.board->warming_up);  // which has put it on one, for a while
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
+  if (impl.several_cpus && !RecordsRequests()) impl.file_system.StartDecodeAhead();
   impl.Loop(0);
   for (std::jthread& helper : impl.helpers) helper.join();  // no new ones: every thread has left Loop()
   impl.helpers.clear();
+  impl.file_system.StopDecodeAhead();
   return {};
 }
 

@@ -119,3 +119,38 @@ class TestCounters(support.TestCase):
         with self.clean():
             done = support.run([support.code_app("fs-counters", code)], mode=mode)
         self.assertEqual((done.stdout, done.stderr), ("fresh\n", ""))
+
+
+class TestDecodeAhead(support.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        tree = support.unique_dir("ahead")
+        cls.arguments = fs_support.program(tree)
+        cls.block = 128 << 10
+        cls.count = 256
+        cls.large = b"".join(os.urandom(cls.block // 2) + bytes(cls.block // 2) for _ in range(cls.count))
+        (tree / "large.bin").write_bytes(cls.large)
+        cls.bundle = support.build(tree, *cls.arguments, "--compression", "lz4", output=support.unique_dir("ahead-out") / "ahead")
+
+    def read(self):
+        """What reading the file from beginning to end did to the server's cache."""
+        with self.clean(quiet_host=False), Mounted(self.bundle) as mount:
+            before = mount.stats()["cache"]
+            with open(mount.tree + b"/large.bin", "rb", 0) as file:
+                done = b"".join(iter(lambda: file.read(self.block), b""))
+            after = mount.stats()["cache"]
+        self.assertEqual(done, self.large)
+        return {name: after[name] - before[name] for name in ("hits", "misses")}
+
+    def test_blocks_are_decoded_once_and_ahead(self):
+        done = self.read()
+        self.assertLessEqual(done["misses"], self.count + 1, done)  # and one of the snapshot's directory at most
+        if len(os.sched_getaffinity(0)) > 1:
+            self.assertGreater(done["hits"], 10, done)
+
+    def test_not_with_one_cpu(self):
+        every = os.sched_getaffinity(0)
+        self.addCleanup(os.sched_setaffinity, 0, every)
+        os.sched_setaffinity(0, {min(every)})
+        done = self.read()
+        self.assertLess(done["hits"], 10, done)

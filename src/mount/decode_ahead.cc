@@ -1,0 +1,48 @@
+#include "decode_ahead.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace haft {
+namespace {
+
+// A reader that has got that far without a gap goes on, most likely. Few files of a Python program are as large.
+constexpr std::uint64_t kMinRun = 512u << 10;
+// Two of the kernel's requests: while one is decoded the other is there.
+constexpr std::uint64_t kAhead = 256u << 10;
+
+}  // namespace
+
+void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
+  std::scoped_lock lock(mutex_);
+  auto stream = std::ranges::find_if(streams_, [&](const Stream& one) { return one.file == file && one.next == offset; });
+  if (stream == streams_.end()) {
+    streams_[oldest_] = {.file = file, .next = offset + size, .run = size};
+    oldest_ = (oldest_ + 1) % streams_.size();
+    return;
+  }
+  stream->next += size;
+  stream->run += size;
+  if (stream->run < kMinRun) return;
+  const std::uint64_t begin = std::max(stream->ahead, stream->next), end = stream->next + kAhead;
+  if (begin >= end) return;
+  stream->ahead = end;
+  part_ = Part{.file = file, .offset = begin, .size = end - begin};
+  if (!thread_.joinable()) thread_ = std::jthread([this](std::stop_token stop) { Work(stop); });
+  wanted_.notify_one();
+}
+
+void DecodeAhead::Work(std::stop_token stop) {
+  std::vector<Slice> blocks;
+  std::unique_lock lock(mutex_);
+  while (wanted_.wait(lock, stop, [&] { return part_.has_value(); })) {
+    const Part part = *std::exchange(part_, std::nullopt);
+    lock.unlock();
+    // They stay in the cache. Whoever asks for what cannot be read is told so himself.
+    static_cast<void>(reader_.Read(part.file, part.offset, part.size, blocks));
+    blocks.clear();
+    lock.lock();
+  }
+}
+
+}  // namespace haft
