@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 
 namespace haft {
 
@@ -10,6 +11,8 @@ using internal::CacheSlot;
 namespace {
 
 constexpr std::size_t kUnit = 128u << 10;
+// Decoding is over sooner; who takes longer reads from a disk.
+constexpr std::chrono::microseconds kLongWait{300};
 
 }  // namespace
 
@@ -32,6 +35,7 @@ BlockCache::~BlockCache() = default;
 Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, const Fill& fill) {
   assert(size <= block_size_);
   std::unique_lock lock(mutex_);
+  bool told = !long_wait_;
   for (;;) {
     auto found = blocks_.find(block);
     if (found == blocks_.end()) break;
@@ -44,7 +48,14 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
       return PinnedBlock(this, slot);
     }
     // Somebody decodes it now. If that fails, the loop tries again with a decode of its own.
-    filled_.wait(lock);
+    if (told) {
+      filled_.wait(lock);
+    } else if (filled_.wait_for(lock, kLongWait) == std::cv_status::timeout) {
+      lock.unlock();
+      long_wait_();
+      lock.lock();
+      told = true;
+    }
   }
   ++misses_;
   Slot* slot = TakeSlot();

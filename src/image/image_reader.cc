@@ -87,7 +87,10 @@ std::vector<int> ImageReader::Descriptors() const {
   return descriptors;
 }
 BlockCache& ImageReader::cache() const { return impl_->cache; }
-void ImageReader::SetSlowWorkHook(SlowWorkHook hook) { impl_->blocks->SetSlowWorkHook(std::move(hook)); }
+void ImageReader::SetSlowWorkHook(SlowWorkHook hook) {
+  impl_->cache.SetLongWaitHook(hook ? [hook] { hook(SlowWork::kDisk); } : std::function<void()>());
+  impl_->blocks->SetSlowWorkHook(std::move(hook));
+}
 void ImageReader::SetBlockUseHook(std::function<void(const BlockUse&)> hook) { impl_->block_used = std::move(hook); }
 
 // --- inodes and directories ---

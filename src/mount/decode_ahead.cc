@@ -1,6 +1,9 @@
 #include "decode_ahead.h"
 
 #include <algorithm>
+#include <new>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace haft {
@@ -14,6 +17,8 @@ constexpr std::uint64_t kAhead = 256u << 10;
 }  // namespace
 
 void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
+  // The warm-up has a CPU with the server, and reads two pieces at a time anyway.
+  if (board_ != nullptr && board_->warming_up) return;
   std::scoped_lock lock(mutex_);
   auto stream = std::ranges::find_if(streams_, [&](const Stream& one) { return one.file == file && one.next == offset; });
   if (stream == streams_.end()) {
@@ -23,23 +28,33 @@ void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
   }
   stream->next += size;
   stream->run += size;
-  if (stream->run < kMinRun) return;
+  if (stream->run < kMinRun || impossible_) return;
   const std::uint64_t begin = std::max(stream->ahead, stream->next), end = stream->next + kAhead;
   if (begin >= end) return;
   stream->ahead = end;
   part_ = Part{.file = file, .offset = begin, .size = end - begin};
-  if (!thread_.joinable()) thread_ = std::jthread([this](std::stop_token stop) { Work(stop); });
+  if (!thread_.joinable()) {
+    try {
+      thread_ = std::jthread([this](std::stop_token stop) { Work(stop); });
+    } catch (const std::system_error&) {  // RLIMIT_NPROC, pids.max
+      impossible_ = true;
+    }
+  }
   wanted_.notify_one();
 }
 
 void DecodeAhead::Work(std::stop_token stop) {
+  if (board_ != nullptr) board_->cpus.Release();  // whoever started the thread may still be beside the program
   std::vector<Slice> blocks;
   std::unique_lock lock(mutex_);
   while (wanted_.wait(lock, stop, [&] { return part_.has_value(); })) {
     const Part part = *std::exchange(part_, std::nullopt);
     lock.unlock();
     // They stay in the cache. Whoever asks for what cannot be read is told so himself.
-    static_cast<void>(reader_.Read(part.file, part.offset, part.size, blocks));
+    try {
+      static_cast<void>(reader_.Read(part.file, part.offset, part.size, blocks));
+    } catch (const std::bad_alloc&) {
+    }
     blocks.clear();
     lock.lock();
   }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "haft/image/image_reader.h"
+#include "server_board.h"
 
 namespace haft {
 
@@ -16,8 +17,8 @@ namespace haft {
 // one request of such a reader under way: without this, nobody decodes while a reply is copied. Thread-safe.
 class DecodeAhead {
  public:
-  // `reader` has to outlive it. The thread is started when it is first needed.
-  explicit DecodeAhead(const ImageReader& reader) : reader_(reader) {}
+  // Both have to outlive it; `board` may be nullptr. The thread is started when it is first needed.
+  DecodeAhead(const ImageReader& reader, const ServerBoard* board) : reader_(reader), board_(board) {}
   ~DecodeAhead() = default;  // joins
 
   // To be told of every read before it is answered, in the order in which they came.
@@ -40,11 +41,13 @@ class DecodeAhead {
   void Work(std::stop_token stop);
 
   const ImageReader& reader_;
+  const ServerBoard* const board_;
   std::mutex mutex_;
   std::condition_variable_any wanted_;
   std::array<Stream, 4> streams_;  // guarded by mutex_, like all below
   std::size_t oldest_ = 0;
   std::optional<Part> part_;  // the next to decode; a newer one takes its place
+  bool impossible_ = false;   // no more threads for us
   std::jthread thread_;  // last: ends first
 };
 

@@ -34,7 +34,7 @@ class FileSystem {
   void SetBoard(const ServerBoard* board);
 
   // Decodes ahead of whoever reads a file from beginning to end. For a server that has several CPUs.
-  void StartDecodeAhead() { decode_ahead_.emplace(reader_); }
+  void StartDecodeAhead() { decode_ahead_.emplace(reader_, board_); }
   void StopDecodeAhead() { decode_ahead_.reset(); }
 
   ImageReader& reader() { return reader_; }

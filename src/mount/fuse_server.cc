@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -265,7 +266,10 @@ void FuseServer::Impl::GiveLeadAway() {
   leading = false;
   if (waiting == 0 && helpers.size() + 1 < ThreadLimit(options.threads) &&
       fuse_session_exited(session.get()) == 0) {
-    helpers.emplace_back([this, slot = helpers.size() + 1] { Loop(slot); });
+    try {
+      helpers.emplace_back([this, slot = helpers.size() + 1] { Loop(slot); });
+    } catch (const std::system_error&) {  // RLIMIT_NPROC, pids.max: this thread goes on when its slow work is done
+    }
   }
   lock.unlock();
   lead_is_free.notify_one();
@@ -297,7 +301,7 @@ void FuseServer::Impl::Answer(fuse_buf& buffer, std::size_t slot) {
 void FuseServer::Impl::Loop(std::size_t slot) {
   fuse_buf buffer = {};
   AwakeWait wait(several_cpus);
-  bool beside_program = board != nullptr && board->warming_up;
+  bool beside_program = board != nullptr && board->cpus;
   while (TakeLead()) {
     if (beside_program && !board->warming_up) {
       board->cpus.Release();

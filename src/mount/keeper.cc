@@ -115,6 +115,7 @@ class Keeper {
       pid_t ended = ::waitpid(-1, &status, 0);
       if (ended == server || (ended < 0 && errno != EINTR)) return status;
       if (ended == warm_up_) EndWarmUp();
+      if (ended == mount_.read_ahead) mount_.read_ahead = -1;
     }
   }
 

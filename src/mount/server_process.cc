@@ -73,6 +73,7 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
              const OtherCpus& cpus) {
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would reap our children before we have seen their end
   const pid_t read_ahead = StartReadAhead(server, go);
   auto root = ReceiveDescriptor(go.get());
   auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());

@@ -154,6 +154,26 @@ TEST(BlockCacheTest, ConsumedBlocksGiveTheirBufferToTheNext) {
   EXPECT_EQ(kept.bytes()[0], std::byte(200));
 }
 
+// A thread that led the server had waited with the lead for a block that another one read from a slow disk.
+TEST(BlockCacheTest, ALongWaitForAnotherThreadsBlockIsTold) {
+  BlockCache cache(4 * kSize, kSize);
+  std::latch filling(1), told(1);
+  cache.SetLongWaitHook([&] { told.count_down(); });
+  std::jthread slow([&] {
+    auto pinned = cache.Get(1, kSize, [&](std::span<std::byte> out) -> Result<> {
+      filling.count_down();
+      told.wait();
+      std::ranges::fill(out, std::byte(1));
+      return {};
+    });
+    EXPECT_EQ(Message(pinned), "");
+  });
+  filling.wait();
+  Source source;
+  Get(cache, source, 1);
+  EXPECT_EQ(source.fills, 0);
+}
+
 // A large block takes the room of several small ones, and gives it back.
 TEST(BlockCacheTest, BudgetIsInBytes) {
   constexpr std::size_t kLarge = 1 << 20;

@@ -81,6 +81,8 @@ class BlockCache {
   BlockCache(std::size_t budget_bytes, std::size_t block_size);
   ~BlockCache();  // REQUIRES: nothing is pinned
 
+  // Called, without the lock held, by a thread that has waited a while for a block that another one fills. REQUIRES: no Get() is running.
+  void SetLongWaitHook(std::function<void()> hook) { long_wait_ = std::move(hook); }
   // REQUIRES: size <= block_size, and the same for every Get() of one block.
   Result<PinnedBlock> Get(std::uint32_t block, std::uint32_t size, const Fill& fill);
   Counters counters() const;
@@ -98,6 +100,7 @@ class BlockCache {
   void Forget(Slot& slot);
   void MakeRoom(Slot& slot, std::uint32_t size);
 
+  std::function<void()> long_wait_;
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   const std::size_t block_size_;
