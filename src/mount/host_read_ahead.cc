@@ -20,6 +20,7 @@
 namespace haft {
 namespace {
 
+// At most so many are looked at before it is decided.
 constexpr std::size_t kSamples = 8;
 // What the kernel's advice takes at a time, on a disk that asks for no more.
 constexpr off_t kPiece = 128 << 10;
@@ -27,11 +28,19 @@ constexpr off_t kPiece = 128 << 10;
 constexpr off_t kMaxFileSize = 16 << 20;
 constexpr std::string_view kUsr = "/usr/";
 
-UniqueFd Open(int directory, const char* path) {
+UniqueFd Open(int directory, const char* path, unsigned flags) {
   open_how how = {};
-  how.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  how.flags = flags | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
   return UniqueFd(static_cast<int>(::syscall(SYS_openat2, directory, path, &how, sizeof how)));
+}
+
+// To open a FIFO wakes who waits for that, to open a device may do anything: the type is asked for first.
+UniqueFd OpenRegular(int directory, const char* path) {
+  UniqueFd file = Open(directory, path, O_PATH);
+  struct stat status;
+  if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) return UniqueFd();
+  return Open(directory, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }
 
 // "/usr" of "/usr/bin/python3", whatever links lead to the program; "" if that is no place for a prefix.
@@ -69,8 +78,8 @@ class Host {
 
  private:
   UniqueFd OpenFile(const std::string& path) const {
-    if (path.starts_with(kUsr)) return Open(usr_.get(), path.c_str() + kUsr.size());
-    return Open(prefix_.get(), path.c_str());
+    if (path.starts_with(kUsr)) return OpenRegular(usr_.get(), path.c_str() + kUsr.size());
+    return OpenRegular(prefix_.get(), path.c_str());
   }
 
   UniqueFd prefix_, usr_;
@@ -86,7 +95,7 @@ void ReadHostAhead(const ImageReader& reader, const std::string& program) {
   const Host host(prefix);
   if (prefix.empty() || !host) return;
   // All are read by Python alike: where some are, the others are too.
-  const std::size_t step = std::max<std::size_t>(1, paths.size() / kSamples);
+  const std::size_t step = (paths.size() + kSamples - 1) / kSamples;
   bool cached = true;
   for (std::size_t i = 0; cached && i < paths.size(); i += step) cached = host.HasRead(paths[i]);
   if (cached) return;

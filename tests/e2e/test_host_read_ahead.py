@@ -6,6 +6,7 @@ import mmap
 import os
 import pathlib
 import shutil
+import threading
 
 import support
 
@@ -90,6 +91,19 @@ class TestHostReadAhead(support.TestCase):
 
     def test_switched_off(self):
         self.assertEqual(self.cached(HAFT_WARMUP="0"), [])
+
+    def test_fifo_is_not_opened(self):
+        """Who waits for a reader of a FIFO had been woken: its type was asked for after it was opened."""
+        fifo = self.prefix / "data" / "fifo"
+        writer = threading.Thread(target=lambda: os.close(os.open(fifo, os.O_WRONLY)))
+        writer.start()
+        try:
+            self.assertEqual(self.cached(), ["wanted"])
+            self.assertTrue(writer.is_alive())
+        finally:
+            reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+            writer.join()
+            os.close(reader)
 
     def test_without_such_files(self):
         hidden = self.prefix / "data" / "wanted.hidden"

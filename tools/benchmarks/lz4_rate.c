@@ -25,15 +25,17 @@ static FILE* open_file(const char* path, const char* mode) {
   return file;
 }
 
-// OUT is a row of records: sizes of the decoded and the compressed block, the compressed block (as it is, if that is no smaller).
+// OUT is a row of records: sizes of the decoded and the compressed block, the compressed block (as it is, if that saves less than
+// 5 %). Level and rule are those of src/format/block_encoder.cc.
 static int pack(const char* from, const char* to, int every) {
   FILE *in = open_file(from, "rb"), *out = open_file(to, "wb");
   for (long block = 0;; block += every) {
     if (fseek(in, block * kBlock, SEEK_SET)) fail(from);
     uint32_t sizes[2] = {(uint32_t)fread(raw, 1, kBlock, in), 0};
     if (!sizes[0]) break;
-    sizes[1] = (uint32_t)LZ4_compress_HC(raw, packed, (int)sizes[0], sizeof packed, LZ4HC_CLEVEL_OPT_MIN);
-    int stored = sizes[1] == 0 || sizes[1] >= sizes[0];
+    uint32_t most = sizes[0] - sizes[0] / 20 - 1;
+    if (most) sizes[1] = (uint32_t)LZ4_compress_HC(raw, packed, (int)sizes[0], (int)most, LZ4HC_CLEVEL_DEFAULT);
+    int stored = !sizes[1];
     if (stored) sizes[1] = sizes[0];
     fwrite(sizes, sizeof sizes, 1, out);
     fwrite(stored ? raw : packed, 1, sizes[1], out);
