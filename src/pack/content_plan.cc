@@ -52,14 +52,20 @@ std::string KindOfName(std::string_view path) {
 
 // Smaller files are not worth extents for every part.
 constexpr std::uint64_t kMinSplit = 64u << 10;
+// Nor is a smaller part: a profile made by hand may name thousands.
+constexpr std::uint64_t kPartAlignment = 16u << 10;
 
-// The ranges as far as they lie within a file of `size` bytes; none if the file is to be taken as a whole.
+// The ranges, rounded outwards, as far as they lie within a file of `size` bytes; none if the file is to be taken as a whole.
 std::vector<format::ByteRange> PartsOf(const std::vector<format::ByteRange>& ranges, std::uint64_t size) {
   std::vector<format::ByteRange> parts;
   if (size < kMinSplit) return parts;
   for (const format::ByteRange& range : ranges) {
-    if (range.offset < size && range.size != 0) parts.push_back({range.offset, std::min(range.size, size - range.offset)});
+    if (range.offset >= size || range.size == 0) continue;
+    const std::uint64_t begin = range.offset / kPartAlignment * kPartAlignment;
+    const std::uint64_t last = range.offset + std::min(range.size, size - range.offset) - 1;
+    parts.push_back({begin, std::min((last / kPartAlignment + 1) * kPartAlignment, size) - begin});
   }
+  parts = format::Normalised(std::move(parts));
   if (parts.size() == 1 && parts.front().size == size) parts.clear();
   return parts;
 }

@@ -28,6 +28,9 @@ constexpr std::chrono::seconds kImportLimit{60};
 constexpr std::chrono::seconds kRunLimit{10};
 // A tree is shown to the child as links, one per file; beyond this that takes longer than it is worth.
 constexpr std::uint64_t kMaxFiles = 200'000;
+// What the tree has in memory or in archives is copied: into memory up to this size.
+constexpr std::uint64_t kMaxInMemory = 64u << 20;
+constexpr std::string_view kPrefixLine = "//prefix ";
 constexpr std::string_view kHostLine = "//host ";
 constexpr std::size_t kMaxRecord = 64u << 20;
 
@@ -84,7 +87,7 @@ class MappedFiles {
   std::unordered_map<std::string, std::string> paths_;
 };
 
-// "OFFSET SIZE PATH" of a part of a file that is mapped.
+// "OFFSET SIZE PATH" of a part of a file that is mapped. SIZE 0: which part is not known.
 void ParseRange(const Tree& tree, const MappedFiles& mapped, std::string_view text, format::Profile& profile) {
   format::ByteRange range = {};
   const char* end = text.data() + text.size();
@@ -97,7 +100,8 @@ void ParseRange(const Tree& tree, const MappedFiles& mapped, std::string_view te
   const std::uint64_t file_size = tree.Find(*path)->file()->size;
   if (range.offset >= file_size) return;
   range.size = std::min(range.size, file_size - range.offset);
-  profile.ranges[*path].push_back(range);
+  std::vector<format::ByteRange>& ranges = profile.ranges[*path];
+  if (range.size != 0) ranges.push_back(range);
 }
 
 // Whether a file of this name could be there.
@@ -108,17 +112,25 @@ bool IsInDirectory(const Tree& tree, const std::string& path) {
   return parent != nullptr && parent->directory() != nullptr;
 }
 
-// One line per path, in order; directories end in "/", the host's files begin with "//host ", parts of files with "//".
+// One line per path, in order; directories end in "/". See profile_recorder.py for lines that begin with "//".
 format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::string_view text) {
   format::Profile profile;
   std::unordered_set<std::string_view> known;
+  std::string prefix;  // of the interpreter
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
     if (line.size() == text.size()) break;  // cut off
     text.remove_prefix(line.size() + 1);
     if (!known.insert(line).second) continue;
+    if (line.starts_with(kPrefixLine)) {
+      prefix = line.substr(kPrefixLine.size());
+      continue;
+    }
     if (line.starts_with(kHostLine)) {
-      if (std::string_view path = line.substr(kHostLine.size()); format::IsHostPath(path)) profile.host.emplace_back(path);
+      std::string path(line.substr(kHostLine.size()));
+      // A tree may lie there: its libraries are known to the kernel by where the links to them lead.
+      const bool ours = mapped.PathOf(path.starts_with('/') ? path : prefix + path) != nullptr;
+      if (!ours && format::IsHostPath(path)) profile.host.push_back(std::move(path));
       continue;
     }
     if (line.starts_with("//")) {
@@ -139,6 +151,7 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
     ranges = format::Normalised(std::move(ranges));
     if (!opened.contains(path)) brought.push_back(path);
   }
+  std::erase_if(profile.ranges, [](const auto& item) { return item.second.empty(); });
   profile.files.insert(profile.files.end(), brought.begin(), brought.end());
   return profile;
 }
@@ -150,8 +163,9 @@ std::string LastLine(std::string text) {
 
 // A work directory with the tree in it, as "root". In memory if there is room: a disk takes a second for some trees.
 Result<WorkDirectory> Show(const Tree& tree) {
-  if (auto memory = WorkDirectory::CreateInMemory()) {
-    if (ShowTree(tree, memory->path() + "/root")) return memory;
+  if (CopiedSize(tree) <= kMaxInMemory) {
+    auto memory = WorkDirectory::CreateInMemory();
+    if (memory && ShowTree(tree, memory->path() + "/root")) return memory;
   }
   WorkDirectory disk = TRY(WorkDirectory::Create());
   TRY(ShowTree(tree, disk.path() + "/root"));

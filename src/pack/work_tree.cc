@@ -109,4 +109,12 @@ Result<> ShowTree(const Tree& tree, const std::string& directory) {
   return done;
 }
 
+std::uint64_t CopiedSize(const Tree& tree) {
+  std::uint64_t size = 0;
+  tree.Walk([&](const std::string&, const TreeNode& node) {
+    if (node.file() != nullptr && !node.file()->source.path_on_disk()) size += node.file()->size;
+  });
+  return size;
+}
+
 }  // namespace haft

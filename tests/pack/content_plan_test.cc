@@ -107,9 +107,9 @@ TEST(ContentPlanTest, OfAFileUsedInPartTheRestLiesBehindTheStart) {
                      .ranges = {{"a.so", {{4096, 1000}, {196'000, 10'000}, {kSize, 5}}}, {"small.so", {{0, 2}}}}};
   ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 2));
   EXPECT_EQ(plan.unique_size(), kSize + 7);
-  EXPECT_EQ(plan.hot_count(), 6u);
+  EXPECT_EQ(plan.hot_count(), 5u);
   EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())),
-            (std::vector<ContentSlice>{{0, 4096, 1000}, {0, 196'000, 4000}, {1, 0, 5}, {2, 0, 1}, {0, 0, 4096}, {0, 5096, 190'904}, {3, 0, 1}}));
+            (std::vector<ContentSlice>{{0, 0, 16'384}, {0, 180'224, 19'776}, {1, 0, 5}, {2, 0, 1}, {0, 16'384, 163'840}, {3, 0, 1}}));
 }
 
 TEST(ContentPlanTest, CopiesOfAFileUsedInPartAreStoredOnce) {
@@ -118,7 +118,22 @@ TEST(ContentPlanTest, CopiesOfAFileUsedInPartAreStoredOnce) {
   StartLayout layout{.files = {"b.so", "c.so"}, .ranges = {{"b.so", {{0, 10}}}, {"c.so", {{50, 10}}}}};
   ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 2));
   EXPECT_EQ(plan.contents().size(), 1u);
-  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())), (std::vector<ContentSlice>{{0, 0, 10}, {0, 10, 99'990}}));
+  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())), (std::vector<ContentSlice>{{0, 0, 16'384}, {0, 16'384, 83'616}}));
+}
+
+// Each had become an extent of its own; a reply of more than 1024 cannot be written.
+TEST(ContentPlanTest, TinyRangesOfAProfileMakeNoTinySlices) {
+  constexpr std::uint64_t kSize = 200'000;
+  Tree tree = MakeTree({{"a.so", RandomBytes(kSize, 1)}});
+  StartLayout layout{.files = {"a.so"}};
+  for (std::uint64_t offset = 0; offset < 40'000; offset += 128) layout.ranges["a.so"].push_back({offset, 64});
+  layout.ranges["a.so"].push_back({kSize - 1, 1});
+  ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 1));
+  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())),
+            (std::vector<ContentSlice>{{0, 0, 49'152}, {0, 196'608, 3392}, {0, 49'152, 147'456}}));
+  for (std::uint64_t offset = 40'000; offset < kSize; offset += 8192) layout.ranges["a.so"].push_back({offset, 64});
+  plan = Expect(ContentPlan::Make(tree, {.files = layout.files, .ranges = {{"a.so", format::Normalised(layout.ranges["a.so"])}}}, 1));
+  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())), (std::vector<ContentSlice>{{0, 0, kSize}}));
 }
 
 TEST(ContentPlanTest, CompiledTranslationsLieBesideTheirSources) {

@@ -312,6 +312,33 @@ TEST(ImageWriterTest, ZerosBecomeHolesWhetherOrNotTheFileIsSparse) {
   EXPECT_EQ(image.Contents(image.At("f")), bytes);
 }
 
+TEST(ImageWriterTest, ASparseFileUsedInPartComesBack) {
+  constexpr std::size_t kHole = 512u << 10;
+  const std::string bytes = RandomBytes(100'000, 1) + std::string(kHole, '\0') + RandomBytes(100'000, 2) + std::string(kHole, '\0');
+  TempDir dir;
+  {
+    UniqueFd sparse = Expect(OpenFile(dir / "sparse", O_RDWR | O_CREAT, 0600));
+    ASSERT_EQ(::ftruncate(sparse.get(), static_cast<off_t>(bytes.size())), 0);
+    for (std::size_t offset : {std::size_t{0}, 100'000 + kHole}) {
+      ASSERT_TRUE(WriteAllAt(sparse.get(), AsBytes(bytes).subspan(offset, 100'000), offset));
+    }
+  }
+  auto root = std::make_shared<const InputRoot>(
+      InputRoot{Expect(OpenFile(dir.path(), O_RDONLY | O_DIRECTORY)), dir.path()});
+  Tree tree;
+  ASSERT_TRUE(tree.AddFile("f", {}, bytes.size(), FileSource::OnDisk(root, "sparse")));
+  // In data, across both ends of a hole, in a hole, at the end.
+  StartLayout layout{.files = {"f"},
+                     .ranges = {{"f", {{20'000, 100}, {99'000, 2000}, {300'000, 5}, {99'900 + kHole, 200}, {bytes.size() - 1, 1}}}}};
+  for (std::uint32_t size : {kBlock, 128u << 10}) {
+    ParsedImage image(BuildImage(tree, {.block_size = size, .workers = 2, .layout = layout}));
+    EXPECT_TRUE(image.Contents(image.At("f")) == bytes) << size;
+    std::uint64_t holes = 0;
+    for (const format::Extent& extent : image.ExtentsOf(image.At("f"))) holes += extent.block == format::kHoleBlock ? extent.length : 0;
+    EXPECT_GT(holes, kHole) << size;
+  }
+}
+
 TEST(ImageWriterTest, AFileOfZerosNeedsNoBlock) {
   Tree tree = MakeTree({{"z", std::string(3 * kBlock, '\0')}});
   ParsedImage image(BuildImage(tree, kSmallBlocks));

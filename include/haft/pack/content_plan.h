@@ -47,7 +47,7 @@ struct ContentPart {
 // What the builder knows of a start.
 struct StartLayout {
   std::vector<std::string> files;  // paths, in the order of first use; unknown ones are ignored
-  // Of files that a start uses in part, which part: ascending, not touching one another.
+  // Of files that a start uses in part, which part: ascending, not touching one another. Rounded outwards to 16 KiB.
   std::map<std::string, std::vector<format::ByteRange>> ranges;
   std::vector<ContentPart> parts;
 };
@@ -82,7 +82,7 @@ class ContentPlan {
   std::uint64_t unique_size() const { return unique_size_; }    // of all contents
 
  private:
-  // What is placed from now on no start reads.
+  // Behind the start's files: places what is left of those used in part. What is placed from now on is of no file that a start reads.
   void EndHot(const std::vector<ContentSlice>& unused);
 
   std::vector<const TreeNode::File*> contents_;

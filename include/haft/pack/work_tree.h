@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 
 #include "haft/base/error.h"
@@ -41,5 +42,8 @@ class WorkDirectory {
 // Makes `directory` (which must not exist) show what `tree` holds, without copying what is on disk already: files of
 // input directories become symbolic links to them. For reading only.
 Result<> ShowTree(const Tree& tree, const std::string& directory);
+
+// The size of what ShowTree() copies.
+std::uint64_t CopiedSize(const Tree& tree);
 
 }  // namespace haft

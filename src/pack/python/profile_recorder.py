@@ -2,10 +2,11 @@
 
 Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
 the program's arguments. Writes a line for every file when it is first opened, and for every
-directory, with "/" behind it, when it is first listed; for every file that was looked for in vain; for every file of the host
-that Python itself reads, a line "//host PATH", relative to the interpreter's prefix or below /usr; in the end a line
-"//OFFSET SIZE PATH" for every part of a file that is mapped, with the path as the kernel says it: the tree consists of links. The
-bundle's own start is followed: sitecustomize is what `site` imports.
+directory, with "/" behind it, when it is first listed; for every file that was looked for in vain; first a line "//prefix PATH/" and
+for every file of the host that Python itself reads, a line "//host PATH", relative to that prefix of the interpreter or below /usr; in
+the end a line "//OFFSET SIZE PATH" for every part of a library that is mapped ("//0 0 PATH" if the parts would differ from run to
+run), with the path as the kernel says it: the tree consists of links. The bundle's own start is followed: sitecustomize is what
+`site` imports.
 """
 import sys
 
@@ -15,7 +16,9 @@ if sys.path and sys.path[0] == "":  # the current directory; nothing must be imp
 import posix
 
 PAGE = posix.sysconf("SC_PAGE_SIZE")
-PIECE = 16 << 10  # smaller holes are not worth a request of their own
+PIECE = max(16 << 10, PAGE)  # smaller holes are not worth a request of their own
+ADDR_NO_RANDOMIZE = 0x0040000  # of personality(2)
+WRITES = posix.O_CREAT | posix.O_WRONLY | posix.O_RDWR
 watching = True  # False: what is read is no part of a start
 
 
@@ -27,8 +30,7 @@ def make_recorder(root, record):
     seen = set()
 
     def note(path, ending):
-        if isinstance(path, bytes):
-            path = path.decode("utf-8", "surrogateescape")
+        path = as_text(path)
         if not watching or not isinstance(path, str):
             return
         if path.startswith(prefix):
@@ -36,13 +38,31 @@ def make_recorder(root, record):
         elif not ending:
             note_host(path)
 
+    def as_text(path):
+        return path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path
+
+    def note_open(path, flags):
+        if isinstance(flags, int) and flags & WRITES and not exists(path):
+            path = as_text(path)
+            if isinstance(path, str) and path.startswith(prefix):
+                seen.add(path[len(prefix) :])  # the program makes it: it was and will be looked for by nobody else
+        else:
+            note(path, "")
+
+    def exists(path):
+        try:
+            posix.stat(path)
+        except OSError:
+            return False
+        return True
+
     def note_host(path):
         """The standard library, the system's libraries and data; no packages of the host's, which differ from host to host."""
-        if "/site-packages/" in path or "/dist-packages/" in path or not path.startswith((host, "/usr/")):
+        if "/site-packages/" in path or "/dist-packages/" in path:
             return
-        if path.startswith(host) and not (host == "/usr/" and path.startswith("/usr/local/")):
+        if path.startswith(host) and path[len(host) :].startswith(("lib", "bin/", "share/")):
             tell("//host " + path[len(host) :])
-        elif not path.startswith("/usr/local/"):
+        elif path.startswith(("/usr/lib", "/usr/share/")):
             tell("//host " + path)
 
     def tell(line):
@@ -53,7 +73,7 @@ def make_recorder(root, record):
     def hook(event, arguments):
         try:
             if event == "open":
-                note(arguments[0], "")
+                note_open(arguments[0], arguments[2])
             elif event == "import":
                 note(arguments[1], "")  # the file, of extension modules
             elif event == "os.listdir" or event == "os.scandir":
@@ -63,28 +83,48 @@ def make_recorder(root, record):
         except Exception:  # whatever is odd about a path, the program must not notice
             pass
 
-    def note_mappings():
-        """Which parts of which files are in this process."""
-        used = {}
+    def mappings():
+        """The fields and the path of the lines of /proc/self/maps that name a file; none without /proc."""
         try:
             with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
                 lines = maps.read().splitlines()
-            with open("/proc/self/pagemap", "rb", 0) as pagemap:
-                for line in lines:
-                    head, slash, rest = line.partition("/")
-                    if slash:
-                        note_host(slash + rest)
-                        note_pages(used.setdefault(slash + rest, set()), head.split(), pagemap)
-        except (OSError, ValueError):
-            return
-        if posix.getpid() == process:
-            for path, pieces in used.items():
-                for piece in sorted(pieces):
-                    line = "//%d %d %s\n" % (piece * PIECE, PIECE, path)
-                    posix.write(output, line.encode("utf-8", "surrogateescape"))
+        except OSError:
+            return []
+        parts = [line.partition("/") for line in lines]
+        return [(head.split(), slash + rest) for head, slash, rest in parts if slash]
 
-    def note_pages(pieces, fields, pagemap):
-        """Adds the pieces of a file of which a page is mapped into the process (fields of a line of maps)."""
+    def note_mappings():
+        """Which files are in this process, and which parts of the libraries among them."""
+        areas = {}
+        for fields, path in mappings():
+            note_host(path)
+            if ".so" in path.rpartition("/")[2]:
+                areas.setdefault(path, []).append(fields)
+        if posix.getpid() != process:
+            return
+        pieces = mapped_pieces(areas) if has_fixed_addresses() else None
+        for path in areas:
+            parts = [(0, 0)] if pieces is None else [(piece * PIECE, PIECE) for piece in sorted(pieces[path])]
+            for offset, size in parts:
+                posix.write(output, ("//%d %d %s\n" % (offset, size, path)).encode("utf-8", "surrogateescape"))
+
+    def has_fixed_addresses():
+        """The builder asks for them; seccomp may have refused. Which pages are mapped depends on the addresses."""
+        try:
+            with open("/proc/self/personality", encoding="ascii") as file:
+                return int(file.read(), 16) & ADDR_NO_RANDOMIZE != 0
+        except (OSError, ValueError):
+            return False
+
+    def mapped_pieces(areas):
+        """The pieces of files of which a page is mapped into the process, by path; None if the kernel does not tell."""
+        try:
+            with open("/proc/self/pagemap", "rb", 0) as pagemap:
+                return {path: set().union(*(pieces_of(fields, pagemap) for fields in lines)) for path, lines in areas.items()}
+        except (OSError, ValueError, MemoryError):
+            return None
+
+    def pieces_of(fields, pagemap):
         begin, end = (int(text, 16) // PAGE for text in fields[0].split("-"))
         offset = int(fields[2], 16) // PAGE
         pagemap.seek(begin * 8)
@@ -92,18 +132,13 @@ def make_recorder(root, record):
         found = [offset + page for page, entry in enumerate(entries) if entry & 0xC0]
         if found and "x" in fields[1]:
             found.append(offset + end - begin - 1)  # .fini, which runs at the exit, lies at the end of the code
-        pieces.update(page // (PIECE // PAGE) for page in found)
+        return {page // (PIECE // PAGE) for page in found}
 
     def note_interpreter():
         """What was read before anybody watched."""
-        try:
-            with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-                lines = maps.read().splitlines()
-        except OSError:  # no /proc
-            lines = []
-        for line in lines:
-            _, slash, rest = line.partition("/")
-            note_host(slash + rest)
+        tell("//prefix " + host)
+        for _, path in mappings():
+            note_host(path)
         for module in list(sys.modules.values()):
             note(getattr(module, "__cached__", None), "")
 
@@ -117,8 +152,11 @@ def make_recorder(root, record):
             try:
                 return plain_stat(path, *arguments, **options)
             except FileNotFoundError:
-                if isinstance(path, (str, os.PathLike)) and str(path).startswith(prefix):
-                    note(os.fspath(path), "")
+                try:
+                    if as_text(os.fspath(path)).startswith(prefix):
+                        note(os.fspath(path), "")
+                except Exception:  # an odd path: as in the hook
+                    pass
                 raise
 
         os.stat = stat

@@ -1,0 +1,166 @@
+"""What the run that makes a profile records, and what it leaves alone."""
+
+import ctypes
+import json
+import os
+import pathlib
+import resource
+import struct
+import textwrap
+
+import support
+
+SECONDS = 20
+
+
+def build(tree, *arguments, **options):
+    return support.build(tree, *arguments, output=support.unique_dir("profiled-out") / "profiled", **options)
+
+
+def profile_of(bundle):
+    data = pathlib.Path(bundle).read_bytes()
+    return json.JSONDecoder().raw_decode(data[data.rindex(b'{"files":[') :].decode("utf-8", "replace"))[0]
+
+
+def deny_personality():
+    """For preexec_fn: personality(2) fails with EPERM, as by the seccomp filters of some containers."""
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+    number = {"x86_64": 135, "aarch64": 92}[os.uname().machine]
+    load, jump_if_equal, reply = 0x20, 0x15, 0x06
+    steps = [(load, 0, 0, 0), (jump_if_equal, 0, 1, number), (reply, 0, 0, 0x0005_0001), (reply, 0, 0, 0x7FFF_0000)]
+    program = Program(len(steps), b"".join(struct.pack("=HBBI", *step) for step in steps))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+# By the path of the file, not of the link to it: as the loader brings it, without an event.
+MAPPED = """
+import mmap, os
+with open(os.path.realpath(os.path.join(os.path.dirname(__file__), "libbrought.so")), "rb") as file:
+    KEPT = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+KEPT[0]
+def main():
+    print(len(KEPT))
+"""
+
+
+def limit_written_memory():
+    """For preexec_fn. File mappings do not count."""
+    resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+
+
+class TestMappedLibraries(support.TestCase):
+    LIBRARY = "site-packages/libbrought.so"
+
+    def write_tree(self, tree):
+        (tree / "libbrought.so").write_bytes(os.urandom(8 << 20))
+        (tree / "mapped.py").write_text(MAPPED)
+        return tree
+
+    def setUp(self):
+        self.tree = self.write_tree(support.unique_dir("mapped"))
+
+    def test_parts_of_a_library_that_is_only_mapped(self):
+        profile = profile_of(build(self.tree, "-e", "mapped:main"))
+        self.assertIn(self.LIBRARY, profile["files"])
+        self.assertLess(sum(size for _, size in profile["ranges"][self.LIBRARY]), 8 << 20)
+
+    def test_a_large_mapped_file_is_not_looked_through(self):
+        """Of a database of 1 TiB the pagemap has 2 GiB."""
+        with open(self.tree / "mapped.py", "a", encoding="utf-8") as module:
+            module.write("import tempfile\nfile = tempfile.TemporaryFile()\nfile.truncate(1 << 40)\n"
+                         "LARGE = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\nLARGE[1 << 39]\n")
+        self.assertIn(self.LIBRARY, profile_of(build(self.tree, "-e", "mapped:main", preexec_fn=limit_written_memory))["ranges"])
+
+    def test_without_fixed_addresses_a_library_is_taken_as_a_whole(self):
+        """The pages that are mapped vary with the addresses then, and two builds had differed."""
+        bundles = [build(self.tree, "-e", "mapped:main", preexec_fn=deny_personality) for _ in range(2)]
+        profile = profile_of(bundles[0])
+        self.assertIn(self.LIBRARY, profile["files"])
+        self.assertNotIn("ranges", profile)
+        self.assertEqual(bundles[0].read_bytes(), bundles[1].read_bytes())
+
+    def test_a_tree_below_usr_share_is_not_the_hosts(self):
+        with self.covered("/usr/share/misc"):
+            tree = pathlib.Path("/usr/share/misc/haft-tree")
+            tree.mkdir()
+            profile = profile_of(build(self.write_tree(tree), "-e", "mapped:main"))
+        self.assertIn(self.LIBRARY, profile["files"])
+        self.assertFalse([path for path in profile["host"] if "haft-tree" in path])
+
+
+class TestRecorder(support.TestCase):
+    """Of a program that ends its imports with that of `reached`, if nothing of the recorder got in its way."""
+
+    def record(self, text):
+        tree = support.unique_dir("recorded")
+        head = "import os\nHERE = os.path.dirname(__file__) + '/'\n"
+        (tree / "recorded.py").write_text(head + textwrap.dedent(text) + "\nimport reached\ndef main(): pass\n")
+        (tree / "reached.py").write_text("")
+        profile = profile_of(build(tree, "-e", "recorded:main"))
+        self.assertTrue(any("reached" in path for path in profile["files"]), profile["files"])
+        return profile
+
+    def missing(self, text):
+        """Those of the program's own."""
+        prefix = "site-packages/data."
+        return [path.removeprefix(prefix) for path in self.record(text).get("missing", []) if path.startswith(prefix)]
+
+    def test_stat_of_odd_paths_fails_as_without_the_recorder(self):
+        self.assertEqual(["1", "2"], self.missing("""
+            class Once:
+                asked = False
+                def __fspath__(self):
+                    if self.asked:
+                        raise RuntimeError("asked twice")
+                    self.asked = True
+                    return HERE + "data.once"
+                def __str__(self):
+                    raise RuntimeError("shown")
+            def fails(kind, *arguments, **options):
+                try:
+                    os.stat(*arguments, **options)
+                except kind as error:
+                    assert type(error) is kind, error
+                else:
+                    assert False
+            fails(FileNotFoundError, Once())
+            fails(FileNotFoundError, HERE + "data.1")
+            fails(FileNotFoundError, os.fsencode(HERE + "data.2"))
+            fails(FileNotFoundError, "")
+            fails(TypeError, None)
+            directory = os.open(HERE, os.O_RDONLY)
+            fails(FileNotFoundError, "data.3", dir_fd=directory)
+            os.stat("recorded.py", dir_fd=directory)
+            os.stat(directory)
+            """))
+
+    def test_files_the_program_makes_are_not_missing(self):
+        self.assertEqual(["absent"], self.missing("""
+            for path in (HERE + "data.made", os.fsencode(HERE + "data.bytes")):
+                with open(path, "w") as file:
+                    file.write("x")
+                with open(path) as file:
+                    file.read()
+            os.close(os.open(HERE + "data.exclusive", os.O_CREAT | os.O_EXCL))
+            for name in ("data.absent", "data.gone/below"):
+                try:
+                    open(HERE + name)
+                except OSError:
+                    pass
+            """))
+
+    def test_host_has_libraries_and_data_only(self):
+        host = self.record("""
+            for path in ("/usr/src/haft-absent", "/usr/include/haft-absent", "/usr/local/lib/haft-absent",
+                         "/usr/share/haft-wanted", "/usr/lib/haft-wanted"):
+                try:
+                    open(path)
+                except OSError:
+                    pass
+            """)["host"]
+        self.assertFalse([path for path in host if "haft-absent" in path])
+        self.assertEqual(2, len([path for path in host if "haft-wanted" in path]), host)
