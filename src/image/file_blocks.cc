@@ -2,7 +2,7 @@
 
 #include <sys/uio.h>
 
-#include <vector>
+#include <memory>
 
 #include "haft/base/file_io.h"
 #include "haft/format/block_codec.h"
@@ -30,10 +30,18 @@ Result<> FileBlocks::Fill(std::uint32_t, const format::Block& block, std::span<s
     TRY(ReadStored(block.offset, out));
     return format::DecodeBlock(block, out, out);
   }
-  // One buffer per thread for compressed bytes; the largest block is 1 MiB.
-  thread_local std::vector<std::byte> stored;
-  if (stored.size() < block.stored_size) stored.resize(bundle_.trailer.block_size);
-  auto bytes = std::span(stored).first(block.stored_size);
+  // One buffer per thread for compressed bytes; the largest block is 1 MiB. Of memory that nobody has written yet only what
+  // is used costs anything.
+  struct Buffer {
+    std::unique_ptr<std::byte[]> bytes;
+    std::uint32_t capacity = 0;
+  };
+  thread_local Buffer stored;
+  if (stored.capacity < block.stored_size) {
+    stored.bytes = std::make_unique_for_overwrite<std::byte[]>(bundle_.trailer.block_size);
+    stored.capacity = bundle_.trailer.block_size;
+  }
+  const std::span bytes(stored.bytes.get(), block.stored_size);
   TRY(ReadStored(block.offset, bytes));
   return format::DecodeBlock(block, bytes, out);
 }

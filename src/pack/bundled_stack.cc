@@ -116,6 +116,10 @@ Result<std::string> RelativeTo(const std::string& prefix, const std::string& pat
 
 }  // namespace
 
+bool IsStackProgram(std::string_view path) {
+  return path.starts_with(Below("loader/")) || path.starts_with(Below("libexec/"));
+}
+
 Result<BundledStack> BundledStack::Begin(Tree& tree) {
   HostLibraries libraries = TRY(HostLibraries::Read());
   return BundledStack(tree, std::move(libraries));

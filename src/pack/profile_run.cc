@@ -17,6 +17,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/subprocess.h"
 #include "haft/pack/bootstrap.h"
+#include "haft/pack/bundled_stack.h"
 #include "haft/pack/embedded_file.h"
 #include "haft/pack/site.h"
 #include "haft/pack/work_tree.h"
@@ -32,6 +33,7 @@ constexpr std::uint64_t kMaxFiles = 200'000;
 constexpr std::uint64_t kMaxInMemory = 64u << 20;
 constexpr std::string_view kPrefixLine = "//prefix ";
 constexpr std::string_view kHostLine = "//host ";
+constexpr std::string_view kMappedLine = "//mapped ";
 constexpr std::size_t kMaxRecord = 64u << 20;
 
 std::uint64_t CountFiles(const Tree& tree) {
@@ -57,13 +59,18 @@ std::pair<std::string, std::string> Task(const format::Entry& entry, const std::
   return {"none", ""};
 }
 
+// Shared libraries, and what an interpreter inside the image is made of.
+bool MayBeMapped(const std::string& path) {
+  return path.find(".so", path.rfind('/') + 1) != path.npos || IsStackProgram(path);
+}
+
 // Where the files of a tree that may be mapped lie, by what the kernel calls them.
 class MappedFiles {
  public:
   // `root` is where the tree is shown.
   MappedFiles(const Tree& tree, const std::string& root) {
     tree.Walk([&](const std::string& path, const TreeNode& node) {
-      if (node.file() == nullptr || path.find(".so", path.rfind('/') + 1) == path.npos) return;
+      if (node.file() == nullptr || !MayBeMapped(path)) return;
       std::unique_ptr<char, decltype(&::free)> real(::realpath(JoinPath(root, path).c_str(), nullptr), &::free);
       if (real) paths_.emplace(real.get(), path);
     });
@@ -116,6 +123,10 @@ bool IsInDirectory(const Tree& tree, const std::string& path) {
 format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::string_view text) {
   format::Profile profile;
   std::unordered_set<std::string_view> known;
+  std::unordered_set<std::string> files;  // those of the profile
+  auto add_file = [&](const std::string& path) {
+    if (files.insert(path).second) profile.files.push_back(path);
+  };
   std::string prefix;  // of the interpreter
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
@@ -133,6 +144,11 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
       if (!ours && format::IsHostPath(path)) profile.host.push_back(std::move(path));
       continue;
     }
+    if (line.starts_with(kMappedLine)) {
+      const std::string* path = mapped.PathOf(std::string(line.substr(kMappedLine.size())));
+      if (path != nullptr) add_file(*path);
+      continue;
+    }
     if (line.starts_with("//")) {
       ParseRange(tree, mapped, line.substr(2), profile);
       continue;
@@ -143,16 +159,13 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
     if (node == nullptr && !listed && IsInDirectory(tree, path)) profile.missing.push_back(path);
     if (node == nullptr || path.empty()) continue;
     if (listed && node->directory() != nullptr) profile.directories.push_back(std::move(path));
-    if (!listed && node->file() != nullptr) profile.files.push_back(std::move(path));
+    if (!listed && node->file() != nullptr) add_file(path);
   }
-  const std::unordered_set<std::string_view> opened(profile.files.begin(), profile.files.end());
-  std::vector<std::string> brought;  // by other libraries
   for (auto& [path, ranges] : profile.ranges) {
     ranges = format::Normalised(std::move(ranges));
-    if (!opened.contains(path)) brought.push_back(path);
+    add_file(path);
   }
   std::erase_if(profile.ranges, [](const auto& item) { return item.second.empty(); });
-  profile.files.insert(profile.files.end(), brought.begin(), brought.end());
   return profile;
 }
 
@@ -184,6 +197,10 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
   mapped.Read();
 
   Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
+  // An interpreter inside the image has its own standard library there. Not where the work directory holds no programs (noexec).
+  const std::string inside = JoinPath(root, manifest.python.path);
+  const bool bundled = !manifest.python.path.starts_with('/') && ::access(inside.c_str(), X_OK) == 0;
+  if (bundled) command.program = inside;
   std::string python_path = JoinPath(root, kBootstrapDirectory);
   for (const std::string& path : manifest.paths) python_path.append(":").append(JoinPath(root, path));
   command.environment.push_back("PYTHONPATH=" + python_path);
@@ -212,7 +229,10 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
     return result;
   }
   auto text = ReadWholeFile(record, kMaxRecord);
-  if (text) result.profile = ParseRecord(tree, mapped, *text);
+  if (text) {
+    result.profile = ParseRecord(tree, mapped, *text);
+    if (bundled) result.profile.files.insert(result.profile.files.begin(), manifest.python.path);  // its launcher
+  }
   if (status && *status != 0 && !arguments) {
     std::string last = LastLine(child.StandardError());
     result.problem = last.empty() ? DescribeStatus(*status) : last.substr(0, 300);

@@ -36,14 +36,18 @@ namespace {
   ::_exit(0);
 }
 
-Result<> WriteFile(const std::string& path, std::string_view text) {
-  UniqueFd file = TRY(OpenFile(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+Result<> WriteFile(const std::string& path, std::string_view text, bool executable) {
+  UniqueFd file = TRY(OpenFile(path, O_WRONLY | O_CREAT | O_EXCL, executable ? 0700 : 0600));
   return WriteAll(file.get(), std::as_bytes(std::span(text)));
 }
 
-Result<> ShowFile(const TreeNode::File& file, const std::string& path) {
+Result<> ShowFile(const TreeNode& node, const std::string& path) {
+  const TreeNode::File& file = *node.file();
   std::optional<std::string> on_disk = file.source.path_on_disk();
-  if (!on_disk) return WriteFile(path, TRY(ReadSource(file.source, file.size)));
+  if (!on_disk) {
+    const bool executable = (node.attributes.mode & 0111) != 0;
+    return WriteFile(path, TRY(ReadSource(file.source, file.size)), executable);
+  }
   if (::symlink(on_disk->c_str(), path.c_str()) < 0) return Failure(Error::FromErrno(Quoted(path)));
   return {};
 }
@@ -100,8 +104,8 @@ Result<> ShowTree(const Tree& tree, const std::string& directory) {
     const std::string path = directory + "/" + relative;
     if (node.directory() != nullptr) {
       if (::mkdir(path.c_str(), 0700) < 0) done = Failure(Error::FromErrno(Quoted(path)));
-    } else if (const TreeNode::File* file = node.file()) {
-      done = ShowFile(*file, path);
+    } else if (node.file() != nullptr) {
+      done = ShowFile(node, path);
     } else if (::symlink(node.symlink()->target.c_str(), path.c_str()) < 0) {
       done = Failure(Error::FromErrno(Quoted(path)));
     }

@@ -164,3 +164,61 @@ class TestRecorder(support.TestCase):
             """)["host"]
         self.assertFalse([path for path in host if "haft-absent" in path])
         self.assertEqual(2, len([path for path in host if "haft-wanted" in path]), host)
+
+    def test_a_program_run_as_a_module_needs_no_parser(self):
+        """The recorder parses such a one. Its `ast` and `tokenize` had brought `re` unseen, and themselves into the list."""
+        tree = support.unique_dir("parsed")
+        (tree / "parsed.py").write_text("if True:\n    import re\n    from json import decoder as kept\ntry:\n    import csv\n"
+                                        "finally:\n    pass\ndef main():\n    import tarfile\nraise SystemExit('is run')\n")
+        host = profile_of(build(tree, "-m", "parsed"))["host"]
+        for wanted in ("/re", "/json", "/csv", "/enum"):
+            self.assertTrue([path for path in host if wanted in path], (wanted, host))
+        for unwanted in ("/ast.", "/tokenize.", "/tarfile."):
+            self.assertFalse([path for path in host if unwanted in path], unwanted)
+
+
+class TestBundledPython(support.TestCase):
+    MODULES = ("asyncio", "email.message", "http.client", "json", "logging.config", "unittest.mock", "xml.dom.minidom")
+    APP = f"import {', '.join(MODULES)}\ndef main():\n    print(open('/haft/inside/.haft/stats').read())\n"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.bundle = support.app("inside", {"inside.py": cls.APP}, "-e", "inside:main", "--bundle-python")
+
+    def test_profile_holds_the_interpreter_and_its_library(self):
+        """It had been run by the host's interpreter: what a start reads of its own lay scattered in the coldest blocks."""
+        profile = profile_of(self.bundle)
+        self.assertNotIn("host", profile)
+        compiled = [path for path in profile["files"] if path.startswith("usr/lib/python3") and path.endswith(".pyc")]
+        self.assertGreater(len(compiled), 100, profile["files"])
+        (program,) = [path for path in profile["files"] if path.startswith("usr/libexec/")]
+        name = program.rpartition("/")[2]
+        place = {path: number for number, path in enumerate(profile["files"])}
+        order = [f"usr/bin/{name}", f"usr/loader/{name}", "usr/lib/libc.so.6", program, compiled[0]]
+        self.assertEqual(sorted(order, key=place.__getitem__), order)
+        # What an extension module brings is needed with it, not in the end.
+        later = next(path for path in profile["files"] if "/_contextvars." in path or "/_json." in path)
+        self.assertLess(place["usr/lib/libssl.so.3"], place[later])
+        size = int(support.haft("ls", "-l", self.bundle, program).stdout.split()[1])
+        self.assertLess(sum(part for _, part in profile["ranges"][program]), size)
+
+    def test_modules_of_its_library_come_from_the_index(self):
+        def counters(**env):
+            done = support.run([self.bundle], env=support.clean_env(**env), check=True)
+            return json.loads(done.stdout)["operations"]
+
+        with_index, without = counters(HAFT_INDEX="1"), counters(HAFT_INDEX="0")
+        # One for every file that Python opens; before its index can be used it needs a few.
+        self.assertLess(with_index["ioctl"], 20, with_index)
+        self.assertGreater(without["ioctl"], 100, without)
+
+    def test_where_nothing_can_be_executed_the_hosts_interpreter_is_taken(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to mount")
+        directory = support.unique_dir("noexec")
+        tree = support.write_tree(support.unique_dir(), {"inside.py": self.APP})
+        script = 'mount -t tmpfs -o noexec none "$1" && TMPDIR=$1 && export TMPDIR && shift && exec "$@"'
+        done = support.run(["unshare", "-m", "sh", "-c", script, "sh", directory, support.HAFT, "build", "--site-packages", tree,
+                            "-e", "inside:main", "--bundle-python", "-o", tree / "out"], timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("site-packages/__pycache__/inside", " ".join(profile_of(tree / "out")["files"]))

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "haft/base/file_io.h"
 #include "support/expect.h"
@@ -23,6 +25,19 @@ TEST(WorkTreeTest, OnlyFilesThatAreNotOnDiskAreCopied) {
   ASSERT_TRUE(ShowTree(tree, dir / "shown"));
   EXPECT_EQ(testing::ReadTestFile(dir / "shown/b/c"), "45");
   EXPECT_EQ(testing::ReadTestFile(dir / "shown/large").size(), 5000u);
+}
+
+// The launcher of an interpreter inside the image could not be run there.
+TEST(WorkTreeTest, CopiedProgramsCanBeExecuted) {
+  testing::TempDir dir;
+  Tree tree;
+  ASSERT_TRUE(tree.AddText("program", "#!/bin/true\n", {.mode = 0755}));
+  ASSERT_TRUE(tree.AddText("text", "1"));
+  ASSERT_TRUE(ShowTree(tree, dir / "shown"));
+  EXPECT_EQ(::access((dir / "shown/program").c_str(), X_OK), 0);
+  struct stat status;
+  ASSERT_EQ(::stat((dir / "shown/text").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
 
 }  // namespace

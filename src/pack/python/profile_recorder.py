@@ -3,10 +3,10 @@
 Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
 the program's arguments. Writes a line for every file when it is first opened, and for every
 directory, with "/" behind it, when it is first listed; for every file that was looked for in vain; first a line "//prefix PATH/" and
-for every file of the host that Python itself reads, a line "//host PATH", relative to that prefix of the interpreter or below /usr; in
-the end a line "//OFFSET SIZE PATH" for every part of a library that is mapped ("//0 0 PATH" if the parts would differ from run to
-run), with the path as the kernel says it: the tree consists of links. The bundle's own start is followed: sitecustomize is what
-`site` imports.
+for every file of the host that Python itself reads, a line "//host PATH", relative to that prefix of the interpreter or below /usr, and
+for what is mapped when Python or an extension module has been loaded a line "//mapped PATH"; in the end a line "//OFFSET SIZE PATH" for every part of a library or
+program that is mapped ("//0 0 PATH" if the parts would differ from run to run). The last two have the path as the kernel says it:
+the tree consists of links. The bundle's own start is followed: sitecustomize is what `site` imports.
 """
 import sys
 
@@ -75,7 +75,9 @@ def make_recorder(root, record):
             if event == "open":
                 note_open(arguments[0], arguments[2])
             elif event == "import":
-                note(arguments[1], "")  # the file, of extension modules
+                if arguments[1] is not None:  # the file, of extension modules
+                    note_mapped()  # what the one before brought
+                note(arguments[1], "")
             elif event == "os.listdir" or event == "os.scandir":
                 note(arguments[0], "/")
             elif event == "ctypes.dlopen":
@@ -95,18 +97,21 @@ def make_recorder(root, record):
 
     def note_mappings():
         """Which files are in this process, and which parts of the libraries among them."""
+        note_mapped()
         areas = {}
         for fields, path in mappings():
-            note_host(path)
-            if ".so" in path.rpartition("/")[2]:
-                areas.setdefault(path, []).append(fields)
+            areas.setdefault(path, []).append(fields)
         if posix.getpid() != process:
             return
+        areas = {path: lines for path, lines in areas.items() if is_code(path, lines)}
         pieces = mapped_pieces(areas) if has_fixed_addresses() else None
         for path in areas:
             parts = [(0, 0)] if pieces is None else [(piece * PIECE, PIECE) for piece in sorted(pieces[path])]
             for offset, size in parts:
                 posix.write(output, ("//%d %d %s\n" % (offset, size, path)).encode("utf-8", "surrogateescape"))
+
+    def is_code(path, lines):
+        return ".so" in path.rpartition("/")[2] or any("x" in fields[1] for fields in lines)
 
     def has_fixed_addresses():
         """The builder asks for them; seccomp may have refused. Which pages are mapped depends on the addresses."""
@@ -134,11 +139,15 @@ def make_recorder(root, record):
             found.append(offset + end - begin - 1)  # .fini, which runs at the exit, lies at the end of the code
         return {page // (PIECE // PAGE) for page in found}
 
+    def note_mapped():
+        for _, path in reversed(mappings()):  # about as they were loaded: the kernel fills the address space downwards
+            note_host(path)
+            tell("//mapped " + path)
+
     def note_interpreter():
         """What was read before anybody watched."""
         tell("//prefix " + host)
-        for _, path in mappings():
-            note_host(path)
+        note_mapped()
         for module in list(sys.modules.values()):
             note(getattr(module, "__cached__", None), "")
 
@@ -182,18 +191,24 @@ def import_what_it_imports(module):
     if spec is None or spec.loader is None:
         return
     spec.loader.get_code(module)  # as a start does
+    if spec.origin is not None and spec.origin.endswith(".py"):
+        follow_imports(source_of(spec.origin), module.rpartition(".")[0])
+
+
+def source_of(path):
+    """The bytes of a Python file, which a start does not read. Nothing may be imported for it: that would go unnoticed."""
     global watching
     watching = False
     try:
-        source = spec.loader.get_source(module)
+        with open(path, "rb") as file:
+            return file.read()
     finally:
         watching = True
-    if source is not None:
-        follow_imports(source, module.rpartition(".")[0])
 
 
 def follow_imports(source, package):
-    import ast
+    """Imports what `source` imports, with modules that a start of any program has anyway: no `ast`, which brings `re`."""
+    import _ast
     import importlib
 
     def attempt(name, package=None):
@@ -202,20 +217,26 @@ def follow_imports(source, package):
         except Exception:
             return None  # optional, or meant for another platform
 
-    statements = list(reversed(ast.parse(source).body))
+    def parts(node):
+        for field in node._fields:
+            value = getattr(node, field, None)
+            yield from value if isinstance(value, list) else [value]
+
+    tree = compile(source, "<entry>", "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    statements = list(reversed(tree.body))
     while statements:
         statement = statements.pop()
-        if isinstance(statement, ast.Import):
+        if isinstance(statement, _ast.Import):
             for alias in statement.names:
                 attempt(alias.name)
-        elif isinstance(statement, ast.ImportFrom):
+        elif isinstance(statement, _ast.ImportFrom):
             name = "." * statement.level + (statement.module or "")
             imported = attempt(name, package)
             for alias in statement.names if imported is not None else ():
                 if alias.name != "*" and not hasattr(imported, alias.name):
                     attempt(imported.__name__ + "." + alias.name)
-        elif not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            statements.extend(reversed([s for s in ast.iter_child_nodes(statement) if isinstance(s, ast.stmt)]))
+        elif not isinstance(statement, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
+            statements.extend(reversed([part for part in parts(statement) if isinstance(part, _ast.stmt)]))
 
 
 def main():
@@ -249,8 +270,7 @@ def main():
     elif task == "imports-of":
         import_what_it_imports(target)
     elif task == "imports-of-file":
-        with open(target, "rb") as file:
-            follow_imports(file.read(), "")
+        follow_imports(source_of(target), "")
     note_mappings()
     posix._exit(0)  # what the modules leave to be done at the end is not wanted
 
