@@ -18,6 +18,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/subprocess.h"
+#include "haft/bench/interruption.h"
 
 namespace haft::bench {
 namespace {
@@ -109,7 +110,10 @@ Result<> WaitForPrograms(std::map<pid_t, Clock::time_point> begun, Sample& sampl
     rusage usage = {};
     int status = 0;
     pid_t pid = ::wait4(-1, &status, 0, &usage);
-    if (pid < 0 && errno == EINTR) continue;
+    if (pid < 0 && errno == EINTR) {
+      if (Interruption::Signal() != 0) KillChildren();
+      continue;
+    }
     if (pid < 0) return Failure(Error::FromErrno("wait"));
     auto found = begun.find(pid);
     if (found == begun.end()) {  // a server that ended before the last program
@@ -169,6 +173,7 @@ Result<Sample> MeasureStart(const StartCommand& command, unsigned parallel, bool
   for (const auto& argv : command.after) {
     Sample ignored;
     auto undone = RunHelper(argv, command, ignored);
+    if (!undone && Interruption::Signal() != 0) undone = RunHelper(argv, command, ignored);  // ctrl-C met it as well
     if (done && !undone) done = std::move(undone);
   }
   bool ended = WaitForHelpers(sample);

@@ -8,8 +8,10 @@
 #include "commands.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
+#include "haft/base/foreground.h"
 #include "haft/base/temporary_directory.h"
 #include "haft/bench/bench.h"
+#include "haft/bench/interruption.h"
 #include "progress_bar.h"
 
 namespace haft::cli {
@@ -110,12 +112,17 @@ Result<int> RunBench(const Words& words) {
   }
   TemporaryDirectory work = TRY(TemporaryDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-"));
   plan.directory = work.path();
+  const bench::Interruption interruption;
   auto result = [&] {
     ProgressBar bar;
     return bench::RunBench(plan, Environment::Current(), [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
       bar.Show(step, done, total, "starts");
     });
   }();
+  if (int signal = bench::Interruption::Signal()) {
+    work.Remove();
+    EndLike(signal);
+  }
   if (!result) return Failure(std::move(result).error());
   std::vector<bench::Verdict> verdicts = bench::Judge(*result, limits);
   TRY(Write(arguments, "json", bench::ToJson(*result, verdicts)));

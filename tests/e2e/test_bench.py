@@ -2,9 +2,12 @@
 
 import json
 import os
+import random
 import shutil
+import signal as signals
 import statistics
 import subprocess
+import time
 import unittest
 
 import support
@@ -28,6 +31,9 @@ def main():
         sys.exit("it fails")
     if mode == "linger":
         subprocess.Popen(["sleep", "60"])
+    if mode == "wait":
+        import time
+        time.sleep(60)
     if mode == "where":
         print(__file__)
     if mode == "not unpacked" and not __file__.startswith("/haft/"):
@@ -130,6 +136,37 @@ class TestBench(support.TestCase):
         self.assertEqual(len(os.listdir(work)), 1)
         support.run([*command, "1", app()], check=True)
         self.assertEqual(os.listdir(work), [])
+
+    @support.parametrised(signal=["INT", "TERM", "HUP"])
+    def test_interrupted_run_leaves_nothing(self, signal):
+        """Its directory had stayed until the next run, and what it had mounted too."""
+        number = getattr(signals, "SIG" + signal)
+        with self.clean(quiet_host=False):
+            running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--rounds", "1000", "--json", self.path("json"),
+                                        "--only", "unpacked,squashfuse,kernel-squashfs", app()],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            support.wait_until(lambda: any(os.path.exists(os.path.join(self.out, name, "0", "unpacked")) for name in os.listdir(self.out)))
+            time.sleep(random.uniform(0, 1.5))
+            if signal == "INT":
+                os.killpg(running.pid, number)  # as a terminal does
+            else:
+                running.send_signal(number)
+            _, errors = running.communicate(timeout=20)
+        self.assertEqual((running.returncode, errors), (-number, ""))
+        self.assertEqual(os.listdir(self.out), [])
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            self.assertNotIn(os.fspath(self.out), file.read())
+
+    def test_a_program_that_does_not_end_is_interrupted(self):
+        with self.clean():
+            running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--only", "unpacked", app(), "--", "wait"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            support.wait_until(lambda: b"haft-server" in subprocess.check_output(["ps", "-eo", "comm"]))
+            time.sleep(0.3)
+            running.send_signal(signals.SIGINT)
+            _, errors = running.communicate(timeout=20)
+        self.assertEqual((running.returncode, errors), (-signals.SIGINT, ""))
+        self.assertEqual(os.listdir(self.out), [])
 
     def test_missing_tools_are_noted(self):
         env = support.clean_env(PATH=self.out)

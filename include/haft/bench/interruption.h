@@ -1,0 +1,19 @@
+#pragma once
+
+namespace haft::bench {
+
+// While it lives, SIGINT, SIGTERM and SIGHUP do not end this process: they are noted, and system calls that wait return EINTR. So a
+// measurement that is broken off can end what it has started and remove what it has made. A signal that is ignored stays so.
+// The same signal a second time does what it always does. One at a time.
+class Interruption {
+ public:
+  Interruption();
+  ~Interruption();
+  Interruption(const Interruption&) = delete;
+  Interruption& operator=(const Interruption&) = delete;
+
+  // The first signal that came, 0 if none has.
+  static int Signal();
+};
+
+}  // namespace haft::bench
