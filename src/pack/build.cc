@@ -325,7 +325,8 @@ class Builder {
       ProgressMeter meter(options_.progress, "profile", "runs");
       meter.Finish();
       for (const std::string& run : options_.profile_runs) Record(python, manifest, TRY(ShellWords(run)));
-      if (options_.profile_runs.empty() && options_.profile_from.empty()) Record(python, manifest, std::nullopt);
+      // Also beside --profile-from: a trace tells nothing of what Python reads of the host, or looks for in vain.
+      if (options_.profile_runs.empty()) Record(python, manifest, std::nullopt);
     }
     if (!standard_library_.empty()) profile_.host.clear();  // Python comes from the image
     report_.profiled = profile_.files.size();

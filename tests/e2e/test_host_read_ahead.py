@@ -72,7 +72,7 @@ class TestHostReadAhead(support.TestCase):
         host = ["data/" + name for name in names] + ["/usr/missing", "/usr/bin"]
         profile.write_text(json.dumps({"files": ["site-packages/ahead.py"], "host": host}))
         cls.bundle = support.build(
-            tree, "-e", "ahead:main", "--profile-from", profile, output=support.unique_dir("ahead-out") / "ahead"
+            tree, "-e", "ahead:main", "--profile-from", profile, "--no-profile", output=support.unique_dir("ahead-out") / "ahead"
         )
 
     def setUp(self):

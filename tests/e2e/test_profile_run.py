@@ -177,6 +177,23 @@ class TestRecorder(support.TestCase):
             self.assertFalse([path for path in host if unwanted in path], unwanted)
 
 
+class TestProfileFromATrace(support.TestCase):
+    def build(self, *options):
+        tree = support.write_tree(support.unique_dir("from"), {"from_trace.py": "def main(): pass\n", "data.bin": "x"})
+        (tree / "profile").write_text(json.dumps({"files": ["site-packages/data.bin"]}))
+        return profile_of(build(tree, "-e", "from_trace:main", "--profile-from", tree / "profile", *options))
+
+    def test_what_a_trace_cannot_tell_is_recorded_beside_it(self):
+        """What Python reads of the host was lost, and starts with an empty page cache took as long as ever."""
+        profile = self.build()
+        self.assertEqual(profile["files"][0], "site-packages/data.bin")
+        self.assertTrue([path for path in profile["files"] if "from_trace" in path])
+        self.assertTrue(profile["host"])
+
+    def test_nothing_is_run_without_profile(self):
+        self.assertEqual(self.build("--no-profile")["files"], ["site-packages/data.bin"])
+
+
 class TestBundledPython(support.TestCase):
     MODULES = ("asyncio", "email.message", "http.client", "json", "logging.config", "unittest.mock", "xml.dom.minidom")
     APP = f"import {', '.join(MODULES)}\ndef main():\n    print(open('/haft/inside/.haft/stats').read())\n"

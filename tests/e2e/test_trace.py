@@ -191,7 +191,7 @@ class TestTrace(support.TestCase):
         self.assertFalse([file for file in files if "_haft_trace" in file or "modules.index" in file])
         self.assertTrue([file for file in files if "_haft." in file])
         # The builder takes it.
-        rebuilt = support.build(self.tree(), "-e", "traced.main:main", "--profile-from", self.path("p"),
+        rebuilt = support.build(self.tree(), "-e", "traced.main:main", "--profile-from", self.path("p"), "--no-profile",
                                 output=self.path("rebuilt"))
         text = support.run([support.HAFT, "trace", "--all", rebuilt]).stderr
         self.assertRegex(text, r"index  site-packages/traced/__pycache__/later")
