@@ -2,7 +2,8 @@
 
 Both are started with the same options, become Debian's httpd with Debian's mod_wsgi and are asked for /admin/login/ until they
 answer. The unpacked one is what `haft extract` makes, with its site-packages on PYTHONPATH and the directory in memory that a
-bundle's start makes for httpd's files."""
+bundle's start makes for httpd's files. Beside them bundles with httpd and Python inside: as `haft build` makes them, and built anew
+with what `haft trace` has seen of their start."""
 
 import contextlib
 import http.client
@@ -70,7 +71,13 @@ def measure(bench):
     project = trees.write_tree(bench.work / "mysite", django_site.FILES)
     site = bench.work / "site"
     bench.progress.show("building site …")
-    bench.call(bench.haft, "build", "--site-packages", bench.django_tree(), "--site-packages", project, "--wsgi", "mysite.wsgi", "-o", site)
+
+    def build(output, *options):
+        bench.call(bench.haft, "build", "--site-packages", bench.django_tree(), "--site-packages", project, "--wsgi", "mysite.wsgi",
+                   "-o", output, *options)
+        return output
+
+    build(site)
     if "modules.index" not in bench.call(bench.haft, "ls", site, ".haft/py"):
         raise BenchError("the bundle was built without a profile of its start (a build on a busy machine gives up after ten seconds)")
     unpacked = bench.work / "site-unpacked"
@@ -86,7 +93,14 @@ def measure(bench):
         with fresh_memory(bench, memory):
             return first_answer(["/usr/bin/python3", unpacked / ".haft/py/_haft_serve.py"], plain)
 
-    variants = {"haft": lambda: first_answer([site], bench.env), "unpacked": start_unpacked}
+    inside, traced, profile = (bench.work / name for name in ("site-inside", "site-traced", "site.profile"))
+    build(inside, "--bundle-httpd")
+    profile.unlink(missing_ok=True)
+    first_answer([bench.haft, "trace", "--profile", profile, inside], bench.env)
+    build(traced, "--bundle-httpd", "--profile-from", profile)
+    variants = {"haft": lambda: first_answer([site], bench.env), "unpacked": start_unpacked,
+                "httpd inside": lambda: first_answer([inside], bench.env),
+                "httpd inside, --profile-from": lambda: first_answer([traced], bench.env)}
 
     def first_200(suffix, key):
         samples = bench.rounds("serve", variants, runs)
