@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "haft/base/file_io.h"
+#include "haft/base/interruption.h"
 #include "haft/base/pass_descriptor.h"
 #include "haft/base/process_fd.h"
 
@@ -185,7 +186,10 @@ Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size()) {
     ssize_t n = ::recv(channel_.get(), out.data() + done, out.size() - done, 0);
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EINTR) {
+      if (Interruption::Signal() != 0) Kill();
+      continue;
+    }
     // A child that ends without having read all of its input resets the connection.
     if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
     if (n < 0) return Failure(Error::FromErrno("read from a child"));

@@ -11,8 +11,8 @@
 #include <set>
 #include <thread>
 
+#include "haft/base/interruption.h"
 #include "haft/base/subprocess.h"
-#include "haft/bench/interruption.h"
 
 namespace haft::bench {
 namespace {
@@ -21,12 +21,6 @@ struct Candidate {
   std::string file;
   Variant variant;
 };
-
-// After each start: what it returned may be the signal's doing.
-Result<> GoOn() {
-  if (Interruption::Signal() == 0) return {};
-  return Failure(Error(ErrorKind::kSystem, "interrupted"));
-}
 
 double LoadAverage() {
   double load = 0;
@@ -43,7 +37,7 @@ Result<std::vector<Candidate>> MakeCandidates(const BenchPlan& plan, const Envir
     auto made = MakeVariants(request, environment, [&](std::string_view name) {
       progress(fmt::format("make {}", name), i, plan.files.size());
     });
-    TRY(GoOn());
+    TRY(Interruption::Check());  // what it returned may be the signal's doing
     if (!made) return Failure(std::move(made).error());
     for (Variant& variant : made->variants) candidates.push_back({plan.files[i], std::move(variant)});
     for (std::string& note : made->notes) result.notes.push_back(plan.files.size() > 1 ? fmt::format("{}: {}", plan.files[i], note) : note);
@@ -67,7 +61,7 @@ Result<> TryAll(std::vector<Candidate>& candidates, const Progress& progress, Be
     progress("try", i, candidates.size());
     const std::string& name = candidate.variant.name;
     auto sample = MeasureStart(candidate.variant.start, 1, true);
-    TRY(GoOn());
+    TRY(Interruption::Check());
     auto drop = [&](std::string_view why) { result.notes.push_back(fmt::format("{}: left out: {}", name, why)); };
     if (name == "bundle" || name == "unpacked") {
       if (!sample) return Failure(std::move(sample).error().Within(name));
@@ -170,7 +164,7 @@ Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environme
       if (dropped.contains(i % candidates.size())) continue;
       if (series.condition.cold) TRY(DropPageCache());
       auto measured = MeasureStart(candidate.variant.start, series.condition.parallel, false);
-      TRY(GoOn());
+      TRY(Interruption::Check());
       if (measured && measured->status == 0) {
         series.samples.push_back(*std::move(measured));
         continue;

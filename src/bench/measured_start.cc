@@ -17,8 +17,8 @@
 #include <map>
 
 #include "haft/base/file_io.h"
+#include "haft/base/interruption.h"
 #include "haft/base/subprocess.h"
-#include "haft/bench/interruption.h"
 
 namespace haft::bench {
 namespace {

@@ -12,6 +12,7 @@
 
 #include "haft/base/embedded_file.h"
 #include "haft/base/file_io.h"
+#include "haft/base/interruption.h"
 #include "haft/base/subprocess.h"
 #include "haft/format/manifest.h"
 #include "haft/image/extract.h"
@@ -66,6 +67,7 @@ class VariantMaker {
       if (!Wanted(name) || std::ranges::find(made_.variants, name, &Variant::name) != made_.variants.end()) continue;
       progress_(name);
       auto done = MakeOther(name);
+      TRY(Interruption::Check());
       if (!done) made_.notes.push_back(fmt::format("{}: left out: {}", name, done.error().message()));
     }
     return std::move(made_);

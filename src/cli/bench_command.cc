@@ -9,9 +9,9 @@
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
 #include "haft/base/foreground.h"
+#include "haft/base/interruption.h"
 #include "haft/base/temporary_directory.h"
 #include "haft/bench/bench.h"
-#include "haft/bench/interruption.h"
 #include "progress_bar.h"
 
 namespace haft::cli {
@@ -110,16 +110,18 @@ Result<int> RunBench(const Words& words) {
   for (const char* option : {"json", "html"}) {
     if (arguments.Has(option) && arguments.Get(option) != "-") TRY(AtomicFile::Create(arguments.Get(option), 0666));
   }
-  TemporaryDirectory work = TRY(TemporaryDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-"));
+  auto created = TemporaryDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-");
+  if (!created) return Failure(std::move(created).error().Within("--work"));
+  TemporaryDirectory& work = *created;
   plan.directory = work.path();
-  const bench::Interruption interruption;
+  const Interruption interruption;
   auto result = [&] {
     ProgressBar bar;
     return bench::RunBench(plan, Environment::Current(), [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
       bar.Show(step, done, total, "starts");
     });
   }();
-  if (int signal = bench::Interruption::Signal()) {
+  if (int signal = Interruption::Signal()) {
     work.Remove();
     EndLike(signal);
   }

@@ -9,6 +9,8 @@
 #include "commands.h"
 #include "haft/base/edit_distance.h"
 #include "haft/base/file_io.h"
+#include "haft/base/foreground.h"
+#include "haft/base/interruption.h"
 #include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
@@ -233,10 +235,15 @@ Result<int> RunExtract(const Words& words) {
     return kOk;
   }
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
-  ProgressBar bar;
-  std::uint64_t total = reader.bundle().trailer.content_size;
-  TRY(ExtractImage(reader, arguments.Get("DIR"),
-                   [&](std::uint64_t done) { bar.Show("extract", done, total, "bytes"); }));
+  const Interruption interruption;
+  auto extracted = [&] {
+    ProgressBar bar;
+    std::uint64_t total = reader.bundle().trailer.content_size;
+    return ExtractImage(reader, arguments.Get("DIR"), [&](std::uint64_t done) { bar.Show("extract", done, total, "bytes"); });
+  }();
+  const int signal = Interruption::Signal();
+  if (!extracted && signal != 0) EndLike(signal);  // the half-made copy is gone
+  TRY(std::move(extracted));
   return kOk;
 }
 

@@ -78,10 +78,17 @@ Result<trace::Trace> RunTraced(const std::string& file, std::vector<std::string>
 
 // Before the program runs: a result that could not be written would have run it for nothing.
 Result<> CheckResults(const Arguments& arguments) {
+  int printed = 0;
   for (const char* name : {"table", "json", "html", "profile"}) {
-    if (arguments.Has(name) && arguments.Get(name) != "-") TRY(AtomicFile::Create(arguments.Get(name), 0666));
+    if (!arguments.Has(name)) continue;
+    if (arguments.Get(name) == "-") {
+      ++printed;
+    } else {
+      TRY(AtomicFile::Create(arguments.Get(name), 0666));
+    }
   }
-  return {};
+  if (printed <= 1) return {};
+  return Failure(Error(ErrorKind::kUsage, "more than one result to standard output").Remedy("name files for the others"));
 }
 
 // "-" is standard output.

@@ -13,6 +13,7 @@
 
 #include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
+#include "haft/base/interruption.h"
 #include "haft/base/parallel.h"
 #include "haft/base/temporary_directory.h"
 
@@ -167,6 +168,7 @@ Result<> Extractor::CopyContents(int fd, const Part& part) {
 }
 
 Result<> Extractor::CopyPart(const Part& part) {
+  TRY(Interruption::Check());
   const File& file = files_[part.file];
   bool whole = part.length == file.attributes.size;
   // Parts of one file come in any order: whoever is first makes it.

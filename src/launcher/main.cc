@@ -116,6 +116,6 @@ extern "C" [[noreturn]] void Launch(Word* stack) {
   arguments[count] = nullptr;
   Word error = SystemCall(__NR_execve, reinterpret_cast<Word>(loader.text()), reinterpret_cast<Word>(arguments),
                           reinterpret_cast<Word>(environment));
-  Fail(loader.text(), error == kNoEntry ? "the bundle's loader is missing" : "the bundle's loader cannot be executed",
+  Fail(loader.text(), error == kNoEntry ? "the bundle's loader is missing; a copy of this program works only beside it, link to it instead" : "the bundle's loader cannot be executed",
        error == kNoEntry ? kNotFound : kNotExecutable);
 }

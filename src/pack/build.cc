@@ -245,7 +245,7 @@ class Builder {
     bool module = HoldsModuleFile(tree_, kSitePackages, text);
     if (dot != std::string::npos && !module) {
       const std::string parent = text.substr(0, dot);
-      if (HoldsModuleFile(tree_, kSitePackages, parent) || !TRY(python.Finds(text))) {
+      if (HoldsModuleFile(tree_, kSitePackages, parent) || !TRY(python.Finds(text, SeesHostPackages()))) {
         TRY(Require(parent, python));
         return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)), "entry point");
       }
@@ -255,11 +255,15 @@ class Builder {
     return entry;
   }
 
+  // Whether a start finds packages that are installed on the host.
+  bool SeesHostPackages() const { return !options_.isolated && !options_.bundle_python && !options_.bundle_httpd; }
+
   Result<> Require(const std::string& module, const PythonInterpreter& python) const {
     const std::string top = module.substr(0, module.find('.'));
-    if (TRY(HoldsModule(tree_, kSitePackages, top)) || TRY(python.Finds(top))) return {};
-    return Failure(Error(ErrorKind::kNotFound, fmt::format("module {}: neither in the inputs nor known to {}",
-                                                           Quoted(module), Quoted(python.target().path))));
+    if (TRY(HoldsModule(tree_, kSitePackages, top)) || TRY(python.Finds(top, SeesHostPackages()))) return {};
+    return Failure(Error(ErrorKind::kNotFound, fmt::format("module {}: neither in the inputs nor {} {}", Quoted(module),
+                                                           SeesHostPackages() ? "known to" : "in the standard library of",
+                                                           Quoted(python.target().path))));
   }
 
   Result<format::Manifest> MakeManifest(format::Entry entry, const PythonInterpreter& python) const {
@@ -319,6 +323,9 @@ class Builder {
       if (!text) return Failure(std::move(text).error().Within("--profile-from"));
       auto more = format::ParseProfile(*text);
       if (!more) return Failure(std::move(more).error().Within(Quoted(path)));
+      if (std::ranges::none_of(more->files, [&](const std::string& file) { return tree_.Find(file) != nullptr; })) {
+        report_.warnings.push_back(fmt::format("--profile-from: {}: none of its {} files is in the bundle", Quoted(path), more->files.size()));
+      }
       format::Merge(profile_, *more);
     }
     if (options_.profile) {
@@ -346,7 +353,8 @@ class Builder {
     if (recorded.problem.empty()) return;
     report_.warnings.push_back(fmt::format(
         "profile: {}; {} (--profile, --no-profile)", recorded.problem,
-        arguments ? "starts may be slower than they could" : "a start fails in the same way, or is slower than it could"));
+        arguments ? "starts may be slower than they could be"
+                  : "the bundle is made, but a start fails in the same way, or is slower than it could be"));
   }
 
   Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {

@@ -233,9 +233,13 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
     result.profile = ParseRecord(tree, mapped, *text);
     if (bundled) result.profile.files.insert(result.profile.files.begin(), manifest.python.path);  // its launcher
   }
-  if (status && *status != 0 && !arguments) {
-    std::string last = LastLine(child.StandardError());
-    result.problem = last.empty() ? DescribeStatus(*status) : last.substr(0, 300);
+  if (status && *status != 0) {
+    const std::string last = LastLine(child.StandardError()).substr(0, 300);
+    if (arguments) {
+      result.problem = fmt::format("{}: {}{}{}", Quoted(fmt::format("{}", fmt::join(*arguments, " "))), DescribeStatus(*status), last.empty() ? "" : ": ", last);
+    } else {
+      result.problem = last.empty() ? DescribeStatus(*status) : last;
+    }
   }
   return result;
 }

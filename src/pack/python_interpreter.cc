@@ -89,11 +89,11 @@ Result<PythonInterpreter> PythonInterpreter::Ask(const std::string& name) {
   return PythonInterpreter(*std::move(target));
 }
 
-Result<bool> PythonInterpreter::Finds(const std::string& name) const {
+Result<bool> PythonInterpreter::Finds(const std::string& name, bool installed) const {
   constexpr std::string_view kCode =
       "import sys, importlib.util\nsys.exit(0 if importlib.util.find_spec(sys.argv[1]) else 44)";
   auto output = TRY(RunCommand({.program = target_.path,
-                                .arguments = {"-I", "-B", "-c", std::string(kCode), name},
+                                .arguments = {installed ? "-I" : "-IS", "-B", "-c", std::string(kCode), name},
                                 .environment = EnvironmentWithoutPython()}));
   return output.status == 0;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "haft/trace/trace.h"
 #include "python_events.h"
@@ -174,10 +175,12 @@ void AddOpeners(const PythonEvents& events, TouchedFiles& files) {
 void AddUsers(const std::vector<RequestRecord>& requests, const std::vector<Import>& imports, TouchedFiles& files,
               const Listing& listing) {
   Importers importers(imports);
+  std::unordered_set<std::size_t> asked_for;
   for (const RequestRecord& record : requests) {
     std::size_t row = (record.found != 0 ? record.found : record.inode) - 1;
     File* file = row < listing.paths.size() ? files.Find(listing.paths[row]) : nullptr;
-    if (file == nullptr || !file->importer.empty()) continue;
+    // Only the first to ask: of an interpreter or a library in the image many a module touches a page later.
+    if (file == nullptr || !asked_for.insert(row).second || !file->importer.empty()) continue;
     if (const Import* import = importers.Innermost(record.requester, record.begin)) file->importer = import->module;
   }
 }
@@ -217,6 +220,7 @@ Result<Trace> Assemble(const ImageReader& reader, std::string name, Run run, con
   }
   std::ranges::stable_sort(trace.unused, std::greater(), &UnusedFile::size);
   trace.files = std::move(files.files());
+  std::erase_if(trace.files, [](const File& file) { return file.path.find("/_haft_trace.") != file.path.npos; });  // not without us
   std::ranges::stable_sort(trace.files, {}, &File::first);
   trace.pythons = std::move(events.pythons);
   trace.imports = std::move(events.imports);

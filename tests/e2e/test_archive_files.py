@@ -142,6 +142,19 @@ class TestArchiveFiles(support.TestCase):
         self.assertEqual(os.listdir(directory / "in"), ["out"])
         self.assertEqual(len(snapshot(target)), 3000)
 
+    @support.parametrised(number=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_interrupted_extraction_leaves_nothing(self, number):
+        """Ctrl-C had left a hidden directory beside the target until the next extraction."""
+        directory = support.unique_dir()
+        file = archives.write_zip(directory / "a.zip", {f"d{i % 50}/f{i}": os.urandom(5000) for i in range(8000)})
+        (directory / "in").mkdir()
+        process = subprocess.Popen([support.HAFT, "extract", file, directory / "in" / "out"], env=support.clean_env(),
+                                   stderr=subprocess.PIPE, text=True)
+        self.assertTrue(support.wait_until(lambda: os.listdir(directory / "in")))
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+        self.assertEqual((process.returncode, errors, os.listdir(directory / "in")), (-number, "", []))
+
     @support.parametrised(verb=["ls", "info", "verify", "cat", "extract"])
     def test_hostile_archive_is_one_line(self, verb):
         directory = support.unique_dir()

@@ -157,6 +157,20 @@ class TestBench(support.TestCase):
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
             self.assertNotIn(os.fspath(self.out), file.read())
 
+    def test_preparations_are_interrupted(self):
+        """A signal had been noticed when all forms were made; and their tools had gone on."""
+        tools = support.unique_dir("tools")
+        (tools / "shiv").write_text("#!/bin/sh\necho > $0.started\nexec sleep 60\n")
+        (tools / "shiv").chmod(0o755)
+        with self.clean():
+            running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--only", "shiv,pex", app()],
+                                       env=support.clean_env(PATH=f"{tools}:/usr/bin:/bin"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertTrue(support.wait_until((tools / "shiv.started").exists, 20))
+            running.send_signal(signals.SIGTERM)
+            done = running.communicate(timeout=20)
+        self.assertEqual((running.returncode, done), (-signals.SIGTERM, ("", "")))
+        self.assertEqual(os.listdir(self.out), [])
+
     def test_a_program_that_does_not_end_is_interrupted(self):
         with self.clean():
             running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--only", "unpacked", app(), "--", "wait"],

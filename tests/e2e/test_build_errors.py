@@ -78,6 +78,15 @@ class TestBadInput(BuildCase):
     def test_unknown_module(self):
         self.fails(*self.site_args("-m", "no_such_module"), parts=["no_such_module"])
 
+    @support.parametrised(option=["--bundle-python", "--isolated"])
+    def test_module_that_only_the_host_has(self, option):
+        """The start sees nothing of the host's packages then: the bundle could never have started."""
+        made = support.unique_dir() / "app"
+        support.build(self.site, "-m", "pip", output=made)
+        for words in (["-m", "pip"], ["-e", "pip:main"]):
+            self.fails(*self.site_args(*words), option, parts=["'pip'", "neither in the inputs nor in the standard library"])
+        support.build(self.site, "-m", "json.tool", option, output=made)
+
     def test_unknown_module_of_a_function(self):
         self.fails(*self.site_args("-e", "no_such_module:main"), parts=["no_such_module"])
 

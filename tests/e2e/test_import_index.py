@@ -229,6 +229,8 @@ class TestProfile(support.TestCase):
         without, _ = self.build(files, "-e", "e:main")
         with_run, done = self.build(files, "-e", "e:main", "--profile", "'a b' --flag", "--profile", "c")
         self.assertEqual((done.stdout, done.stderr), ("", ""))
+        _, done = self.build(files, "-e", "e:main", "--profile", "'a b' --flag", "--profile", "not-there 1")
+        self.assertOneLine(done.stderr, "'not-there 1'", "exit status 1", "No module named 'not-there'", start="haft: profile: ")
         self.assertGreater(self.index_size(with_run), self.index_size(without))
 
     def test_no_profile(self):

@@ -190,6 +190,12 @@ class TestProfileFromATrace(support.TestCase):
         self.assertTrue([path for path in profile["files"] if "from_trace" in path])
         self.assertTrue(profile["host"])
 
+    def test_profile_of_another_program_is_told(self):
+        tree = support.write_tree(support.unique_dir("from"), {"from_trace.py": "def main(): pass\n"})
+        (tree / "profile").write_text(json.dumps({"files": ["site-packages/other.py", "../../etc/passwd"]}))
+        done = support.haft("build", "--site-packages", tree, "-e", "from_trace:main", "--profile-from", tree / "profile", "-o", tree / "out")
+        self.assertOneLine(done.stderr, "--profile-from", "none of its 2 files is in the bundle")
+
     def test_nothing_is_run_without_profile(self):
         self.assertEqual(self.build("--no-profile")["files"], ["site-packages/data.bin"])
 

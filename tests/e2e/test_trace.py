@@ -251,6 +251,7 @@ class TestTrace(support.TestCase):
         for words, status, text in (
             ([], 2, "FILE is missing"),
             (["--top", "x", app()], 2, "not a whole number"),
+            (["--json", "-", "--html", "-", app()], 2, "more than one result to standard output"),
             (["/not/there"], 1, "No such file or directory"),
             ([__file__], 1, __file__),
             (["--html", "/not/there/page", app()], 1, "/not/there/page"),
@@ -261,6 +262,16 @@ class TestTrace(support.TestCase):
                 self.assertEqual(done.stdout, "")
                 self.assertRegex(done.stderr, r"^haft: [^\n]*\n$")
                 self.assertIn(text, done.stderr)
+
+    def test_what_is_there_before_the_first_import_has_no_importer(self):
+        """A page that a module touched later had made it the importer of the interpreter."""
+        bundle = support.app("inside", {"inside.py": "import json, decimal, ssl\ndef main(): pass\n"}, "-e", "inside:main", "--bundle-python")
+        text = support.run([support.HAFT, "trace", "--all", bundle]).stderr
+        files = text[text.index("files in the order") : text.index("slowest imports")]
+        self.assertRegex(files, r"(?m) usr/libexec/python3\.\d+$")
+        self.assertRegex(files, r"(?m) usr/lib/libc\.so\.6$")
+        self.assertRegex(files, r"(?m) usr/lib/libssl\.so\.3 +\[_ssl\]$")
+        self.assertNotIn("_haft_trace", files)
 
     def test_a_foreign_descriptor_is_no_log(self):
         for value, text in (("0", "no descriptor"), ("77", "Bad file descriptor")):

@@ -20,9 +20,8 @@ class PythonInterpreter {
 
   const format::PythonTarget& target() const { return target_; }
 
-  // Whether it can import the top-level module `name` by itself (standard library or host's
-  // packages).
-  Result<bool> Finds(const std::string& name) const;
+  // Whether it can import the module `name` by itself: from the standard library or, if `installed`, the host's packages.
+  Result<bool> Finds(const std::string& name, bool installed = true) const;
 
   // A command that runs `code` in this interpreter so that it behaves the same for everybody: no
   // PYTHON* variables, no user's site-packages, no `site`, hash seed 0. Talks through descriptor 3.

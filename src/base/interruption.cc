@@ -1,8 +1,8 @@
-#include "haft/bench/interruption.h"
+#include "haft/base/interruption.h"
 
 #include <signal.h>
 
-namespace haft::bench {
+namespace haft {
 namespace {
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -29,6 +29,7 @@ Interruption::Interruption() {
 }
 
 Interruption::~Interruption() {
+  noted = 0;
   for (int signal : kSignals) {
     struct sigaction now = {};
     ::sigaction(signal, nullptr, &now);
@@ -38,4 +39,9 @@ Interruption::~Interruption() {
 
 int Interruption::Signal() { return noted; }
 
-}  // namespace haft::bench
+Result<> Interruption::Check() {
+  if (noted == 0) return {};
+  return Failure(Error(ErrorKind::kSystem, "interrupted"));
+}
+
+}  // namespace haft
