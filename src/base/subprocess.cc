@@ -185,11 +185,16 @@ void Subprocess::EndInput() {
 Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size()) {
-    ssize_t n = ::recv(channel_.get(), out.data() + done, out.size() - done, 0);
-    if (n < 0 && errno == EINTR) {
-      if (Interruption::Signal() != 0) Kill();
-      continue;
+    if (const int interruption = Interruption::Descriptor(); interruption >= 0) {
+      pollfd waits[] = {{.fd = channel_.get(), .events = POLLIN, .revents = 0}, {.fd = interruption, .events = POLLIN, .revents = 0}};
+      if (::poll(waits, 2, -1) < 0) continue;  // EINTR, perhaps by the very signal
+      if (waits[1].revents != 0) {
+        Kill();
+        return Failure(Error(ErrorKind::kSystem, "interrupted"));
+      }
     }
+    ssize_t n = ::recv(channel_.get(), out.data() + done, out.size() - done, 0);
+    if (n < 0 && errno == EINTR) continue;
     // A child that ends without having read all of its input resets the connection.
     if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
     if (n < 0) return Failure(Error::FromErrno("read from a child"));

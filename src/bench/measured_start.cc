@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -14,10 +15,12 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <map>
+#include <optional>
+#include <vector>
 
 #include "haft/base/file_io.h"
 #include "haft/base/interruption.h"
+#include "haft/base/process_fd.h"
 #include "haft/base/subprocess.h"
 
 namespace haft::bench {
@@ -27,6 +30,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxOutput = 64u << 10;
 constexpr auto kPatience = std::chrono::seconds(10);
+constexpr auto kInterruptedPatience = std::chrono::milliseconds(500);
+constexpr auto kHelpersPatience = std::chrono::seconds(3);  // once nobody but they are left
 
 double Milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
@@ -77,55 +82,72 @@ void ForgetOwnPeak() {
   if (file) static_cast<void>(WriteAll(file->get(), AsBytes("5\n")).has_value());
 }
 
-void KillChildren() {
+// Helpers of haft, which tidy up once the others are gone, only if `all`.
+void KillChildren(bool all) {
   std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
-  for (pid_t pid; children >> pid;) ::kill(pid, SIGKILL);
+  for (pid_t pid; children >> pid;) {
+    std::string name;
+    std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), name);
+    if (all || !name.starts_with("haft-")) ::kill(pid, SIGKILL);
+  }
 }
 
 // Waits for every process there still is; false: some had to be killed.
 bool WaitForHelpers(Sample& sample) {
   auto deadline = Clock::now() + kPatience;
-  bool patient = true;
+  int killed = 0;
   while (true) {
     rusage usage = {};
     int status = 0;
     pid_t pid = ::wait4(-1, &status, WNOHANG, &usage);
-    if (pid < 0 && errno == ECHILD) return patient;
+    if (pid < 0 && errno == ECHILD) return killed == 0;
     if (pid > 0) {
       sample.helper_cpu_ms += CpuMilliseconds(usage);
       sample.helper_peak_mb += PeakMegabytes(usage);
       continue;
     }
-    if (Clock::now() > deadline) {
-      patient = false;
-      KillChildren();
+    const auto now = Clock::now();
+    if (Interruption::Signal() != 0 && killed == 0) deadline = std::min(deadline, now + kInterruptedPatience);
+    if (now > deadline) {
+      KillChildren(killed++ > 0);
+      deadline = now + kHelpersPatience;
     }
     ::usleep(500);
   }
 }
 
-Result<> WaitForPrograms(std::map<pid_t, Clock::time_point> begun, Sample& sample) {
-  const auto count = static_cast<double>(begun.size());
-  while (!begun.empty()) {
-    rusage usage = {};
-    int status = 0;
-    pid_t pid = ::wait4(-1, &status, 0, &usage);
-    if (pid < 0 && errno == EINTR) {
-      if (Interruption::Signal() != 0) KillChildren();
-      continue;
+struct Program {
+  pid_t pid;
+  Clock::time_point begun;
+  UniqueFd process;
+};
+
+// Waits for all of them, in the order in which they end. An interruption kills them, and only them: their mounts belong to others.
+Result<> WaitForPrograms(std::vector<Program> programs, Sample& sample) {
+  const auto count = static_cast<double>(programs.size());
+  int interruption = Interruption::Descriptor();
+  while (!programs.empty()) {
+    std::vector<pollfd> waits = {{.fd = interruption, .events = POLLIN, .revents = 0}};
+    for (const Program& program : programs) waits.push_back({.fd = program.process.get(), .events = POLLIN, .revents = 0});
+    if (::poll(waits.data(), waits.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      return Failure(Error::FromErrno("poll"));
     }
-    if (pid < 0) return Failure(Error::FromErrno("wait"));
-    auto found = begun.find(pid);
-    if (found == begun.end()) {  // a server that ended before the last program
-      sample.helper_cpu_ms += CpuMilliseconds(usage);
-      sample.helper_peak_mb += PeakMegabytes(usage);
-      continue;
+    const auto now = Clock::now();
+    if (waits[0].revents != 0) {
+      for (const Program& program : programs) ::kill(program.pid, SIGKILL);
+      interruption = -1;
     }
-    sample.wall_ms += Milliseconds(Clock::now() - found->second) / count;
-    sample.cpu_ms += CpuMilliseconds(usage) / count;
-    sample.peak_mb = std::max(sample.peak_mb, PeakMegabytes(usage));
-    if (status != 0) sample.status = status;
-    begun.erase(found);
+    std::erase_if(programs, [&](const Program& program) {
+      rusage usage = {};
+      int status = 0;
+      if (::wait4(program.pid, &status, WNOHANG, &usage) != program.pid) return false;
+      sample.wall_ms += Milliseconds(now - program.begun) / count;
+      sample.cpu_ms += CpuMilliseconds(usage) / count;
+      sample.peak_mb = std::max(sample.peak_mb, PeakMegabytes(usage));
+      if (status != 0) sample.status = status;
+      return true;
+    });
   }
   return {};
 }
@@ -134,13 +156,14 @@ Result<> RunPrograms(const StartCommand& command, unsigned parallel, int output,
   auto began = Clock::now();
   for (const auto& argv : command.before) TRY(RunHelper(argv, command, sample));
   double mounting = Milliseconds(Clock::now() - began);
-  std::map<pid_t, Clock::time_point> begun;
+  std::vector<Program> begun;
   std::optional<Error> failed;
   for (unsigned i = 0; i < parallel && !failed; ++i) {
     auto now = Clock::now();
     auto pid = Spawn(command.argv, command.environment, output);
     if (pid) {
-      begun.emplace(*pid, now);
+      begun.push_back({.pid = *pid, .begun = now, .process = OpenProcess(*pid)});
+      if (!begun.back().process) failed = Error::FromErrno("pidfd_open");
     } else {
       failed = std::move(pid).error();
     }
@@ -149,6 +172,17 @@ Result<> RunPrograms(const StartCommand& command, unsigned parallel, int output,
   sample.wall_ms += mounting;
   if (failed) return Failure(*failed);
   return {};
+}
+
+// Runs all of the commands, whatever becomes of the ones before.
+Result<> Undo(const StartCommand& command) {
+  Result<> done;
+  for (const auto& argv : command.after) {
+    Sample ignored;
+    auto undone = RunHelper(argv, command, ignored);
+    if (done && !undone) done = std::move(undone);
+  }
+  return done;
 }
 
 }  // namespace
@@ -170,13 +204,11 @@ Result<Sample> MeasureStart(const StartCommand& command, unsigned parallel, bool
   Sample sample;
   auto done = RunPrograms(command, parallel, output.get(), sample);
   // Also after a failure, so that nothing stays mounted.
-  for (const auto& argv : command.after) {
-    Sample ignored;
-    auto undone = RunHelper(argv, command, ignored);
-    if (!undone && Interruption::Signal() != 0) undone = RunHelper(argv, command, ignored);  // ctrl-C met it as well
-    if (done && !undone) done = std::move(undone);
-  }
+  auto undone = Undo(command);
   bool ended = WaitForHelpers(sample);
+  // What the program had left behind was in the way, or ctrl-C met the command as well.
+  if (!undone) undone = Undo(command);
+  if (done && !undone) done = std::move(undone);
   if (!done) return Failure(std::move(done).error());
   if (!ended) {
     return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: leaves processes running, which were killed", Quoted(command.argv[0])))

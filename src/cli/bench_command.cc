@@ -110,21 +110,17 @@ Result<int> RunBench(const Words& words) {
   for (const char* option : {"json", "html"}) {
     if (arguments.Has(option) && arguments.Get(option) != "-") TRY(AtomicFile::Create(arguments.Get(option), 0666));
   }
-  auto created = TemporaryDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-");
-  if (!created) return Failure(std::move(created).error().Within("--work"));
-  TemporaryDirectory& work = *created;
-  plan.directory = work.path();
-  const Interruption interruption;
-  auto result = [&] {
+  auto result = [&]() -> Result<bench::BenchResult> {
+    const Interruption interruption;
+    auto work = TemporaryDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-");
+    if (!work) return Failure(std::move(work).error().Within("--work"));
+    plan.directory = work->path();
     ProgressBar bar;
     return bench::RunBench(plan, Environment::Current(), [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
       bar.Show(step, done, total, "starts");
     });
   }();
-  if (int signal = Interruption::Signal()) {
-    work.Remove();
-    EndLike(signal);
-  }
+  if (const int signal = Interruption::Signal()) EndLike(signal);  // everything is removed
   if (!result) return Failure(std::move(result).error());
   std::vector<bench::Verdict> verdicts = bench::Judge(*result, limits);
   TRY(Write(arguments, "json", bench::ToJson(*result, verdicts)));

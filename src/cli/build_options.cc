@@ -142,7 +142,7 @@ void DefineBuildOptions(CommandLine& line) {
       .Flag("uncompressed", "store the files as they are")
       .Flag("no-compile", "take the files as they are; do not compile .pyc files")
       .Value("profile", "ARGS", "run the program once with these arguments to learn what a start reads [import the entry]")
-      .Value("profile-from", "FILE", "a profile that 'haft trace --profile' wrote; several are merged")
+      .Value("profile-from", "FILE", "a profile that 'haft trace --profile' wrote, besides what the entry's import tells (not with --no-profile); several are merged")
       .Flag("no-profile", "do not run anything to learn what a start reads")
       .Value("jobs", "N", "processes and threads to use [one per CPU]")
       .Value("runtime", "FILE", "program to put in front [haft-runtime beside haft]")

@@ -235,8 +235,8 @@ Result<int> RunExtract(const Words& words) {
     return kOk;
   }
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
-  const Interruption interruption;
   auto extracted = [&] {
+    const Interruption interruption;
     ProgressBar bar;
     std::uint64_t total = reader.bundle().trailer.content_size;
     return ExtractImage(reader, arguments.Get("DIR"), [&](std::uint64_t done) { bar.Show("extract", done, total, "bytes"); });

@@ -59,18 +59,20 @@ std::pair<std::string, std::string> Task(const format::Entry& entry, const std::
   return {"none", ""};
 }
 
-// Shared libraries, and what an interpreter inside the image is made of.
-bool MayBeMapped(const std::string& path) {
-  return path.find(".so", path.rfind('/') + 1) != path.npos || IsStackProgram(path);
+// Shared libraries, and what the interpreter is made of if it is inside the image: `python` is its launcher there. Other programs of a
+// stack have the same loader, which is one file of the host.
+bool MayBeMapped(const std::string& path, std::string_view python) {
+  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  return name.find(".so") != name.npos || (IsStackProgram(path) && python.ends_with(fmt::format("/{}", name)));
 }
 
 // Where the files of a tree that may be mapped lie, by what the kernel calls them.
 class MappedFiles {
  public:
   // `root` is where the tree is shown.
-  MappedFiles(const Tree& tree, const std::string& root) {
+  MappedFiles(const Tree& tree, const std::string& root, std::string_view python) {
     tree.Walk([&](const std::string& path, const TreeNode& node) {
-      if (node.file() == nullptr || !MayBeMapped(path)) return;
+      if (node.file() == nullptr || !MayBeMapped(path, python)) return;
       std::unique_ptr<char, decltype(&::free)> real(::realpath(JoinPath(root, path).c_str(), nullptr), &::free);
       if (real) paths_.emplace(real.get(), path);
     });
@@ -193,7 +195,7 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
   const WorkDirectory work = TRY(Show(tree));
   const std::string root = work.path() + "/root", home = work.path() + "/home", record = work.path() + "/record";
   if (::mkdir(home.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(home)));
-  const MappedFiles mapped(tree, root);
+  const MappedFiles mapped(tree, root, manifest.python.path);
   mapped.Read();
 
   Command command = python.RecordedCommand(ProfileRecorder().front().bytes);

@@ -1,5 +1,6 @@
 """haft bench: what it reports follows from what it measured, and nothing stays behind."""
 
+import glob
 import json
 import os
 import random
@@ -171,15 +172,18 @@ class TestBench(support.TestCase):
         self.assertEqual((running.returncode, done), (-signals.SIGTERM, ("", "")))
         self.assertEqual(os.listdir(self.out), [])
 
-    def test_a_program_that_does_not_end_is_interrupted(self):
-        with self.clean():
+    @support.parametrised(how=["namespace", "fusermount", "extract"])
+    def test_a_program_that_does_not_end_is_interrupted(self, how):
+        """Its keeper and server had been killed with it: a dead mount or an unpacked copy stayed."""
+        with self.clean(quiet_host=False):
             running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--only", "unpacked", app(), "--", "wait"],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            support.wait_until(lambda: b"haft-server" in subprocess.check_output(["ps", "-eo", "comm"]))
-            time.sleep(0.3)
+                                       env=support.clean_env(HAFT_MODE=how), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            support.wait_until(lambda: b"haft-" in subprocess.check_output(["ps", "-eo", "comm"]))
+            time.sleep(random.uniform(0, 0.5))
             running.send_signal(signals.SIGINT)
             _, errors = running.communicate(timeout=20)
         self.assertEqual((running.returncode, errors), (-signals.SIGINT, ""))
+        self.assertFalse(glob.glob("/tmp/haft-0/benched*"))
         self.assertEqual(os.listdir(self.out), [])
 
     def test_missing_tools_are_noted(self):

@@ -7,6 +7,7 @@ import pathlib
 import resource
 import struct
 import textwrap
+import zipfile
 
 import support
 
@@ -176,6 +177,34 @@ class TestRecorder(support.TestCase):
         for unwanted in ("/ast.", "/tokenize.", "/tarfile."):
             self.assertFalse([path for path in host if unwanted in path], unwanted)
 
+    def test_a_module_out_of_a_zip_archive_is_followed(self):
+        """Its source is no file of the tree."""
+        tree = support.unique_dir("zipped")
+        with zipfile.ZipFile(tree / "packed.egg", "w") as archive:
+            archive.writestr("parts/", "")
+            archive.writestr("parts/zipped.py", "import reached\nraise SystemExit('is run')\n")
+        (tree / "packed.pth").write_text("packed.egg\n")
+        (tree / "reached.py").write_text("")
+        (tree / "parts").mkdir()
+        (tree / "parts/other.py").write_text("")
+        profile = profile_of(build(tree, "-m", "parts.zipped"))
+        self.assertTrue([path for path in profile["files"] if "reached" in path], profile["files"])
+
+    def test_the_program_does_not_see_the_recorder_read(self):
+        """At every extension module it had called what the program made of open(), and what watches it had seen that."""
+        self.record("""
+            import builtins, sys
+            seen = []
+            def watch(event, arguments):
+                if event == "open" and str(arguments[0]).startswith("/proc/"):
+                    raise RuntimeError(seen.append(arguments[0]))
+            sys.addaudithook(watch)
+            plain, builtins.open = builtins.open, lambda *a, **k: seen.append(a) or plain(*a, **k)
+            import _json, _decimal, _ctypes
+            builtins.open = plain
+            if seen: raise SystemExit(repr(seen))
+            """)
+
 
 class TestProfileFromATrace(support.TestCase):
     def build(self, *options):
@@ -224,6 +253,12 @@ class TestBundledPython(support.TestCase):
         self.assertLess(place["usr/lib/libssl.so.3"], place[later])
         size = int(support.haft("ls", "-l", self.bundle, program).stdout.split()[1])
         self.assertLess(sum(part for _, part in profile["ranges"][program]), size)
+
+    def test_of_several_programs_the_loader_of_python_is_taken(self):
+        """They are one file of the host: the first by name, that of `ab`, had been fetched ahead."""
+        tree = support.write_tree(support.unique_dir("httpd-inside"), {"site_inside.py": "def application(environ, start): return []\n"})
+        files = profile_of(build(tree, "--wsgi", "site_inside", "--bundle-httpd"))["files"]
+        self.assertRegex(" ".join(path for path in files if "/loader/" in path), r"^usr/loader/python3\.\d+$")
 
     def test_modules_of_its_library_come_from_the_index(self):
         def counters(**env):

@@ -22,9 +22,31 @@ WRITES = posix.O_CREAT | posix.O_WRONLY | posix.O_RDWR
 watching = True  # False: what is read is no part of a start
 
 
+def open_of_kernel(path):
+    try:
+        return posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def read_all(descriptor):
+    """Not by seeking: a program that closes all descriptors may have one of its own with this number meanwhile."""
+    data = b""
+    try:
+        while True:
+            more = posix.pread(descriptor, 1 << 16, len(data))
+            if not more:
+                return data
+            data += more
+    except OSError:
+        return data
+
+
 def make_recorder(root, record):
     output = posix.open(record, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
     process = posix.getpid()
+    # Now, before anybody can see it: the program may watch what is opened. Each read tells of that moment.
+    maps, pagemap, personality = (open_of_kernel("/proc/self/" + name) for name in ("maps", "pagemap", "personality"))
     prefix = root + "/"
     host = sys.base_prefix.rstrip("/") + "/"
     seen = set()
@@ -87,11 +109,9 @@ def make_recorder(root, record):
 
     def mappings():
         """The fields and the path of the lines of /proc/self/maps that name a file; none without /proc."""
-        try:
-            with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-                lines = maps.read().splitlines()
-        except OSError:
+        if posix.getpid() != process:
             return []
+        lines = read_all(maps).decode("utf-8", "surrogateescape").splitlines()
         parts = [line.partition("/") for line in lines]
         return [(head.split(), slash + rest) for head, slash, rest in parts if slash]
 
@@ -116,24 +136,21 @@ def make_recorder(root, record):
     def has_fixed_addresses():
         """The builder asks for them; seccomp may have refused. Which pages are mapped depends on the addresses."""
         try:
-            with open("/proc/self/personality", encoding="ascii") as file:
-                return int(file.read(), 16) & ADDR_NO_RANDOMIZE != 0
-        except (OSError, ValueError):
+            return int(read_all(personality), 16) & ADDR_NO_RANDOMIZE != 0
+        except ValueError:
             return False
 
     def mapped_pieces(areas):
         """The pieces of files of which a page is mapped into the process, by path; None if the kernel does not tell."""
         try:
-            with open("/proc/self/pagemap", "rb", 0) as pagemap:
-                return {path: set().union(*(pieces_of(fields, pagemap) for fields in lines)) for path, lines in areas.items()}
+            return {path: set().union(*map(pieces_of, lines)) for path, lines in areas.items()}
         except (OSError, ValueError, MemoryError):
             return None
 
-    def pieces_of(fields, pagemap):
+    def pieces_of(fields):
         begin, end = (int(text, 16) // PAGE for text in fields[0].split("-"))
         offset = int(fields[2], 16) // PAGE
-        pagemap.seek(begin * 8)
-        entries = pagemap.read((end - begin) * 8)[7::8]  # the byte with bit 63, present, and bit 62, swapped out
+        entries = posix.pread(pagemap, (end - begin) * 8, begin * 8)[7::8]  # the byte with bit 63, present, and bit 62, swapped out
         found = [offset + page for page, entry in enumerate(entries) if entry & 0xC0]
         if found and "x" in fields[1]:
             found.append(offset + end - begin - 1)  # .fini, which runs at the exit, lies at the end of the code
@@ -191,19 +208,32 @@ def import_what_it_imports(module):
     if spec is None or spec.loader is None:
         return
     spec.loader.get_code(module)  # as a start does
-    if spec.origin is not None and spec.origin.endswith(".py"):
-        follow_imports(source_of(spec.origin), module.rpartition(".")[0])
+    try:
+        source = source_of(spec.origin or "")
+    except OSError:
+        source = unwatched(spec.loader.get_source, module)  # out of a zip archive, or None
+    if source is not None:
+        follow_imports(source, module.rpartition(".")[0])
 
 
-def source_of(path):
-    """The bytes of a Python file, which a start does not read. Nothing may be imported for it: that would go unnoticed."""
+def unwatched(function, *arguments):
+    """Calls what a start does not do. It must import nothing that a start might: that would go unnoticed."""
     global watching
     watching = False
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return function(*arguments)
     finally:
         watching = True
+
+
+def source_of(path):
+    """The bytes of a Python file."""
+
+    def read():
+        with open(path, "rb") as file:
+            return file.read()
+
+    return unwatched(read)
 
 
 def follow_imports(source, package):
