@@ -201,9 +201,11 @@ class TestPip(OptionCase):
     def test_killed_at_random_moments(self):
         """The old output or the whole new one; and the next build cleans up."""
         command = ["--no-profile", "-o", self.out / "x", "-c", "tool", "-f", "wheels", "tool"]
-        began = time.monotonic()
-        self.haft(*command)
-        duration = time.monotonic() - began
+        duration = 60
+        for _ in range(3):  # the first, with nothing in the page cache, takes longer than those that are killed
+            began = time.monotonic()
+            self.haft(*command)
+            duration = min(duration, time.monotonic() - began)
         whole = (self.out / "x").read_bytes()
         dice = random.Random(50)
         killed = 0
