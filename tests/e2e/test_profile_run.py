@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import pathlib
+import py_compile
 import resource
 import struct
 import textwrap
@@ -189,6 +190,13 @@ class TestRecorder(support.TestCase):
         (tree / "parts/other.py").write_text("")
         profile = profile_of(build(tree, "-m", "parts.zipped"))
         self.assertTrue([path for path in profile["files"] if "reached" in path], profile["files"])
+
+    def test_a_module_without_source_is_not_followed(self):
+        tree = support.unique_dir("sourceless")
+        (tree / "plain.py").write_text("import sys\n")
+        py_compile.compile(str(tree / "plain.py"), cfile=str(tree / "bare.pyc"), doraise=True)
+        done = support.haft("build", "--site-packages", tree, "-m", "bare", "-o", tree / "out")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_the_program_does_not_see_the_recorder_read(self):
         """At every extension module it had called what the program made of open(), and what watches it had seen that."""

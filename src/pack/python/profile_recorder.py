@@ -208,12 +208,19 @@ def import_what_it_imports(module):
     if spec is None or spec.loader is None:
         return
     spec.loader.get_code(module)  # as a start does
-    try:
-        source = source_of(spec.origin or "")
-    except OSError:
-        source = unwatched(spec.loader.get_source, module)  # out of a zip archive, or None
+    source = source_of_module(spec, module)
     if source is not None:
         follow_imports(source, module.rpartition(".")[0])
+
+
+def source_of_module(spec, module):
+    """None: it has none."""
+    if (spec.origin or "").endswith(".py"):
+        try:
+            return source_of(spec.origin)
+        except OSError:
+            pass  # in a zip archive
+    return unwatched(spec.loader.get_source, module)
 
 
 def unwatched(function, *arguments):
