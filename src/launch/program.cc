@@ -19,8 +19,11 @@ constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // wh
 constexpr std::string_view kOpensslModules = "usr/lib/ossl-modules";
 // Not a file in the mount: Python takes a script it cannot read for an empty one and ends with status 0.
 // The directory that -c puts first on sys.path, the current one, goes before anything is imported.
+// Without a server there is no `_haft`: to Python any error of a directory is "no such module". One line, for those who read ps.
 constexpr std::string_view kStartCode =
-    "import sys; sys.path[:1] == [''] and sys.path.pop(0); import _haft; _haft.run_program()";
+    R"py(import sys; sys.path[:1] == [''] and sys.path.pop(0); )py"
+    R"py(exec("try: import _haft\nexcept (ImportError, OSError) as e: sys.stderr.write(\"haft: '%s': its files cannot be read: )py"
+    R"py(%s; start it again, or check it with haft verify\\n\" % (sys.argv[3], e)); sys.exit(125)"); _haft.run_program())py";
 
 std::string InMount(const Manifest& manifest, std::string_view path) {
   return path.empty() ? manifest.mount : fmt::format("{}/{}", manifest.mount, path);

@@ -1,5 +1,6 @@
 """The end of a program is the program's own: pid, status, signal, output."""
 
+import ast
 import concurrent.futures
 import os
 import signal
@@ -48,6 +49,13 @@ class TestExit(support.TestCase):
             self.assertTrue(done.stderr.startswith("Traceback (most recent call last):\n"))
         elif status >= 0:
             self.assertEqual(done.stderr, plain.stderr)
+
+    def test_files_that_are_gone_when_python_begins_are_one_line(self):
+        """Keeper and server killed at that moment: Python had said "No module named '_haft'" in a traceback, with status 1."""
+        words = support.run([support.lab(), "print(open('/proc/self/cmdline').read().split('\\0')[:-1])"], check=True).stdout
+        done = support.run(ast.literal_eval(words))  # its own command, where nothing is mounted
+        self.assertEqual((done.returncode, done.stdout), (125, ""))
+        self.assertOneLine(done.stderr, "its files cannot be read", "No module named '_haft'", "start it again")
 
     @support.parametrised(entry=["-e lab:main", "-m lab", "-c lab-other"])
     def test_every_kind_of_entry_passes_the_status_on(self, entry, mode):
