@@ -190,7 +190,7 @@ Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
       if (::poll(waits, 2, -1) < 0) continue;  // EINTR, perhaps by the very signal
       if (waits[1].revents != 0) {
         Kill();
-        return Failure(Error(ErrorKind::kSystem, "interrupted"));
+        TRY(Interruption::Check());
       }
     }
     ssize_t n = ::recv(channel_.get(), out.data() + done, out.size() - done, 0);

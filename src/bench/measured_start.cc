@@ -86,9 +86,8 @@ void ForgetOwnPeak() {
 void KillChildren(bool all) {
   std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
   for (pid_t pid; children >> pid;) {
-    std::string name;
-    std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), name);
-    if (all || !name.starts_with("haft-")) ::kill(pid, SIGKILL);
+    const auto name = ReadWholeFile(fmt::format("/proc/{}/comm", pid), 64);
+    if (all || !name || !name->starts_with("haft-")) ::kill(pid, SIGKILL);
   }
 }
 

@@ -161,7 +161,7 @@ class Builder {
     TRY(Scan(pip ? pip->directory() : ""));
     format::Entry entry = TRY(ResolveEntry(python));
     format::Manifest manifest = TRY(MakeManifest(std::move(entry), python));
-    if (options_.bundle_python || options_.bundle_httpd) TRY(AddStack(python, manifest));
+    if (BringsPython()) TRY(AddStack(python, manifest));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
     if (!manifest.site.application.empty()) TRY(AddBootstrapFiles(tree_, ServeFiles()));
     TRY(Compile(python, manifest));
@@ -256,8 +256,9 @@ class Builder {
     return entry;
   }
 
+  bool BringsPython() const { return options_.bundle_python || options_.bundle_httpd; }
   // Whether a start finds packages that are installed on the host.
-  bool SeesHostPackages() const { return !options_.isolated && !options_.bundle_python && !options_.bundle_httpd; }
+  bool SeesHostPackages() const { return !options_.isolated && !BringsPython(); }
 
   Result<> Require(const std::string& module, const PythonInterpreter& python) const {
     const std::string top = module.substr(0, module.find('.'));

@@ -163,10 +163,7 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
     if (listed && node->directory() != nullptr) profile.directories.push_back(std::move(path));
     if (!listed && node->file() != nullptr) add_file(path);
   }
-  for (auto& [path, ranges] : profile.ranges) {
-    ranges = format::Normalised(std::move(ranges));
-    add_file(path);
-  }
+  for (auto& [path, ranges] : profile.ranges) ranges = format::Normalised(std::move(ranges));
   std::erase_if(profile.ranges, [](const auto& item) { return item.second.empty(); });
   return profile;
 }

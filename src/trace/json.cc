@@ -157,9 +157,9 @@ std::string ToChromeJson(const Trace& trace) {
   return Dump({{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}}) + "\n";
 }
 
-// Not for the next image: what is there for tracing, and what is made from the profile itself.
+// Not for the next image: what is made from the profile itself.
 static bool IsOfThisImageOnly(std::string_view path) {
-  return path.starts_with(".haft/") && (path.find("_haft_trace") != path.npos || path.ends_with("modules.index"));
+  return path.starts_with(".haft/") && path.ends_with("modules.index");
 }
 
 std::string ToProfileJson(const Trace& trace) {

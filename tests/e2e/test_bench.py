@@ -146,7 +146,7 @@ class TestBench(support.TestCase):
             running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--rounds", "1000", "--json", self.path("json"),
                                         "--only", "unpacked,squashfuse,kernel-squashfs", app()],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-            support.wait_until(lambda: any(os.path.exists(os.path.join(self.out, name, "0", "unpacked")) for name in os.listdir(self.out)))
+            self.assertTrue(support.wait_until(lambda: any(os.path.exists(os.path.join(self.out, name, "0", "unpacked")) for name in os.listdir(self.out))))
             time.sleep(random.uniform(0, 1.5))
             if signal == "INT":
                 os.killpg(running.pid, number)  # as a terminal does
@@ -178,7 +178,7 @@ class TestBench(support.TestCase):
         with self.clean(quiet_host=False):
             running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--only", "unpacked", app(), "--", "wait"],
                                        env=support.clean_env(HAFT_MODE=how), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            support.wait_until(lambda: b"haft-" in subprocess.check_output(["ps", "-eo", "comm"]))
+            self.assertTrue(support.wait_until(lambda: b"haft-" in subprocess.check_output(["ps", "-eo", "comm"])))
             time.sleep(random.uniform(0, 0.5))
             running.send_signal(signals.SIGINT)
             _, errors = running.communicate(timeout=20)

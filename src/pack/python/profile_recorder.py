@@ -98,7 +98,7 @@ def make_recorder(root, record):
                 note_open(arguments[0], arguments[2])
             elif event == "import":
                 if arguments[1] is not None:  # the file, of extension modules
-                    note_mapped()  # what the one before brought
+                    note_mapped(mappings())  # what the one before brought
                 note(arguments[1], "")
             elif event == "os.listdir" or event == "os.scandir":
                 note(arguments[0], "/")
@@ -108,7 +108,7 @@ def make_recorder(root, record):
             pass
 
     def mappings():
-        """The fields and the path of the lines of /proc/self/maps that name a file; none without /proc."""
+        """The fields and the path of the lines of /proc/self/maps that name a file; none without /proc, and in children."""
         if posix.getpid() != process:
             return []
         lines = read_all(maps).decode("utf-8", "surrogateescape").splitlines()
@@ -117,12 +117,11 @@ def make_recorder(root, record):
 
     def note_mappings():
         """Which files are in this process, and which parts of the libraries among them."""
-        note_mapped()
+        lines = mappings()
+        note_mapped(lines)
         areas = {}
-        for fields, path in mappings():
+        for fields, path in lines:
             areas.setdefault(path, []).append(fields)
-        if posix.getpid() != process:
-            return
         areas = {path: lines for path, lines in areas.items() if is_code(path, lines)}
         pieces = mapped_pieces(areas) if has_fixed_addresses() else None
         for path in areas:
@@ -156,15 +155,15 @@ def make_recorder(root, record):
             found.append(offset + end - begin - 1)  # .fini, which runs at the exit, lies at the end of the code
         return {page // (PIECE // PAGE) for page in found}
 
-    def note_mapped():
-        for _, path in reversed(mappings()):  # about as they were loaded: the kernel fills the address space downwards
+    def note_mapped(lines):
+        for _, path in reversed(lines):  # about as they were loaded: the kernel fills the address space downwards
             note_host(path)
             tell("//mapped " + path)
 
     def note_interpreter():
         """What was read before anybody watched."""
         tell("//prefix " + host)
-        note_mapped()
+        note_mapped(mappings())
         for module in list(sys.modules.values()):
             note(getattr(module, "__cached__", None), "")
 
