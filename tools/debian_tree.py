@@ -31,7 +31,13 @@ class Packages:
     """The installed packages: their dependencies, and who provides which virtual name."""
 
     def __init__(self):
-        fields = ("${db:Status-Status}", "${Package}", "${Pre-Depends}", "${Depends}", "${Provides}")
+        fields = (
+            "${db:Status-Status}",
+            "${Package}",
+            "${Pre-Depends}",
+            "${Depends}",
+            "${Provides}",
+        )
         self.depends = {}
         self.providers = {}
         for line in _dpkg("dpkg-query", "-W", "-f", "\\t".join(fields) + "\\n").splitlines():
@@ -83,7 +89,9 @@ def _is_python(package):
 
 def _dpkg(*command):
     try:
-        done = subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, text=True, capture_output=True)
+        done = subprocess.run(
+            command, env={**os.environ, "LC_ALL": "C"}, text=True, capture_output=True
+        )
     except FileNotFoundError:
         raise TreeError(f"{command[0]} not found; this needs a Debian system") from None
     if done.returncode:
@@ -95,7 +103,7 @@ def _inside(path):
     """`path` relative to the dist-packages directory it lies in, or None."""
     for root in ROOTS:
         if path.startswith(root + "/"):
-            return path[len(root) + 1:]
+            return path[len(root) + 1 :]
     return None
 
 
@@ -187,9 +195,13 @@ def make_tree(packages, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("packages", nargs="+", metavar="PACKAGE")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a new or empty directory")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="a new or empty directory"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing on success")
     arguments = parser.parse_args()
     try:
@@ -198,8 +210,10 @@ def main():
         print(f"debian_tree: {error}", file=sys.stderr)
         return 1
     if not arguments.quiet:
-        print(f"{arguments.output}: {files} files, {size / 1e6:.1f} MB of {len(closure)} packages: "
-              f"{' '.join(closure)}")
+        print(
+            f"{arguments.output}: {files} files, {size / 1e6:.1f} MB of {len(closure)} packages: "
+            f"{' '.join(closure)}"
+        )
     return 0
 
 

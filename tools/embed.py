@@ -3,6 +3,7 @@
 
 Usage: embed.py OUTPUT FUNCTION FILE...
 """
+
 import os
 import sys
 
@@ -12,7 +13,8 @@ def literal(data):
     lines = []
     for line in data.splitlines(keepends=True):
         text = "".join(
-            chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\%03o" % byte for byte in line
+            chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\%03o" % byte
+            for byte in line
         )
         lines.append('    "%s"' % text)
     return "\n".join(lines) or '    ""'

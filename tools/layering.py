@@ -69,11 +69,17 @@ def problems_in(path, module, text):
 
 
 def main(root):
-    files = [path for folder in ("include/haft", "src") for path in sorted((root / folder).rglob("*"))
-             if path.suffix in (".h", ".cc") and path.parent.name != "pch"]  # precompiled headers are no module
+    files = [
+        path
+        for folder in ("include/haft", "src")
+        for path in sorted((root / folder).rglob("*"))
+        if path.suffix in (".h", ".cc") and path.parent.name != "pch"
+    ]  # precompiled headers are no module
     problems = []
     for path in files:
-        module = path.relative_to(root / ("include/haft" if root / "include" in path.parents else "src")).parts[0]
+        module = path.relative_to(
+            root / ("include/haft" if root / "include" in path.parents else "src")
+        ).parts[0]
         if module not in MODULES:
             problems.append(f"{path}: {module} is no module")
             continue

@@ -34,8 +34,11 @@ bool IsRandomName(std::string_view name) {
          name.find_first_not_of("0123456789abcdef", kPrefix.size()) == name.npos;
 }
 
-// Held until the descriptor is closed, so that a later one can tell what a killed one has left behind.
-bool Lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0; }
+// Held until the descriptor is closed, so that a later one can tell what a killed one has left
+// behind.
+bool Lock(int fd) {
+  return ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
 
 // Removes what killed processes of this user have left.
 void RemoveAbandoned(int directory) {
@@ -45,7 +48,8 @@ void RemoveAbandoned(int directory) {
     if (!IsRandomName(entry->d_name)) continue;
     UniqueFd fd(::openat(directory, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat status;
-    bool ours = fd && ::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+    bool ours = fd && ::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+                status.st_uid == ::geteuid();
     if (ours && Lock(fd.get())) ::unlinkat(directory, entry->d_name, 0);
   }
   ::closedir(dir);
@@ -80,8 +84,10 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path, unsigned mode) {
   }
   file.directory_ = UniqueFd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!file.directory_ && errno == ENOENT) {
-    return Failure(Error(ErrorKind::kNotFound, fmt::format("write {}: no such directory {}", Quoted(path), Quoted(path.substr(0, slash))))
-                       .Remedy("create it"));
+    return Failure(
+        Error(ErrorKind::kNotFound, fmt::format("write {}: no such directory {}", Quoted(path),
+                                                Quoted(path.substr(0, slash))))
+            .Remedy("create it"));
   }
   if (!file.directory_) return Failure(file.Failed(errno));
   RemoveAbandoned(file.directory_.get());

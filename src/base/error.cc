@@ -33,12 +33,16 @@ std::string Error::message() const {
 int Error::ToErrno() const {
   if (sys_errno_ != 0) return sys_errno_;
   switch (kind_) {
-    case ErrorKind::kNotFound: return ENOENT;
+    case ErrorKind::kNotFound:
+      return ENOENT;
     case ErrorKind::kUsage:
-    case ErrorKind::kInvalidInput: return EINVAL;
-    case ErrorKind::kUnsupported: return EOPNOTSUPP;
+    case ErrorKind::kInvalidInput:
+      return EINVAL;
+    case ErrorKind::kUnsupported:
+      return EOPNOTSUPP;
     case ErrorKind::kSystem:
-    case ErrorKind::kCorrupt: return EIO;
+    case ErrorKind::kCorrupt:
+      return EIO;
   }
   return EIO;
 }
@@ -50,7 +54,10 @@ std::size_t Utf8SequenceLength(std::string_view text) {
   auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   unsigned char lead = byte(0);
   if (lead < 0x80) return 1;
-  std::size_t length = lead >= 0xF0 && lead <= 0xF4 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xC2 && lead < 0xE0 ? 2 : 0;
+  std::size_t length = lead >= 0xF0 && lead <= 0xF4  ? 4
+                       : lead >= 0xE0 && lead < 0xF0 ? 3
+                       : lead >= 0xC2 && lead < 0xE0 ? 2
+                                                     : 0;
   if (length == 0 || text.size() < length) return 0;
   for (std::size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xC0) != 0x80) return 0;

@@ -25,7 +25,8 @@ Result<std::uint64_t> FileSize(int fd) {
 Result<std::size_t> ReadUpTo(int fd, std::span<std::byte> out, std::uint64_t offset) {
   std::size_t done = 0;
   while (done < out.size()) {
-    ssize_t n = ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    ssize_t n =
+        ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Failure(Error::FromErrno("read"));
     if (n == 0) break;
@@ -37,8 +38,8 @@ Result<std::size_t> ReadUpTo(int fd, std::span<std::byte> out, std::uint64_t off
 Result<> ReadExactly(int fd, std::span<std::byte> out, std::uint64_t offset) {
   std::size_t n = TRY(ReadUpTo(fd, out, offset));
   if (n == out.size()) return {};
-  return Failure(Error::Corrupt(fmt::format("the file ends after {} bytes, {} needed", offset + n,
-                                            offset + out.size())));
+  return Failure(Error::Corrupt(
+      fmt::format("the file ends after {} bytes, {} needed", offset + n, offset + out.size())));
 }
 
 Result<> WriteAll(int fd, std::span<const std::byte> data) {

@@ -12,7 +12,7 @@ namespace haft {
 namespace {
 
 // What can be sent to a process to tell it something. SIGKILL and SIGSTOP cannot be passed on.
-constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1, SIGUSR2,
                               SIGALRM, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE, SIGURG};
 
 // Blocks the forwarded signals and SIGCHLD, so that they can be waited for; restores everything.
@@ -25,7 +25,8 @@ class HeldSignals {
     ::sigprocmask(SIG_BLOCK, &held_, &mask_);
     struct sigaction standard = {};
     standard.sa_handler = SIG_DFL;
-    ::sigaction(SIGCHLD, &standard, &child_);  // inherited as ignored, it would hide the child's status
+    ::sigaction(SIGCHLD, &standard,
+                &child_);  // inherited as ignored, it would hide the child's status
   }
   ~HeldSignals() {
     ::sigaction(SIGCHLD, &child_, nullptr);

@@ -48,13 +48,17 @@ Interruption::~Interruption() {
   descriptor = -1;
 }
 
-int Interruption::Signal() { return noted; }
+int Interruption::Signal() {
+  return noted;
+}
 
 Result<> Interruption::Check() {
   if (noted == 0) return {};
   return Failure(Error(ErrorKind::kSystem, "interrupted"));
 }
 
-int Interruption::Descriptor() { return descriptor; }
+int Interruption::Descriptor() {
+  return descriptor;
+}
 
 }  // namespace haft

@@ -12,9 +12,15 @@ LogLevel log_level = LogLevel::kWarning;
 
 }  // namespace
 
-void SetLogName(std::string_view name) { log_name = name; }
-void SetLogLevel(LogLevel level) { log_level = level; }
-bool LogEnabled(LogLevel level) { return level <= log_level; }
+void SetLogName(std::string_view name) {
+  log_name = name;
+}
+void SetLogLevel(LogLevel level) {
+  log_level = level;
+}
+bool LogEnabled(LogLevel level) {
+  return level <= log_level;
+}
 
 void LogLine(LogLevel level, std::string_view line) {
   if (!LogEnabled(level)) return;

@@ -97,7 +97,8 @@ MappedFile::~MappedFile() {
 }
 
 bool MappedFile::damaged() const {
-  return slot_ >= 0 && slots[static_cast<std::size_t>(slot_)].damaged.load(std::memory_order_relaxed);
+  return slot_ >= 0 &&
+         slots[static_cast<std::size_t>(slot_)].damaged.load(std::memory_order_relaxed);
 }
 
 }  // namespace haft

@@ -46,7 +46,8 @@ Result<UniqueFd> ReceiveDescriptor(int socket) {
   } while (n < 0 && errno == EINTR);
   if (n < 0) return Failure(Error::FromErrno("recvmsg"));
   const cmsghdr* rights = n == 0 ? nullptr : CMSG_FIRSTHDR(&message.header);
-  if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS || rights->cmsg_len != CMSG_LEN(sizeof(int))) {
+  if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS ||
+      rights->cmsg_len != CMSG_LEN(sizeof(int))) {
     return Failure(Error::FromErrno("no descriptor came", EPIPE));
   }
   int fd;

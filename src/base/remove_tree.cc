@@ -19,7 +19,8 @@ UniqueFd OpenDirectoryAt(int parent, const std::string& name) {
 
 void MakeAccessible(int parent, const std::string& name) {
   struct stat status;
-  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
+  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+      S_ISDIR(status.st_mode)) {
     ::fchmodat(parent, name.c_str(), 0700, 0);
   }
 }
@@ -60,7 +61,8 @@ void RemoveContents(int directory) {
       if (::unlinkat(below.get(), grandchild.c_str(), 0) == 0) return;
       MakeAccessible(below.get(), grandchild);  // what moves must be writable itself
       std::string place = fmt::format(".haft-remove-{}", moved++);
-      if (::syscall(SYS_renameat2, below.get(), grandchild.c_str(), directory, place.c_str(), RENAME_NOREPLACE) == 0) {
+      if (::syscall(SYS_renameat2, below.get(), grandchild.c_str(), directory, place.c_str(),
+                    RENAME_NOREPLACE) == 0) {
         progress = true;
       }
     });

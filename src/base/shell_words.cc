@@ -7,7 +7,9 @@
 namespace haft {
 
 Result<std::vector<std::string>> ShellWords(std::string_view text) {
-  auto bad = [&](std::string_view why) { return Error(ErrorKind::kUsage, fmt::format("{}: {}", Quoted(text), why)); };
+  auto bad = [&](std::string_view why) {
+    return Error(ErrorKind::kUsage, fmt::format("{}: {}", Quoted(text), why));
+  };
   std::vector<std::string> words;
   std::string word;
   bool in_word = false;

@@ -78,8 +78,9 @@ class SpawnSettings {
       ::posix_spawn_file_actions_adddup2(&actions_, channel, kChannelDescriptor);
     }
     ::posix_spawnattr_init(&attributes_);
-    ::posix_spawnattr_setflags(&attributes_, static_cast<short>(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-                                                           (new_session ? POSIX_SPAWN_SETSID : 0)));
+    ::posix_spawnattr_setflags(&attributes_,
+                               static_cast<short>(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+                                                  (new_session ? POSIX_SPAWN_SETSID : 0)));
     sigset_t signals;
     ::sigemptyset(&signals);
     ::posix_spawnattr_setsigmask(&attributes_, &signals);
@@ -129,7 +130,8 @@ Result<Subprocess> Subprocess::Start(const Command& command) {
 
   std::vector<std::string> arguments = {command.program};
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
-  SpawnSettings settings(command.channel, childs_end.get(), child.errors_.get(), command.new_session);
+  SpawnSettings settings(command.channel, childs_end.get(), child.errors_.get(),
+                         command.new_session);
   FixedAddresses fixed(command.fixed_addresses);
   int error =
       ::posix_spawn(&child.pid_, command.program.c_str(), settings.actions(), settings.attributes(),
@@ -186,7 +188,8 @@ Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size()) {
     if (const int interruption = Interruption::Descriptor(); interruption >= 0) {
-      pollfd waits[] = {{.fd = channel_.get(), .events = POLLIN, .revents = 0}, {.fd = interruption, .events = POLLIN, .revents = 0}};
+      pollfd waits[] = {{.fd = channel_.get(), .events = POLLIN, .revents = 0},
+                        {.fd = interruption, .events = POLLIN, .revents = 0}};
       if (::poll(waits, 2, -1) < 0) continue;  // EINTR, perhaps by the very signal
       if (waits[1].revents != 0) {
         Kill();
@@ -203,7 +206,9 @@ Result<std::size_t> Subprocess::Receive(std::span<std::byte> out) {
   return done;
 }
 
-Result<UniqueFd> Subprocess::ReceiveDescriptor() { return haft::ReceiveDescriptor(channel_.get()); }
+Result<UniqueFd> Subprocess::ReceiveDescriptor() {
+  return haft::ReceiveDescriptor(channel_.get());
+}
 
 Result<int> Subprocess::Wait() {
   return WaitForEnd(std::exchange(pid_, -1));
@@ -215,7 +220,8 @@ Result<std::optional<int>> Subprocess::WaitFor(std::chrono::milliseconds limit) 
   pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
   const auto end = std::chrono::steady_clock::now() + limit;
   for (;;) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     int ready = ::poll(&ended, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return Failure(Error::FromErrno("poll"));
@@ -250,7 +256,8 @@ Result<ForegroundChild> ForegroundChild::Start(const Command& command) {
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
   const std::vector<char*> argv = Pointers(arguments), environment = Pointers(command.environment);
   const pid_t parent = ::getpid();
-  // posix_spawn cannot ask for PR_SET_PDEATHSIG. Until exec the child only makes system calls: there may be threads.
+  // posix_spawn cannot ask for PR_SET_PDEATHSIG. Until exec the child only makes system calls:
+  // there may be threads.
   pid_t pid = ::fork();
   if (pid < 0) return Failure(Error::FromErrno("fork"));
   if (pid == 0) {

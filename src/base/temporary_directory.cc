@@ -23,7 +23,9 @@ UniqueFd OpenDirectoryAt(int parent, const std::string& name) {
   return UniqueFd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-bool Lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0; }
+bool Lock(int fd) {
+  return ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
 
 // What killed processes left.
 void RemoveAbandoned(int parent, std::string_view prefix) {
@@ -46,20 +48,24 @@ void RemoveAbandoned(int parent, std::string_view prefix) {
 
 }  // namespace
 
-Result<TemporaryDirectory> TemporaryDirectory::Create(const std::string& parent, std::string_view prefix) {
+Result<TemporaryDirectory> TemporaryDirectory::Create(const std::string& parent,
+                                                      std::string_view prefix) {
   UniqueFd parent_fd = TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
   RemoveAbandoned(parent_fd.get(), prefix);
   for (;;) {
     std::string path = fmt::format("{}/{}XXXXXX", parent, prefix);
     ClearUmask umask;
-    auto failed = [&] { return Failure(Error::FromErrno(fmt::format("create a directory in {}", Quoted(parent)))); };
+    auto failed = [&] {
+      return Failure(Error::FromErrno(fmt::format("create a directory in {}", Quoted(parent))));
+    };
     if (::mkdtemp(path.data()) == nullptr) return failed();
     std::string name = path.substr(path.rfind('/') + 1);
     UniqueFd fd = OpenDirectoryAt(parent_fd.get(), name);
     if (!fd && errno != ENOENT) return failed();
     // Somebody who cleans up may have been faster than the lock.
     if (fd && Lock(fd.get()) && OpenDirectoryAt(parent_fd.get(), name)) {
-      return TemporaryDirectory(std::move(parent_fd), std::move(fd), std::move(name), std::move(path));
+      return TemporaryDirectory(std::move(parent_fd), std::move(fd), std::move(name),
+                                std::move(path));
     }
   }
 }

@@ -33,14 +33,20 @@ Result<std::vector<Candidate>> MakeCandidates(const BenchPlan& plan, const Envir
   for (std::size_t i = 0; i < plan.files.size(); ++i) {
     std::string directory = fmt::format("{}/{}", plan.directory, i);
     if (::mkdir(directory.c_str(), 0755) < 0) return Failure(Error::FromErrno(Quoted(directory)));
-    VariantRequest request{.file = plan.files[i], .arguments = plan.arguments, .directory = directory, .wanted = plan.wanted};
+    VariantRequest request{.file = plan.files[i],
+                           .arguments = plan.arguments,
+                           .directory = directory,
+                           .wanted = plan.wanted};
     auto made = MakeVariants(request, environment, [&](std::string_view name) {
       progress(fmt::format("make {}", name), i, plan.files.size());
     });
     TRY(Interruption::Check());  // what it returned may be the signal's doing
     if (!made) return Failure(std::move(made).error());
-    for (Variant& variant : made->variants) candidates.push_back({plan.files[i], std::move(variant)});
-    for (std::string& note : made->notes) result.notes.push_back(plan.files.size() > 1 ? fmt::format("{}: {}", plan.files[i], note) : note);
+    for (Variant& variant : made->variants)
+      candidates.push_back({plan.files[i], std::move(variant)});
+    for (std::string& note : made->notes)
+      result.notes.push_back(plan.files.size() > 1 ? fmt::format("{}: {}", plan.files[i], note)
+                                                   : note);
   }
   return candidates;
 }
@@ -52,7 +58,8 @@ std::string DescribeEnd(const Sample& sample) {
   return fmt::format("{}{}{}", DescribeStatus(sample.status), text.empty() ? "" : ": ", text);
 }
 
-// The round that is not counted. What fails, or says something else than the bundle, is no comparison.
+// The round that is not counted. What fails, or says something else than the bundle, is no
+// comparison.
 Result<> TryAll(std::vector<Candidate>& candidates, const Progress& progress, BenchResult& result) {
   std::string expected;
   std::vector<Candidate> good;
@@ -62,12 +69,16 @@ Result<> TryAll(std::vector<Candidate>& candidates, const Progress& progress, Be
     const std::string& name = candidate.variant.name;
     auto sample = MeasureStart(candidate.variant.start, 1, true);
     TRY(Interruption::Check());
-    auto drop = [&](std::string_view why) { result.notes.push_back(fmt::format("{}: left out: {}", name, why)); };
+    auto drop = [&](std::string_view why) {
+      result.notes.push_back(fmt::format("{}: left out: {}", name, why));
+    };
     if (name == "bundle" || name == "unpacked") {
       if (!sample) return Failure(std::move(sample).error().Within(name));
       if (sample->status != 0) {
-        return Failure(Error(ErrorKind::kInvalidInput, fmt::format("{}: {}: {}", Quoted(candidate.file), name, DescribeEnd(*sample)))
-                           .Remedy("give arguments after -- with which the program succeeds"));
+        return Failure(
+            Error(ErrorKind::kInvalidInput,
+                  fmt::format("{}: {}: {}", Quoted(candidate.file), name, DescribeEnd(*sample)))
+                .Remedy("give arguments after -- with which the program succeeds"));
       }
     }
     if (name == "bundle") expected = sample->output;
@@ -76,7 +87,8 @@ Result<> TryAll(std::vector<Candidate>& candidates, const Progress& progress, Be
     } else if (sample->status != 0) {
       drop(fmt::format("the program ends with {}", DescribeEnd(*sample)));
     } else {
-      if (sample->output != expected) result.notes.push_back(fmt::format("{}: prints something else than the bundle", name));
+      if (sample->output != expected)
+        result.notes.push_back(fmt::format("{}: prints something else than the bundle", name));
       good.push_back(std::move(candidate));
     }
   }
@@ -88,7 +100,9 @@ Result<> TryAll(std::vector<Candidate>& candidates, const Progress& progress, Be
 
 std::string Describe(const Condition& condition) {
   return fmt::format("page cache {}, {}", condition.cold ? "dropped" : "warm",
-                     condition.parallel == 1 ? "one start at a time" : fmt::format("{} starts at once", condition.parallel));
+                     condition.parallel == 1
+                         ? "one start at a time"
+                         : fmt::format("{} starts at once", condition.parallel));
 }
 
 std::vector<double> Series::Values(double Sample::*member) const {
@@ -97,14 +111,16 @@ std::vector<double> Series::Values(double Sample::*member) const {
   return values;
 }
 
-const Series* BenchResult::Find(std::string_view file, std::string_view variant, const Condition& condition) const {
+const Series* BenchResult::Find(std::string_view file, std::string_view variant,
+                                const Condition& condition) const {
   auto found = std::ranges::find_if(series, [&](const Series& one) {
     return one.file == file && one.variant == variant && one.condition == condition;
   });
   return found == series.end() ? nullptr : &*found;
 }
 
-std::vector<std::string> WarningsOf(const Environment& environment, const std::string& directory, double load, unsigned cpus) {
+std::vector<std::string> WarningsOf(const Environment& environment, const std::string& directory,
+                                    double load, unsigned cpus) {
   std::vector<std::string> warnings;
   const std::vector<std::pair<const char*, const char*>> variables = {
       {"PYTHONDONTWRITEBYTECODE", "forms that compile at their first start do it at every start"},
@@ -131,22 +147,35 @@ std::vector<std::string> WarningsOf(const Environment& environment, const std::s
     if (environment.Get(name)) warnings.push_back(fmt::format("{} is set: {}", name, effect));
   }
   if (cpus == 1) warnings.push_back("one CPU: server and program cannot run at the same time");
-  if (load > cpus / 2.0) warnings.push_back(fmt::format("the machine is busy (load {:.1f} on {} CPUs): times mean little, ratios less than usual", load, cpus));
+  if (load > cpus / 2.0)
+    warnings.push_back(fmt::format(
+        "the machine is busy (load {:.1f} on {} CPUs): times mean little, ratios less than usual",
+        load, cpus));
   struct statfs status;
   if (::statfs(directory.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC) {
-    warnings.push_back("the unpacked files are in memory (tmpfs), not on a disk; choose another --work");
+    warnings.push_back(
+        "the unpacked files are in memory (tmpfs), not on a disk; choose another --work");
   }
   return warnings;
 }
 
-Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environment, const Progress& progress) {
-  BenchResult result{.arguments = plan.arguments, .rounds = plan.rounds, .warnings = {}, .notes = {}, .series = {}};
-  result.warnings = WarningsOf(environment, plan.directory, LoadAverage(), std::thread::hardware_concurrency());
+Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environment,
+                             const Progress& progress) {
+  BenchResult result{.arguments = plan.arguments,
+                     .rounds = plan.rounds,
+                     .warnings = {},
+                     .notes = {},
+                     .series = {}};
+  result.warnings =
+      WarningsOf(environment, plan.directory, LoadAverage(), std::thread::hardware_concurrency());
   std::vector<Candidate> candidates = TRY(MakeCandidates(plan, environment, progress, result));
   TRY(TryAll(candidates, progress, result));
   for (const Condition& condition : plan.conditions) {
     for (const Candidate& candidate : candidates) {
-      result.series.push_back({.file = candidate.file, .variant = candidate.variant.name, .condition = condition, .samples = {}});
+      result.series.push_back({.file = candidate.file,
+                               .variant = candidate.variant.name,
+                               .condition = condition,
+                               .samples = {}});
     }
   }
   // Everything in every round, so that whatever else happens on the machine happens to all.
@@ -169,9 +198,11 @@ Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environme
         series.samples.push_back(*std::move(measured));
         continue;
       }
-      Error error = measured ? Error(ErrorKind::kSystem, fmt::format("{}: {}, after it had succeeded", Quoted(candidate.file),
-                                                                     DescribeStatus(measured->status)))
-                             : std::move(measured).error();
+      Error error = measured
+                        ? Error(ErrorKind::kSystem, fmt::format("{}: {}, after it had succeeded",
+                                                                Quoted(candidate.file),
+                                                                DescribeStatus(measured->status)))
+                        : std::move(measured).error();
       const std::string& name = candidate.variant.name;
       if (name == "bundle" || name == "unpacked") return Failure(std::move(error).Within(name));
       // What the others have measured is not lost with it.
@@ -184,7 +215,8 @@ Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environme
       return candidates[i].file == series.file && candidates[i].variant.name == series.variant;
     });
   });
-  if (LoadAverage() > std::thread::hardware_concurrency() + 1.0 && plan.conditions.size() == 1 && plan.conditions[0].parallel == 1) {
+  if (LoadAverage() > std::thread::hardware_concurrency() + 1.0 && plan.conditions.size() == 1 &&
+      plan.conditions[0].parallel == 1) {
     result.warnings.push_back("the machine became busy while measuring");
   }
   return result;

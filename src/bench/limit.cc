@@ -17,13 +17,17 @@ bool Parse(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-double MedianOf(const Series& series, double Sample::*member) { return SpreadOf(series.Values(member)).median; }
+double MedianOf(const Series& series, double Sample::*member) {
+  return SpreadOf(series.Values(member)).median;
+}
 
-std::optional<double> Measured(const BenchResult& result, const std::string& file, const Limit& limit) {
+std::optional<double> Measured(const BenchResult& result, const std::string& file,
+                               const Limit& limit) {
   const Series* bundle = result.Find(file, "bundle", limit.condition);
   if (bundle == nullptr || bundle->samples.empty()) return std::nullopt;
   if (limit.subject == kServerMemory) return MedianOf(*bundle, &Sample::helper_peak_mb);
-  if (limit.subject == kServerCpu) return MedianOf(*bundle, &Sample::helper_cpu_ms) / MedianOf(*bundle, &Sample::cpu_ms);
+  if (limit.subject == kServerCpu)
+    return MedianOf(*bundle, &Sample::helper_cpu_ms) / MedianOf(*bundle, &Sample::cpu_ms);
   const Series* other = result.Find(file, limit.subject, limit.condition);
   if (other == nullptr || other->samples.empty()) return std::nullopt;
   return MedianOf(*bundle, &Sample::wall_ms) / MedianOf(*other, &Sample::wall_ms);
@@ -33,13 +37,15 @@ std::optional<double> Measured(const BenchResult& result, const std::string& fil
 
 Result<Limit> ParseLimit(std::string_view text) {
   auto bad = [&](std::string_view why) {
-    return Failure(Error(ErrorKind::kUsage, fmt::format("--check {}: {}", Quoted(text), why))
-                       .Remedy("write VARIANT[@cold][@PARALLEL]<=NUMBER, for example unpacked@cold<=0.85"));
+    return Failure(
+        Error(ErrorKind::kUsage, fmt::format("--check {}: {}", Quoted(text), why))
+            .Remedy("write VARIANT[@cold][@PARALLEL]<=NUMBER, for example unpacked@cold<=0.85"));
   };
   auto sign = text.find("<=");
   if (sign == text.npos) return bad("no <=");
   Limit limit{.text = std::string(text), .subject = {}, .condition = {}, .maximum = 0};
-  if (!Parse(text.substr(sign + 2), limit.maximum) || !(limit.maximum > 0)) return bad("no positive number after <=");
+  if (!Parse(text.substr(sign + 2), limit.maximum) || !(limit.maximum > 0))
+    return bad("no positive number after <=");
   std::string_view rest = text.substr(0, sign);
   if (rest.ends_with('@')) return bad("nothing after @");
   auto next = [&] {
@@ -49,7 +55,8 @@ Result<Limit> ParseLimit(std::string_view text) {
   };
   limit.subject = next();
   std::vector<std::string> names = VariantNames();
-  bool known = std::ranges::find(names, limit.subject) != names.end() || limit.subject == kServerMemory || limit.subject == kServerCpu;
+  bool known = std::ranges::find(names, limit.subject) != names.end() ||
+               limit.subject == kServerMemory || limit.subject == kServerCpu;
   if (!known) return bad("no such variant");
   while (!rest.empty()) {
     std::string_view word = next();
@@ -69,7 +76,8 @@ std::vector<Verdict> Judge(const BenchResult& result, const std::vector<Limit>& 
   }
   std::vector<Verdict> verdicts;
   for (const Limit& limit : limits) {
-    for (const std::string& file : files) verdicts.push_back({.limit = limit, .file = file, .value = Measured(result, file, limit)});
+    for (const std::string& file : files)
+      verdicts.push_back({.limit = limit, .file = file, .value = Measured(result, file, limit)});
   }
   return verdicts;
 }

@@ -33,14 +33,20 @@ constexpr auto kPatience = std::chrono::seconds(10);
 constexpr auto kInterruptedPatience = std::chrono::milliseconds(500);
 constexpr auto kHelpersPatience = std::chrono::seconds(3);  // once nobody but they are left
 
-double Milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+double Milliseconds(Clock::duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
 
 double CpuMilliseconds(const rusage& usage) {
-  auto ms = [](const timeval& time) { return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3; };
+  auto ms = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+  };
   return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
-double PeakMegabytes(const rusage& usage) { return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6; }
+double PeakMegabytes(const rusage& usage) {
+  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
 
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
@@ -50,21 +56,24 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 }
 
 // Standard input is empty; both outputs go to `output`.
-Result<pid_t> Spawn(const std::vector<std::string>& argv, const std::vector<std::string>& environment, int output) {
+Result<pid_t> Spawn(const std::vector<std::string>& argv,
+                    const std::vector<std::string>& environment, int output) {
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
   pid_t pid = -1;
-  int error = ::posix_spawn(&pid, argv[0].c_str(), &actions, nullptr, Pointers(argv).data(), Pointers(environment).data());
+  int error = ::posix_spawn(&pid, argv[0].c_str(), &actions, nullptr, Pointers(argv).data(),
+                            Pointers(environment).data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return Failure(Error::FromErrno(Quoted(argv[0]), error));
   return pid;
 }
 
 // What it prints is not the program's output: erofsfuse greets.
-Result<> RunHelper(const std::vector<std::string>& argv, const StartCommand& command, Sample& sample) {
+Result<> RunHelper(const std::vector<std::string>& argv, const StartCommand& command,
+                   Sample& sample) {
   UniqueFd nowhere = TRY(OpenFile("/dev/null", O_WRONLY));
   pid_t pid = TRY(Spawn(argv, command.environment, nowhere.get()));
   int status = 0;
@@ -72,11 +81,14 @@ Result<> RunHelper(const std::vector<std::string>& argv, const StartCommand& com
   while (::wait4(pid, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   sample.helper_cpu_ms += CpuMilliseconds(usage);
-  if (status != 0) return Failure(Error(ErrorKind::kSystem, fmt::format("{}: {}", Quoted(argv[0]), DescribeStatus(status))));
+  if (status != 0)
+    return Failure(
+        Error(ErrorKind::kSystem, fmt::format("{}: {}", Quoted(argv[0]), DescribeStatus(status))));
   return {};
 }
 
-// A child begins with this process's peak as its own (the kernel keeps it through exec): make that what is in use now.
+// A child begins with this process's peak as its own (the kernel keeps it through exec): make that
+// what is in use now.
 void ForgetOwnPeak() {
   auto file = OpenFile("/proc/self/clear_refs", O_WRONLY);
   if (file) static_cast<void>(WriteAll(file->get(), AsBytes("5\n")).has_value());
@@ -106,7 +118,8 @@ bool WaitForHelpers(Sample& sample) {
       continue;
     }
     const auto now = Clock::now();
-    if (Interruption::Signal() != 0 && killed == 0) deadline = std::min(deadline, now + kInterruptedPatience);
+    if (Interruption::Signal() != 0 && killed == 0)
+      deadline = std::min(deadline, now + kInterruptedPatience);
     if (now > deadline) {
       KillChildren(killed++ > 0);
       deadline = now + kHelpersPatience;
@@ -121,13 +134,15 @@ struct Program {
   UniqueFd process;
 };
 
-// Waits for all of them, in the order in which they end. An interruption kills them, and only them: their mounts belong to others.
+// Waits for all of them, in the order in which they end. An interruption kills them, and only them:
+// their mounts belong to others.
 Result<> WaitForPrograms(std::vector<Program> programs, Sample& sample) {
   const auto count = static_cast<double>(programs.size());
   int interruption = Interruption::Descriptor();
   while (!programs.empty()) {
     std::vector<pollfd> waits = {{.fd = interruption, .events = POLLIN, .revents = 0}};
-    for (const Program& program : programs) waits.push_back({.fd = program.process.get(), .events = POLLIN, .revents = 0});
+    for (const Program& program : programs)
+      waits.push_back({.fd = program.process.get(), .events = POLLIN, .revents = 0});
     if (::poll(waits.data(), waits.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return Failure(Error::FromErrno("poll"));
@@ -210,14 +225,17 @@ Result<Sample> MeasureStart(const StartCommand& command, unsigned parallel, bool
   if (done && !undone) done = std::move(undone);
   if (!done) return Failure(std::move(done).error());
   if (!ended) {
-    return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: leaves processes running, which were killed", Quoted(command.argv[0])))
+    return Failure(Error(ErrorKind::kUnsupported,
+                         fmt::format("{}: leaves processes running, which were killed",
+                                     Quoted(command.argv[0])))
                        .Remedy("measure with arguments that make it end"));
   }
   sample.helper_peak_mb /= parallel;
   sample.helper_cpu_ms /= parallel;
   if (keep_output) {
     sample.output.resize(kMaxOutput);
-    sample.output.resize(TRY(ReadUpTo(output.get(), std::as_writable_bytes(std::span(sample.output)), 0)));
+    sample.output.resize(
+        TRY(ReadUpTo(output.get(), std::as_writable_bytes(std::span(sample.output)), 0)));
   }
   return sample;
 }

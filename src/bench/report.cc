@@ -23,21 +23,28 @@ constexpr std::string_view kBase = "unpacked";
 
 std::optional<Ratio> RatioToBase(const BenchResult& result, const Series& series) {
   const Series* base = result.Find(series.file, kBase, series.condition);
-  if (base == nullptr || base->samples.size() != series.samples.size() || series.samples.empty()) return std::nullopt;
+  if (base == nullptr || base->samples.size() != series.samples.size() || series.samples.empty())
+    return std::nullopt;
   return RatioOf(series.Values(&Sample::wall_ms), base->Values(&Sample::wall_ms));
 }
 
-double Median(const Series& series, double Sample::*member) { return SpreadOf(series.Values(member)).median; }
+double Median(const Series& series, double Sample::*member) {
+  return SpreadOf(series.Values(member)).median;
+}
 
 std::string Line(const BenchResult& result, const Series& series) {
   Spread wall = SpreadOf(series.Values(&Sample::wall_ms));
   std::string ratio;
   if (auto found = RatioToBase(result, series)) {
-    ratio = series.variant == kBase ? "1" : fmt::format("{:.3f} ({:.3f}-{:.3f})", found->value, found->low, found->high);
+    ratio = series.variant == kBase
+                ? "1"
+                : fmt::format("{:.3f} ({:.3f}-{:.3f})", found->value, found->low, found->high);
   }
-  return fmt::format("  {:<16} {:>9.1f} {:>9.1f} {:>9.1f}   {:<21} {:>8.1f} {:>8.1f} {:>8.1f} {:>8.1f}\n", series.variant, wall.median,
-                     wall.p10, wall.p90, ratio, Median(series, &Sample::cpu_ms), Median(series, &Sample::helper_cpu_ms),
-                     Median(series, &Sample::peak_mb), Median(series, &Sample::helper_peak_mb));
+  return fmt::format(
+      "  {:<16} {:>9.1f} {:>9.1f} {:>9.1f}   {:<21} {:>8.1f} {:>8.1f} {:>8.1f} {:>8.1f}\n",
+      series.variant, wall.median, wall.p10, wall.p90, ratio, Median(series, &Sample::cpu_ms),
+      Median(series, &Sample::helper_cpu_ms), Median(series, &Sample::peak_mb),
+      Median(series, &Sample::helper_peak_mb));
 }
 
 ordered_json SeriesJson(const BenchResult& result, const Series& series) {
@@ -55,7 +62,8 @@ ordered_json SeriesJson(const BenchResult& result, const Series& series) {
                        {"peak_mb", series.Values(&Sample::peak_mb)},
                        {"server_peak_mb", series.Values(&Sample::helper_peak_mb)}};
   if (auto ratio = RatioToBase(result, series)) {
-    json["ratio"] = {{"to", kBase}, {"value", ratio->value}, {"low", ratio->low}, {"high", ratio->high}};
+    json["ratio"] = {
+        {"to", kBase}, {"value", ratio->value}, {"low", ratio->low}, {"high", ratio->high}};
   }
   return json;
 }
@@ -75,10 +83,11 @@ ordered_json AsJson(const BenchResult& result, const std::vector<Verdict>& verdi
                        {"checks", ordered_json::array()}};
   for (const Series& series : result.series) json["results"].push_back(SeriesJson(result, series));
   for (const Verdict& verdict : verdicts) {
-    json["checks"].push_back({{"limit", verdict.limit.text},
-                              {"file", verdict.file},
-                              {"value", verdict.value ? ordered_json(*verdict.value) : ordered_json()},
-                              {"kept", verdict.kept()}});
+    json["checks"].push_back(
+        {{"limit", verdict.limit.text},
+         {"file", verdict.file},
+         {"value", verdict.value ? ordered_json(*verdict.value) : ordered_json()},
+         {"kept", verdict.kept()}});
   }
   return json;
 }
@@ -93,10 +102,15 @@ std::string ToTable(const BenchResult& result, const std::vector<Verdict>& verdi
   std::string text;
   const Series* previous = nullptr;
   for (const Series& series : result.series) {
-    if (previous == nullptr || previous->file != series.file || previous->condition != series.condition) {
-      text += fmt::format("\n{} {}: {}; {} rounds\n", series.file, fmt::join(result.arguments, " "), Describe(series.condition), result.rounds);
-      text += "                             milliseconds                               CPU (ms)           peak (MB)\n"
-              "  form                median       p10       p90   ratio (95 %)           program   server  program   server\n";
+    if (previous == nullptr || previous->file != series.file ||
+        previous->condition != series.condition) {
+      text += fmt::format("\n{} {}: {}; {} rounds\n", series.file, fmt::join(result.arguments, " "),
+                          Describe(series.condition), result.rounds);
+      text +=
+          "                             milliseconds                               CPU (ms)        "
+          "   peak (MB)\n"
+          "  form                median       p10       p90   ratio (95 %)           program   "
+          "server  program   server\n";
     }
     text += Line(result, series);
     previous = &series;
@@ -106,7 +120,8 @@ std::string ToTable(const BenchResult& result, const std::vector<Verdict>& verdi
   for (const std::string& note : result.notes) text += fmt::format("{}\n", note);
   for (const Verdict& verdict : verdicts) {
     text += fmt::format("check {}: {}: {} {}\n", verdict.limit.text, verdict.file,
-                        verdict.value ? fmt::format("{:.3f}", *verdict.value) : "not measured", verdict.kept() ? "kept" : "MISSED");
+                        verdict.value ? fmt::format("{:.3f}", *verdict.value) : "not measured",
+                        verdict.kept() ? "kept" : "MISSED");
   }
   return text.substr(1);
 }

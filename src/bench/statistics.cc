@@ -10,7 +10,9 @@ namespace {
 
 constexpr int kDraws = 2000;
 
-double Median(std::vector<double> values) { return Quantile(std::move(values), 0.5); }
+double Median(std::vector<double> values) {
+  return Quantile(std::move(values), 0.5);
+}
 
 }  // namespace
 

@@ -29,8 +29,9 @@ namespace {
 using format::EntryKind;
 
 constexpr std::string_view kStarter = "haft-bench-start.py";
-constexpr std::array kNames = {"bundle",     "unpacked",        "pyz",         "shiv",     "shiv-first", "pex", "pex-first",
-                               "squashfuse", "kernel-squashfs", "kernel-erofs", "erofsfuse"};
+constexpr std::array kNames = {"bundle",          "unpacked",     "pyz",       "shiv",
+                               "shiv-first",      "pex",          "pex-first", "squashfuse",
+                               "kernel-squashfs", "kernel-erofs", "erofsfuse"};
 
 Result<> WriteFile(const std::string& path, std::string_view text, unsigned mode = 0644) {
   UniqueFd file = TRY(OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC, mode));
@@ -54,29 +55,43 @@ class VariantMaker {
   VariantMaker(const VariantRequest& request, const Environment& environment,
                const std::function<void(std::string_view)>& progress)
       : request_(request), environment_(environment), progress_(progress) {
-    for (const char* name : {"HAFT_SCRIPT", "HAFT_ENTRY_POINT", "HAFT_INTERPRETER", "HAFT_PYTHON"}) environment_.Unset(name);
+    for (const char* name : {"HAFT_SCRIPT", "HAFT_ENTRY_POINT", "HAFT_INTERPRETER", "HAFT_PYTHON"})
+      environment_.Unset(name);
   }
 
   Result<Variants> Make() {
     TRY(Open());
-    Add("bundle", {.argv = WithArguments({request_.file}), .environment = Variables(environment_), .before = {}, .after = {}, .forget = {}});
+    Add("bundle", {.argv = WithArguments({request_.file}),
+                   .environment = Variables(environment_),
+                   .before = {},
+                   .after = {},
+                   .forget = {}});
     progress_("unpacked");
     TRY(Unpack());
     Add("unpacked", StartIn(unpacked_));
     for (const char* name : kNames) {
-      if (!Wanted(name) || std::ranges::find(made_.variants, name, &Variant::name) != made_.variants.end()) continue;
+      if (!Wanted(name) ||
+          std::ranges::find(made_.variants, name, &Variant::name) != made_.variants.end())
+        continue;
       progress_(name);
       auto done = MakeOther(name);
       TRY(Interruption::Check());
-      if (!done) made_.notes.push_back(fmt::format("{}: left out: {}", name, done.error().message()));
+      if (!done)
+        made_.notes.push_back(fmt::format("{}: left out: {}", name, done.error().message()));
     }
     return std::move(made_);
   }
 
  private:
-  bool Wanted(std::string_view name) const { return request_.wanted.empty() || request_.wanted.contains(name); }
-  std::string Path(std::string_view name) const { return fmt::format("{}/{}", request_.directory, name); }
-  void Add(std::string name, StartCommand start) { made_.variants.push_back({std::move(name), std::move(start)}); }
+  bool Wanted(std::string_view name) const {
+    return request_.wanted.empty() || request_.wanted.contains(name);
+  }
+  std::string Path(std::string_view name) const {
+    return fmt::format("{}/{}", request_.directory, name);
+  }
+  void Add(std::string name, StartCommand start) {
+    made_.variants.push_back({std::move(name), std::move(start)});
+  }
 
   static std::vector<std::string> Variables(Environment environment) {
     std::vector<std::string> variables;
@@ -97,10 +112,12 @@ class VariantMaker {
     reader_.emplace(*std::move(reader));
     manifest_ = TRY(format::ReadManifest(reader_->fd(), reader_->bundle()));
     if (reader_->bundle().trailer.runtime_size == 0 || manifest_.entry.kind == EntryKind::kNone) {
-      return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: cannot be started", Quoted(request_.file)))
+      return Failure(Error(ErrorKind::kUnsupported,
+                           fmt::format("{}: cannot be started", Quoted(request_.file)))
                          .Remedy("measure a bundle that 'haft build' made"));
     }
-    if (manifest_.python.path.starts_with('/')) python_ = TRY(ChooseInterpreter(manifest_.python, environment_));
+    if (manifest_.python.path.starts_with('/'))
+      python_ = TRY(ChooseInterpreter(manifest_.python, environment_));
     return {};
   }
 
@@ -111,7 +128,9 @@ class VariantMaker {
     TRY(ExtractImage(*reader_, unpacked_, {}));
     std::error_code error;
     for (const auto& file : std::filesystem::recursive_directory_iterator(unpacked_, error)) {
-      if (file.path().extension() == ".so" || file.path().filename().string().find(".so.") != std::string::npos) ++libraries_;
+      if (file.path().extension() == ".so" ||
+          file.path().filename().string().find(".so.") != std::string::npos)
+        ++libraries_;
     }
     return WriteFile(unpacked_ + "/" + std::string(kStarter), Starter(false));
   }
@@ -120,32 +139,40 @@ class VariantMaker {
     bool has_pth = false;
     for (const std::string& path : manifest_.paths) {
       std::error_code error;
-      for (const auto& file : std::filesystem::directory_iterator(fmt::format("{}/{}", unpacked_, path), error)) {
+      for (const auto& file :
+           std::filesystem::directory_iterator(fmt::format("{}/{}", unpacked_, path), error)) {
         has_pth = has_pth || file.path().extension() == ".pth";
       }
     }
-    nlohmann::ordered_json facts = {{"arguments", manifest_.arguments}, {"paths", manifest_.paths},  {"pth", has_pth ? 1 : 0},
-                                    {"zipped", zipped ? 1 : 0},         {"module", manifest_.entry.module},
-                                    {"function", manifest_.entry.function}};
+    nlohmann::ordered_json facts = {
+        {"arguments", manifest_.arguments}, {"paths", manifest_.paths},
+        {"pth", has_pth ? 1 : 0},           {"zipped", zipped ? 1 : 0},
+        {"module", manifest_.entry.module}, {"function", manifest_.entry.function}};
     // JSON of texts, lists and numbers is Python.
-    return fmt::format("FACTS = {}\n{}", facts.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
+    return fmt::format("FACTS = {}\n{}",
+                       facts.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
                        Embedded("start.py"));
   }
 
   bool StartsByImport() const {
-    return manifest_.entry.kind == EntryKind::kFunction || manifest_.entry.kind == EntryKind::kModule;
+    return manifest_.entry.kind == EntryKind::kFunction ||
+           manifest_.entry.kind == EntryKind::kModule;
   }
 
   StartCommand StartIn(const std::string& root) const {
     Environment environment = environment_;
-    for (const auto& variable : manifest_.environment) environment.Set(variable.name, variable.value);
+    for (const auto& variable : manifest_.environment)
+      environment.Set(variable.name, variable.value);
     if (manifest_.isolated) environment.Set("PYTHONNOUSERSITE", "1");
     std::string python_path;
-    for (const std::string& path : manifest_.paths) python_path += fmt::format("{}{}/{}", python_path.empty() ? "" : ":", root, path);
-    if (auto old = environment.Get("PYTHONPATH"); old && !old->empty()) python_path += fmt::format(":{}", *old);
+    for (const std::string& path : manifest_.paths)
+      python_path += fmt::format("{}{}/{}", python_path.empty() ? "" : ":", root, path);
+    if (auto old = environment.Get("PYTHONPATH"); old && !old->empty())
+      python_path += fmt::format(":{}", *old);
     environment.Set("PYTHONPATH", python_path);
 
-    std::string python = python_.empty() ? fmt::format("{}/{}", root, manifest_.python.path) : python_;
+    std::string python =
+        python_.empty() ? fmt::format("{}/{}", root, manifest_.python.path) : python_;
     std::vector<std::string> words = {python};
     words.insert(words.end(), manifest_.python_arguments.begin(), manifest_.python_arguments.end());
     if (StartsByImport()) {
@@ -154,19 +181,29 @@ class VariantMaker {
       if (!manifest_.entry.python) words.clear();
       words.push_back(fmt::format("{}/{}", root, manifest_.entry.file));
     }
-    return {.argv = WithArguments(std::move(words)), .environment = Variables(environment), .before = {}, .after = {}, .forget = {}};
+    return {.argv = WithArguments(std::move(words)),
+            .environment = Variables(environment),
+            .before = {},
+            .after = {},
+            .forget = {}};
   }
 
   // --- the others ---
 
   Result<> MakeOther(std::string_view name) {
     if (name == "pyz") return MakePyz();
-    if (name == "shiv") return MakeArchive("shiv", {"--site-packages"}, {"-p", python_}, "SHIV_ROOT");
-    if (name == "pex") return MakeArchive("pex", {"-D"}, {fmt::format("--python={}", python_), "--no-index"}, "PEX_ROOT");
-    if (name == "squashfuse") return MakeMounted(name, {TRY(Find("squashfuse_ll"))}, TRY(MakeSquashfs()));
+    if (name == "shiv")
+      return MakeArchive("shiv", {"--site-packages"}, {"-p", python_}, "SHIV_ROOT");
+    if (name == "pex")
+      return MakeArchive("pex", {"-D"}, {fmt::format("--python={}", python_), "--no-index"},
+                         "PEX_ROOT");
+    if (name == "squashfuse")
+      return MakeMounted(name, {TRY(Find("squashfuse_ll"))}, TRY(MakeSquashfs()));
     if (name == "erofsfuse") return MakeMounted(name, {TRY(Find("erofsfuse"))}, TRY(MakeErofs()));
-    if (name == "kernel-squashfs") return MakeKernelMounted(name, "squashfs", [&] { return MakeSquashfs(); });
-    if (name == "kernel-erofs") return MakeKernelMounted(name, "erofs", [&] { return MakeErofs(); });
+    if (name == "kernel-squashfs")
+      return MakeKernelMounted(name, "squashfs", [&] { return MakeSquashfs(); });
+    if (name == "kernel-erofs")
+      return MakeKernelMounted(name, "erofs", [&] { return MakeErofs(); });
     return {};  // "shiv-first", "pex-first" come with the others
   }
 
@@ -177,7 +214,9 @@ class VariantMaker {
     for (std::size_t begin = 0; begin <= path.size();) {
       std::size_t end = std::min(path.find(':', begin), path.size());
       std::string candidate = fmt::format("{}/{}", path.substr(begin, end - begin), name);
-      if (candidate.starts_with('/') && candidate[1] != '/' && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+      if (candidate.starts_with('/') && candidate[1] != '/' &&
+          ::access(candidate.c_str(), X_OK) == 0)
+        return candidate;
       begin = end + 1;
     }
     return Failure(Error(ErrorKind::kNotFound, fmt::format("{} is not installed", name)));
@@ -186,32 +225,41 @@ class VariantMaker {
   Result<> RunTool(std::vector<std::string> words) const {
     std::string program = words[0];
     words.erase(words.begin());
-    CommandOutput done = TRY(RunCommand({.program = program, .arguments = std::move(words), .environment = Variables(environment_)}));
+    CommandOutput done = TRY(RunCommand({.program = program,
+                                         .arguments = std::move(words),
+                                         .environment = Variables(environment_)}));
     if (done.status == 0) return {};
     while (done.errors.ends_with('\n')) done.errors.pop_back();
     std::string last = done.errors.substr(done.errors.rfind('\n') + 1);
-    return Failure(Error(ErrorKind::kSystem, fmt::format("{}: {}{}{}", Quoted(program), DescribeStatus(done.status), last.empty() ? "" : ": ", last)));
+    return Failure(Error(ErrorKind::kSystem,
+                         fmt::format("{}: {}{}{}", Quoted(program), DescribeStatus(done.status),
+                                     last.empty() ? "" : ": ", last)));
   }
 
   Result<> RequireImport() const {
     if (!StartsByImport() || python_.empty()) {
-      return Failure(Error(ErrorKind::kUnsupported, "only for functions and modules that the host's Python runs"));
+      return Failure(Error(ErrorKind::kUnsupported,
+                           "only for functions and modules that the host's Python runs"));
     }
     return {};
   }
 
   std::vector<std::string> PackageDirectories() const {
     std::vector<std::string> directories;
-    for (const std::string& path : manifest_.paths) directories.push_back(fmt::format("{}/{}", unpacked_, path));
+    for (const std::string& path : manifest_.paths)
+      directories.push_back(fmt::format("{}/{}", unpacked_, path));
     return directories;
   }
 
   Result<> MakePyz() {
     TRY(RequireImport());
-    if (libraries_ > 0) return Failure(Error(ErrorKind::kUnsupported, "it has shared libraries, which cannot be loaded from a zip archive"));
+    if (libraries_ > 0)
+      return Failure(Error(ErrorKind::kUnsupported,
+                           "it has shared libraries, which cannot be loaded from a zip archive"));
     std::string archive = Path("app.pyz"), main = Path("pyz_main.py");
     TRY(WriteFile(main, Starter(true)));
-    std::vector<std::string> words = {python_, "-I", "-c", std::string(Embedded("make_zip.py")), archive, main};
+    std::vector<std::string> words = {python_, "-I", "-c", std::string(Embedded("make_zip.py")),
+                                      archive, main};
     for (std::string& directory : PackageDirectories()) words.push_back(std::move(directory));
     TRY(RunTool(std::move(words)));
     StartCommand start = StartIn(unpacked_);
@@ -221,12 +269,15 @@ class VariantMaker {
     return {};
   }
 
-  // shiv and pex, as their own builders make them of the same directories. Both unpack themselves at the first start.
-  Result<> MakeArchive(const std::string& tool, std::vector<std::string> per_directory, std::vector<std::string> options,
-                       const std::string& root_variable) {
+  // shiv and pex, as their own builders make them of the same directories. Both unpack themselves
+  // at the first start.
+  Result<> MakeArchive(const std::string& tool, std::vector<std::string> per_directory,
+                       std::vector<std::string> options, const std::string& root_variable) {
     TRY(RequireImport());
-    std::string program = TRY(Find(tool)), archive = Path("app." + tool), entry = Path(tool + "-entry");
-    // A module that does what our starter does, because neither can run a module and pass arguments.
+    std::string program = TRY(Find(tool)), archive = Path("app." + tool),
+                entry = Path(tool + "-entry");
+    // A module that does what our starter does, because neither can run a module and pass
+    // arguments.
     TRY(MakeDirectory(entry));
     TRY(WriteFile(entry + "/haft_bench_entry.py", Starter(true)));
     std::vector<std::string> words = {program, "-o", archive, "-e", "haft_bench_entry:main"};
@@ -240,7 +291,11 @@ class VariantMaker {
     TRY(RunTool(std::move(words)));
     Environment environment = environment_;
     environment.Set(root_variable, Path(tool + "-root"));
-    StartCommand start{.argv = WithArguments({python_, archive}), .environment = Variables(environment), .before = {}, .after = {}, .forget = {}};
+    StartCommand start{.argv = WithArguments({python_, archive}),
+                       .environment = Variables(environment),
+                       .before = {},
+                       .after = {},
+                       .forget = {}};
     Add(tool, start);
     if (!Wanted(tool + "-first")) return {};
     environment.Set(root_variable, Path(tool + "-first-root"));
@@ -253,7 +308,8 @@ class VariantMaker {
   Result<std::string> MakeSquashfs() {
     std::string image = Path("image.squashfs");
     if (::access(image.c_str(), F_OK) == 0) return image;
-    TRY(RunTool({TRY(Find("mksquashfs")), unpacked_, image, "-comp", "lz4", "-Xhc", "-b", "131072", "-no-progress", "-quiet"}));
+    TRY(RunTool({TRY(Find("mksquashfs")), unpacked_, image, "-comp", "lz4", "-Xhc", "-b", "131072",
+                 "-no-progress", "-quiet"}));
     return image;
   }
 
@@ -264,7 +320,8 @@ class VariantMaker {
     return image;
   }
 
-  Result<> MakeMounted(std::string_view name, std::vector<std::string> mount, const std::string& image) {
+  Result<> MakeMounted(std::string_view name, std::vector<std::string> mount,
+                       const std::string& image) {
     std::string point = Path(fmt::format("{}-mount", name));
     TRY(MakeDirectory(point));
     StartCommand start = StartIn(point);
@@ -303,7 +360,9 @@ class VariantMaker {
 
 }  // namespace
 
-std::vector<std::string> VariantNames() { return {kNames.begin(), kNames.end()}; }
+std::vector<std::string> VariantNames() {
+  return {kNames.begin(), kNames.end()};
+}
 
 Result<Variants> MakeVariants(const VariantRequest& request, const Environment& environment,
                               const std::function<void(std::string_view)>& progress) {

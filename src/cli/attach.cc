@@ -42,14 +42,17 @@ Result<pid_t> ParsePid(std::string_view text) {
   pid_t pid = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
   if (error == std::errc() && end == text.data() + text.size() && pid > 0) return pid;
-  return Failure(Error(ErrorKind::kUsage, fmt::format("--attach {}: not a process id", Quoted(text))));
+  return Failure(
+      Error(ErrorKind::kUsage, fmt::format("--attach {}: not a process id", Quoted(text))));
 }
 
 Result<Attached> Attach(pid_t pid) {
   Environment theirs = TRY(Environment::OfProcess(pid));
-  Attached attached{.mount = MountIn(theirs.Get("PYTHONPATH").value_or("")), .environment = Environment::Current()};
+  Attached attached{.mount = MountIn(theirs.Get("PYTHONPATH").value_or("")),
+                    .environment = Environment::Current()};
   if (attached.mount.empty()) {
-    return Failure(Error::Invalid("not a process of a bundle").Remedy("name one that inherited the bundle's PYTHONPATH"));
+    return Failure(Error::Invalid("not a process of a bundle")
+                       .Remedy("name one that inherited the bundle's PYTHONPATH"));
   }
   TRY(JoinProcess(pid));
   if (::access((attached.mount + std::string(kBootstrap)).c_str(), X_OK) < 0) {

@@ -19,8 +19,8 @@ struct Attached {
 // "--attach PID".
 Result<pid_t> ParsePid(std::string_view text);
 
-// Makes this process see what process `pid` of a running bundle sees. The environment is this process's with what a
-// bundle changes in it: PYTHONPATH, HAFT_BUNDLE, PATH. REQUIRES: one thread.
+// Makes this process see what process `pid` of a running bundle sees. The environment is this
+// process's with what a bundle changes in it: PYTHONPATH, HAFT_BUNDLE, PATH. REQUIRES: one thread.
 Result<Attached> Attach(pid_t pid);
 
 }  // namespace haft::cli

@@ -29,12 +29,14 @@ std::vector<std::string> SplitList(const std::string& text) {
 
 Result<std::vector<bench::Condition>> ParseConditions(const Arguments& arguments) {
   std::vector<bench::Condition> conditions;
-  for (const std::string& word : SplitList(arguments.Has("parallel") ? arguments.Get("parallel") : "1")) {
+  for (const std::string& word :
+       SplitList(arguments.Has("parallel") ? arguments.Get("parallel") : "1")) {
     conditions.push_back({.cold = false, .parallel = TRY(ParseNumber("--parallel", word, 1000))});
   }
   if (!arguments.Has("cold")) return conditions;
   if (::geteuid() != 0) {
-    return Failure(Error(ErrorKind::kUnsupported, "--cold: only root may drop the page cache").Remedy("start it as root"));
+    return Failure(Error(ErrorKind::kUnsupported, "--cold: only root may drop the page cache")
+                       .Remedy("start it as root"));
   }
   for (std::size_t i = 0, warm = conditions.size(); i < warm; ++i) {
     conditions.push_back({.cold = true, .parallel = conditions[i].parallel});
@@ -57,7 +59,9 @@ Result<std::set<std::string, std::less<>>> ParseVariants(const Arguments& argume
 }
 
 // Programs are started by path.
-std::string WithDirectory(const std::string& file) { return file.find('/') == file.npos ? "./" + file : file; }
+std::string WithDirectory(const std::string& file) {
+  return file.find('/') == file.npos ? "./" + file : file;
+}
 
 Result<> Write(const Arguments& arguments, const char* option, const std::string& text) {
   if (!arguments.Has(option)) return {};
@@ -70,29 +74,41 @@ Result<> Write(const Arguments& arguments, const char* option, const std::string
 
 Result<bench::BenchPlan> MakePlan(const Arguments& arguments, Words program_arguments) {
   bench::BenchPlan plan;
-  for (const std::string& file : arguments.All("FILE...")) plan.files.push_back(WithDirectory(file));
+  for (const std::string& file : arguments.All("FILE..."))
+    plan.files.push_back(WithDirectory(file));
   plan.arguments = std::move(program_arguments);
   plan.wanted = TRY(ParseVariants(arguments));
   plan.conditions = TRY(ParseConditions(arguments));
-  if (arguments.Has("rounds")) plan.rounds = TRY(ParseNumber("--rounds", arguments.Get("rounds"), 100'000));
+  if (arguments.Has("rounds"))
+    plan.rounds = TRY(ParseNumber("--rounds", arguments.Get("rounds"), 100'000));
   return plan;
 }
 
 }  // namespace
 
 Result<int> RunBench(const Words& words) {
-  CommandLine line("bench", "[OPTION...] FILE... [-- ARGUMENT...]",
-                   "Measures how long bundles take from start to end, beside the same program unpacked in a directory, as .pyz,\n"
-                   "with shiv and pex, and from squashfs and erofs images, as far as the tools for them are installed. All forms\n"
-                   "are started in turn in every round; servers of file systems are counted. Ratios are to the unpacked directory.",
-                   "  haft bench ./certbot -- --version\n"
-                   "  sudo haft bench --cold --parallel 1,2,8 --html start.html ./certbot -- --version\n"
-                   "  haft bench --only unpacked --check 'unpacked<=1.0' ./certbot -- --version");
-  line.Value("rounds", "N", "how often each form is started, after one start that does not count [15]")
-      .Flag("cold", "also with the page cache dropped before every start, or before all that start at once (root)")
+  CommandLine line(
+      "bench", "[OPTION...] FILE... [-- ARGUMENT...]",
+      "Measures how long bundles take from start to end, beside the same program unpacked in a "
+      "directory, as .pyz,\n"
+      "with shiv and pex, and from squashfs and erofs images, as far as the tools for them are "
+      "installed. All forms\n"
+      "are started in turn in every round; servers of file systems are counted. Ratios are to the "
+      "unpacked directory.",
+      "  haft bench ./certbot -- --version\n"
+      "  sudo haft bench --cold --parallel 1,2,8 --html start.html ./certbot -- --version\n"
+      "  haft bench --only unpacked --check 'unpacked<=1.0' ./certbot -- --version");
+  line.Value("rounds", "N",
+             "how often each form is started, after one start that does not count [15]")
+      .Flag("cold",
+            "also with the page cache dropped before every start, or before all that start at once "
+            "(root)")
       .Value("parallel", "LIST", "how many are started at once, separated by commas [1]")
-      .Value("only", "LIST", "of the forms only these, separated by commas (bundle and unpacked always)")
-      .Value("check", "LIMIT", "exit with 1 if it is missed; VARIANT[@cold][@PARALLEL]<=RATIO, server-memory<=MB, server-cpu<=RATIO; repeatable")
+      .Value("only", "LIST",
+             "of the forms only these, separated by commas (bundle and unpacked always)")
+      .Value("check", "LIMIT",
+             "exit with 1 if it is missed; VARIANT[@cold][@PARALLEL]<=RATIO, server-memory<=MB, "
+             "server-cpu<=RATIO; repeatable")
       .Value("json", "OUT", "write all samples there")
       .Value("html", "OUT", "write one self-contained page with plots there")
       .Value("work", "DIR", "where to unpack [/var/tmp]")
@@ -106,26 +122,31 @@ Result<int> RunBench(const Words& words) {
   }
   bench::BenchPlan plan = TRY(MakePlan(arguments, std::move(program_arguments)));
   std::vector<bench::Limit> limits;
-  for (const std::string& text : arguments.All("check")) limits.push_back(TRY(bench::ParseLimit(text)));
+  for (const std::string& text : arguments.All("check"))
+    limits.push_back(TRY(bench::ParseLimit(text)));
   for (const char* option : {"json", "html"}) {
-    if (arguments.Has(option) && arguments.Get(option) != "-") TRY(AtomicFile::Create(arguments.Get(option), 0666));
+    if (arguments.Has(option) && arguments.Get(option) != "-")
+      TRY(AtomicFile::Create(arguments.Get(option), 0666));
   }
   auto result = [&]() -> Result<bench::BenchResult> {
     const Interruption interruption;
-    auto work = TemporaryDirectory::Create(arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-");
+    auto work = TemporaryDirectory::Create(
+        arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-");
     if (!work) return Failure(std::move(work).error().Within("--work"));
     plan.directory = work->path();
     ProgressBar bar;
-    return bench::RunBench(plan, Environment::Current(), [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
-      bar.Show(step, done, total, "starts");
-    });
+    return bench::RunBench(plan, Environment::Current(),
+                           [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
+                             bar.Show(step, done, total, "starts");
+                           });
   }();
   if (const int signal = Interruption::Signal()) EndLike(signal);  // everything is removed
   if (!result) return Failure(std::move(result).error());
   std::vector<bench::Verdict> verdicts = bench::Judge(*result, limits);
   TRY(Write(arguments, "json", bench::ToJson(*result, verdicts)));
   TRY(Write(arguments, "html", bench::ToHtml(*result, verdicts)));
-  bool piped = (arguments.Has("json") && arguments.Get("json") == "-") || (arguments.Has("html") && arguments.Get("html") == "-");
+  bool piped = (arguments.Has("json") && arguments.Get("json") == "-") ||
+               (arguments.Has("html") && arguments.Get("html") == "-");
   if (!piped) TRY(Print(bench::ToTable(*result, verdicts)));
   return std::ranges::all_of(verdicts, &bench::Verdict::kept) ? kOk : kFailed;
 }

@@ -29,12 +29,15 @@ Result<Arguments> ReadArguments(const CommandLine& line, const Words& words) {
 // What is converted says what the command line does not.
 void Apply(Takeover takeover, const Arguments& arguments, BuildOptions& options) {
   format::Manifest& manifest = takeover.manifest;
-  if (!arguments.Has("python") && !manifest.python.path.empty()) options.python = std::move(manifest.python.path);
-  if (options.python_arguments.empty()) options.python_arguments = std::move(manifest.python_arguments);
+  if (!arguments.Has("python") && !manifest.python.path.empty())
+    options.python = std::move(manifest.python.path);
+  if (options.python_arguments.empty())
+    options.python_arguments = std::move(manifest.python_arguments);
   if (options.arguments.empty()) options.arguments = std::move(manifest.arguments);
   if (options.build_id.empty()) options.build_id = std::move(manifest.build_id);
   // In order: a variable set again has the last value.
-  options.environment.insert(options.environment.begin(), manifest.environment.begin(), manifest.environment.end());
+  options.environment.insert(options.environment.begin(), manifest.environment.begin(),
+                             manifest.environment.end());
   options.ignore_environment |= manifest.ignore_environment;
   options.isolated |= manifest.isolated;
   options.multi_call |= manifest.multi_call;
@@ -48,13 +51,16 @@ void Apply(Takeover takeover, const Arguments& arguments, BuildOptions& options)
 }  // namespace
 
 Result<int> RunBuild(const Words& words) {
-  CommandLine line("build", "-o FILE [OPTION...] [[--] PIP-ARGUMENT...]",
-                   "Makes one executable file of a Python application. Without -c, -e, -m and -x it is an interpreter with "
-                   "the packages. PIP-ARGUMENTs go to 'pip install'. Options may also stand in [tool.haft] of ./pyproject.toml.",
-                   "  haft build -c certbot -o certbot certbot\n"
-                   "  haft build -c tool -o tool -- --no-index --find-links wheels tool\n"
-                   "  haft build --from old.pyz -o new\n"
-                   "  haft build --site-packages dist -e package.module:main -o tool && ./tool --version");
+  CommandLine line(
+      "build", "-o FILE [OPTION...] [[--] PIP-ARGUMENT...]",
+      "Makes one executable file of a Python application. Without -c, -e, -m and -x it is an "
+      "interpreter with "
+      "the packages. PIP-ARGUMENTs go to 'pip install'. Options may also stand in [tool.haft] of "
+      "./pyproject.toml.",
+      "  haft build -c certbot -o certbot certbot\n"
+      "  haft build -c tool -o tool -- --no-index --find-links wheels tool\n"
+      "  haft build --from old.pyz -o new\n"
+      "  haft build --site-packages dist -e package.module:main -o tool && ./tool --version");
   DefineBuildOptions(line);
   Arguments arguments = TRY(ReadArguments(line, words));
   if (arguments.help) {
@@ -71,7 +77,8 @@ Result<int> RunBuild(const Words& words) {
   }();
   if (!report) return Failure(std::move(report).error());
   for (const std::string& warning : report->warnings) Log(LogLevel::kWarning, "{}", warning);
-  for (const std::string& problem : report->not_compiled) Log(LogLevel::kDebug, "not compiled: {}", problem);
+  for (const std::string& problem : report->not_compiled)
+    Log(LogLevel::kDebug, "not compiled: {}", problem);
   if (::isatty(STDERR_FILENO) == 1) {
     TRY(Print(fmt::format("{}: {} files, {:.1f} MiB in {:.1f} MiB\n", options.output, report->files,
                           static_cast<double>(report->content_bytes) / (1 << 20),

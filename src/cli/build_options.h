@@ -12,17 +12,21 @@ namespace haft::cli {
 
 void DefineBuildOptions(CommandLine& line);
 
-// Words of the command line as haft's and pip's: pip gets what is behind "--", what is no option, and the options of
-// `pip install` that haft has not. In their order. kUsage for an option that neither knows.
+// Words of the command line as haft's and pip's: pip gets what is behind "--", what is no option,
+// and the options of `pip install` that haft has not. In their order. kUsage for an option that
+// neither knows.
 struct SplitWords {
   std::vector<std::string> ours;
   std::vector<std::string> pip;
 };
-Result<SplitWords> SplitPipArguments(const CommandLine& line, const std::vector<std::string>& words);
+Result<SplitWords> SplitPipArguments(const CommandLine& line,
+                                     const std::vector<std::string>& words);
 
-// The command line's arguments and, where it does not say anything, those of `project` (see ReadProjectFile; "pip" is
-// pip's). An entry, or arguments for pip, on the command line replace all those of the project.
-Arguments Merge(Arguments arguments, const std::map<std::string, std::vector<std::string>>& project);
+// The command line's arguments and, where it does not say anything, those of `project` (see
+// ReadProjectFile; "pip" is pip's). An entry, or arguments for pip, on the command line replace all
+// those of the project.
+Arguments Merge(Arguments arguments,
+                const std::map<std::string, std::vector<std::string>>& project);
 
 // kUsage for what does not fit together.
 Result<BuildOptions> MakeBuildOptions(const Arguments& arguments);

@@ -22,7 +22,8 @@ Result<std::string> CachePath(const Arguments& arguments) {
   std::string path = arguments.Get("DIR");
   const char* variable = ::getenv("HAFT_CACHE");
   if (path.empty() && variable != nullptr) path = variable;
-  if (path.empty()) return Failure(UsageError("cache", "DIR is missing, and HAFT_CACHE is not set"));
+  if (path.empty())
+    return Failure(UsageError("cache", "DIR is missing, and HAFT_CACHE is not set"));
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path;
 }
@@ -31,7 +32,8 @@ Result<UniqueFd> OpenCache(const std::string& path) {
   UniqueFd fd = TRY(OpenFile(path, O_RDONLY | O_DIRECTORY));
   struct stat status;
   if (::fstat(fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
-  if (status.st_uid != ::geteuid()) return Failure(Error::Invalid(fmt::format("{}: belongs to another user", Quoted(path))));
+  if (status.st_uid != ::geteuid())
+    return Failure(Error::Invalid(fmt::format("{}: belongs to another user", Quoted(path))));
   return fd;
 }
 
@@ -48,9 +50,11 @@ Result<int> List(const std::string& path, const UniqueFd& cache) {
   std::string text;
   std::uint64_t total = 0;
   for (const FoundCell& cell : FindCells(cache.get(), path)) {
-    std::string size = cell.complete ? fmt::format("{:.1f} MB", static_cast<double>(cell.bytes) / 1e6) : "incomplete";
-    text += fmt::format("{:>12}  {}  {:<4}  {} {}\n", size, Date(cell.last_use), IsCellInUse(cache.get(), cell) ? "used" : "",
-                        cell.name, cell.image_id);
+    std::string size = cell.complete
+                           ? fmt::format("{:.1f} MB", static_cast<double>(cell.bytes) / 1e6)
+                           : "incomplete";
+    text += fmt::format("{:>12}  {}  {:<4}  {} {}\n", size, Date(cell.last_use),
+                        IsCellInUse(cache.get(), cell) ? "used" : "", cell.name, cell.image_id);
     total += cell.bytes;
   }
   text += fmt::format("{:>9.1f} MB  in {}\n", static_cast<double>(total) / 1e6, Quoted(path));
@@ -70,17 +74,21 @@ Result<int> Prune(const std::string& path, const UniqueFd& cache, std::int64_t d
       ++used;
     }
   }
-  TRY(Print(fmt::format("{} removed ({:.1f} MB), {} in use\n", removed, static_cast<double>(freed) / 1e6, used)));
+  TRY(Print(fmt::format("{} removed ({:.1f} MB), {} in use\n", removed,
+                        static_cast<double>(freed) / 1e6, used)));
   return kOk;
 }
 
 }  // namespace
 
 Result<int> RunCache(const Words& words) {
-  CommandLine line("cache", "list [DIR]  |  haft cache prune [--days N] [DIR]",
-                   "Shows or removes what bundles have unpacked into DIR [HAFT_CACHE]. What is in use is never removed.",
-                   "  haft cache list /var/cache/haft\n  haft cache prune --days 30 /var/cache/haft");
-  line.Value("days", "N", "prune: only what no start has used for N days [all]").Positional({"ACTION", "DIR"}, 1);
+  CommandLine line(
+      "cache", "list [DIR]  |  haft cache prune [--days N] [DIR]",
+      "Shows or removes what bundles have unpacked into DIR [HAFT_CACHE]. What is in use is never "
+      "removed.",
+      "  haft cache list /var/cache/haft\n  haft cache prune --days 30 /var/cache/haft");
+  line.Value("days", "N", "prune: only what no start has used for N days [all]")
+      .Positional({"ACTION", "DIR"}, 1);
   Arguments arguments = TRY(line.Parse(words));
   if (arguments.help) {
     TRY(Print(line.Help()));

@@ -76,10 +76,12 @@ std::vector<std::string> Arguments::All(std::string_view name) const {
 }
 
 Error UsageError(std::string_view command, std::string message) {
-  return Error(ErrorKind::kUsage, std::move(message)).Remedy(fmt::format("see 'haft {} --help'", command));
+  return Error(ErrorKind::kUsage, std::move(message))
+      .Remedy(fmt::format("see 'haft {} --help'", command));
 }
 
-CommandLine::CommandLine(std::string command, std::string usage, std::string summary, std::string example)
+CommandLine::CommandLine(std::string command, std::string usage, std::string summary,
+                         std::string example)
     : impl_(new Impl{.command = command,
                      .usage = std::move(usage),
                      .example = std::move(example),
@@ -103,7 +105,8 @@ CommandLine& CommandLine::Flag(const std::string& names, const std::string& help
 CommandLine& CommandLine::Value(const std::string& names, const std::string& placeholder,
                                 const std::string& help) {
   impl_->Note(names, true);
-  impl_->options.add_options()(names, help, cxxopts::value<std::vector<std::string>>(), placeholder);
+  impl_->options.add_options()(names, help, cxxopts::value<std::vector<std::string>>(),
+                               placeholder);
   return *this;
 }
 
@@ -141,14 +144,18 @@ Error CommandLine::UnknownOption(std::string_view word, std::string_view hint) c
   while (name.starts_with('-')) name.remove_prefix(1);
   auto nearest = name.size() > 1 ? Nearest(name, LongNames()) : std::nullopt;
   return Error(ErrorKind::kUsage, fmt::format("option {} does not exist", Quoted(word)))
-      .Remedy(nearest ? fmt::format("did you mean '--{}'?", *nearest) : fmt::format("{}see 'haft {} --help'", hint, impl_->command));
+      .Remedy(nearest ? fmt::format("did you mean '--{}'?", *nearest)
+                      : fmt::format("{}see 'haft {} --help'", hint, impl_->command));
 }
 
-bool CommandLine::IsFlag(std::string_view long_name) const { return impl_->flags.contains(long_name); }
+bool CommandLine::IsFlag(std::string_view long_name) const {
+  return impl_->flags.contains(long_name);
+}
 
 Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) const {
   std::vector<const char*> argv = {"haft"};
-  const std::size_t parsed_words = impl_->options_first ? std::min(impl_->CountOptions(words), words.size()) : words.size();
+  const std::size_t parsed_words =
+      impl_->options_first ? std::min(impl_->CountOptions(words), words.size()) : words.size();
   for (std::size_t i = 0; i < parsed_words; ++i) argv.push_back(words[i].c_str());
   std::vector<std::string> rest;
   Arguments arguments;
@@ -180,9 +187,11 @@ Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) cons
     if (i >= impl_->positional.size() && !takes_rest) {
       return usage_error(fmt::format("unexpected word {}", Quoted(rest[i])));
     }
-    arguments.values[impl_->positional[std::min(i, impl_->positional.size() - 1)]].push_back(rest[i]);
+    arguments.values[impl_->positional[std::min(i, impl_->positional.size() - 1)]].push_back(
+        rest[i]);
   }
-  if (rest.size() < impl_->minimum) return usage_error(fmt::format("{} is missing", impl_->positional[rest.size()]));
+  if (rest.size() < impl_->minimum)
+    return usage_error(fmt::format("{} is missing", impl_->positional[rest.size()]));
   return arguments;
 }
 
@@ -196,7 +205,8 @@ Result<unsigned> ParseNumber(std::string_view option, std::string_view text, uns
   unsigned number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number < 1 || number > maximum) {
-    return Failure(Error(ErrorKind::kUsage, fmt::format("{} {}: not a whole number from 1 to {}", option, Quoted(text), maximum)));
+    return Failure(Error(ErrorKind::kUsage, fmt::format("{} {}: not a whole number from 1 to {}",
+                                                        option, Quoted(text), maximum)));
   }
   return number;
 }

@@ -19,7 +19,8 @@ inline constexpr int kUsage = 2;
 // The parsed words of one command.
 struct Arguments {
   bool help = false;
-  std::map<std::string, std::vector<std::string>, std::less<>> values;  // by long name; a flag has one ""
+  std::map<std::string, std::vector<std::string>, std::less<>>
+      values;  // by long name; a flag has one ""
 
   bool Has(std::string_view name) const { return values.contains(name); }
   // The last value given, or the default of the option; "" if there is neither.
@@ -38,13 +39,17 @@ class CommandLine {
 
   // names: "l,long" or "long".
   CommandLine& Flag(const std::string& names, const std::string& help);
-  CommandLine& Value(const std::string& names, const std::string& placeholder, const std::string& help);
-  // Positional words: `minimum` … as many as there are names; a last name ending in "..." takes all the rest.
+  CommandLine& Value(const std::string& names, const std::string& placeholder,
+                     const std::string& help);
+  // Positional words: `minimum` … as many as there are names; a last name ending in "..." takes all
+  // the rest.
   CommandLine& Positional(std::vector<std::string> names, std::size_t minimum);
-  // Words from the first positional one on are taken as they are, even if they look like options: they belong to a program.
+  // Words from the first positional one on are taken as they are, even if they look like options:
+  // they belong to a program.
   CommandLine& OptionsFirst();
 
-  // Whether a word names one of the options, and if so, whether its value is the next word. nullopt: none of them.
+  // Whether a word names one of the options, and if so, whether its value is the next word.
+  // nullopt: none of them.
   std::optional<bool> TakesNext(std::string_view word) const;
   // For a word that is no option: "did you mean …?", or else `hint` and where to look.
   Error UnknownOption(std::string_view word, std::string_view hint) const;

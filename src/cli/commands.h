@@ -1,4 +1,5 @@
-// The sub-commands of haft: each parses its words and returns the exit status, or an error to print.
+// The sub-commands of haft: each parses its words and returns the exit status, or an error to
+// print.
 #pragma once
 
 #include <string>

@@ -16,10 +16,13 @@ void Offer(Environment& environment, std::string_view name, std::string_view val
   if (!value.empty() && environment.Get(name).value_or("").empty()) environment.Set(name, value);
 }
 
-bool IsNo(std::string_view value) { return value == "false" || value == "False" || value == "no"; }
+bool IsNo(std::string_view value) {
+  return value == "false" || value == "False" || value == "no";
+}
 
 void TranslateShiv(Environment& environment) {
-  for (std::string_view name : {"SHIV_ENTRY_POINT", "SHIV_MODULE"}) Offer(environment, "HAFT_ENTRY_POINT", Take(environment, name));
+  for (std::string_view name : {"SHIV_ENTRY_POINT", "SHIV_MODULE"})
+    Offer(environment, "HAFT_ENTRY_POINT", Take(environment, name));
   Offer(environment, "HAFT_SCRIPT", Take(environment, "SHIV_CONSOLE_SCRIPT"));
   Offer(environment, "HAFT_INTERPRETER", Take(environment, "SHIV_INTERPRETER"));
 }

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::string_view kUsual = "/usr/bin/python3";
 
-bool IsExecutable(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
+bool IsExecutable(const std::string& path) {
+  return ::access(path.c_str(), X_OK) == 0;
+}
 
 // `name` in the absolute directories of PATH; "" if it is in none.
 std::string InPath(std::string_view name, const Environment& environment) {
@@ -31,7 +33,8 @@ std::string InPath(std::string_view name, const Environment& environment) {
 
 std::string FindPython(std::string_view wanted, const Environment& environment) {
   if (wanted.empty()) return "";
-  std::string path = wanted.find('/') == wanted.npos ? InPath(wanted, environment) : std::string(wanted);
+  std::string path =
+      wanted.find('/') == wanted.npos ? InPath(wanted, environment) : std::string(wanted);
   if (path.starts_with('/') && IsExecutable(path)) return path;
   Log(LogLevel::kDebug, "no interpreter {} here", Quoted(wanted));
   return "";

@@ -21,7 +21,8 @@ Result<InputFile> OpenInput(const std::string& path) {
     if (foreign) return Failure(std::move(archive).error());
   }
   if (!foreign) return Failure(std::move(bundle).error().Within(Quoted(path)));
-  return Failure(Error::Invalid(fmt::format("{}: no zip archive, and {}", Quoted(path), bundle.error().message())));
+  return Failure(Error::Invalid(
+      fmt::format("{}: no zip archive, and {}", Quoted(path), bundle.error().message())));
 }
 
 Result<ImageReader> OpenImage(const std::string& path) {

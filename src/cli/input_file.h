@@ -18,8 +18,8 @@ struct InputFile {
   std::shared_ptr<ZipArchive> archive;  // its directory has been checked
 };
 
-// Tells by the end of the file which of the two it is, and what is wrong with it if it is a damaged one. Errors name the
-// file.
+// Tells by the end of the file which of the two it is, and what is wrong with it if it is a damaged
+// one. Errors name the file.
 Result<InputFile> OpenInput(const std::string& path);
 
 // The files in a bundle, image or archive as they are; nothing is added. Errors name the file.

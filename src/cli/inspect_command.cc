@@ -66,21 +66,24 @@ std::string Choices(const format::Manifest& manifest) {
   std::string text;
   if (names.size() > 1) text += fmt::format("scripts      {}\n", Listed(names));
   if (!words.empty()) text += fmt::format("start        {}\n", fmt::join(words, ", "));
-  if (!manifest.build_id.empty()) text += fmt::format("build id     {}\n", Quoted(manifest.build_id));
+  if (!manifest.build_id.empty())
+    text += fmt::format("build id     {}\n", Quoted(manifest.build_id));
   return text;
 }
 
 std::string InfoText(const format::BundleFile& bundle, const format::Manifest& manifest) {
   const format::Trailer& trailer = bundle.trailer;
   return fmt::format(
-      "name         {}\nentry        {}\npython       {} ({}, {})\nmounted at   {}\n{}image id     {}\n"
+      "name         {}\nentry        {}\npython       {} ({}, {})\nmounted at   {}\n{}image id     "
+      "{}\n"
       "files        {} ({})\nimage        {} at offset {} ({} blocks, index {})\nruntime      {}\n"
       "format       {}.{}, written by {}\n",
-      manifest.name, format::Describe(manifest.entry), manifest.python.path, manifest.python.version,
-      manifest.python.soabi, manifest.mount, Choices(manifest), format::ToHex(trailer.image_id), trailer.file_count,
-      Size(trailer.content_size), Size(trailer.image_size), bundle.image_offset, trailer.block_count,
-      Size(bundle.index_size()), trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size), trailer.major,
-      trailer.minor, manifest.builder);
+      manifest.name, format::Describe(manifest.entry), manifest.python.path,
+      manifest.python.version, manifest.python.soabi, manifest.mount, Choices(manifest),
+      format::ToHex(trailer.image_id), trailer.file_count, Size(trailer.content_size),
+      Size(trailer.image_size), bundle.image_offset, trailer.block_count, Size(bundle.index_size()),
+      trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size), trailer.major, trailer.minor,
+      manifest.builder);
 }
 
 // What --bundle-python and --bundle-httpd put in and from which packages; null if nothing.
@@ -89,18 +92,21 @@ Result<nlohmann::ordered_json> StackContents(UniqueFd image) {
   ImageReader reader = TRY(ImageReader::Open(std::move(image)));
   auto entry = reader.Resolve(kStackContents);
   if (!entry) return nullptr;
-  if (entry->attributes.size > kLimit) return Failure(Error::Corrupt(fmt::format("{}: too large", kStackContents)));
+  if (entry->attributes.size > kLimit)
+    return Failure(Error::Corrupt(fmt::format("{}: too large", kStackContents)));
   std::string text(entry->attributes.size, '\0');
   TRY(reader.Read(entry->inode, 0, std::as_writable_bytes(std::span(text))));
   auto json = nlohmann::ordered_json::parse(text, nullptr, false);
-  if (!json.is_object()) return Failure(Error::Corrupt(fmt::format("{}: no JSON object", kStackContents)));
+  if (!json.is_object())
+    return Failure(Error::Corrupt(fmt::format("{}: no JSON object", kStackContents)));
   return json;
 }
 
 std::string StackText(const nlohmann::ordered_json& contents) {
   auto word = [](const nlohmann::ordered_json& package, const char* member) {
     auto found = package.find(member);
-    std::string text = found != package.end() && found->is_string() ? found->get<std::string>() : "";
+    std::string text =
+        found != package.end() && found->is_string() ? found->get<std::string>() : "";
     return Quoted(text).substr(1, Quoted(text).size() - 2);
   };
   std::string text;
@@ -110,7 +116,9 @@ std::string StackText(const nlohmann::ordered_json& contents) {
     if (!package.is_object()) continue;
     std::string license = word(package, "license");
     text += fmt::format("  {:<24} {:<24} {}\n", word(package, "name"), word(package, "version"),
-                        license.empty() ? fmt::format("see usr/share/doc/{}/copyright", word(package, "name")) : license);
+                        license.empty()
+                            ? fmt::format("see usr/share/doc/{}/copyright", word(package, "name"))
+                            : license);
   }
   return text.empty() ? text : "brings along, by package, version and licences:\n" + text;
 }
@@ -141,15 +149,20 @@ std::string InfoJson(const ZipArchive& archive, ArchiveInfo info) {
 std::string InfoText(const ZipArchive& archive, const ArchiveInfo& info) {
   const ZipDirectory& directory = archive.directory();
   // Texts from the archive may steer a terminal.
-  auto shown = [](const std::string& text) { return Quoted(text).substr(1, Quoted(text).size() - 2); };
-  std::string text = fmt::format("name         {}\nkind         {}\nentry        {}\n", BundleNameFor(archive.path()),
-                                 NameOf(info.kind), shown(format::Describe(info.manifest.entry)));
+  auto shown = [](const std::string& text) {
+    return Quoted(text).substr(1, Quoted(text).size() - 2);
+  };
+  std::string text = fmt::format("name         {}\nkind         {}\nentry        {}\n",
+                                 BundleNameFor(archive.path()), NameOf(info.kind),
+                                 shown(format::Describe(info.manifest.entry)));
   std::string shebang = ShebangOf(archive.fd());
   if (!shebang.empty()) text += fmt::format("python       {}\n", shown(shebang));
-  if (!info.manifest.build_id.empty()) text += fmt::format("build id     {}\n", shown(info.manifest.build_id));
+  if (!info.manifest.build_id.empty())
+    text += fmt::format("build id     {}\n", shown(info.manifest.build_id));
   if (!info.obstacle.empty()) text += fmt::format("cannot run   {}\n", shown(info.obstacle));
-  text += fmt::format("files        {} ({})\narchive      {} at offset {} ({} entries)\n", FileCount(directory),
-                      Size(directory.content_size), Size(FileSize(archive.fd()).value_or(directory.base) - directory.base),
+  text += fmt::format("files        {} ({})\narchive      {} at offset {} ({} entries)\n",
+                      FileCount(directory), Size(directory.content_size),
+                      Size(FileSize(archive.fd()).value_or(directory.base) - directory.base),
                       directory.base, directory.entries.size());
   return text;
 }
@@ -165,9 +178,12 @@ Result<ArchiveInfo> RecogniseArchive(const std::shared_ptr<ZipArchive>& archive)
 }  // namespace
 
 Result<int> RunInfo(const Words& words) {
-  CommandLine line("info", "[OPTION...] FILE", "Tells what a bundle or zip archive is, without reading its contents.",
+  CommandLine line("info", "[OPTION...] FILE",
+                   "Tells what a bundle or zip archive is, without reading its contents.",
                    "  haft info --json certbot");
-  line.Flag("json", "as one JSON object: kind, name, image_id, image_offset, image_size, files, bytes, entry, python, ...")
+  line.Flag("json",
+            "as one JSON object: kind, name, image_id, image_offset, image_size, files, bytes, "
+            "entry, python, ...")
       .Positional({"FILE"}, 1);
   Arguments arguments = TRY(line.Parse(words));
   if (arguments.help) {
@@ -198,7 +214,9 @@ Result<int> RunInfo(const Words& words) {
 }
 
 Result<int> RunVerify(const Words& words) {
-  CommandLine line("verify", "FILE", "Reads every byte of a bundle or zip archive and checks it. Exit status 1 if anything is damaged.",
+  CommandLine line("verify", "FILE",
+                   "Reads every byte of a bundle or zip archive and checks it. Exit status 1 if "
+                   "anything is damaged.",
                    "  haft verify certbot");
   line.Positional({"FILE"}, 1);
   Arguments arguments = TRY(line.Parse(words));
@@ -209,24 +227,29 @@ Result<int> RunVerify(const Words& words) {
   InputFile input = TRY(OpenInput(arguments.Get("FILE")));
   auto report = [&]() -> Result<VerifyReport> {
     ProgressBar bar;
-    auto progress = [&](std::uint64_t done, std::uint64_t total) { bar.Show("verify", done, total, "bytes"); };
+    auto progress = [&](std::uint64_t done, std::uint64_t total) {
+      bar.Show("verify", done, total, "bytes");
+    };
     if (input.archive) return VerifyZip(*input.archive, progress);
     return VerifyBundle(std::move(input.image), progress);
   }();
   if (!report) return Failure(std::move(report).error().Within(Quoted(input.path)));
   for (const std::string& problem : report->problems) {
     // Those of an archive name it.
-    LogLine(LogLevel::kError, input.archive ? problem : fmt::format("{}: {}", Quoted(input.path), problem));
+    LogLine(LogLevel::kError,
+            input.archive ? problem : fmt::format("{}: {}", Quoted(input.path), problem));
   }
   if (!report->problems.empty()) return kFailed;
-  TRY(Print(fmt::format("{}: good: {} files, {} {}, {} checked\n", input.path, report->files, report->blocks,
-                        input.archive ? "entries" : "blocks", Size(report->bytes))));
+  TRY(Print(fmt::format("{}: good: {} files, {} {}, {} checked\n", input.path, report->files,
+                        report->blocks, input.archive ? "entries" : "blocks",
+                        Size(report->bytes))));
   return kOk;
 }
 
 Result<int> RunExtract(const Words& words) {
   CommandLine line("extract", "FILE DIR",
-                   "Copies all files of a bundle or zip archive into DIR, which must not exist or be empty. It appears complete or not at all.",
+                   "Copies all files of a bundle or zip archive into DIR, which must not exist or "
+                   "be empty. It appears complete or not at all.",
                    "  haft extract certbot /tmp/certbot-files");
   line.Positional({"FILE", "DIR"}, 2);
   Arguments arguments = TRY(line.Parse(words));
@@ -239,7 +262,8 @@ Result<int> RunExtract(const Words& words) {
     const Interruption interruption;
     ProgressBar bar;
     std::uint64_t total = reader.bundle().trailer.content_size;
-    return ExtractImage(reader, arguments.Get("DIR"), [&](std::uint64_t done) { bar.Show("extract", done, total, "bytes"); });
+    return ExtractImage(reader, arguments.Get("DIR"),
+                        [&](std::uint64_t done) { bar.Show("extract", done, total, "bytes"); });
   }();
   const int signal = Interruption::Signal();
   if (!extracted && signal != 0) EndLike(signal);  // the half-made copy is gone

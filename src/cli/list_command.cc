@@ -21,9 +21,12 @@ std::string Date(std::int64_t seconds) {
 
 char TypeLetter(FileType type) {
   switch (type) {
-    case FileType::kFile: return '-';
-    case FileType::kDirectory: return 'd';
-    case FileType::kSymlink: return 'l';
+    case FileType::kFile:
+      return '-';
+    case FileType::kDirectory:
+      return 'd';
+    case FileType::kSymlink:
+      return 'l';
   }
   return '?';
 }
@@ -31,7 +34,8 @@ char TypeLetter(FileType type) {
 std::string ModeText(const Attributes& attributes) {
   std::string text(1, TypeLetter(attributes.type));
   constexpr std::string_view kLetters = "rwxrwxrwx";
-  for (unsigned i = 0; i < 9; ++i) text += (attributes.mode >> (8 - i) & 1) != 0 ? kLetters[i] : '-';
+  for (unsigned i = 0; i < 9; ++i)
+    text += (attributes.mode >> (8 - i) & 1) != 0 ? kLetters[i] : '-';
   if ((attributes.mode & 01000) != 0) text[9] = (attributes.mode & 1) != 0 ? 't' : 'T';
   return text;
 }
@@ -92,7 +96,8 @@ Result<Entry> ResolveFollowing(const ImageReader& reader, std::string path) {
     if (entry.attributes.type != FileType::kSymlink) return entry;
     std::string target(TRY(reader.ReadLink(entry.inode)));
     if (target.starts_with('/')) {
-      return Failure(Error::Invalid(fmt::format("{}: a symbolic link out of the image, to {}", Quoted(path), Quoted(target))));
+      return Failure(Error::Invalid(fmt::format("{}: a symbolic link out of the image, to {}",
+                                                Quoted(path), Quoted(target))));
     }
     path = path.substr(0, path.rfind('/') + 1) + target;
     // "a/b/../c" is "a/c": the image's directories are real ones.
@@ -102,13 +107,15 @@ Result<Entry> ResolveFollowing(const ImageReader& reader, std::string path) {
       path.erase(begin, up + 4 - begin);
     }
   }
-  return Failure(Error(ErrorKind::kInvalidInput, fmt::format("{}: too many symbolic links", Quoted(path)), ELOOP));
+  return Failure(Error(ErrorKind::kInvalidInput,
+                       fmt::format("{}: too many symbolic links", Quoted(path)), ELOOP));
 }
 
 }  // namespace
 
 Result<int> RunLs(const Words& words) {
-  CommandLine line("ls", "[OPTION...] FILE [PATH]", "Lists a directory of a bundle or zip archive, or one file.",
+  CommandLine line("ls", "[OPTION...] FILE [PATH]",
+                   "Lists a directory of a bundle or zip archive, or one file.",
                    "  haft ls -l certbot site-packages/certbot");
   line.Flag("l,long", "mode, size in bytes, time (UTC) and target of links too")
       .Flag("R,recursive", "everything below, as paths")

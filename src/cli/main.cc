@@ -42,7 +42,8 @@ std::string Help() {
   std::string text =
       "haft turns a Python application into one executable file and runs it without unpacking it\n"
       "usage: haft COMMAND [OPTION...] [WORD...]\n\ncommands:\n";
-  for (const Command& command : kCommands) text += fmt::format("  {:<8} {}\n", command.name, command.summary);
+  for (const Command& command : kCommands)
+    text += fmt::format("  {:<8} {}\n", command.name, command.summary);
   text +=
       "\n'haft COMMAND --help' tells more; 'haft --version' prints the version\n\n"
       "Example:\n"
@@ -55,7 +56,8 @@ Error UnknownCommand(std::string_view name) {
   for (const Command& command : kCommands) names.push_back(command.name);
   Error error = Error::Invalid(fmt::format("{}: no such command", Quoted(name)));
   auto nearest = Nearest(name, names);
-  return std::move(error).Remedy(nearest ? fmt::format("did you mean '{}'?", *nearest) : "see 'haft --help'");
+  return std::move(error).Remedy(nearest ? fmt::format("did you mean '{}'?", *nearest)
+                                         : "see 'haft --help'");
 }
 
 int Main(const Words& words) {
@@ -88,4 +90,6 @@ Result<> Print(std::string_view text) {
 
 }  // namespace haft::cli
 
-int main(int argc, char** argv) { return haft::cli::Main({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+  return haft::cli::Main({argv + 1, argv + argc});
+}

@@ -23,11 +23,14 @@ namespace {
 // An empty directory; a dead mount of ours on it is taken away first.
 Result<> PrepareMountPoint(const std::string& path) {
   switch (TRY(FindHostMount(path))) {
-    case HostMount::kDead: TRY(Unmount(path, UnmountHow::kLazily)); break;
+    case HostMount::kDead:
+      TRY(Unmount(path, UnmountHow::kLazily));
+      break;
     case HostMount::kAlive:
       return Failure(Error::Invalid(fmt::format("{}: a bundle is mounted there", Quoted(path)))
                          .Remedy("use another directory or 'haft umount' it first"));
-    case HostMount::kNone: break;
+    case HostMount::kNone:
+      break;
   }
   std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
   if (!dir) return Failure(Error::FromErrno(Quoted(path)).Remedy("name an empty directory"));
@@ -94,9 +97,11 @@ Result<> RunDetached(Body serve) {
 }  // namespace
 
 Result<int> RunMount(const Words& words) {
-  CommandLine line("mount", "[OPTION...] FILE DIR",
-                   "Mounts the files of a bundle or zip archive on an empty directory, read-only, until 'haft umount DIR'.",
-                   "  mkdir look && haft mount certbot look && ls look/site-packages && haft umount look");
+  CommandLine line(
+      "mount", "[OPTION...] FILE DIR",
+      "Mounts the files of a bundle or zip archive on an empty directory, read-only, until 'haft "
+      "umount DIR'.",
+      "  mkdir look && haft mount certbot look && ls look/site-packages && haft umount look");
   line.Flag("foreground", "serve in this process; Ctrl-C unmounts")
       .Flag("allow-other", "let other users read it too, as far as file modes allow")
       .Positional({"FILE", "DIR"}, 2);
@@ -108,7 +113,8 @@ Result<int> RunMount(const Words& words) {
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
   std::string path = TRY(ResolveMountPoint(arguments.Get("DIR")));
   TRY(PrepareMountPoint(path));
-  ServerOptions options{.uid = ::getuid(), .gid = ::getgid(), .allow_other = arguments.Has("allow-other")};
+  ServerOptions options{
+      .uid = ::getuid(), .gid = ::getgid(), .allow_other = arguments.Has("allow-other")};
   bool foreground = arguments.Has("foreground");
 
   auto serve = [&](auto mounted) -> Result<> {
@@ -132,7 +138,8 @@ Result<int> RunMount(const Words& words) {
 Result<int> RunUmount(const Words& words) {
   CommandLine line("umount", "[OPTION...] DIR", "Ends what 'haft mount' made; its server ends too.",
                    "  haft umount look");
-  line.Flag("lazy", "also if it is in use: it disappears now and ends with its last user").Positional({"DIR"}, 1);
+  line.Flag("lazy", "also if it is in use: it disappears now and ends with its last user")
+      .Positional({"DIR"}, 1);
   Arguments arguments = TRY(line.Parse(words));
   if (arguments.help) {
     TRY(Print(line.Help()));

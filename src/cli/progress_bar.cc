@@ -23,7 +23,8 @@ ProgressBar::~ProgressBar() {
   if (shown_) Write("\r\x1b[K");
 }
 
-void ProgressBar::Show(std::string_view step, std::uint64_t done, std::uint64_t total, std::string_view unit) {
+void ProgressBar::Show(std::string_view step, std::uint64_t done, std::uint64_t total,
+                       std::string_view unit) {
   auto now = std::chrono::steady_clock::now();
   if (!terminal_ || (shown_ && done < total && now - last_ < std::chrono::milliseconds(50))) return;
   last_ = now;
@@ -32,7 +33,8 @@ void ProgressBar::Show(std::string_view step, std::uint64_t done, std::uint64_t 
   std::uint64_t filled = total == 0 ? kWidth : done * kWidth / total;
   std::string amount = unit == "bytes" ? fmt::format("{} of {} MiB", done >> 20, total >> 20)
                                        : fmt::format("{} of {} {}", done, total, unit);
-  Write(fmt::format("\r\x1b[K{:<9} [{:#<{}}{:.<{}}] {}", step, "", filled, "", kWidth - filled, amount));
+  Write(fmt::format("\r\x1b[K{:<9} [{:#<{}}{:.<{}}] {}", step, "", filled, "", kWidth - filled,
+                    amount));
 }
 
 }  // namespace haft::cli

@@ -30,18 +30,21 @@ class Reader {
 
  private:
   Error Wrong(const toml::node& node, std::string_view why) const {
-    return Error(ErrorKind::kUsage, fmt::format("{}: line {}: {}", Quoted(path_), node.source().begin.line, why));
+    return Error(ErrorKind::kUsage,
+                 fmt::format("{}: line {}: {}", Quoted(path_), node.source().begin.line, why));
   }
 
   Result<> ReadKey(const std::string& key, const toml::node& node) {
     if (key == "pip") return ReadTexts(key, node);
     std::vector<std::string_view> known = line_.LongNames();
     known.push_back("pip");
-    std::erase_if(known, [](std::string_view name) { return name == "help" || name == "no-project"; });
+    std::erase_if(known,
+                  [](std::string_view name) { return name == "help" || name == "no-project"; });
     if (std::ranges::find(known, key) == known.end()) {
       auto nearest = Nearest(key, known);
       return Failure(Wrong(node, fmt::format("[tool.haft] has no key {}", Quoted(key)))
-                         .Remedy(nearest ? fmt::format("did you mean {}?", Quoted(*nearest)) : "see 'haft build --help'"));
+                         .Remedy(nearest ? fmt::format("did you mean {}?", Quoted(*nearest))
+                                         : "see 'haft build --help'"));
     }
     if (key == "inject-env" && node.is_table()) return ReadVariables(*node.as_table());
     if (line_.IsFlag(key)) {
@@ -72,7 +75,8 @@ class Reader {
 
   Result<> ReadVariables(const toml::table& table) {
     for (const auto& [name, node] : table) {
-      values_["inject-env"].push_back(fmt::format("{}={}", name.str(), TRY(Text("inject-env", node))));
+      values_["inject-env"].push_back(
+          fmt::format("{}={}", name.str(), TRY(Text("inject-env", node))));
     }
     return {};
   }
@@ -88,7 +92,8 @@ Result<Values> ReadProjectFile(const std::string& path, const CommandLine& line)
   const std::string text = TRY(ReadWholeFile(path, kMaxSize));
   toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) {
-    return Failure(Error(ErrorKind::kUsage, fmt::format("{}: line {}: {}", Quoted(path), parsed.error().source().begin.line,
+    return Failure(Error(ErrorKind::kUsage, fmt::format("{}: line {}: {}", Quoted(path),
+                                                        parsed.error().source().begin.line,
                                                         parsed.error().description()))
                        .Remedy("correct it, or have it left alone with --no-project"));
   }

@@ -10,10 +10,11 @@
 
 namespace haft::cli {
 
-// The table [tool.haft] of a TOML file; empty if there is no such table. Keys are long option names: text for an
-// option with a value, an array for one that may be repeated, true for a flag (false is as if it were not there),
-// a table for inject-env. `pip` is an array of pip arguments. Errors name file, key and line; an unknown key the
-// nearest known one.
-Result<std::map<std::string, std::vector<std::string>>> ReadProjectFile(const std::string& path, const CommandLine& line);
+// The table [tool.haft] of a TOML file; empty if there is no such table. Keys are long option
+// names: text for an option with a value, an array for one that may be repeated, true for a flag
+// (false is as if it were not there), a table for inject-env. `pip` is an array of pip arguments.
+// Errors name file, key and line; an unknown key the nearest known one.
+Result<std::map<std::string, std::vector<std::string>>> ReadProjectFile(const std::string& path,
+                                                                        const CommandLine& line);
 
 }  // namespace haft::cli

@@ -20,8 +20,9 @@ std::string Uptime(double seconds) {
 
 std::string Table(const std::vector<RunningBundle>& bundles) {
   if (bundles.empty()) return "no bundle is running\n";
-  std::string text = fmt::format("{:>8} {:>5} {:<10} {:>11} {:>9} {:>6} {:>7}  {:<12} {:<20} {}\n", "PID", "PROCS", "MODE", "UPTIME",
-                                 "REQUESTS", "CACHE", "CRASHES", "IMAGE", "NAME", "FILES AT");
+  std::string text =
+      fmt::format("{:>8} {:>5} {:<10} {:>11} {:>9} {:>6} {:>7}  {:<12} {:<20} {}\n", "PID", "PROCS",
+                  "MODE", "UPTIME", "REQUESTS", "CACHE", "CRASHES", "IMAGE", "NAME", "FILES AT");
   for (const RunningBundle& bundle : bundles) {
     std::string pid = bundle.pids.empty() ? "-" : fmt::format("{}", bundle.pids[0]);
     std::string requests = "-", cache = "-", crashes = "-";
@@ -31,13 +32,15 @@ std::string Table(const std::vector<RunningBundle>& bundles) {
       if (reads > 0) cache = fmt::format("{}%", figures->cache_hits * 100 / reads);
       crashes = fmt::format("{}", figures->deaths);
     }
-    text += fmt::format("{:>8} {:>5} {:<10} {:>11} {:>9} {:>6} {:>7}  {:<12} {:<20} {}\n", pid, bundle.pids.size(), bundle.mode,
-                        Uptime(bundle.uptime), requests, cache, crashes, bundle.image_id.substr(0, 12), bundle.name, bundle.mount);
+    text += fmt::format("{:>8} {:>5} {:<10} {:>11} {:>9} {:>6} {:>7}  {:<12} {:<20} {}\n", pid,
+                        bundle.pids.size(), bundle.mode, Uptime(bundle.uptime), requests, cache,
+                        crashes, bundle.image_id.substr(0, 12), bundle.name, bundle.mount);
   }
   for (const RunningBundle& bundle : bundles) {
     if (bundle.pids.empty()) continue;
-    text += fmt::format("\nlook inside, for example:\n  ls /proc/{0}/root{1}\n  haft exec --attach {0} -- ls {1}\n", bundle.pids[0],
-                        bundle.mount);
+    text += fmt::format(
+        "\nlook inside, for example:\n  ls /proc/{0}/root{1}\n  haft exec --attach {0} -- ls {1}\n",
+        bundle.pids[0], bundle.mount);
     break;
   }
   return text;
@@ -47,14 +50,12 @@ std::string Json(const std::vector<RunningBundle>& bundles) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const RunningBundle& bundle : bundles) {
     nlohmann::ordered_json json = {
-        {"name", bundle.name},
-        {"image_id", bundle.image_id},
-        {"mode", bundle.mode},
-        {"mount", bundle.mount},
-        {"pids", bundle.pids},
-        {"uptime", static_cast<std::uint64_t>(bundle.uptime)},
+        {"name", bundle.name}, {"image_id", bundle.image_id},
+        {"mode", bundle.mode}, {"mount", bundle.mount},
+        {"pids", bundle.pids}, {"uptime", static_cast<std::uint64_t>(bundle.uptime)},
     };
-    if (!bundle.pids.empty()) json["inside"] = fmt::format("/proc/{}/root{}", bundle.pids[0], bundle.mount);
+    if (!bundle.pids.empty())
+      json["inside"] = fmt::format("/proc/{}/root{}", bundle.pids[0], bundle.mount);
     if (const auto& figures = bundle.figures) {
       json["requests"] = figures->requests;
       json["cache"] = {{"hits", figures->cache_hits}, {"misses", figures->cache_misses}};
@@ -73,9 +74,12 @@ std::string Json(const std::vector<RunningBundle>& bundles) {
 
 Result<int> RunPs(const Words& words) {
   CommandLine line("ps", "[--json]",
-                   "Lists the running bundles of this user (root: of everybody), the oldest first, and how to look inside.",
+                   "Lists the running bundles of this user (root: of everybody), the oldest first, "
+                   "and how to look inside.",
                    "  haft ps\n  haft ps --json");
-  line.Flag("json", "as a JSON array of objects: name, image_id, mode, mount, pids, uptime, requests, cache, server, ...");
+  line.Flag("json",
+            "as a JSON array of objects: name, image_id, mode, mount, pids, uptime, requests, "
+            "cache, server, ...");
   Arguments arguments = TRY(line.Parse(words));
   if (arguments.help) {
     TRY(Print(line.Help()));

@@ -17,22 +17,27 @@
 namespace haft::cli {
 namespace {
 
-bool HasProgram(const StartImage& image, const std::vector<std::string>& directories, const std::string& name) {
+bool HasProgram(const StartImage& image, const std::vector<std::string>& directories,
+                const std::string& name) {
   return std::ranges::any_of(directories, [&](const std::string& directory) {
     return image.reader.Resolve(fmt::format("{}/{}", directory, name)).has_value();
   });
 }
 
 // A command: a file of the bundle's bin directories, one of its console scripts, or what PATH has.
-Result<Program> MakeExecProgram(const StartImage& image, std::vector<std::string> words, Environment environment) {
+Result<Program> MakeExecProgram(const StartImage& image, std::vector<std::string> words,
+                                Environment environment) {
   const std::vector<std::string> directories = ProgramDirectories(image);
   const std::string& name = words[0];
-  bool is_script = std::ranges::find(image.manifest.scripts, name, &format::Entry::script) != image.manifest.scripts.end();
+  bool is_script = std::ranges::find(image.manifest.scripts, name, &format::Entry::script) !=
+                   image.manifest.scripts.end();
   if (!is_script || HasProgram(image, directories, name)) {
-    return MakeCommand(image.manifest, directories, std::move(words), std::move(environment), image.path);
+    return MakeCommand(image.manifest, directories, std::move(words), std::move(environment),
+                       image.path);
   }
   std::vector<std::string> programs;
-  for (const std::string& directory : directories) programs.push_back(fmt::format("{}/{}", image.manifest.mount, directory));
+  for (const std::string& directory : directories)
+    programs.push_back(fmt::format("{}/{}", image.manifest.mount, directory));
   PrependToPath(environment, programs);
   for (const char* other : {"HAFT_INTERPRETER", "HAFT_ENTRY_POINT"}) environment.Unset(other);
   environment.Set("HAFT_SCRIPT", name);
@@ -62,7 +67,8 @@ int AttachWords(pid_t pid, std::vector<std::string> words) {
 
 // --- shell ---
 
-// bash reads the user's own settings, and then says where one is. The file has no name; bash closes it.
+// bash reads the user's own settings, and then says where one is. The file has no name; bash closes
+// it.
 Result<std::string> PromptFile(std::string_view name) {
   int fd = ::memfd_create("haft-shell", 0);
   if (fd < 0) return Failure(Error::FromErrno("memfd_create"));
@@ -80,8 +86,10 @@ Result<std::string> PromptFile(std::string_view name) {
   return fmt::format("/proc/self/fd/{}", high);
 }
 
-// The words that start the user's shell; its prompt begins with "(NAME)". `prompt_file` is made if it is needed and empty.
-Result<std::vector<std::string>> ShellWords(std::string_view name, Environment& environment, std::string& prompt_file) {
+// The words that start the user's shell; its prompt begins with "(NAME)". `prompt_file` is made if
+// it is needed and empty.
+Result<std::vector<std::string>> ShellWords(std::string_view name, Environment& environment,
+                                            std::string& prompt_file) {
   std::string shell(environment.Get("SHELL").value_or(""));
   if (!shell.starts_with('/') || ::access(shell.c_str(), X_OK) < 0) shell = "/bin/sh";
   std::vector<std::string> words = {shell};
@@ -98,18 +106,23 @@ Result<Program> MakeShell(std::string_view name, Environment environment) {
   std::string prompt_file;
   std::vector<std::string> words = TRY(ShellWords(name, environment, prompt_file));
   std::string path = words[0];
-  return Program{.path = std::move(path), .arguments = std::move(words), .environment = std::move(environment), .search = true};
+  return Program{.path = std::move(path),
+                 .arguments = std::move(words),
+                 .environment = std::move(environment),
+                 .search = true};
 }
 
 int ShellIn(const std::string& file) {
   std::string prompt_file;
-  return Start({.name = file,
-                .open = [&](Environment& environment) { return OpenForStart(file, environment); },
-                .make_program = [&](const StartImage& image, Environment environment) -> Result<Program> {
-                  std::vector<std::string> words = TRY(ShellWords(image.manifest.name, environment, prompt_file));
-                  return MakeCommand(image.manifest, ProgramDirectories(image), std::move(words), std::move(environment),
-                                     image.path);
-                }});
+  return Start(
+      {.name = file,
+       .open = [&](Environment& environment) { return OpenForStart(file, environment); },
+       .make_program = [&](const StartImage& image, Environment environment) -> Result<Program> {
+         std::vector<std::string> words =
+             TRY(ShellWords(image.manifest.name, environment, prompt_file));
+         return MakeCommand(image.manifest, ProgramDirectories(image), std::move(words),
+                            std::move(environment), image.path);
+       }});
 }
 
 int ShellAttached(pid_t pid) {
@@ -117,17 +130,20 @@ int ShellAttached(pid_t pid) {
   const std::string name = fmt::format("process {}", pid);
   auto attached = Attach(pid);
   if (!attached) return Become(name, Failure(std::move(attached).error()));
-  return Become(name, MakeShell(attached->mount.substr(attached->mount.rfind('/') + 1), std::move(attached->environment)));
+  return Become(name, MakeShell(attached->mount.substr(attached->mount.rfind('/') + 1),
+                                std::move(attached->environment)));
 }
 
 }  // namespace
 
 Result<int> RunRun(const Words& words) {
   CommandLine line("run", "[-p PYTHON] FILE [ARGUMENT...]",
-                   "Starts the program in a bundle, .pyz, .pex or other zip archive without unpacking it. Exits as it does.",
+                   "Starts the program in a bundle, .pyz, .pex or other zip archive without "
+                   "unpacking it. Exits as it does.",
                    "  haft run old.pyz --version\n"
                    "  HAFT_SCRIPT=tool haft run package.whl");
-  line.Value("p,python", "PYTHON", "interpreter to use: a path, or a name in PATH [the file's own, else python3]")
+  line.Value("p,python", "PYTHON",
+             "interpreter to use: a path, or a name in PATH [the file's own, else python3]")
       .Positional({"FILE", "ARGUMENT..."}, 1)
       .OptionsFirst();
   Arguments arguments = TRY(line.Parse(words));
@@ -141,7 +157,8 @@ Result<int> RunRun(const Words& words) {
   return Start({.name = file,
                 .open =
                     [&](Environment& environment) {
-                      if (arguments.Has("python")) environment.Set("HAFT_PYTHON", arguments.Get("python"));
+                      if (arguments.Has("python"))
+                        environment.Set("HAFT_PYTHON", arguments.Get("python"));
                       return OpenForStart(file, environment);
                     },
                 .make_program =
@@ -152,7 +169,8 @@ Result<int> RunRun(const Words& words) {
 
 Result<int> RunExec(const Words& words) {
   CommandLine line("exec", "FILE [--] COMMAND...  |  haft exec --attach PID [--] COMMAND...",
-                   "Runs a command that sees a bundle's files and packages, in a new mount of FILE or in that of a process. Exits as it does.",
+                   "Runs a command that sees a bundle's files and packages, in a new mount of FILE "
+                   "or in that of a process. Exits as it does.",
                    "  haft exec site.pyz -- apachectl configtest\n"
                    "  haft exec --attach 4711 -- python3 -c 'import sys; print(sys.path)'");
   line.Value("attach", "PID", "join a process of a running bundle instead of mounting a file")
@@ -170,15 +188,18 @@ Result<int> RunExec(const Words& words) {
     if (!command.empty() && command[0] == "--") command.erase(command.begin());
   }
   if (command.empty()) return Failure(UsageError("exec", "COMMAND is missing"));
-  if (arguments.Has("attach")) return AttachWords(TRY(ParsePid(arguments.Get("attach"))), std::move(command));
+  if (arguments.Has("attach"))
+    return AttachWords(TRY(ParsePid(arguments.Get("attach"))), std::move(command));
   return StartWords(file, std::move(command));
 }
 
 Result<int> RunShell(const Words& words) {
   CommandLine line("shell", "FILE  |  haft shell --attach PID",
-                   "Opens $SHELL where a bundle's files and packages are seen. They disappear when it and what it started has ended.",
+                   "Opens $SHELL where a bundle's files and packages are seen. They disappear when "
+                   "it and what it started has ended.",
                    "  haft shell certbot");
-  line.Value("attach", "PID", "join a process of a running bundle instead of mounting a file").Positional({"FILE"}, 0);
+  line.Value("attach", "PID", "join a process of a running bundle instead of mounting a file")
+      .Positional({"FILE"}, 0);
   Arguments arguments = TRY(line.Parse(words));
   if (arguments.help) {
     TRY(Print(line.Help()));

@@ -21,13 +21,15 @@ std::string AbsolutePath(const std::string& path) {
   return resolved ? resolved.get() : "";
 }
 
-Result<StartImage> OpenArchiveForStart(const std::shared_ptr<ZipArchive>& archive, Environment& environment) {
+Result<StartImage> OpenArchiveForStart(const std::shared_ptr<ZipArchive>& archive,
+                                       Environment& environment) {
   format::Manifest made;
   ZipImageOptions options{.name = {}, .expand_wheels = true, .prepare = {}};
   options.prepare = [&](Tree& tree, format::Manifest& manifest) -> Result<> {
     ArchiveInfo info = TRY(Recognise(tree, archive->path()));
     if (!info.obstacle.empty()) {
-      return Failure(Error(ErrorKind::kUnsupported, fmt::format("a {} file: {}", NameOf(info.kind), info.obstacle)));
+      return Failure(Error(ErrorKind::kUnsupported,
+                           fmt::format("a {} file: {}", NameOf(info.kind), info.obstacle)));
     }
     WantedPython wanted = PythonOf(ShebangOf(archive->fd()));
     info.manifest.name = manifest.name;
@@ -41,7 +43,9 @@ Result<StartImage> OpenArchiveForStart(const std::shared_ptr<ZipArchive>& archiv
     return AddBootstrap(tree, BootstrapFiles(), manifest);
   };
   ImageReader reader = TRY(OpenZipImage(archive, options));
-  return StartImage{.reader = std::move(reader), .manifest = std::move(made), .path = AbsolutePath(archive->path())};
+  return StartImage{.reader = std::move(reader),
+                    .manifest = std::move(made),
+                    .path = AbsolutePath(archive->path())};
 }
 
 }  // namespace
@@ -51,7 +55,8 @@ Result<StartImage> OpenForStart(const std::string& path, Environment& environmen
   if (input.archive) return OpenArchiveForStart(input.archive, environment);
   ImageReader reader = TRY(ImageReader::Open(std::move(input.image)));
   format::Manifest manifest = TRY(format::ReadManifest(reader.fd(), reader.bundle()));
-  return StartImage{.reader = std::move(reader), .manifest = std::move(manifest), .path = AbsolutePath(path)};
+  return StartImage{
+      .reader = std::move(reader), .manifest = std::move(manifest), .path = AbsolutePath(path)};
 }
 
 std::vector<std::string> ProgramDirectories(const StartImage& image) {
@@ -65,7 +70,8 @@ std::vector<std::string> ProgramDirectories(const StartImage& image) {
   }
   // The interpreter it brings along.
   const std::string& python = image.manifest.python.path;
-  if (!python.empty() && python[0] != '/' && python.find('/') != python.npos) add(python.substr(0, python.rfind('/')));
+  if (!python.empty() && python[0] != '/' && python.find('/') != python.npos)
+    add(python.substr(0, python.rfind('/')));
   return directories;
 }
 

@@ -37,7 +37,9 @@ Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
   auto inner = TRY(ExpandInnerWheels(tree, archive->path()));
   auto info = std::make_shared<ArchiveInfo>(TRY(Recognise(tree, archive->path())));
   if (!info->obstacle.empty()) {
-    return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: a {} file: {}", Quoted(archive->path()), NameOf(info->kind), info->obstacle)));
+    return Failure(
+        Error(ErrorKind::kUnsupported, fmt::format("{}: a {} file: {}", Quoted(archive->path()),
+                                                   NameOf(info->kind), info->obstacle)));
   }
   Takeover takeover;
   takeover.manifest = info->manifest;
@@ -45,15 +47,18 @@ Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
   for (std::string* file : {&manifest.entry.file, &manifest.preamble}) {
     if (file->empty()) continue;
     auto place = info->InSitePackages(*file);
-    if (!place) return Failure(Error::Invalid(fmt::format("{}: {} would not be in the bundle", Quoted(archive->path()), Quoted(*file))));
+    if (!place)
+      return Failure(Error::Invalid(fmt::format("{}: {} would not be in the bundle",
+                                                Quoted(archive->path()), Quoted(*file))));
     *file = JoinPath(kSitePackages, *place);
   }
   WantedPython wanted = PythonOf(ShebangOf(archive->fd()));
   manifest.python.path = FindPython(wanted.program, Environment::Current());
   manifest.python_arguments = std::move(wanted.arguments);
   manifest.ignore_environment = wanted.ignore_environment;
-  takeover.add_files = [archive, inner = std::move(inner), info](
-                           Tree& to, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
+  takeover.add_files =
+      [archive, inner = std::move(inner), info](
+          Tree& to, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
     auto place = [&](std::string_view path) -> std::optional<std::string> {
       auto found = info->InSitePackages(path);
       if (!found) return std::nullopt;
@@ -61,7 +66,9 @@ Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
     };
     std::uint64_t files = TRY(AddArchive(archive, to, place, progress));
     for (const InnerArchive& wheel : inner) {
-      files += TRY(AddArchive(wheel.archive, to, [&](std::string_view path) { return place(JoinPath(wheel.directory, path)); }));
+      files += TRY(AddArchive(wheel.archive, to, [&](std::string_view path) {
+        return place(JoinPath(wheel.directory, path));
+      }));
     }
     return files;
   };
@@ -73,19 +80,24 @@ Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
 // The files of an image, to be packed again.
 class ImageMembers : public MemberArchive {
  public:
-  ImageMembers(ImageReader reader, std::string path) : reader_(std::move(reader)), path_(std::move(path)) {}
+  ImageMembers(ImageReader reader, std::string path)
+      : reader_(std::move(reader)), path_(std::move(path)) {}
 
   const ImageReader& reader() const { return reader_; }
 
-  std::string MemberOrigin(std::uint32_t member) const override { return fmt::format("{}/#{}", path_, member); }
+  std::string MemberOrigin(std::uint32_t member) const override {
+    return fmt::format("{}/#{}", path_, member);
+  }
   std::uint64_t MemberSize(std::uint32_t member) const override {
     auto attributes = reader_.Stat(InodeId{member});
     return attributes ? attributes->size : 0;
   }
-  Result<> ReadMember(std::uint32_t member, std::uint64_t offset, std::span<std::byte> out) override {
+  Result<> ReadMember(std::uint32_t member, std::uint64_t offset,
+                      std::span<std::byte> out) override {
     while (!out.empty()) {
       std::size_t count = TRY(reader_.Read(InodeId{member}, offset, out));
-      if (count == 0) return Failure(Error::Corrupt(fmt::format("{}: a file ends early", Quoted(path_))));
+      if (count == 0)
+        return Failure(Error::Corrupt(fmt::format("{}: a file ends early", Quoted(path_))));
       offset += count;
       out = out.subspan(count);
     }
@@ -99,9 +111,13 @@ class ImageMembers : public MemberArchive {
 
 class ImageCopier {
  public:
-  ImageCopier(std::shared_ptr<ImageMembers> members, std::string preamble, bool skip_stack, Tree& tree,
-              const std::function<void(std::uint64_t)>& progress)
-      : members_(std::move(members)), preamble_(std::move(preamble)), skip_stack_(skip_stack), tree_(tree), progress_(progress) {}
+  ImageCopier(std::shared_ptr<ImageMembers> members, std::string preamble, bool skip_stack,
+              Tree& tree, const std::function<void(std::uint64_t)>& progress)
+      : members_(std::move(members)),
+        preamble_(std::move(preamble)),
+        skip_stack_(skip_stack),
+        tree_(tree),
+        progress_(progress) {}
 
   Result<std::uint64_t> Run() {
     TRY(Directory(InodeId::kRoot, ""));
@@ -130,17 +146,20 @@ class ImageCopier {
   }
 
   Result<> Add(const Entry& entry, const std::string& path) {
-    const NodeAttributes attributes{.mode = entry.attributes.mode, .mtime = entry.attributes.mtime,
+    const NodeAttributes attributes{.mode = entry.attributes.mode,
+                                    .mtime = entry.attributes.mtime,
                                     .mtime_nanoseconds = entry.attributes.mtime_nanoseconds};
     const auto member = std::to_underlying(entry.inode);
     switch (entry.attributes.type) {
       case FileType::kFile:
-        TRY(tree_.AddFile(path, attributes, entry.attributes.size, FileSource::InArchive(members_, member)));
+        TRY(tree_.AddFile(path, attributes, entry.attributes.size,
+                          FileSource::InArchive(members_, member)));
         if (progress_) progress_(++files_);
         return {};
       case FileType::kSymlink: {
         std::string target(TRY(members_->reader().ReadLink(entry.inode)));
-        return tree_.AddSymlink(path, attributes, std::move(target), members_->MemberOrigin(member));
+        return tree_.AddSymlink(path, attributes, std::move(target),
+                                members_->MemberOrigin(member));
       }
       case FileType::kDirectory:
         // Its compiled files are all it has.
@@ -168,10 +187,12 @@ Result<Takeover> TakeOverBundle(InputFile input) {
   takeover.manifest = *std::move(manifest);
   std::string& python = takeover.manifest.python.path;
   takeover.bundled_python = !python.empty() && python[0] != '/';
-  takeover.bundled_httpd = takeover.bundled_python && reader->Resolve(fmt::format("{}/libexec/httpd", kStackRoot)).has_value();
+  takeover.bundled_httpd = takeover.bundled_python &&
+                           reader->Resolve(fmt::format("{}/libexec/httpd", kStackRoot)).has_value();
   python = takeover.bundled_python ? "" : FindPython(python, Environment::Current());
   auto members = std::make_shared<ImageMembers>(*std::move(reader), input.path);
-  takeover.add_files = [members, preamble = takeover.manifest.preamble, stack = takeover.bundled_python](
+  takeover.add_files = [members, preamble = takeover.manifest.preamble,
+                        stack = takeover.bundled_python](
                            Tree& tree, const std::function<void(std::uint64_t)>& progress) {
     return ImageCopier(members, preamble, stack, tree, progress).Run();
   };
@@ -187,10 +208,12 @@ std::string Setting(std::string_view text, std::string_view key) {
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     auto trim = [](std::string_view part) {
       auto first = part.find_first_not_of(" \t\r");
-      return first == part.npos ? std::string_view() : part.substr(first, part.find_last_not_of(" \t\r") - first + 1);
+      return first == part.npos ? std::string_view()
+                                : part.substr(first, part.find_last_not_of(" \t\r") - first + 1);
     };
     auto equals = line.find('=');
-    if (equals != line.npos && trim(line.substr(0, equals)) == key) return std::string(trim(line.substr(equals + 1)));
+    if (equals != line.npos && trim(line.substr(0, equals)) == key)
+      return std::string(trim(line.substr(equals + 1)));
   }
   return "";
 }
@@ -201,26 +224,33 @@ Result<std::string> SitePackagesOf(const std::string& venv) {
   std::string found;
   for (const auto& entry : std::filesystem::directory_iterator(venv + "/lib", error)) {
     std::string path = entry.path().string() + "/site-packages";
-    if (!entry.path().filename().string().starts_with("python") || ::access(path.c_str(), X_OK) < 0) continue;
-    if (!found.empty()) return Failure(Error::Invalid(fmt::format("{}: packages for several versions of Python", Quoted(venv))));
+    if (!entry.path().filename().string().starts_with("python") || ::access(path.c_str(), X_OK) < 0)
+      continue;
+    if (!found.empty())
+      return Failure(
+          Error::Invalid(fmt::format("{}: packages for several versions of Python", Quoted(venv))));
     found = std::move(path);
   }
-  if (found.empty()) return Failure(Error::Invalid(fmt::format("{}: no lib/python3.X/site-packages in it", Quoted(venv))));
+  if (found.empty())
+    return Failure(
+        Error::Invalid(fmt::format("{}: no lib/python3.X/site-packages in it", Quoted(venv))));
   return found;
 }
 
-// Programs of bin/ that are neither the environment's own nor made by an installer for a console script: those have the
-// path of this environment in their first line.
+// Programs of bin/ that are neither the environment's own nor made by an installer for a console
+// script: those have the path of this environment in their first line.
 Result<std::uint64_t> AddVenvPrograms(const std::string& venv, Tree& tree) {
   const EntryPoints points = TRY(EntryPoints::Find(tree, kSitePackages));
   std::uint64_t files = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(venv + "/bin", error)) {
     const std::string name = entry.path().filename().string();
-    const bool own = name.starts_with("python") || name.starts_with("activate") || name.starts_with("Activate") ||
-                     name.starts_with("pip") || name.starts_with("easy_install");
+    const bool own = name.starts_with("python") || name.starts_with("activate") ||
+                     name.starts_with("Activate") || name.starts_with("pip") ||
+                     name.starts_with("easy_install");
     if (own || points.Has(name) || !entry.is_regular_file(error)) continue;
-    TRY(AddInputProgram(entry.path().string(), fmt::format("{}/bin/{}", kSitePackages, name), tree));
+    TRY(AddInputProgram(entry.path().string(), fmt::format("{}/bin/{}", kSitePackages, name),
+                        tree));
     ++files;
   }
   return files;
@@ -232,12 +262,16 @@ Result<Takeover> TakeOverVenv(const std::string& venv) {
   Takeover takeover;
   takeover.manifest.isolated = Setting(settings, "include-system-site-packages") != "true";
   // The one it was made with: its own is a link to it, or a copy that works in this place only.
-  for (const std::string& candidate : {Setting(settings, "executable"), Setting(settings, "home") + "/python3"}) {
-    if (takeover.manifest.python.path.empty() && candidate.starts_with('/') && ::access(candidate.c_str(), X_OK) == 0) {
+  for (const std::string& candidate :
+       {Setting(settings, "executable"), Setting(settings, "home") + "/python3"}) {
+    if (takeover.manifest.python.path.empty() && candidate.starts_with('/') &&
+        ::access(candidate.c_str(), X_OK) == 0) {
       takeover.manifest.python.path = candidate;
     }
   }
-  takeover.add_files = [venv, packages](Tree& tree, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
+  takeover.add_files =
+      [venv, packages](
+          Tree& tree, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
     std::uint64_t files = TRY(AddInputDirectory(packages, kSitePackages, tree, progress));
     return files + TRY(AddVenvPrograms(venv, tree));
   };
@@ -250,8 +284,9 @@ Result<Takeover> TakeOver(const std::string& path) {
   struct stat status;
   if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
     if (::access((path + "/pyvenv.cfg").c_str(), F_OK) == 0) return TakeOverVenv(path);
-    return Failure(Error::Invalid(fmt::format("{}: a directory that is no virtual environment", Quoted(path)))
-                       .Remedy("use --site-packages for a directory with packages"));
+    return Failure(
+        Error::Invalid(fmt::format("{}: a directory that is no virtual environment", Quoted(path)))
+            .Remedy("use --site-packages for a directory with packages"));
   }
   InputFile input = TRY(OpenInput(path));
   if (input.archive) return TakeOverArchive(input.archive);

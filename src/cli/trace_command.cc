@@ -5,14 +5,13 @@
 #include <time.h>
 #include <unistd.h>
 
-
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
-#include "haft/base/temporary_directory.h"
 #include "haft/base/foreground.h"
 #include "haft/base/log.h"
+#include "haft/base/temporary_directory.h"
 #include "haft/launch/environment.h"
 #include "haft/trace/trace.h"
 #include "start_file.h"
@@ -25,7 +24,8 @@ constexpr std::size_t kMaxEvents = 256u << 20;
 trace::Nanoseconds Now() {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<trace::Nanoseconds>(now.tv_sec) * 1'000'000'000 + static_cast<trace::Nanoseconds>(now.tv_nsec);
+  return static_cast<trace::Nanoseconds>(now.tv_sec) * 1'000'000'000 +
+         static_cast<trace::Nanoseconds>(now.tv_nsec);
 }
 
 // The file that the program's Pythons append to, in a directory that only this user can enter.
@@ -33,7 +33,8 @@ class EventsFile {
  public:
   static Result<EventsFile> Create() {
     const char* parent = ::getenv("TMPDIR");
-    EventsFile file(TRY(TemporaryDirectory::Create(parent != nullptr && parent[0] == '/' ? parent : "/tmp", "haft-trace-")));
+    EventsFile file(TRY(TemporaryDirectory::Create(
+        parent != nullptr && parent[0] == '/' ? parent : "/tmp", "haft-trace-")));
     TRY(OpenFile(file.path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
     return file;
   }
@@ -88,7 +89,8 @@ Result<> CheckResults(const Arguments& arguments) {
     }
   }
   if (printed <= 1) return {};
-  return Failure(Error(ErrorKind::kUsage, "more than one result to standard output").Remedy("name files for the others"));
+  return Failure(Error(ErrorKind::kUsage, "more than one result to standard output")
+                     .Remedy("name files for the others"));
 }
 
 // "-" is standard output.
@@ -102,7 +104,8 @@ Result<> WriteResult(const std::string& path, std::string_view text) {
 Result<> WriteResults(const Arguments& arguments, const trace::Trace& trace, std::size_t top) {
   if (arguments.Has("json")) TRY(WriteResult(arguments.Get("json"), trace::ToChromeJson(trace)));
   if (arguments.Has("html")) TRY(WriteResult(arguments.Get("html"), trace::ToHtml(trace)));
-  if (arguments.Has("profile")) TRY(WriteResult(arguments.Get("profile"), trace::ToProfileJson(trace)));
+  if (arguments.Has("profile"))
+    TRY(WriteResult(arguments.Get("profile"), trace::ToProfileJson(trace)));
   if (arguments.Has("table")) {
     TRY(WriteResult(arguments.Get("table"), trace::ToTable(trace, top)));
   } else if (!arguments.Has("json") && !arguments.Has("html") && !arguments.Has("profile")) {
@@ -115,17 +118,25 @@ Result<> WriteResults(const Arguments& arguments, const trace::Trace& trace, std
 
 Result<int> RunTrace(const Words& words) {
   CommandLine line("trace", "[OPTION...] FILE [ARGUMENT...]",
-                   "Runs a bundle, or what haft run can start, and tells what its start did: every file touched, when, how long, from which block, and\n"
-                   "which module imported it. The program runs as always; the table goes to standard error when it has\n"
+                   "Runs a bundle, or what haft run can start, and tells what its start did: every "
+                   "file touched, when, how long, from which block, and\n"
+                   "which module imported it. The program runs as always; the table goes to "
+                   "standard error when it has\n"
                    "ended, unless files are named. Exits as the program does.",
                    "  haft trace ./certbot --version\n"
-                   "  haft trace --html start.html --json start.json --profile start.profile ./certbot --version");
+                   "  haft trace --html start.html --json start.json --profile start.profile "
+                   "./certbot --version");
   line.Value("table", "OUT", "write the table there")
-      .Value("json", "OUT", "write trace events there, which Perfetto and Chrome's about:tracing open")
+      .Value("json", "OUT",
+             "write trace events there, which Perfetto and Chrome's about:tracing open")
       .Value("html", "OUT", "write one self-contained page there: waterfall, slowest, never used")
-      .Value("profile", "OUT", "write the files and byte ranges in the order of first use there, for haft build --profile-from")
+      .Value("profile", "OUT",
+             "write the files and byte ranges in the order of first use there, for haft build "
+             "--profile-from")
       .Value("top", "N", "rows of the table's parts [15]")
-      .Flag("all", "table: every file touched, in the order of first use, and every import and unused file")
+      .Flag(
+          "all",
+          "table: every file touched, in the order of first use, and every import and unused file")
       .Positional({"FILE", "ARGUMENT..."}, 1)
       .OptionsFirst();
   Arguments arguments = TRY(line.Parse(words));

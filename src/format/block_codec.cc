@@ -43,7 +43,8 @@ Result<> DecodeBlock(const Block& block, std::span<const std::byte> stored,
     case Codec::kZstd: {
       thread_local std::unique_ptr<ZSTD_DCtx, FreeContext> context(ZSTD_createDCtx());
       if (!context) return Failure(Error(ErrorKind::kSystem, "zstd: no memory", ENOMEM));
-      std::size_t size = ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(), stored.size());
+      std::size_t size =
+          ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(), stored.size());
       if (size == out.size()) return {};  // an error is a number beyond any size
       return Failure(Error::Corrupt("zstd block does not decode to its size"));
     }

@@ -35,8 +35,9 @@ Result<Record> ReadRecord(int fd, std::uint64_t offset) {
   return record;
 }
 
-// Bytes of the ELF program at the front of a file of `file_size` bytes, by its section headers (which
-// the linker puts last). nullopt: no ELF file. More than file_size: the program itself is cut off.
+// Bytes of the ELF program at the front of a file of `file_size` bytes, by its section headers
+// (which the linker puts last). nullopt: no ELF file. More than file_size: the program itself is
+// cut off.
 std::optional<std::uint64_t> ElfSize(int fd, std::uint64_t file_size) {
   if (file_size < sizeof(Elf64_Ehdr)) return std::nullopt;
   auto elf = ReadRecord<Elf64_Ehdr>(fd, 0);
@@ -52,19 +53,23 @@ Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
   Error not_a_bundle = Error::Invalid("not a haft bundle (no trailer at its end)");
   std::optional<std::uint64_t> elf_size = ElfSize(fd, file_size);
   if (elf_size && *elf_size > file_size) {
-    return Error::Corrupt(fmt::format("the file is cut off inside its program: it has {} bytes and "
-                                      "needs at least {}", file_size, *elf_size));
+    return Error::Corrupt(
+        fmt::format("the file is cut off inside its program: it has {} bytes and "
+                    "needs at least {}",
+                    file_size, *elf_size));
   }
   std::uint64_t image_offset = RoundUp(elf_size.value_or(0), kAlignment);
   if (elf_size && !FitsWithin(image_offset, sizeof(Header), file_size)) {
-    return Error::Invalid(fmt::format("not a haft bundle: no image behind the program; it has {} bytes and would "
-                                      "need at least {}",
-                                      file_size, image_offset + sizeof(Header) + sizeof(Trailer)));
+    return Error::Invalid(
+        fmt::format("not a haft bundle: no image behind the program; it has {} bytes and would "
+                    "need at least {}",
+                    file_size, image_offset + sizeof(Header) + sizeof(Trailer)));
   }
   auto header = FitsWithin(image_offset, sizeof(Header), file_size)
                     ? ReadRecord<Header>(fd, image_offset)
                     : Result<Header>(Failure(Error::Corrupt("")));
-  if (!header || header->magic != kHeaderMagic || !ChecksumHolds(*header) || header->image_size > kMaxFileSize) {
+  if (!header || header->magic != kHeaderMagic || !ChecksumHolds(*header) ||
+      header->image_size > kMaxFileSize) {
     if (file_size < sizeof(Header)) {
       return Error::Invalid(fmt::format("not a haft bundle: it has {} bytes, the smallest needs {}",
                                         file_size, sizeof(Header) + sizeof(Trailer)));
@@ -73,8 +78,9 @@ Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
   }
   std::uint64_t needed = image_offset + header->image_size;
   if (needed > file_size) {
-    return Error::Corrupt(fmt::format("the file is cut off: it has {} bytes and needs {} ({} missing)",
-                                      file_size, needed, needed - file_size))
+    return Error::Corrupt(
+               fmt::format("the file is cut off: it has {} bytes and needs {} ({} missing)",
+                           file_size, needed, needed - file_size))
         .Remedy("copy it again");
   }
   if (needed < file_size) {
@@ -101,8 +107,10 @@ Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
   if (t.inode_count < 1 || t.inode_count > kMaxInodes) return Failure(BadTrailer("inode_count"));
   if (t.block_count > kMaxBlocks) return Failure(BadTrailer("block_count"));
   if (t.extent_count > t.image_size / sizeof(Extent)) return Failure(BadTrailer("extent_count"));
-  if (t.string_size > t.image_size - t.extent_count * sizeof(Extent)) return Failure(BadTrailer("string_size"));
-  // Extents and strings have less than 2^63 bytes together, the rest 2^38 at most: the sums below cannot overflow.
+  if (t.string_size > t.image_size - t.extent_count * sizeof(Extent))
+    return Failure(BadTrailer("string_size"));
+  // Extents and strings have less than 2^63 bytes together, the rest 2^38 at most: the sums below
+  // cannot overflow.
   if (t.chunk_size != kChunkSize) return Failure(BadTrailer("chunk_size"));
   if (!std::has_single_bit(t.block_size) || t.block_size < kMinBlockSize ||
       t.block_size > kMaxBlockSize) {
@@ -123,7 +131,9 @@ Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
 
 }  // namespace
 
-std::uint64_t BundleFile::extents_offset() const { return trailer.inode_count * sizeof(Inode); }
+std::uint64_t BundleFile::extents_offset() const {
+  return trailer.inode_count * sizeof(Inode);
+}
 std::uint64_t BundleFile::blocks_offset() const {
   return extents_offset() + trailer.extent_count * sizeof(Extent);
 }

@@ -16,19 +16,29 @@ struct Hasher64::State {
   XXH3_state_t xxh;
 };
 
-Hasher64::Hasher64() : state_(new State) { XXH3_64bits_reset(&state_->xxh); }
-Hasher64::~Hasher64() { delete state_; }
+Hasher64::Hasher64() : state_(new State) {
+  XXH3_64bits_reset(&state_->xxh);
+}
+Hasher64::~Hasher64() {
+  delete state_;
+}
 void Hasher64::Update(std::span<const std::byte> data) {
   XXH3_64bits_update(&state_->xxh, data.data(), data.size());
 }
-std::uint64_t Hasher64::Finish() const { return XXH3_64bits_digest(&state_->xxh); }
+std::uint64_t Hasher64::Finish() const {
+  return XXH3_64bits_digest(&state_->xxh);
+}
 
 struct Hasher128::State {
   XXH3_state_t xxh;
 };
 
-Hasher128::Hasher128() : state_(new State) { XXH3_128bits_reset(&state_->xxh); }
-Hasher128::~Hasher128() { delete state_; }
+Hasher128::Hasher128() : state_(new State) {
+  XXH3_128bits_reset(&state_->xxh);
+}
+Hasher128::~Hasher128() {
+  delete state_;
+}
 void Hasher128::Update(std::span<const std::byte> data) {
   XXH3_128bits_update(&state_->xxh, data.data(), data.size());
 }
@@ -42,6 +52,8 @@ ImageId Hasher128::Finish() const {
   return id;
 }
 
-std::string ToHex(const ImageId& id) { return fmt::format("{:02x}", fmt::join(id, "")); }
+std::string ToHex(const ImageId& id) {
+  return fmt::format("{:02x}", fmt::join(id, ""));
+}
 
 }  // namespace haft::format

@@ -7,11 +7,19 @@ namespace haft::format {
 std::string Describe(const Entry& entry) {
   std::string target;
   switch (entry.kind) {
-    case EntryKind::kNone: return "none";
-    case EntryKind::kInterpreter: return "the interpreter";
-    case EntryKind::kModule: target = "-m " + entry.module; break;
-    case EntryKind::kFunction: target = fmt::format("{}:{}", entry.module, entry.function); break;
-    case EntryKind::kScript: target = entry.file; break;
+    case EntryKind::kNone:
+      return "none";
+    case EntryKind::kInterpreter:
+      return "the interpreter";
+    case EntryKind::kModule:
+      target = "-m " + entry.module;
+      break;
+    case EntryKind::kFunction:
+      target = fmt::format("{}:{}", entry.module, entry.function);
+      break;
+    case EntryKind::kScript:
+      target = entry.file;
+      break;
   }
   return entry.script.empty() ? target : fmt::format("{} ({})", entry.script, target);
 }
@@ -25,7 +33,8 @@ bool IsDottedName(std::string_view text) {
       continue;
     }
     bool digit = c >= '0' && c <= '9';
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                  static_cast<unsigned char>(c) >= 0x80;
     if (!letter && (!digit || start)) return false;
     start = false;
   }
@@ -46,7 +55,8 @@ bool IsImagePath(std::string_view path) {
 
 Result<Entry> ParseFunctionEntry(std::string_view text, std::string_view what) {
   std::size_t colon = text.find(':');
-  if (colon == text.npos || !IsDottedName(text.substr(0, colon)) || !IsDottedName(text.substr(colon + 1))) {
+  if (colon == text.npos || !IsDottedName(text.substr(0, colon)) ||
+      !IsDottedName(text.substr(colon + 1))) {
     return Failure(Error::Invalid(fmt::format("{}: {} is not MODULE:FUNCTION", what, Quoted(text)))
                        .Remedy("write it as in 'package.module:main'"));
   }
@@ -58,10 +68,12 @@ Result<Entry> ParseFunctionEntry(std::string_view text, std::string_view what) {
 
 Result<Entry> ParseModuleEntry(std::string_view text, std::string_view what) {
   if (!IsDottedName(text)) {
-    return Failure(Error::Invalid(fmt::format("{}: {} is not the name of a module", what, Quoted(text)))
-                       .Remedy("write it as in 'http.server'"));
+    return Failure(
+        Error::Invalid(fmt::format("{}: {} is not the name of a module", what, Quoted(text)))
+            .Remedy("write it as in 'http.server'"));
   }
-  return Entry{.kind = EntryKind::kModule, .module = std::string(text), .function = "", .script = ""};
+  return Entry{
+      .kind = EntryKind::kModule, .module = std::string(text), .function = "", .script = ""};
 }
 
 }  // namespace haft::format

@@ -10,14 +10,15 @@ namespace haft::format {
 namespace {
 
 using Json = nlohmann::json;
-// Insertion order, so that the same manifest always gives the same bytes. Not for reading: finding a member takes
-// time in proportion to their number.
+// Insertion order, so that the same manifest always gives the same bytes. Not for reading: finding
+// a member takes time in proportion to their number.
 using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::string_view kNameCharacters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 // By EntryKind; kNone is never written.
-constexpr std::array<std::string_view, 5> kKinds = {"", "function", "module", "script", "interpreter"};
+constexpr std::array<std::string_view, 5> kKinds = {"", "function", "module", "script",
+                                                    "interpreter"};
 
 Error Wrong(std::string_view member) {
   return Error::Corrupt(fmt::format("manifest: {} is missing or not of its type", member));
@@ -62,10 +63,12 @@ Result<std::vector<Variable>> Variables(const Json& object, const char* member) 
   if (found == object.end()) return variables;
   if (!found->is_array()) return Failure(Wrong(member));
   for (const Json& pair : *found) {
-    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string()) return Failure(Wrong(member));
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string())
+      return Failure(Wrong(member));
     variables.push_back({pair[0].get<std::string>(), pair[1].get<std::string>()});
     const Variable& variable = variables.back();
-    if (!IsVariableName(variable.name) || variable.value.find('\0') != std::string::npos) return Failure(Wrong(member));
+    if (!IsVariableName(variable.name) || variable.value.find('\0') != std::string::npos)
+      return Failure(Wrong(member));
   }
   return variables;
 }
@@ -77,7 +80,8 @@ Result<Entry> ParseEntry(const Json& json) {
   std::string kind = TRY(String(json, "kind"));
   auto found = std::ranges::find(kKinds, kind);
   if (kind.empty() || found == kKinds.end()) {
-    return Failure(Error(ErrorKind::kUnsupported, fmt::format("manifest: entry kind {} is unknown", Quoted(kind))));
+    return Failure(Error(ErrorKind::kUnsupported,
+                         fmt::format("manifest: entry kind {} is unknown", Quoted(kind))));
   }
   entry.kind = static_cast<EntryKind>(found - kKinds.begin());
   entry.script = TRY(OptionalString(json, "script"));
@@ -87,7 +91,8 @@ Result<Entry> ParseEntry(const Json& json) {
   }
   if (entry.kind == EntryKind::kFunction) {
     entry.function = TRY(String(json, "function"));
-    if (entry.function.empty() || entry.function.find('\0') != std::string::npos) return Failure(Wrong("function"));
+    if (entry.function.empty() || entry.function.find('\0') != std::string::npos)
+      return Failure(Wrong("function"));
   }
   if (entry.kind == EntryKind::kScript) {
     entry.file = TRY(String(json, "file"));
@@ -120,7 +125,8 @@ Result<PythonTarget> ParsePython(const Json& json) {
   // It gets executed: never looked for in the working directory, never outside of the image.
   const std::string& path = python.path;
   if (path.empty()) return python;
-  if (path.find('\0') != path.npos || (path[0] != '/' && !IsMountPath("/" + path))) return Failure(Wrong("python.path"));
+  if (path.find('\0') != path.npos || (path[0] != '/' && !IsMountPath("/" + path)))
+    return Failure(Wrong("python.path"));
   return python;
 }
 
@@ -164,7 +170,8 @@ std::string ToJson(const Manifest& manifest) {
   }
   if (!manifest.unset.empty()) json["unset"] = manifest.unset;
   if (const Site& site = manifest.site; !site.application.empty()) {
-    json["site"] = {{"interface", site.interface}, {"application", site.application}, {"server", site.server}};
+    json["site"] = {
+        {"interface", site.interface}, {"application", site.application}, {"server", site.server}};
   }
   if (manifest.isolated) json["isolated"] = true;
   if (manifest.ignore_environment) json["ignore_environment"] = true;
@@ -204,7 +211,8 @@ Result<Manifest> ParseManifest(std::string_view text) {
   manifest.ignore_environment = TRY(OptionalBool(json, "ignore_environment"));
   manifest.multi_call = TRY(OptionalBool(json, "multi_call"));
   manifest.preamble = TRY(OptionalString(json, "preamble"));
-  if (!manifest.preamble.empty() && !IsImagePath(manifest.preamble)) return Failure(Wrong("preamble"));
+  if (!manifest.preamble.empty() && !IsImagePath(manifest.preamble))
+    return Failure(Wrong("preamble"));
   manifest.build_id = TRY(OptionalString(json, "build_id"));
   manifest.builder = TRY(OptionalString(json, "builder"));
   return manifest;

@@ -43,14 +43,18 @@ json Paths(const std::vector<std::string>& paths) {
   return list;
 }
 
-bool IsImagePath(std::string_view path) { return !path.empty() && path.size() <= kMaxPathSize && path[0] != '/'; }
+bool IsImagePath(std::string_view path) {
+  return !path.empty() && path.size() <= kMaxPathSize && path[0] != '/';
+}
 
 Result<std::vector<std::string>> ParsePaths(const json& object, const char* member,
                                             bool (*is_allowed)(std::string_view) = IsImagePath) {
   std::vector<std::string> paths;
   auto found = object.find(member);
   if (found == object.end()) return paths;
-  auto bad = [&] { return Error::Corrupt(fmt::format("profile: {}: not an array of paths", Quoted(member))); };
+  auto bad = [&] {
+    return Error::Corrupt(fmt::format("profile: {}: not an array of paths", Quoted(member)));
+  };
   if (!found->is_array()) return Failure(bad());
   for (const json& path : *found) {
     if (!path.is_string()) return Failure(bad());
@@ -61,20 +65,25 @@ Result<std::vector<std::string>> ParsePaths(const json& object, const char* memb
   return paths;
 }
 
-bool IsNumber(const json& value) { return value.is_number_unsigned(); }
+bool IsNumber(const json& value) {
+  return value.is_number_unsigned();
+}
 
 // {PATH: [[OFFSET, SIZE], …]}
 Result<std::map<std::string, std::vector<ByteRange>>> ParseRanges(const json& object) {
   std::map<std::string, std::vector<ByteRange>> result;
   auto found = object.find("ranges");
   if (found == object.end()) return result;
-  auto bad = [] { return Error::Corrupt("profile: 'ranges': not an object of arrays of offset and size"); };
+  auto bad = [] {
+    return Error::Corrupt("profile: 'ranges': not an object of arrays of offset and size");
+  };
   if (!found->is_object()) return Failure(bad());
   for (const auto& [path, list] : found->items()) {
     if (!list.is_array()) return Failure(bad());
     std::vector<ByteRange> ranges;
     for (const json& pair : list) {
-      if (!pair.is_array() || pair.size() != 2 || !IsNumber(pair[0]) || !IsNumber(pair[1])) return Failure(bad());
+      if (!pair.is_array() || pair.size() != 2 || !IsNumber(pair[0]) || !IsNumber(pair[1]))
+        return Failure(bad());
       ranges.push_back({pair[0].get<std::uint64_t>(), pair[1].get<std::uint64_t>()});
     }
     result.emplace(path, Normalised(std::move(ranges)));
@@ -84,13 +93,16 @@ Result<std::map<std::string, std::vector<ByteRange>>> ParseRanges(const json& ob
 
 // [[PATH, OFFSET, SIZE], …]; [PATH] is a whole file or a directory.
 Result<std::vector<Ahead>> ParseAhead(const json& object) {
-  auto bad = [] { return Error::Corrupt("profile: 'ahead': not an array of path, offset and size"); };
+  auto bad = [] {
+    return Error::Corrupt("profile: 'ahead': not an array of path, offset and size");
+  };
   std::vector<Ahead> ahead;
   auto found = object.find("ahead");
   if (found == object.end()) return ahead;
   if (!found->is_array()) return Failure(bad());
   for (const json& part : *found) {
-    if (!part.is_array() || (part.size() != 1 && part.size() != 3) || !part[0].is_string()) return Failure(bad());
+    if (!part.is_array() || (part.size() != 1 && part.size() != 3) || !part[0].is_string())
+      return Failure(bad());
     Ahead one{.path = part[0].get<std::string>()};
     if (part.size() == 3) {
       if (!IsNumber(part[1]) || !IsNumber(part[2])) return Failure(bad());
@@ -122,7 +134,8 @@ void MergeRanges(Profile& profile, const Profile& more) {
 }  // namespace
 
 bool IsHostPath(std::string_view path) {
-  if (path.empty() || path.size() > kMaxPathSize || (path[0] == '/' && !path.starts_with("/usr/"))) return false;
+  if (path.empty() || path.size() > kMaxPathSize || (path[0] == '/' && !path.starts_with("/usr/")))
+    return false;
   for (std::size_t begin = 0, end; begin <= path.size(); begin = end + 1) {
     end = std::min(path.find('/', begin), path.size());
     if (path.substr(begin, end - begin) == "..") return false;
@@ -139,7 +152,8 @@ std::vector<ByteRange> Normalised(std::vector<ByteRange> ranges) {
     if (joined.empty() || joined.back().offset + joined.back().size < range.offset) {
       joined.push_back(range);
     } else {
-      joined.back().size = std::max(joined.back().offset + joined.back().size, end) - joined.back().offset;
+      joined.back().size =
+          std::max(joined.back().offset + joined.back().size, end) - joined.back().offset;
     }
   }
   return joined;
@@ -154,10 +168,12 @@ void Merge(Profile& profile, const Profile& more) {
 }
 
 std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead) {
-  nlohmann::ordered_json object = {{"files", Paths(profile.files)}, {"directories", Paths(profile.directories)}};
+  nlohmann::ordered_json object = {{"files", Paths(profile.files)},
+                                   {"directories", Paths(profile.directories)}};
   for (const auto& [path, ranges] : profile.ranges) {
     if (!IsUtf8(path)) continue;
-    for (const ByteRange& range : ranges) object["ranges"][path].push_back({range.offset, range.size});
+    for (const ByteRange& range : ranges)
+      object["ranges"][path].push_back({range.offset, range.size});
   }
   if (!profile.missing.empty()) object["missing"] = Paths(profile.missing);
   if (!profile.host.empty()) object["host"] = Paths(profile.host);
@@ -186,9 +202,11 @@ Result<Profile> ParseProfile(std::string_view text) {
 Result<AheadLists> ReadAheadLists(int fd, const BundleFile& bundle) {
   const Trailer& trailer = bundle.trailer;
   if (trailer.profile_size == 0) return AheadLists{};
-  if (trailer.profile_size > kMaxProfileSize) return Failure(Error::Corrupt("profile: larger than 64 MiB"));
+  if (trailer.profile_size > kMaxProfileSize)
+    return Failure(Error::Corrupt("profile: larger than 64 MiB"));
   std::string text(trailer.profile_size, '\0');
-  TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)), bundle.image_offset + trailer.profile_offset));
+  TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)),
+                  bundle.image_offset + trailer.profile_offset));
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
   if (Checksum(AsBytes(text)) != trailer.profile_checksum) {
     return Failure(Error::Corrupt("profile: checksum is wrong"));
@@ -196,7 +214,8 @@ Result<AheadLists> ReadAheadLists(int fd, const BundleFile& bundle) {
 #endif
   json object = json::parse(text, nullptr, false);
   if (!object.is_object()) return Failure(Error::Corrupt("profile: not a JSON object"));
-  return AheadLists{.image = TRY(ParseAhead(object)), .host = TRY(ParsePaths(object, "host", IsHostPath))};
+  return AheadLists{.image = TRY(ParseAhead(object)),
+                    .host = TRY(ParsePaths(object, "host", IsHostPath))};
 }
 
 }  // namespace haft::format

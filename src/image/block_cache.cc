@@ -164,7 +164,8 @@ void BlockCache::Unpin(Slot* slot) {
 BlockCache::Counters BlockCache::counters() const {
   std::scoped_lock lock(mutex_);
   // Not `slot->bytes`: it belongs to the thread that fills it.
-  auto allocated = std::ranges::count_if(slots_, [](const auto& slot) { return slot && slot->capacity != 0; });
+  auto allocated =
+      std::ranges::count_if(slots_, [](const auto& slot) { return slot && slot->capacity != 0; });
   return {.hits = hits_,
           .misses = misses_,
           .failures = failures_,

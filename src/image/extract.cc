@@ -88,12 +88,14 @@ timespec Time(const Attributes& attributes) {
   return {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
 }
 
-// Copies in three passes: directories and symlinks in one thread; contents in several, in the order of the blocks, so
-// that each block is decoded about once; then modes and times, because writing changes the times and a
-// read-only directory takes no files. Paths are relative to the new root, which nobody else writes to.
+// Copies in three passes: directories and symlinks in one thread; contents in several, in the order
+// of the blocks, so that each block is decoded about once; then modes and times, because writing
+// changes the times and a read-only directory takes no files. Paths are relative to the new root,
+// which nobody else writes to.
 class Extractor {
  public:
-  Extractor(const ImageReader& reader, int root, unsigned workers, const std::function<void(std::uint64_t)>& progress)
+  Extractor(const ImageReader& reader, int root, unsigned workers,
+            const std::function<void(std::uint64_t)>& progress)
       : reader_(reader), root_(root), workers_(workers), progress_(progress) {}
 
   Result<> Run();
@@ -136,7 +138,8 @@ class Extractor {
 Result<> Extractor::Finish(const File& file) {
   timespec times[2] = {Time(file.attributes), Time(file.attributes)};
   const char* path = file.path.empty() ? "." : file.path.c_str();
-  if (::fchmodat(root_, path, file.attributes.mode, 0) < 0) return Failure(SystemError("chmod", file.path));
+  if (::fchmodat(root_, path, file.attributes.mode, 0) < 0)
+    return Failure(SystemError("chmod", file.path));
   if (::utimensat(root_, path, times, AT_SYMLINK_NOFOLLOW) < 0) {
     return Failure(SystemError("set the time of", file.path));
   }
@@ -152,7 +155,8 @@ Result<> Extractor::CopyContents(int fd, const Part& part) {
     if (!data && data.error().sys_errno() == ENXIO) break;  // only a hole is left
     offset = TRY(std::move(data));
     if (offset >= end) break;
-    std::uint64_t length = std::min<std::uint64_t>(reader_.bundle().trailer.block_size, end - offset);
+    std::uint64_t length =
+        std::min<std::uint64_t>(reader_.bundle().trailer.block_size, end - offset);
     TRY(reader_.Read(file.inode, offset, length, slices));
     for (const Slice& slice : slices) {
       TRY(WriteAllAt(fd, slice.bytes, offset));
@@ -172,12 +176,14 @@ Result<> Extractor::CopyPart(const Part& part) {
   const File& file = files_[part.file];
   bool whole = part.length == file.attributes.size;
   // Parts of one file come in any order: whoever is first makes it.
-  UniqueFd fd(::openat(root_, file.path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (whole ? O_EXCL : 0), 0600));
+  UniqueFd fd(::openat(root_, file.path.c_str(),
+                       O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (whole ? O_EXCL : 0), 0600));
   if (!fd) return Failure(SystemError("create", file.path));
   if (part.length > 0 && ::ftruncate(fd.get(), static_cast<off_t>(file.attributes.size)) < 0) {
     return Failure(SystemError("write", file.path));
   }
-  if (auto done = CopyContents(fd.get(), part); !done) return Failure(std::move(done).error().Within(Quoted(file.path)));
+  if (auto done = CopyContents(fd.get(), part); !done)
+    return Failure(std::move(done).error().Within(Quoted(file.path)));
   return {};
 }
 
@@ -210,14 +216,17 @@ Result<> Extractor::MakeDirectories(InodeId directory, const std::string& path, 
     if (!found) return Failure(std::move(found).error().Within(Quoted("/" + path)));
     if (!*found) break;
     const Entry& entry = **found;
-    std::string child = path.empty() ? std::string(entry.name) : path + "/" + std::string(entry.name);
+    std::string child =
+        path.empty() ? std::string(entry.name) : path + "/" + std::string(entry.name);
     File file{.path = child, .inode = entry.inode, .attributes = entry.attributes};
     switch (entry.attributes.type) {
       case FileType::kFile:
         files_.push_back(std::move(file));
         AddParts(files_.size() - 1);
         break;
-      case FileType::kSymlink: TRY(MakeSymlink(entry, child)); break;
+      case FileType::kSymlink:
+        TRY(MakeSymlink(entry, child));
+        break;
       case FileType::kDirectory:
         if (::mkdirat(root_, child.c_str(), 0700) < 0) return Failure(SystemError("create", child));
         directories_.push_back(std::move(file));
@@ -235,7 +244,8 @@ Result<> Extractor::Run() {
   std::ranges::stable_sort(parts_, {}, &Part::place);
   TRY(ParallelFor(parts_.size(), workers_, [this](std::size_t i) { return CopyPart(parts_[i]); }));
   TRY(ParallelFor(files_.size(), workers_, [this](std::size_t i) { return Finish(files_[i]); }));
-  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) TRY(Finish(*directory));
+  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory)
+    TRY(Finish(*directory));
   return {};
 }
 
@@ -263,15 +273,18 @@ bool IsExtractedEntry(const ImageReader& reader, int directory, const Entry& ent
   const Attributes& attributes = entry.attributes;
   switch (attributes.type) {
     case FileType::kFile:
-      return S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == attributes.size &&
+      return S_ISREG(status.st_mode) &&
+             static_cast<std::uint64_t>(status.st_size) == attributes.size &&
              status.st_mtim.tv_sec == attributes.mtime;
     case FileType::kSymlink: {
       auto expected = reader.ReadLink(entry.inode);
       std::string target(format::kMaxTargetSize + 1, '\0');
       ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
-      return expected && size >= 0 && std::string_view(target).substr(0, static_cast<std::size_t>(size)) == *expected;
+      return expected && size >= 0 &&
+             std::string_view(target).substr(0, static_cast<std::size_t>(size)) == *expected;
     }
-    case FileType::kDirectory: return S_ISDIR(status.st_mode);
+    case FileType::kDirectory:
+      return S_ISDIR(status.st_mode);
   }
   return false;
 }

@@ -30,8 +30,8 @@ Result<> FileBlocks::Fill(std::uint32_t, const format::Block& block, std::span<s
     TRY(ReadStored(block.offset, out));
     return format::DecodeBlock(block, out, out);
   }
-  // One buffer per thread for compressed bytes; the largest block is 1 MiB. Of memory that nobody has written yet only what
-  // is used costs anything.
+  // One buffer per thread for compressed bytes; the largest block is 1 MiB. Of memory that nobody
+  // has written yet only what is used costs anything.
   struct Buffer {
     std::unique_ptr<std::byte[]> bytes;
     std::uint32_t capacity = 0;

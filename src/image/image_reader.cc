@@ -7,8 +7,8 @@
 #include <array>
 #include <cstring>
 
-#include "haft/base/file_io.h"
 #include "file_blocks.h"
+#include "haft/base/file_io.h"
 #include "index_view.h"
 
 namespace haft {
@@ -16,13 +16,17 @@ namespace {
 
 using format::Inode;
 
-Error NotADirectory() { return Error(ErrorKind::kInvalidInput, "not a directory", ENOTDIR); }
-
-Error BadInode(InodeId inode, std::string_view field) {
-  return Error::Corrupt(fmt::format("inode {}: {} is impossible", std::to_underlying(inode) + 1, field));
+Error NotADirectory() {
+  return Error(ErrorKind::kInvalidInput, "not a directory", ENOTDIR);
 }
 
-// What holes are made of. Never written; not const so that it costs memory (.bss) only when it is used.
+Error BadInode(InodeId inode, std::string_view field) {
+  return Error::Corrupt(
+      fmt::format("inode {}: {} is impossible", std::to_underlying(inode) + 1, field));
+}
+
+// What holes are made of. Never written; not const so that it costs memory (.bss) only when it is
+// used.
 constinit std::array<std::byte, format::kDefaultBlockSize> zeros{};
 
 bool IsName(std::string_view name) {
@@ -79,26 +83,35 @@ ImageReader::ImageReader(ImageReader&&) noexcept = default;
 ImageReader& ImageReader::operator=(ImageReader&&) noexcept = default;
 ImageReader::~ImageReader() = default;
 
-const format::BundleFile& ImageReader::bundle() const { return impl_->bundle; }
-int ImageReader::fd() const { return impl_->file.get(); }
+const format::BundleFile& ImageReader::bundle() const {
+  return impl_->bundle;
+}
+int ImageReader::fd() const {
+  return impl_->file.get();
+}
 std::vector<int> ImageReader::Descriptors() const {
   std::vector<int> descriptors = impl_->blocks->Descriptors();
   descriptors.push_back(fd());
   return descriptors;
 }
-BlockCache& ImageReader::cache() const { return impl_->cache; }
+BlockCache& ImageReader::cache() const {
+  return impl_->cache;
+}
 void ImageReader::SetSlowWorkHook(SlowWorkHook hook) {
   impl_->cache.SetLongWaitHook(hook ? [hook] { hook(SlowWork::kDisk); } : std::function<void()>());
   impl_->blocks->SetSlowWorkHook(std::move(hook));
 }
-void ImageReader::SetBlockUseHook(std::function<void(const BlockUse&)> hook) { impl_->block_used = std::move(hook); }
+void ImageReader::SetBlockUseHook(std::function<void(const BlockUse&)> hook) {
+  impl_->block_used = std::move(hook);
+}
 
 // --- inodes and directories ---
 
 Result<Inode> ImageReader::Impl::Record(InodeId inode) const {
   auto row = std::to_underlying(inode);
   Inode record = TRY(index.Inode(row));
-  if (row == 0 ? record.parent != 0 : record.parent >= row) return Failure(BadInode(inode, "parent"));
+  if (row == 0 ? record.parent != 0 : record.parent >= row)
+    return Failure(BadInode(inode, "parent"));
   if (record.mtime_nanoseconds > 999'999'999) return Failure(BadInode(inode, "mtime"));
   if ((record.mode & ~(S_IFMT | format::kModeMask)) != 0) return Failure(BadInode(inode, "mode"));
   switch (record.mode & S_IFMT) {
@@ -112,7 +125,8 @@ Result<Inode> ImageReader::Impl::Record(InodeId inode) const {
       break;
     case S_IFREG:
       if (record.size > format::kMaxFileSize) return Failure(BadInode(inode, "size"));
-      if (record.count != 0 && !FitsWithin(record.first, record.count, bundle.trailer.extent_count)) {
+      if (record.count != 0 &&
+          !FitsWithin(record.first, record.count, bundle.trailer.extent_count)) {
         return Failure(BadInode(inode, "extents"));
       }
       if ((record.size == 0) != (record.count == 0)) return Failure(BadInode(inode, "count"));
@@ -122,7 +136,8 @@ Result<Inode> ImageReader::Impl::Record(InodeId inode) const {
         return Failure(BadInode(inode, "size"));
       }
       break;
-    default: return Failure(BadInode(inode, "type"));
+    default:
+      return Failure(BadInode(inode, "type"));
   }
   return record;
 }
@@ -135,7 +150,8 @@ Result<Inode> ImageReader::Impl::Directory(InodeId dir) const {
 
 Result<Inode> ImageReader::Impl::RegularFile(InodeId id) const {
   Inode record = TRY(Record(id));
-  if (S_ISDIR(record.mode)) return Failure(Error(ErrorKind::kInvalidInput, "is a directory", EISDIR));
+  if (S_ISDIR(record.mode))
+    return Failure(Error(ErrorKind::kInvalidInput, "is a directory", EISDIR));
   if (!S_ISREG(record.mode)) return Failure(Error(ErrorKind::kInvalidInput, "not a file", EINVAL));
   return record;
 }
@@ -161,7 +177,8 @@ Result<Attributes> ImageReader::Impl::MakeAttributes(InodeId inode, const Inode&
       attributes.stored = record.size;
       break;
     }
-    if (extent->block == format::kHoleBlock) attributes.stored -= std::min(extent->length, attributes.stored);
+    if (extent->block == format::kHoleBlock)
+      attributes.stored -= std::min(extent->length, attributes.stored);
   }
   return attributes;
 }
@@ -181,7 +198,8 @@ Result<std::string_view> ImageReader::Impl::ChildName(InodeId dir, const Inode& 
   return name;
 }
 
-Result<Entry> ImageReader::Impl::Child(InodeId dir, const Inode& record, std::uint64_t number) const {
+Result<Entry> ImageReader::Impl::Child(InodeId dir, const Inode& record,
+                                       std::uint64_t number) const {
   std::string_view name = TRY(ChildName(dir, record, number));
   auto child = InodeId{static_cast<std::uint32_t>(record.first + number)};
   Inode inode = TRY(Record(child));
@@ -244,8 +262,8 @@ Result<Entry> ImageReader::Resolve(std::string_view path) const {
     auto found = Lookup(entry.inode, name);
     if (!found) return Failure(std::move(found).error().Within(Quoted(path)));
     if (!*found) {
-      return Failure(Error(ErrorKind::kNotFound, fmt::format("{}: no such file in the image", Quoted(path)),
-                           ENOENT));
+      return Failure(Error(ErrorKind::kNotFound,
+                           fmt::format("{}: no such file in the image", Quoted(path)), ENOENT));
     }
     entry = **found;
   }
@@ -289,11 +307,13 @@ Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint
   auto within = [&](Error error) {
     return Failure(std::move(error).Within(fmt::format("block {}", number)));
   };
-  if (block.raw_size == 0 || block.raw_size > bundle.trailer.block_size || needed > block.raw_size) {
+  if (block.raw_size == 0 || block.raw_size > bundle.trailer.block_size ||
+      needed > block.raw_size) {
     return within(Error::Corrupt("sizes are impossible"));
   }
   BlockUse use{.block = number, .decoded = false, .took = {}};
-  auto began = block_used ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  auto began =
+      block_used ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
   auto pinned = cache.Get(number, block.raw_size, [&](std::span<std::byte> out) {
     use.decoded = true;
     return blocks->Fill(number, block, out);
@@ -327,9 +347,10 @@ Result<> ImageReader::Impl::AppendExtent(const format::Extent& extent, std::uint
     std::uint64_t number = extent.block + position / block_size;
     std::uint64_t inside = position % block_size;
     std::uint64_t part = std::min(length, block_size - inside);
-    if (number >= bundle.trailer.block_count) return Failure(Error::Corrupt("extent leaves the blocks"));
-    PinnedBlock block = TRY(LoadBlock(static_cast<std::uint32_t>(number),
-                                      static_cast<std::uint32_t>(inside + part)));
+    if (number >= bundle.trailer.block_count)
+      return Failure(Error::Corrupt("extent leaves the blocks"));
+    PinnedBlock block = TRY(
+        LoadBlock(static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(inside + part)));
     auto bytes = block.bytes().subspan(inside, part);
     out.push_back({.block = std::move(block), .bytes = bytes});
     position += part;
@@ -363,8 +384,8 @@ Result<> ImageReader::Read(InodeId file, std::uint64_t offset, std::size_t lengt
     std::uint64_t part = std::min(end - offset, extent.length - inside);
     auto done = impl_->AppendExtent(extent, inside, part, out);
     if (!done) {
-      return Failure(std::move(done).error().Within(
-          fmt::format("inode {}", std::to_underlying(file) + 1)));
+      return Failure(
+          std::move(done).error().Within(fmt::format("inode {}", std::to_underlying(file) + 1)));
     }
     offset += part;
   }

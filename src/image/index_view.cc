@@ -27,13 +27,16 @@ Result<IndexView> IndexView::Open(int fd, const format::BundleFile& bundle) {
 }
 
 Result<> IndexView::CheckChunk(std::uint64_t chunk) const {
-  if (checked_[chunk].load(std::memory_order_acquire)) [[likely]] return {};
+  if (checked_[chunk].load(std::memory_order_acquire)) [[likely]]
+    return {};
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
   auto tables = file_.bytes().first(bundle_.chunks_offset());
   std::uint64_t begin = chunk * format::kChunkSize;
-  auto bytes = tables.subspan(begin, std::min<std::uint64_t>(format::kChunkSize, tables.size() - begin));
+  auto bytes =
+      tables.subspan(begin, std::min<std::uint64_t>(format::kChunkSize, tables.size() - begin));
   std::uint64_t expected;
-  std::memcpy(&expected, file_.bytes().data() + tables.size() + chunk * sizeof expected, sizeof expected);
+  std::memcpy(&expected, file_.bytes().data() + tables.size() + chunk * sizeof expected,
+              sizeof expected);
   if (format::Checksum(bytes) != expected) {
     return Failure(Error::Corrupt(fmt::format("index: chunk {} is damaged", chunk)));
   }
@@ -51,15 +54,16 @@ Result<> IndexView::CheckChunks(std::uint64_t offset, std::uint64_t size) const 
   return {};
 }
 
-// A page that is gone entirely is a fault, which damaged() tells; but behind the end of a file that was cut off within a
-// page there are just zeros, and a file overwritten by another image has good pages. Either way the last
-// bytes, the trailer's checksum, are others than those read at first.
+// A page that is gone entirely is a fault, which damaged() tells; but behind the end of a file that
+// was cut off within a page there are just zeros, and a file overwritten by another image has good
+// pages. Either way the last bytes, the trailer's checksum, are others than those read at first.
 Result<> IndexView::CheckStillThere() const {
   std::uint64_t checksum;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   std::memcpy(&checksum, file_.bytes().last(sizeof checksum).data(), sizeof checksum);
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (checksum == bundle_.trailer.checksum && !file_.damaged()) [[likely]] return {};
+  if (checksum == bundle_.trailer.checksum && !file_.damaged()) [[likely]]
+    return {};
   return Failure(Error::Corrupt("index: the file was cut off, overwritten or cannot be read"));
 }
 
@@ -82,7 +86,8 @@ Result<format::Inode> IndexView::Inode(std::uint64_t row) const {
 }
 
 Result<format::Extent> IndexView::Extent(std::uint64_t number) const {
-  return At<format::Extent>("extent", bundle_.extents_offset(), bundle_.trailer.extent_count, number);
+  return At<format::Extent>("extent", bundle_.extents_offset(), bundle_.trailer.extent_count,
+                            number);
 }
 
 Result<format::Block> IndexView::Block(std::uint64_t number) const {

@@ -13,12 +13,13 @@
 
 namespace haft {
 
-// The mapped index: hands out copies of its records and views of its strings. Each access checks its bounds,
-// the checksum of the chunks it touches (once per chunk), and that the file still backs the mapping.
-// Thread-safe.
+// The mapped index: hands out copies of its records and views of its strings. Each access checks
+// its bounds, the checksum of the chunks it touches (once per chunk), and that the file still backs
+// the mapping. Thread-safe.
 class IndexView {
  public:
-  // Checks the checksum of the chunk checksums: O(1) for practical purposes (8 bytes per 16 KiB of index).
+  // Checks the checksum of the chunk checksums: O(1) for practical purposes (8 bytes per 16 KiB of
+  // index).
   static Result<IndexView> Open(int fd, const format::BundleFile& bundle);
 
   Result<format::Inode> Inode(std::uint64_t row) const;
@@ -37,7 +38,7 @@ class IndexView {
                     std::uint64_t number) const;
 
   format::BundleFile bundle_;
-  MappedFile file_;  // from the index to the end of the trailer
+  MappedFile file_;                               // from the index to the end of the trailer
   std::unique_ptr<std::atomic<bool>[]> checked_;  // one per chunk
 };
 

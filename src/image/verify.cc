@@ -37,7 +37,8 @@ class Verifier {
  private:
   void Problem(std::string text);
   Result<std::vector<std::byte>> Bytes(std::uint64_t offset, std::uint64_t size);
-  Result<std::uint64_t> ChecksumOf(std::uint64_t offset, std::uint64_t size, format::Hasher128* id = nullptr);
+  Result<std::uint64_t> ChecksumOf(std::uint64_t offset, std::uint64_t size,
+                                   format::Hasher128* id = nullptr);
   void Check(Result<> result);
 
   Result<> CheckRuntime();
@@ -56,10 +57,10 @@ class Verifier {
   const Progress& progress_;
   VerifyReport report_;
   std::uint64_t more_problems_ = 0;
-  std::vector<std::uint64_t> damaged_blocks_;   // ascending, as are the short ones
-  std::vector<std::uint64_t> short_blocks_;     // decode to less than block_size
-  std::uint64_t first_unknown_block_ = 0;       // this one and those behind it could not be checked
-  std::vector<std::byte> raw_;                  // a decoded block
+  std::vector<std::uint64_t> damaged_blocks_;  // ascending, as are the short ones
+  std::vector<std::uint64_t> short_blocks_;    // decode to less than block_size
+  std::uint64_t first_unknown_block_ = 0;      // this one and those behind it could not be checked
+  std::vector<std::byte> raw_;                 // a decoded block
 };
 
 void Verifier::Problem(std::string text) {
@@ -84,7 +85,8 @@ Result<std::vector<std::byte>> Verifier::Bytes(std::uint64_t offset, std::uint64
 }
 
 // Of any number of bytes, which `id` gets as well; offsets are file offsets.
-Result<std::uint64_t> Verifier::ChecksumOf(std::uint64_t offset, std::uint64_t size, format::Hasher128* id) {
+Result<std::uint64_t> Verifier::ChecksumOf(std::uint64_t offset, std::uint64_t size,
+                                           format::Hasher128* id) {
   format::Hasher64 hasher;
   while (size > 0) {
     std::uint64_t part = std::min<std::uint64_t>(size, 1u << 20);
@@ -98,7 +100,8 @@ Result<std::uint64_t> Verifier::ChecksumOf(std::uint64_t offset, std::uint64_t s
 }
 
 Result<> Verifier::CheckZeros(std::uint64_t offset, std::uint64_t end, std::string_view what) {
-  if (end - offset >= format::kAlignment) return Failure(Error::Corrupt(fmt::format("{}: too long", what)));
+  if (end - offset >= format::kAlignment)
+    return Failure(Error::Corrupt(fmt::format("{}: too long", what)));
   auto bytes = TRY(Bytes(offset, end - offset));
   if (std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; })) return {};
   return Failure(Error::Corrupt(fmt::format("{}: not zero", what)));
@@ -107,7 +110,8 @@ Result<> Verifier::CheckZeros(std::uint64_t offset, std::uint64_t end, std::stri
 Result<> Verifier::CheckRuntime() {
   std::uint64_t checksum = TRY(ChecksumOf(0, trailer_.runtime_size));
   if ((trailer_.runtime_size == 0 ? 0 : checksum) != trailer_.runtime_checksum) {
-    return Failure(Error::Corrupt("runtime: checksum is wrong (the program in front of the image is damaged)"));
+    return Failure(Error::Corrupt(
+        "runtime: checksum is wrong (the program in front of the image is damaged)"));
   }
   return CheckZeros(trailer_.runtime_size, bundle_.image_offset, "padding behind the runtime");
 }
@@ -136,8 +140,9 @@ Result<> Verifier::CheckBlocks(const IndexView& index) {
   bool any_zstd = false;
   for (std::uint64_t number = 0; number < trailer_.block_count; ++number) {
     format::Block block = TRY(index.Block(number));
-    if (block.offset != position || block.stored_size == 0 || block.stored_size > trailer_.block_size ||
-        block.raw_size == 0 || block.raw_size > trailer_.block_size ||
+    if (block.offset != position || block.stored_size == 0 ||
+        block.stored_size > trailer_.block_size || block.raw_size == 0 ||
+        block.raw_size > trailer_.block_size ||
         (block.codec != format::Codec::kStored && block.stored_size >= block.raw_size) ||
         std::ranges::any_of(block.reserved, [](unsigned char c) { return c != 0; })) {
       return Failure(Error::Corrupt(fmt::format("block {}: record is impossible", number)));
@@ -147,7 +152,8 @@ Result<> Verifier::CheckBlocks(const IndexView& index) {
       return Failure(Error::Corrupt(fmt::format("block {}: reaches into the index", number)));
     }
     auto stored = TRY(Bytes(bundle_.image_offset + block.offset, block.stored_size));
-    if (auto decoded = format::DecodeBlock(block, stored, std::span(raw_).first(block.raw_size)); !decoded) {
+    if (auto decoded = format::DecodeBlock(block, stored, std::span(raw_).first(block.raw_size));
+        !decoded) {
       damaged_blocks_.push_back(number);
       Problem(fmt::format("block {}: {}", number, decoded.error().message()));
     }
@@ -165,14 +171,17 @@ Result<> Verifier::CheckBlocks(const IndexView& index) {
 
 // Every chunk of it; returns the chunk checksums.
 Result<std::vector<std::byte>> Verifier::CheckIndex() {
-  std::uint64_t start = bundle_.image_offset + trailer_.index_offset, tables = bundle_.chunks_offset();
+  std::uint64_t start = bundle_.image_offset + trailer_.index_offset,
+                tables = bundle_.chunks_offset();
   auto chunks = TRY(Bytes(start + tables, bundle_.index_size() - tables));
-  if (format::Checksum(chunks) != trailer_.chunk_table_checksum) Problem("index: chunk checksums are damaged");
+  if (format::Checksum(chunks) != trailer_.chunk_table_checksum)
+    Problem("index: chunk checksums are damaged");
   for (std::uint64_t i = 0; i < bundle_.chunk_count(); ++i) {
     std::uint64_t begin = i * format::kChunkSize;
     std::uint64_t expected;
     std::memcpy(&expected, chunks.data() + i * sizeof expected, sizeof expected);
-    auto chunk = TRY(Bytes(start + begin, std::min<std::uint64_t>(format::kChunkSize, tables - begin)));
+    auto chunk =
+        TRY(Bytes(start + begin, std::min<std::uint64_t>(format::kChunkSize, tables - begin)));
     if (format::Checksum(chunk) != expected) Problem(fmt::format("index: chunk {} is damaged", i));
   }
   return chunks;
@@ -191,7 +200,8 @@ Result<> Verifier::CheckSections() {
     Problem(parsed.error().message());
   }
   id.Update(manifest);
-  if (TRY(ChecksumOf(at(trailer_.profile_offset), trailer_.profile_size, &id)) != trailer_.profile_checksum) {
+  if (TRY(ChecksumOf(at(trailer_.profile_offset), trailer_.profile_size, &id)) !=
+      trailer_.profile_checksum) {
     Problem("profile: checksum is wrong");
   }
   if (trailer_.manifest_offset != end || trailer_.profile_offset != end + manifest.size()) {
@@ -210,7 +220,8 @@ Result<> Verifier::CheckSections() {
   return {};
 }
 
-void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index, const std::string& path) {
+void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index,
+                            const std::string& path) {
   std::uint64_t expected = 0;
   bool damaged = false;
   for (std::uint64_t i = 0; i < inode.count; ++i) {
@@ -221,7 +232,8 @@ void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index, 
     }
     expected += extent->length;
     if (extent->block == format::kHoleBlock) {
-      if (extent->block_offset != 0) return Problem(fmt::format("{}: extent of a hole has an offset", Quoted(path)));
+      if (extent->block_offset != 0)
+        return Problem(fmt::format("{}: extent of a hole has an offset", Quoted(path)));
       continue;
     }
     // Not block by block: the extents of a forged image can all cover all blocks.
@@ -230,7 +242,8 @@ void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index, 
     if (last >= trailer_.block_count || (last != extent->block && extent->block_offset != 0)) {
       return Problem(fmt::format("{}: extent leaves its blocks", Quoted(path)));
     }
-    damaged = damaged || last >= first_unknown_block_ || HasAny(damaged_blocks_, extent->block, last + 1);
+    damaged =
+        damaged || last >= first_unknown_block_ || HasAny(damaged_blocks_, extent->block, last + 1);
     if (last >= first_unknown_block_) continue;
     auto record = index.Block(last);
     if (!record || last_byte % trailer_.block_size >= record->raw_size ||
@@ -238,7 +251,8 @@ void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index, 
       return Problem(fmt::format("{}: extent leaves its blocks", Quoted(path)));
     }
   }
-  if (expected != inode.size) Problem(fmt::format("{}: extents do not add up to its size", Quoted(path)));
+  if (expected != inode.size)
+    Problem(fmt::format("{}: extents do not add up to its size", Quoted(path)));
   if (damaged) Problem(fmt::format("{}: lies in a damaged block", Quoted(path)));
 }
 
@@ -286,7 +300,8 @@ Result<> Verifier::CheckTree(const ImageReader& reader, const IndexView& index) 
       const Attributes& attributes = (*entry)->attributes;
       ++inodes;
       if (path.size() - 1 > format::kMaxPathSize) {
-        Problem(fmt::format("{}…: path of more than {} bytes", Quoted(path.substr(0, 40)), format::kMaxPathSize));
+        Problem(fmt::format("{}…: path of more than {} bytes", Quoted(path.substr(0, 40)),
+                            format::kMaxPathSize));
         continue;
       }
       CheckEntry(index, **entry, path);
@@ -306,7 +321,8 @@ Result<> Verifier::CheckTree(const ImageReader& reader, const IndexView& index) 
           break;
       }
     }
-    if (links != dir.links) Problem(fmt::format("{}: wrong number of links", Quoted(dir.path + "/")));
+    if (links != dir.links)
+      Problem(fmt::format("{}: wrong number of links", Quoted(dir.path + "/")));
   }
   if (!report_.problems.empty()) return {};  // the counts below would only repeat it
   if (inodes != trailer_.inode_count) Problem("index: inodes that are in no directory");
@@ -335,7 +351,8 @@ Result<VerifyReport> Verifier::Run() {
   if (std::ranges::any_of(trailer_.reserved, [](unsigned char c) { return c != 0; })) {
     Problem("trailer: reserved field is not zero");
   }
-  if (more_problems_ > 0) report_.problems.push_back(fmt::format("and {} more problems", more_problems_));
+  if (more_problems_ > 0)
+    report_.problems.push_back(fmt::format("and {} more problems", more_problems_));
   return std::move(report_);
 }
 

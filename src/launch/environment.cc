@@ -18,7 +18,8 @@ bool Names(std::string_view entry, std::string_view name) {
 
 Environment Environment::Current() {
   std::vector<std::string> entries;
-  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) entries.emplace_back(*entry);
+  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry)
+    entries.emplace_back(*entry);
   return Environment(std::move(entries));
 }
 
@@ -35,7 +36,8 @@ Result<Environment> Environment::OfProcess(pid_t pid) {
 }
 
 std::optional<std::string_view> Environment::Get(std::string_view name) const {
-  auto found = std::ranges::find_if(entries_, [&](const auto& entry) { return Names(entry, name); });
+  auto found =
+      std::ranges::find_if(entries_, [&](const auto& entry) { return Names(entry, name); });
   if (found == entries_.end()) return std::nullopt;
   return std::string_view(*found).substr(name.size() + 1);
 }

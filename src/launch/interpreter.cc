@@ -16,9 +16,10 @@ namespace {
 
 using format::PythonTarget;
 
-// One value per line; the first line tells Python's answer from anything else a program may print. Has to run
-// in any Python 3, so that an old one can be named in the error. sysconfig knows SOABI, but needs a file Debian
-// keeps apart for some versions; the suffix of extension modules says the same.
+// One value per line; the first line tells Python's answer from anything else a program may print.
+// Has to run in any Python 3, so that an old one can be named in the error. sysconfig knows SOABI,
+// but needs a file Debian keeps apart for some versions; the suffix of extension modules says the
+// same.
 constexpr std::string_view kAnswer = "haft-answer";
 constexpr std::string_view kQuestion = R"(
 import sys
@@ -38,7 +39,8 @@ std::string_view MinorVersion(std::string_view version) {
 
 bool IsExecutable(const std::string& path) {
   struct stat status;
-  return ::access(path.c_str(), X_OK) == 0 && ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+  return ::access(path.c_str(), X_OK) == 0 && ::stat(path.c_str(), &status) == 0 &&
+         S_ISREG(status.st_mode);
 }
 
 // "3.12" if the file behind `path` is called python3.12, "" if its name does not tell.
@@ -50,7 +52,8 @@ std::string VersionInName(const std::string& path) {
   constexpr std::string_view kPrefix = "python";
   if (!name.starts_with(kPrefix)) return "";
   name.remove_prefix(kPrefix.size());
-  bool is_version = name.find('.') != name.npos && name.find_first_not_of("0123456789.") == name.npos;
+  bool is_version =
+      name.find('.') != name.npos && name.find_first_not_of("0123456789.") == name.npos;
   return is_version ? std::string(name) : "";
 }
 
@@ -88,13 +91,16 @@ std::string Wanted(const PythonTarget& target) {
   return text;
 }
 
-// Why the interpreter `path` cannot run the bundle; nullopt: it can. Members the bundle does not know (an archive
-// that names no interpreter) fit everything.
-std::optional<std::string> Misfit(const std::string& path, const PythonTarget& target, const Environment& environment) {
+// Why the interpreter `path` cannot run the bundle; nullopt: it can. Members the bundle does not
+// know (an archive that names no interpreter) fit everything.
+std::optional<std::string> Misfit(const std::string& path, const PythonTarget& target,
+                                  const Environment& environment) {
   auto found = AskInterpreter(path, environment);
   if (!found) return std::move(found).error().message();
-  bool version = target.version.empty() || MinorVersion(found->version) == MinorVersion(target.version);
-  bool abi = target.soabi.empty() ? target.tag.empty() || found->tag == target.tag : found->soabi == target.soabi;
+  bool version =
+      target.version.empty() || MinorVersion(found->version) == MinorVersion(target.version);
+  bool abi = target.soabi.empty() ? target.tag.empty() || found->tag == target.tag
+                                  : found->soabi == target.soabi;
   if (version && abi) return std::nullopt;
   return fmt::format("{} is Python {} ({})", Quoted(path), found->version,
                      found->soabi.empty() ? found->tag : found->soabi);
@@ -103,7 +109,8 @@ std::optional<std::string> Misfit(const std::string& path, const PythonTarget& t
 Error Refusal(const PythonTarget& target, std::string_view why) {
   std::string_view version = MinorVersion(target.version);
   return Error(ErrorKind::kNotFound, fmt::format("needs {}: {}", Wanted(target), why))
-      .Remedy(fmt::format("install python{0}, put it into PATH or name it with HAFT_PYTHON", version));
+      .Remedy(
+          fmt::format("install python{0}, put it into PATH or name it with HAFT_PYTHON", version));
 }
 
 Error NotTaken(std::string_view wish, std::string_view why) {
@@ -111,7 +118,8 @@ Error NotTaken(std::string_view wish, std::string_view why) {
       .Remedy("HAFT_PYTHON, and -p of 'haft run', take a path or a name in PATH");
 }
 
-Result<std::string> TakeWish(const PythonTarget& target, const Environment& environment, std::string_view wish) {
+Result<std::string> TakeWish(const PythonTarget& target, const Environment& environment,
+                             std::string_view wish) {
   std::string path(wish);
   if (wish.find('/') == wish.npos) {
     path.clear();
@@ -121,13 +129,15 @@ Result<std::string> TakeWish(const PythonTarget& target, const Environment& envi
     if (path.empty()) return Failure(NotTaken(wish, "not found in PATH"));
   } else if (wish[0] != '/') {
     char directory[PATH_MAX];
-    if (::getcwd(directory, sizeof directory) != nullptr) path = fmt::format("{}/{}", directory, wish);
+    if (::getcwd(directory, sizeof directory) != nullptr)
+      path = fmt::format("{}/{}", directory, wish);
   }
   if (!IsExecutable(path)) {
     return Failure(NotTaken(wish, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));
   }
   if (auto misfit = Misfit(path, target, environment)) {
-    return Failure(Error(ErrorKind::kNotFound, fmt::format("needs {}: not taken: {}", Wanted(target), *misfit)));
+    return Failure(Error(ErrorKind::kNotFound,
+                         fmt::format("needs {}: not taken: {}", Wanted(target), *misfit)));
   }
   return path;
 }
@@ -147,12 +157,14 @@ Result<PythonTarget> AskInterpreter(const std::string& path, const Environment& 
     std::string last = LastLine(output.errors);
     std::string why = DescribeStatus(output.status);
     // What is no Python may say that it does not understand our question: nobody else would.
-    if (!last.empty() && last.find(kAnswer) == last.npos) why += fmt::format(", {}", Quoted(last.substr(0, 200)));
+    if (!last.empty() && last.find(kAnswer) == last.npos)
+      why += fmt::format(", {}", Quoted(last.substr(0, 200)));
     return Failure(Error::Invalid(fmt::format("{}: {}", Quoted(path), why)));
   }
   std::vector<std::string> lines = Lines(output.out);
   if (lines.size() != 4 || lines[0] != kAnswer) {
-    return Failure(Error::Invalid(fmt::format("{}: does not answer as a Python interpreter", Quoted(path))));
+    return Failure(
+        Error::Invalid(fmt::format("{}: does not answer as a Python interpreter", Quoted(path))));
   }
   return PythonTarget{.path = path, .version = lines[1], .tag = lines[2], .soabi = lines[3]};
 }
@@ -168,7 +180,8 @@ Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environm
     if (version.empty() || wanted.empty() || version == wanted) return target.path;
     why = fmt::format("{} is Python {}", Quoted(target.path), version);
   }
-  if (wanted.empty()) return Failure(Error(ErrorKind::kNotFound, why).Remedy("name an interpreter with HAFT_PYTHON"));
+  if (wanted.empty())
+    return Failure(Error(ErrorKind::kNotFound, why).Remedy("name an interpreter with HAFT_PYTHON"));
   std::string name = fmt::format("python{}", wanted);
   std::vector<std::string> candidates = {"/usr/bin/" + name, "/usr/local/bin/" + name};
   for (std::string& path : InPath(name, environment)) candidates.push_back(std::move(path));

@@ -30,10 +30,14 @@ Error UnknownScript(const Manifest& manifest, std::string_view name) {
   std::vector<std::string_view> known;
   for (const Entry& script : manifest.scripts) known.push_back(script.script);
   std::string what = fmt::format("HAFT_SCRIPT {}: ", Quoted(name));
-  if (known.empty()) return Error(ErrorKind::kNotFound, what + "there are no scripts in it").Remedy("use HAFT_ENTRY_POINT");
-  Error error(ErrorKind::kNotFound, fmt::format("{}not one of its scripts, which are {}", what, Listed(known)));
+  if (known.empty())
+    return Error(ErrorKind::kNotFound, what + "there are no scripts in it")
+        .Remedy("use HAFT_ENTRY_POINT");
+  Error error(ErrorKind::kNotFound,
+              fmt::format("{}not one of its scripts, which are {}", what, Listed(known)));
   auto nearest = Nearest(name, known);
-  return nearest ? std::move(error).Remedy(fmt::format("did you mean {}?", Quoted(*nearest))) : error;
+  return nearest ? std::move(error).Remedy(fmt::format("did you mean {}?", Quoted(*nearest)))
+                 : error;
 }
 
 Result<EntryChoice> ParseEntryPoint(std::string_view text) {
@@ -59,7 +63,8 @@ Overrides Overrides::Take(Environment& environment) {
   return overrides;
 }
 
-Result<EntryChoice> ChooseEntry(const Manifest& manifest, const Overrides& overrides, std::string_view invoked_as) {
+Result<EntryChoice> ChooseEntry(const Manifest& manifest, const Overrides& overrides,
+                                std::string_view invoked_as) {
   if (overrides.interpreter) {
     return EntryChoice{.entry = {.kind = EntryKind::kInterpreter}, .built_in = false};
   }

@@ -17,9 +17,10 @@ using format::Manifest;
 constexpr std::string_view kBootstrapDirectory = ".haft/py";
 constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // where there is no PATH
 constexpr std::string_view kOpensslModules = "usr/lib/ossl-modules";
-// Not a file in the mount: Python takes a script it cannot read for an empty one and ends with status 0.
-// The directory that -c puts first on sys.path, the current one, goes before anything is imported.
-// Without a server there is no `_haft`: to Python any error of a directory is "no such module". One line, for those who read ps.
+// Not a file in the mount: Python takes a script it cannot read for an empty one and ends with
+// status 0. The directory that -c puts first on sys.path, the current one, goes before anything is
+// imported. Without a server there is no `_haft`: to Python any error of a directory is "no such
+// module". One line, for those who read ps.
 constexpr std::string_view kStartCode =
     R"py(import sys; sys.path[:1] == [''] and sys.path.pop(0); )py"
     R"py(exec("try: import _haft\nexcept (ImportError, OSError) as e: sys.stderr.write(\"haft: '%s': its files cannot be read: )py"
@@ -29,8 +30,8 @@ std::string InMount(const Manifest& manifest, std::string_view path) {
   return path.empty() ? manifest.mount : fmt::format("{}/{}", manifest.mount, path);
 }
 
-// The components of a PYTHONPATH that are neither empty (the working directory) nor put there by a bundle: a program
-// of one bundle that starts another, or itself, does not hand its packages on.
+// The components of a PYTHONPATH that are neither empty (the working directory) nor put there by a
+// bundle: a program of one bundle that starts another, or itself, does not hand its packages on.
 std::vector<std::string_view> UsersDirectories(std::string_view python_path) {
   std::vector<std::string_view> directories;
   std::string ours;  // "/haft/other/" once its bootstrap has been seen
@@ -39,30 +40,41 @@ std::vector<std::string_view> UsersDirectories(std::string_view python_path) {
     python_path.remove_prefix(std::min(python_path.size(), directory.size() + 1));
     if (directory.ends_with("/.haft/py")) {
       ours = directory.substr(0, directory.size() - kBootstrapDirectory.size());
-    } else if (!directory.empty() && (ours.empty() || !fmt::format("{}/", directory).starts_with(ours))) {
+    } else if (!directory.empty() &&
+               (ours.empty() || !fmt::format("{}/", directory).starts_with(ours))) {
       directories.push_back(directory);
     }
   }
   return directories;
 }
 
-bool BringsPython(const Manifest& manifest) { return !manifest.python.path.empty() && manifest.python.path[0] != '/'; }
-
-// A bundle with an interpreter of its own is one for its children as well: like a virtual environment it comes first in
-// PATH. Its OpenSSL finds its modules by name only through a variable.
-void PointToBundledPython(const Manifest& manifest, Environment& environment) {
-  PrependToPath(environment, {InMount(manifest, manifest.python.path.substr(0, manifest.python.path.rfind('/')))});
-  if (!environment.Get("OPENSSL_MODULES")) environment.Set("OPENSSL_MODULES", InMount(manifest, kOpensslModules));
+bool BringsPython(const Manifest& manifest) {
+  return !manifest.python.path.empty() && manifest.python.path[0] != '/';
 }
 
-void ChangeEnvironment(const Manifest& manifest, const std::string& bundle, Environment& environment) {
+// A bundle with an interpreter of its own is one for its children as well: like a virtual
+// environment it comes first in PATH. Its OpenSSL finds its modules by name only through a
+// variable.
+void PointToBundledPython(const Manifest& manifest, Environment& environment) {
+  PrependToPath(
+      environment,
+      {InMount(manifest, manifest.python.path.substr(0, manifest.python.path.rfind('/')))});
+  if (!environment.Get("OPENSSL_MODULES"))
+    environment.Set("OPENSSL_MODULES", InMount(manifest, kOpensslModules));
+}
+
+void ChangeEnvironment(const Manifest& manifest, const std::string& bundle,
+                       Environment& environment) {
   if (manifest.ignore_environment) environment.UnsetAll("PYTHON");
   for (const std::string& name : manifest.unset) environment.Unset(name);
-  for (const format::Variable& variable : manifest.environment) environment.Set(variable.name, variable.value);
+  for (const format::Variable& variable : manifest.environment)
+    environment.Set(variable.name, variable.value);
   std::string python_path = InMount(manifest, kBootstrapDirectory);
-  for (const std::string& path : manifest.paths) python_path += fmt::format(":{}", InMount(manifest, path));
+  for (const std::string& path : manifest.paths)
+    python_path += fmt::format(":{}", InMount(manifest, path));
   const std::string old(environment.Get("PYTHONPATH").value_or(""));
-  for (std::string_view directory : UsersDirectories(old)) python_path += fmt::format(":{}", directory);
+  for (std::string_view directory : UsersDirectories(old))
+    python_path += fmt::format(":{}", directory);
   environment.Set("PYTHONPATH", python_path);
   if (manifest.isolated) environment.Set("PYTHONNOUSERSITE", "1");
   if (bundle.empty()) {
@@ -73,22 +85,27 @@ void ChangeEnvironment(const Manifest& manifest, const std::string& bundle, Envi
 }
 
 // The two words that tell _haft.run_program() what to run.
-std::pair<std::string, std::string> ForBootstrap(const Manifest& manifest, const EntryChoice& choice) {
+std::pair<std::string, std::string> ForBootstrap(const Manifest& manifest,
+                                                 const EntryChoice& choice) {
   const Entry& entry = choice.entry;
   switch (entry.kind) {
-    case EntryKind::kFunction: return {"function", fmt::format("{}:{}", entry.module, entry.function)};
-    case EntryKind::kModule: return {choice.module_or_function ? "name" : "module", entry.module};
-    case EntryKind::kScript: return {entry.python ? "script" : "execute", InMount(manifest, entry.file)};
+    case EntryKind::kFunction:
+      return {"function", fmt::format("{}:{}", entry.module, entry.function)};
+    case EntryKind::kModule:
+      return {choice.module_or_function ? "name" : "module", entry.module};
+    case EntryKind::kScript:
+      return {entry.python ? "script" : "execute", InMount(manifest, entry.file)};
     case EntryKind::kInterpreter:
-    case EntryKind::kNone: break;
+    case EntryKind::kNone:
+      break;
   }
   return {"interpreter", ""};
 }
 
 }  // namespace
 
-Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> argv, Environment environment,
-                            const std::string& bundle) {
+Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> argv,
+                            Environment environment, const std::string& bundle) {
   const Overrides overrides = Overrides::Take(environment);
   const std::string invoked_as = argv.empty() ? manifest.name : argv[0];
   const EntryChoice choice = TRY(ChooseEntry(manifest, overrides, invoked_as));
@@ -97,8 +114,10 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
   const bool bundled = BringsPython(manifest) && overrides.python.empty();
   // Also where a script that is not Python is run: its children may be.
   std::string python = bundled ? InMount(manifest, manifest.python.path) : std::string();
-  const bool plain_script = choice.entry.kind == EntryKind::kScript && !choice.entry.python && manifest.preamble.empty();
-  if (!bundled && !plain_script) python = TRY(ChooseInterpreter(manifest.python, environment, overrides.python));
+  const bool plain_script =
+      choice.entry.kind == EntryKind::kScript && !choice.entry.python && manifest.preamble.empty();
+  if (!bundled && !plain_script)
+    python = TRY(ChooseInterpreter(manifest.python, environment, overrides.python));
   ChangeEnvironment(manifest, bundle, environment);
   if (bundled) PointToBundledPython(manifest, environment);
 
@@ -109,21 +128,25 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
   } else {
     program.path = python;
     arguments = {python};
-    arguments.insert(arguments.end(), manifest.python_arguments.begin(), manifest.python_arguments.end());
+    arguments.insert(arguments.end(), manifest.python_arguments.begin(),
+                     manifest.python_arguments.end());
     // The interpreter on its own does all it does when it is started by hand.
     if (choice.entry.kind != EntryKind::kInterpreter || !manifest.preamble.empty()) {
       auto [kind, target] = ForBootstrap(manifest, choice);
-      arguments.insert(arguments.end(), {"-c", std::string(kStartCode), std::move(kind), std::move(target), invoked_as});
+      arguments.insert(arguments.end(), {"-c", std::string(kStartCode), std::move(kind),
+                                         std::move(target), invoked_as});
     }
   }
-  if (choice.built_in) arguments.insert(arguments.end(), manifest.arguments.begin(), manifest.arguments.end());
+  if (choice.built_in)
+    arguments.insert(arguments.end(), manifest.arguments.begin(), manifest.arguments.end());
   for (std::size_t i = 1; i < argv.size(); ++i) arguments.push_back(std::move(argv[i]));
   program.environment = std::move(environment);
   return program;
 }
 
-Program MakeCommand(const Manifest& manifest, const std::vector<std::string>& programs, std::vector<std::string> words,
-                    Environment environment, const std::string& bundle) {
+Program MakeCommand(const Manifest& manifest, const std::vector<std::string>& programs,
+                    std::vector<std::string> words, Environment environment,
+                    const std::string& bundle) {
   static_cast<void>(Overrides::Take(environment));
   ChangeEnvironment(manifest, bundle, environment);
   if (BringsPython(manifest)) PointToBundledPython(manifest, environment);
@@ -131,18 +154,23 @@ Program MakeCommand(const Manifest& manifest, const std::vector<std::string>& pr
   for (const std::string& directory : programs) directories.push_back(InMount(manifest, directory));
   PrependToPath(environment, directories);
   std::string path = words[0];
-  return Program{.path = std::move(path), .arguments = std::move(words), .environment = std::move(environment), .search = true};
+  return Program{.path = std::move(path),
+                 .arguments = std::move(words),
+                 .environment = std::move(environment),
+                 .search = true};
 }
 
 void PrependToPath(Environment& environment, const std::vector<std::string>& directories) {
   if (directories.empty()) return;
   std::string path(environment.Get("PATH").value_or(kDefaultPath));
-  environment.Set("PATH", fmt::format("{}{}{}", fmt::join(directories, ":"), path.empty() ? "" : ":", path));
+  environment.Set(
+      "PATH", fmt::format("{}{}{}", fmt::join(directories, ":"), path.empty() ? "" : ":", path));
 }
 
 namespace {
 
-// Of the paths tried so far, what to say if none can be executed: a file that is there but cannot be run counts.
+// Of the paths tried so far, what to say if none can be executed: a file that is there but cannot
+// be run counts.
 Error TryToExecute(const std::vector<std::string>& paths, Program& program) {
   std::vector<char*> arguments;
   for (std::string& argument : program.arguments) arguments.push_back(argument.data());
@@ -177,7 +205,8 @@ Error Execute(Program program) {
       std::string_view directory = path.substr(0, path.find(':'));
       more = directory.size() < path.size();
       path.remove_prefix(std::min(path.size(), directory.size() + 1));
-      paths.push_back(directory.empty() ? program.path : fmt::format("{}/{}", directory, program.path));
+      paths.push_back(directory.empty() ? program.path
+                                        : fmt::format("{}/{}", directory, program.path));
     }
   } else {
     paths.push_back(program.path);
@@ -188,7 +217,8 @@ Error Execute(Program program) {
 }
 
 int ExitStatusFor(const Error& error) {
-  return error.sys_errno() == ENOENT || error.sys_errno() == ENOTDIR ? kExitNotFound : kExitNotExecutable;
+  return error.sys_errno() == ENOENT || error.sys_errno() == ENOTDIR ? kExitNotFound
+                                                                     : kExitNotExecutable;
 }
 
 }  // namespace haft

@@ -9,7 +9,8 @@
 namespace haft {
 namespace {
 
-// A reader that has got that far without a gap goes on, most likely. Few files of a Python program are as large.
+// A reader that has got that far without a gap goes on, most likely. Few files of a Python program
+// are as large.
 constexpr std::uint64_t kMinRun = 512u << 10;
 // Two of the kernel's requests: while one is decoded the other is there.
 constexpr std::uint64_t kAhead = 256u << 10;
@@ -20,7 +21,8 @@ void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
   // The warm-up has a CPU with the server, and reads two pieces at a time anyway.
   if (board_ != nullptr && board_->warming_up) return;
   std::scoped_lock lock(mutex_);
-  auto stream = std::ranges::find_if(streams_, [&](const Stream& one) { return one.file == file && one.next == offset; });
+  auto stream = std::ranges::find_if(
+      streams_, [&](const Stream& one) { return one.file == file && one.next == offset; });
   if (stream == streams_.end()) {
     streams_[oldest_] = {.file = file, .next = offset + size, .run = size};
     oldest_ = (oldest_ + 1) % streams_.size();
@@ -44,7 +46,8 @@ void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
 }
 
 void DecodeAhead::Work(std::stop_token stop) {
-  if (board_ != nullptr) board_->cpus.Release();  // whoever started the thread may still be beside the program
+  if (board_ != nullptr)
+    board_->cpus.Release();  // whoever started the thread may still be beside the program
   std::vector<Slice> blocks;
   std::unique_lock lock(mutex_);
   while (wanted_.wait(lock, stop, [&] { return part_.has_value(); })) {

@@ -13,12 +13,14 @@
 
 namespace haft {
 
-// Decodes what a process that reads a file from beginning to end will ask for next, on a thread of its own. The kernel has
-// one request of such a reader under way: without this, nobody decodes while a reply is copied. Thread-safe.
+// Decodes what a process that reads a file from beginning to end will ask for next, on a thread of
+// its own. The kernel has one request of such a reader under way: without this, nobody decodes
+// while a reply is copied. Thread-safe.
 class DecodeAhead {
  public:
   // Both have to outlive it; `board` may be nullptr. The thread is started when it is first needed.
-  DecodeAhead(const ImageReader& reader, const ServerBoard* board) : reader_(reader), board_(board) {}
+  DecodeAhead(const ImageReader& reader, const ServerBoard* board)
+      : reader_(reader), board_(board) {}
   ~DecodeAhead() = default;  // joins
 
   // To be told of every read before it is answered, in the order in which they came.
@@ -48,7 +50,7 @@ class DecodeAhead {
   std::size_t oldest_ = 0;
   std::optional<Part> part_;  // the next to decode; a newer one takes its place
   bool impossible_ = false;   // no more threads for us
-  std::jthread thread_;  // last: ends first
+  std::jthread thread_;       // last: ends first
 };
 
 }  // namespace haft

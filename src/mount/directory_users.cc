@@ -31,7 +31,8 @@ bool Mentions(std::string_view text, const std::string& path) {
 bool LinkLeadsInto(const std::string& link, const std::string& path) {
   std::array<char, PATH_MAX> target;
   ssize_t size = ::readlink(link.c_str(), target.data(), target.size());
-  return size > 0 && Mentions(std::string_view(target.data(), static_cast<std::size_t>(size)), path);
+  return size > 0 &&
+         Mentions(std::string_view(target.data(), static_cast<std::size_t>(size)), path);
 }
 
 bool Uses(const std::string& process, const std::string& path) {
@@ -45,7 +46,9 @@ bool Uses(const std::string& process, const std::string& path) {
   std::string descriptors = process + "/fd";
   Directory dir(::opendir(descriptors.c_str()));
   while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    if (entry->d_name[0] != '.' && LinkLeadsInto(fmt::format("{}/{}", descriptors, entry->d_name), path)) return true;
+    if (entry->d_name[0] != '.' &&
+        LinkLeadsInto(fmt::format("{}/{}", descriptors, entry->d_name), path))
+      return true;
   }
   return false;
 }
@@ -63,7 +66,8 @@ std::vector<pid_t> AllProcesses() {
   Directory dir(::opendir("/proc"));
   while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
     std::string_view name = entry->d_name;
-    if (name.find_first_not_of("0123456789") == name.npos) processes.push_back(std::atoi(entry->d_name));
+    if (name.find_first_not_of("0123456789") == name.npos)
+      processes.push_back(std::atoi(entry->d_name));
   }
   return processes;
 }

@@ -32,7 +32,9 @@ UniqueFd OpenCellDirectory(int place, const std::string& cell) {
   return UniqueFd(::openat(place, cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-bool Lock(const UniqueFd& fd, int how) { return ::flock(fd.get(), how | LOCK_NB) == 0; }
+bool Lock(const UniqueFd& fd, int how) {
+  return ::flock(fd.get(), how | LOCK_NB) == 0;
+}
 
 // A cell that was removed while we waited for its lock is a directory without a name.
 bool HasName(const UniqueFd& fd) {
@@ -42,7 +44,8 @@ bool HasName(const UniqueFd& fd) {
 
 bool IsIntact(const UniqueFd& cell, const std::string& name, const ImageReader& reader) {
   struct stat status;
-  if (::fstatat(cell.get(), kMarker, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode)) return false;
+  if (::fstatat(cell.get(), kMarker, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode))
+    return false;
   UniqueFd tree = OpenCellDirectory(cell.get(), name);
   return tree && IsExtractOf(reader, tree.get());
 }
@@ -61,23 +64,30 @@ void Sleep(int milliseconds) {
 
 }  // namespace
 
-ExtractCell::ExtractCell(int place, std::string cell, std::string path, std::string name, UniqueFd fd, State state)
-    : place_(place), cell_(std::move(cell)), path_(std::move(path)), name_(std::move(name)), fd_(std::move(fd)),
+ExtractCell::ExtractCell(int place, std::string cell, std::string path, std::string name,
+                         UniqueFd fd, State state)
+    : place_(place),
+      cell_(std::move(cell)),
+      path_(std::move(path)),
+      name_(std::move(name)),
+      fd_(std::move(fd)),
       state_(state) {}
 
-Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path, const std::string& name,
-                                      const ImageReader& reader) {
+Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path,
+                                      const std::string& name, const ImageReader& reader) {
   ClearUmask umask;
   std::string cell = fmt::format("{}-{}", name, format::ToHex(reader.bundle().trailer.image_id));
   std::string path = place_path + "/" + cell;
   for (int waited = 0; waited < kWaitSeconds * 1000; waited += kPollMilliseconds) {
-    if (::mkdirat(place, cell.c_str(), 0700) < 0 && errno != EEXIST) return Failure(Error::FromErrno(Quoted(path)));
+    if (::mkdirat(place, cell.c_str(), 0700) < 0 && errno != EEXIST)
+      return Failure(Error::FromErrno(Quoted(path)));
     UniqueFd fd = OpenCellDirectory(place, cell);
     struct stat status;
     if (!fd && errno == ENOENT) continue;  // removed meanwhile
     if (!fd || ::fstat(fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
     if (status.st_uid != ::geteuid()) {
-      return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: belongs to another user", Quoted(path)), EPERM));
+      return Failure(Error(ErrorKind::kUnsupported,
+                           fmt::format("{}: belongs to another user", Quoted(path)), EPERM));
     }
     if (Lock(fd, LOCK_SH) && HasName(fd) && IsIntact(fd, name, reader)) {
       ::utimensat(fd.get(), kMarker, nullptr, 0);
@@ -97,22 +107,29 @@ Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path, 
     }
     Sleep(kPollMilliseconds);
   }
-  return Failure(Error(ErrorKind::kSystem, fmt::format("{}: another start has not unpacked it within {} s, or it is damaged and in use",
-                                                       Quoted(path), kWaitSeconds), EAGAIN)
-                     .Remedy("end the programs that use it and remove it"));
+  return Failure(
+      Error(ErrorKind::kSystem,
+            fmt::format(
+                "{}: another start has not unpacked it within {} s, or it is damaged and in use",
+                Quoted(path), kWaitSeconds),
+            EAGAIN)
+          .Remedy("end the programs that use it and remove it"));
 }
 
 Result<> ExtractCell::FillTree(const ImageReader& reader, bool durable) {
   ClearUmask umask;
-  if (::mkdirat(fd_.get(), name_.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(tree_path())));
+  if (::mkdirat(fd_.get(), name_.c_str(), 0700) < 0)
+    return Failure(Error::FromErrno(Quoted(tree_path())));
   UniqueFd tree = OpenCellDirectory(fd_.get(), name_);
   if (!tree) return Failure(Error::FromErrno(Quoted(tree_path())));
   TRY(ExtractInto(reader, tree.get(), 0, {}));
   if (durable && ::syncfs(fd_.get()) < 0) return Failure(Error::FromErrno(Quoted(path_)));
-  UniqueFd marker(::openat(fd_.get(), "complete.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  UniqueFd marker(::openat(fd_.get(), "complete.new",
+                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!marker) return Failure(Error::FromErrno(Quoted(path_)));
   TRY(WriteAll(marker.get(), AsBytes(fmt::format("{}\n", reader.bundle().trailer.content_size))));
-  if (::renameat(fd_.get(), "complete.new", fd_.get(), kMarker) < 0) return Failure(Error::FromErrno(Quoted(path_)));
+  if (::renameat(fd_.get(), "complete.new", fd_.get(), kMarker) < 0)
+    return Failure(Error::FromErrno(Quoted(path_)));
   return {};
 }
 
@@ -135,7 +152,9 @@ std::vector<FoundCell> FindCells(int place, const std::string& place_path) {
   std::vector<FoundCell> cells;
   for (const std::string& name : NamesIn(place)) {
     auto dash = name.rfind('-');
-    if (dash == name.npos || name.size() - dash - 1 != kIdDigits || !format::IsBundleName(name.substr(0, dash))) continue;
+    if (dash == name.npos || name.size() - dash - 1 != kIdDigits ||
+        !format::IsBundleName(name.substr(0, dash)))
+      continue;
     UniqueFd fd = OpenCellDirectory(place, name);
     if (!fd) continue;
     struct stat status;

@@ -29,7 +29,8 @@ std::optional<std::string> CacheDirectory() {
   return path;
 }
 
-// Whether something in the image is executed or mapped executable, so that a noexec file system will not do.
+// Whether something in the image is executed or mapped executable, so that a noexec file system
+// will not do.
 Result<bool> HoldsMachineCode(const ImageReader& reader, InodeId directory) {
   std::uint64_t count = TRY(reader.EntryCount(directory));
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -37,12 +38,15 @@ Result<bool> HoldsMachineCode(const ImageReader& reader, InodeId directory) {
     if (!entry) break;
     switch (entry->attributes.type) {
       case FileType::kFile:
-        if ((entry->attributes.mode & 0111) != 0 || entry->name.ends_with(".so") || entry->name.contains(".so.")) return true;
+        if ((entry->attributes.mode & 0111) != 0 || entry->name.ends_with(".so") ||
+            entry->name.contains(".so."))
+          return true;
         break;
       case FileType::kDirectory:
         if (TRY(HoldsMachineCode(reader, entry->inode))) return true;
         break;
-      case FileType::kSymlink: break;
+      case FileType::kSymlink:
+        break;
     }
   }
   return false;
@@ -52,27 +56,34 @@ Result<> CheckRoom(const UserDirectory& place, const format::Trailer& image, boo
   struct statvfs status;
   if (::fstatvfs(place.fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(place.path)));
   auto refused = [&](std::string why, int code) {
-    return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: {}", Quoted(place.path), why), code));
+    return Failure(
+        Error(ErrorKind::kUnsupported, fmt::format("{}: {}", Quoted(place.path), why), code));
   };
   if (needs_exec && (status.f_flag & ST_NOEXEC) != 0) return refused("mounted noexec", EACCES);
   std::uint64_t needed = image.content_size + image.inode_count * kRoundingPerFile + kReserve;
   std::uint64_t available = std::uint64_t{status.f_bavail} * status.f_frsize;
-  if (available < needed) return refused(fmt::format("needs {} MB, has {} MB", needed >> 20, available >> 20), ENOSPC);
-  if (status.f_files != 0 && status.f_favail < image.inode_count + 8) return refused("too few inodes", ENOSPC);
+  if (available < needed)
+    return refused(fmt::format("needs {} MB, has {} MB", needed >> 20, available >> 20), ENOSPC);
+  if (status.f_files != 0 && status.f_favail < image.inode_count + 8)
+    return refused("too few inodes", ENOSPC);
   return {};
 }
 
 // What starts left there whose reaper was killed.
 void Sweep(const UserDirectory& place, const StepClock& clock) {
   for (const FoundCell& cell : FindCells(place.fd.get(), place.path)) {
-    if (RemoveUnusedCell(place.fd.get(), cell)) clock.Step("leftover {} removed", Quoted(cell.path));
+    if (RemoveUnusedCell(place.fd.get(), cell))
+      clock.Step("leftover {} removed", Quoted(cell.path));
   }
 }
 
-Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& place, bool needs_exec) {
+Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& place,
+                             bool needs_exec) {
   TRY(CheckRoom(place, context.reader.bundle().trailer, needs_exec));
-  ExtractCell cell = TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
-  // Before the first byte is written, so that it is removed even if this process is killed meanwhile.
+  ExtractCell cell =
+      TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
+  // Before the first byte is written, so that it is removed even if this process is killed
+  // meanwhile.
   auto guarded = ForkReaper(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
     cell.RemoveIfUnlocked();
     RemoveIfEmpty(place);  // if it was the last one
@@ -82,12 +93,14 @@ Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& pl
     cell.RemoveIfUnlocked();
     return Failure(std::move(guarded).error());
   }
-  if (cell.state() == ExtractCell::State::kToBeFilled) TRY(cell.Fill(context.reader, /*durable=*/false));
+  if (cell.state() == ExtractCell::State::kToBeFilled)
+    TRY(cell.Fill(context.reader, /*durable=*/false));
   Sweep(place, context.clock);
   return cell;
 }
 
-Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& path, bool needs_exec) {
+Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& path,
+                                 bool needs_exec) {
   UserDirectory place = TRY(OpenUserDirectory(path));
   auto cell = UsePlace(context, place, needs_exec);
   if (!cell) RemoveIfEmpty(place);  // if it is empty
@@ -96,12 +109,15 @@ Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& 
 
 Result<ExtractCell> UseCache(const RungContext& context, const std::string& path, bool needs_exec) {
   if (!format::IsMountPath(path)) {
-    return Failure(Error::Invalid(fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
+    return Failure(Error::Invalid(
+        fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
   }
   auto opened = OpenUserDirectory(path);
-  if (!opened) return Failure(std::move(opened).error().Within(fmt::format("HAFT_CACHE={}", Quoted(path))));
+  if (!opened)
+    return Failure(std::move(opened).error().Within(fmt::format("HAFT_CACHE={}", Quoted(path))));
   UserDirectory place = *std::move(opened);
-  ExtractCell cell = TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
+  ExtractCell cell =
+      TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
   if (cell.state() == ExtractCell::State::kComplete) return cell;
   auto filled = CheckRoom(place, context.reader.bundle().trailer, needs_exec);
   if (filled) filled = cell.Fill(context.reader, /*durable=*/true);
@@ -112,9 +128,10 @@ Result<ExtractCell> UseCache(const RungContext& context, const std::string& path
 void Announce(const RungContext& context, const std::string& path, bool kept) {
   if (context.asked_for) return;
   std::string why = context.failed_before.empty() ? "" : fmt::format(": {}", context.failed_before);
-  LogLine(LogLevel::kWarning,
-          fmt::format("{}: unpacked into {}, {}{}; allow one of these modes, or set HAFT_MODE=extract to silence this",
-                      Quoted(context.name()), Quoted(path), kept ? "kept there" : "until it ends", why));
+  LogLine(LogLevel::kWarning, fmt::format("{}: unpacked into {}, {}{}; allow one of these modes, "
+                                          "or set HAFT_MODE=extract to silence this",
+                                          Quoted(context.name()), Quoted(path),
+                                          kept ? "kept there" : "until it ends", why));
 }
 
 }  // namespace
@@ -134,11 +151,14 @@ Result<std::string> ExtractToDirectory(const RungContext& context) {
       return cell->tree_path();
     }
     context.clock.Step("not unpacked: {}", cell.error().message());
-    if (cell.error().kind() == ErrorKind::kCorrupt) return Failure(std::move(cell).error());  // the same everywhere
+    if (cell.error().kind() == ErrorKind::kCorrupt)
+      return Failure(std::move(cell).error());  // the same everywhere
     reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", cell.error().cause());
   }
-  return Failure(Error(ErrorKind::kUnsupported, fmt::format("no place to unpack it: {}", reasons), ENOSPC)
-                     .Remedy("set TMPDIR or HAFT_CACHE to a directory with room where programs may be executed"));
+  return Failure(
+      Error(ErrorKind::kUnsupported, fmt::format("no place to unpack it: {}", reasons), ENOSPC)
+          .Remedy(
+              "set TMPDIR or HAFT_CACHE to a directory with room where programs may be executed"));
 }
 
 }  // namespace haft

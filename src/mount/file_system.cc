@@ -22,11 +22,13 @@ namespace {
 // Seconds; the kernel takes anything below 2^31 as it is. An image never changes.
 constexpr double kForever = 1 << 30;
 constexpr char kStatsName[] = "stats";
-// The kernel makes an inode (about 1 KiB) of every entry READDIRPLUS gives it. Directories with more
-// entries than this are listed by name and type only.
+// The kernel makes an inode (about 1 KiB) of every entry READDIRPLUS gives it. Directories with
+// more entries than this are listed by name and type only.
 constexpr std::uint64_t kMaxPlusEntries = 4096;
 
-fuse_ino_t ToFuse(InodeId inode) { return fuse_ino_t{std::to_underlying(inode)} + 1; }
+fuse_ino_t ToFuse(InodeId inode) {
+  return fuse_ino_t{std::to_underlying(inode)} + 1;
+}
 static_assert(FUSE_ROOT_ID == static_cast<fuse_ino_t>(InodeId::kRoot) + 1);
 
 // Numbers outside of the image's lead to a row that does not exist, which the reader reports.
@@ -36,9 +38,12 @@ InodeId FromFuse(fuse_ino_t inode) {
 
 mode_t TypeBits(FileType type) {
   switch (type) {
-    case FileType::kFile: return S_IFREG;
-    case FileType::kDirectory: return S_IFDIR;
-    case FileType::kSymlink: return S_IFLNK;
+    case FileType::kFile:
+      return S_IFREG;
+    case FileType::kDirectory:
+      return S_IFDIR;
+    case FileType::kSymlink:
+      return S_IFLNK;
   }
   return 0;
 }
@@ -70,7 +75,8 @@ struct stat FileSystem::ToStat(fuse_ino_t inode, const Attributes& attributes) c
   status.st_uid = options_.uid;
   status.st_gid = options_.gid;
   status.st_size = static_cast<off_t>(attributes.size);
-  // Python makes a buffer of this size for every file it opens; the C library one for every directory it lists.
+  // Python makes a buffer of this size for every file it opens; the C library one for every
+  // directory it lists.
   status.st_blksize = attributes.type == FileType::kDirectory ? 128 << 10 : 4096;
   status.st_blocks = static_cast<blkcnt_t>((attributes.stored + 511) / 512);
   status.st_mtim = {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
@@ -150,16 +156,19 @@ void FileSystem::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, of
   std::size_t total = 0;
   for (Slice& slice : slices) {
     slice.block.MarkRead(slice.bytes.size());  // the kernel keeps it
-    parts.push_back({.iov_base = const_cast<std::byte*>(slice.bytes.data()), .iov_len = slice.bytes.size()});
+    parts.push_back(
+        {.iov_base = const_cast<std::byte*>(slice.bytes.data()), .iov_len = slice.bytes.size()});
     total += slice.bytes.size();
   }
   statistics_.CountRead(total);
   NoteReplied(total);
-  // One of the pieces a writev takes is the header. Only an image made on purpose has so many extents.
+  // One of the pieces a writev takes is the header. Only an image made on purpose has so many
+  // extents.
   if (parts.size() > IOV_MAX - 1) {
     std::vector<std::byte> whole;
     whole.reserve(total);
-    for (const Slice& slice : slices) whole.insert(whole.end(), slice.bytes.begin(), slice.bytes.end());
+    for (const Slice& slice : slices)
+      whole.insert(whole.end(), slice.bytes.begin(), slice.bytes.end());
     fuse_reply_buf(request, reinterpret_cast<const char*>(whole.data()), whole.size());
     return;
   }
@@ -176,8 +185,9 @@ struct FileSystem::DirectoryBuffer {
   // False: no room left. `next` is the offset that continues behind this entry.
   bool Add(const char* name, const fuse_entry_param& param, off_t next) {
     std::span<char> rest = std::span(bytes).subspan(used);
-    std::size_t size = plus ? fuse_add_direntry_plus(request, rest.data(), rest.size(), name, &param, next)
-                            : fuse_add_direntry(request, rest.data(), rest.size(), name, &param.attr, next);
+    std::size_t size =
+        plus ? fuse_add_direntry_plus(request, rest.data(), rest.size(), name, &param, next)
+             : fuse_add_direntry(request, rest.data(), rest.size(), name, &param.attr, next);
     if (size > rest.size()) return false;
     used += size;
     return true;
@@ -185,7 +195,8 @@ struct FileSystem::DirectoryBuffer {
 };
 
 // Offsets: 0 is ".", 1 is "..", 2 + i is child i, and behind the last child of .haft comes "stats".
-void FileSystem::Readdir(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, bool plus) {
+void FileSystem::Readdir(fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset,
+                         bool plus) {
   NoteRange(inode, static_cast<std::uint64_t>(offset), size);
   auto dir = FromFuse(inode);
   auto self = reader_.Stat(dir);
@@ -203,7 +214,8 @@ void FileSystem::Readdir(fuse_req_t request, fuse_ino_t inode, std::size_t size,
       if (!entry || !*entry) {
         // What was listed so far is right; the damage is reported when the listing gets there.
         if (buffer.used > 0) break;
-        return ReplyError(request, entry ? Error::Corrupt("directory changed its size") : entry.error());
+        return ReplyError(request,
+                          entry ? Error::Corrupt("directory changed its size") : entry.error());
       }
       name = (*entry)->name;
       param = ToEntryParam(**entry);
@@ -232,7 +244,8 @@ void FileSystem::Statfs(fuse_req_t request) {
 
 void FileSystem::Lseek(fuse_req_t request, fuse_ino_t inode, off_t offset, int whence) {
   NoteRange(inode, static_cast<std::uint64_t>(offset), 0);
-  auto found = reader_.Seek(FromFuse(inode), static_cast<std::uint64_t>(offset), whence == SEEK_HOLE);
+  auto found =
+      reader_.Seek(FromFuse(inode), static_cast<std::uint64_t>(offset), whence == SEEK_HOLE);
   if (!found) return ReplyError(request, found.error());
   fuse_reply_lseek(request, static_cast<off_t>(*found));
 }
@@ -250,10 +263,13 @@ struct stat FileSystem::SnapshotStat(fuse_ino_t inode, std::size_t size) const {
                         .parent = FromFuse(stats_directory_)});
 }
 
-void FileSystem::SetBoard(const ServerBoard* board) { board_ = board; }
+void FileSystem::SetBoard(const ServerBoard* board) {
+  board_ = board;
+}
 
 ServerReport FileSystem::Report() const {
-  ServerReport report{.bundle = options_.bundle, .image_id = format::ToHex(reader_.bundle().trailer.image_id)};
+  ServerReport report{.bundle = options_.bundle,
+                      .image_id = format::ToHex(reader_.bundle().trailer.image_id)};
   if (board_ == nullptr) return report;
   report.keeper = ::getppid();
   report.deaths = board_->deaths;
@@ -263,9 +279,11 @@ ServerReport FileSystem::Report() const {
 }
 
 fuse_entry_param FileSystem::NewSnapshot() {
-  auto text = std::make_shared<const std::string>(statistics_.ToJson(reader_.cache().counters(), Report()));
+  auto text =
+      std::make_shared<const std::string>(statistics_.ToJson(reader_.cache().counters(), Report()));
   fuse_entry_param param = {};
-  // Not a number that an earlier server has given out: the kernel would show what it remembers of that.
+  // Not a number that an earlier server has given out: the kernel would show what it remembers of
+  // that.
   std::uint64_t generation = board_ == nullptr ? 0 : board_->deaths.load();
   std::scoped_lock lock(mutex_);
   param.ino = (generation << 40) + next_snapshot_++;
@@ -287,7 +305,9 @@ std::shared_ptr<const std::string> FileSystem::FindSnapshot(fuse_ino_t inode) {
 
 namespace {
 
-FileSystem& Self(fuse_req_t request) { return *static_cast<FileSystem*>(fuse_req_userdata(request)); }
+FileSystem& Self(fuse_req_t request) {
+  return *static_cast<FileSystem*>(fuse_req_userdata(request));
+}
 
 // Counts, and keeps exceptions (only std::bad_alloc is left) from crossing C code.
 template <typename Body>
@@ -314,7 +334,8 @@ void Init(void*, fuse_conn_info* connection) {
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
   want(FUSE_CAP_EXPLICIT_INVAL_DATA);
   // Replies are written from the cached block with one writev; splicing would be three calls.
-  connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+  connection->want &=
+      ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
   connection->max_background = 64;
   connection->congestion_threshold = 48;
   connection->time_gran = 1;
@@ -332,7 +353,8 @@ const fuse_lowlevel_ops& FileSystem::Operations() {
       .init = Init,
       .lookup =
           [](fuse_req_t request, fuse_ino_t parent, const char* name) {
-            Serve(request, Operation::kLookup, [&](FileSystem& self) { self.Lookup(request, parent, name); });
+            Serve(request, Operation::kLookup,
+                  [&](FileSystem& self) { self.Lookup(request, parent, name); });
           },
       .forget =
           [](fuse_req_t request, fuse_ino_t inode, std::uint64_t count) {
@@ -342,37 +364,47 @@ const fuse_lowlevel_ops& FileSystem::Operations() {
           },
       .getattr =
           [](fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
-            Serve(request, Operation::kGetattr, [&](FileSystem& self) { self.Getattr(request, inode); });
+            Serve(request, Operation::kGetattr,
+                  [&](FileSystem& self) { self.Getattr(request, inode); });
           },
       .readlink =
           [](fuse_req_t request, fuse_ino_t inode) {
-            Serve(request, Operation::kReadlink, [&](FileSystem& self) { self.Readlink(request, inode); });
+            Serve(request, Operation::kReadlink,
+                  [&](FileSystem& self) { self.Readlink(request, inode); });
           },
       // ENOSYS to open and opendir: the kernel never asks again, and sends no release either.
-      .open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kOpen>(request); },
+      .open = [](fuse_req_t request, fuse_ino_t,
+                 fuse_file_info*) { NotSupported<Operation::kOpen>(request); },
       .read =
-          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, fuse_file_info*) {
-            Serve(request, Operation::kRead, [&](FileSystem& self) { self.Read(request, inode, size, offset); });
+          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset,
+             fuse_file_info*) {
+            Serve(request, Operation::kRead,
+                  [&](FileSystem& self) { self.Read(request, inode, size, offset); });
           },
-      .flush = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kFlush>(request); },
-      .release = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kRelease>(request); },
-      .opendir = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kOpendir>(request); },
+      .flush = [](fuse_req_t request, fuse_ino_t,
+                  fuse_file_info*) { NotSupported<Operation::kFlush>(request); },
+      .release = [](fuse_req_t request, fuse_ino_t,
+                    fuse_file_info*) { NotSupported<Operation::kRelease>(request); },
+      .opendir = [](fuse_req_t request, fuse_ino_t,
+                    fuse_file_info*) { NotSupported<Operation::kOpendir>(request); },
       .readdir =
-          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, fuse_file_info*) {
+          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset,
+             fuse_file_info*) {
             Serve(request, Operation::kReaddir,
                   [&](FileSystem& self) { self.Readdir(request, inode, size, offset, false); });
           },
-      .releasedir =
-          [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { NotSupported<Operation::kReleasedir>(request); },
+      .releasedir = [](fuse_req_t request, fuse_ino_t,
+                       fuse_file_info*) { NotSupported<Operation::kReleasedir>(request); },
       .statfs =
           [](fuse_req_t request, fuse_ino_t) {
             Serve(request, Operation::kStatfs, [&](FileSystem& self) { self.Statfs(request); });
           },
       // Python asks every file it opens whether it is a terminal.
       .ioctl =
-          [](fuse_req_t request, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned, const void*, std::size_t,
-             std::size_t) {
-            Serve(request, Operation::kIoctl, [&](FileSystem&) { fuse_reply_err(request, ENOTTY); });
+          [](fuse_req_t request, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned,
+             const void*, std::size_t, std::size_t) {
+            Serve(request, Operation::kIoctl,
+                  [&](FileSystem&) { fuse_reply_err(request, ENOTTY); });
           },
       .forget_multi =
           [](fuse_req_t request, std::size_t count, fuse_forget_data* forgets) {
@@ -383,7 +415,8 @@ const fuse_lowlevel_ops& FileSystem::Operations() {
             fuse_reply_none(request);
           },
       .readdirplus =
-          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset, fuse_file_info*) {
+          [](fuse_req_t request, fuse_ino_t inode, std::size_t size, off_t offset,
+             fuse_file_info*) {
             Serve(request, Operation::kReaddirplus,
                   [&](FileSystem& self) { self.Readdir(request, inode, size, offset, true); });
           },

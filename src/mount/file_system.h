@@ -20,10 +20,10 @@ namespace haft {
 
 // Answers FUSE requests from an image: one function per operation, called from any thread.
 //
-// Everything the kernel can keep it is told to keep for good: entries, misses, attributes, contents, listings,
-// link targets; open and opendir are refused once (ENOSYS) and then never asked again.
-// .haft/stats is the exception: each look-up makes a new inode holding a snapshot, so that every open
-// reads fresh numbers although contents are cached.
+// Everything the kernel can keep it is told to keep for good: entries, misses, attributes,
+// contents, listings, link targets; open and opendir are refused once (ENOSYS) and then never asked
+// again. .haft/stats is the exception: each look-up makes a new inode holding a snapshot, so that
+// every open reads fresh numbers although contents are cached.
 class FileSystem {
  public:
   FileSystem(ImageReader reader, const ServerOptions& options);
@@ -33,7 +33,8 @@ class FileSystem {
   // What .haft/stats tells about earlier servers. Not owned.
   void SetBoard(const ServerBoard* board);
 
-  // Decodes ahead of whoever reads a file from beginning to end. For a server that has several CPUs.
+  // Decodes ahead of whoever reads a file from beginning to end. For a server that has several
+  // CPUs.
   void StartDecodeAhead() { decode_ahead_.emplace(reader_, board_); }
   void StopDecodeAhead() { decode_ahead_.reset(); }
 
@@ -71,7 +72,7 @@ class FileSystem {
   fuse_ino_t stats_directory_ = 0;  // .haft, 0 if the image has none
   std::mutex mutex_;
   std::map<fuse_ino_t, std::shared_ptr<const std::string>> snapshots_;  // guarded by mutex_
-  fuse_ino_t next_snapshot_;                                             // guarded by mutex_
+  fuse_ino_t next_snapshot_;                                            // guarded by mutex_
 };
 
 }  // namespace haft

@@ -22,14 +22,17 @@ constexpr std::array kPauses = {1, 4, 16, 64};
 // The request that this thread is answering.
 thread_local const fuse_in_header* current = nullptr;
 
-bool IsPassing(int error) { return error == ENOMEM || error == EAGAIN || error == EINTR; }
+bool IsPassing(int error) {
+  return error == ENOMEM || error == EAGAIN || error == EINTR;
+}
 
 void Pause(int milliseconds) {
   timespec wait{.tv_sec = 0, .tv_nsec = milliseconds * 1'000'000L};
   ::nanosleep(&wait, nullptr);
 }
 
-// 0, or the errno of the last attempt. ENOENT is success: the request was interrupted, nobody waits for the reply.
+// 0, or the errno of the last attempt. ENOENT is success: the request was interrupted, nobody waits
+// for the reply.
 template <typename Write>
 int Try(Write write) {
   for (auto pause = kPauses.begin();; ++pause) {
@@ -42,7 +45,8 @@ int Try(Write write) {
 void AllowParallelDirectories(const iovec* parts, int count) {
   if (current == nullptr || current->opcode != FUSE_INIT || count != 2) return;
   constexpr std::size_t kNeeded = offsetof(fuse_init_out, flags) + sizeof(fuse_init_out::flags);
-  if (current->len < sizeof *current + offsetof(fuse_init_in, flags2) || parts[1].iov_len < kNeeded) return;
+  if (current->len < sizeof *current + offsetof(fuse_init_in, flags2) || parts[1].iov_len < kNeeded)
+    return;
   auto offered = reinterpret_cast<const fuse_init_in*>(current + 1);
   auto reply = static_cast<fuse_init_out*>(parts[1].iov_base);
   reply->flags |= offered->flags & FUSE_PARALLEL_DIROPS;
@@ -56,18 +60,22 @@ ssize_t WriteReply(int device, iovec* parts, int count, void*) {
   if (failed == 0) return size;
   fuse_out_header header;
   std::memcpy(&header, parts[0].iov_base, sizeof header);
-  Log(LogLevel::kError, "a reply of {} bytes: {}", size, Error::FromErrno("/dev/fuse", failed).message());
+  Log(LogLevel::kError, "a reply of {} bytes: {}", size,
+      Error::FromErrno("/dev/fuse", failed).message());
   AnswerError(device, header.unique, EIO);
   errno = failed;
   return -1;
 }
 
-ssize_t ReadRequest(int device, void* buffer, std::size_t size, void*) { return ::read(device, buffer, size); }
+ssize_t ReadRequest(int device, void* buffer, std::size_t size, void*) {
+  return ::read(device, buffer, size);
+}
 
 }  // namespace
 
 Result<> ConnectSession(fuse_session* session, int device) {
-  const fuse_custom_io io = {.writev = WriteReply, .read = ReadRequest, .splice_receive = nullptr, .splice_send = nullptr};
+  const fuse_custom_io io = {
+      .writev = WriteReply, .read = ReadRequest, .splice_receive = nullptr, .splice_send = nullptr};
   if (fuse_session_custom_io(session, &io, device) == 0) return {};
   return Failure(Error(ErrorKind::kSystem, "libfuse refused the descriptor"));
 }
@@ -82,7 +90,8 @@ void AnswerError(int device, std::uint64_t unique, int error) {
   const fuse_out_header header{.len = sizeof header, .error = -error, .unique = unique};
   int failed = Try([&] { return ::write(device, &header, sizeof header); });
   if (failed == 0) return;
-  Log(LogLevel::kError, "cannot answer a request: {}; the server ends", Error::FromErrno("/dev/fuse", failed).message());
+  Log(LogLevel::kError, "cannot answer a request: {}; the server ends",
+      Error::FromErrno("/dev/fuse", failed).message());
   ::_exit(1);
 }
 

@@ -37,7 +37,8 @@ void LogFromFuse(fuse_log_level level, const char* format, va_list arguments) {
   if (level > FUSE_LOG_ERR && !LogEnabled(LogLevel::kDebug)) return;
   char line[512];
   int size = std::vsnprintf(line, sizeof line, format, arguments);
-  std::string_view text(line, std::clamp<std::size_t>(static_cast<std::size_t>(std::max(size, 0)), 0, sizeof line - 1));
+  std::string_view text(line, std::clamp<std::size_t>(static_cast<std::size_t>(std::max(size, 0)),
+                                                      0, sizeof line - 1));
   while (text.ends_with('\n')) text.remove_suffix(1);
   LogLine(level > FUSE_LOG_ERR ? LogLevel::kDebug : LogLevel::kWarning, text);
 }
@@ -46,7 +47,8 @@ void LogFromFuse(fuse_log_level level, const char* format, va_list arguments) {
 class CaptureStandardError {
  public:
   CaptureStandardError()
-      : text_(::memfd_create("haft-stderr", MFD_CLOEXEC)), saved_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
+      : text_(::memfd_create("haft-stderr", MFD_CLOEXEC)),
+        saved_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
     if (text_ && saved_) ::dup2(text_.get(), STDERR_FILENO);
   }
   ~CaptureStandardError() { End(); }
@@ -81,13 +83,18 @@ constexpr std::int32_t kNotifyResend = 7;       // FUSE_NOTIFY_RESEND
 // Set in the number of a request that is sent again; the answer carries it as it came.
 constexpr std::uint64_t kResent = std::uint64_t{1} << 63;
 
-const fuse_in_header& HeaderOf(const fuse_buf& buffer) { return *static_cast<const fuse_in_header*>(buffer.mem); }
-std::uint64_t NumberOf(const fuse_buf& buffer) { return HeaderOf(buffer).unique & ~kResent; }
+const fuse_in_header& HeaderOf(const fuse_buf& buffer) {
+  return *static_cast<const fuse_in_header*>(buffer.mem);
+}
+std::uint64_t NumberOf(const fuse_buf& buffer) {
+  return HeaderOf(buffer).unique & ~kResent;
+}
 
 }  // namespace
 
-// Leader and followers: one thread at a time, the leader, reads requests, and it stays leader while it answers them. It gives the
-// lead away before slow work; then another thread, which is started only now, reads on.
+// Leader and followers: one thread at a time, the leader, reads requests, and it stays leader while
+// it answers them. It gives the lead away before slow work; then another thread, which is started
+// only now, reads on.
 struct FuseServer::Impl {
   FileSystem file_system;
   ServerOptions options;
@@ -119,9 +126,10 @@ thread_local bool FuseServer::Impl::leading = false;
 
 namespace {
 
-// Waiting for the next request awake, for a short time. A process that reads much asks again some ten microseconds after an answer;
-// until then the server's CPU would have gone to sleep, and waking it takes longer than most answers. Only while requests do
-// follow one another that closely, and there is another CPU for whoever asks.
+// Waiting for the next request awake, for a short time. A process that reads much asks again some
+// ten microseconds after an answer; until then the server's CPU would have gone to sleep, and
+// waking it takes longer than most answers. Only while requests do follow one another that closely,
+// and there is another CPU for whoever asks.
 class AwakeWait {
  public:
   explicit AwakeWait(bool possible) : possible_(possible) {}
@@ -152,15 +160,18 @@ class AwakeWait {
 Result<FuseServer> FuseServer::Create(ImageReader reader, const ServerOptions& options) {
   fuse_set_log_func(LogFromFuse);
   auto impl = std::make_unique<Impl>(std::move(reader), options);
-  std::vector<std::string> words = {"haft", "-oro,nosuid,nodev,default_permissions,fsname=haft,subtype=haft"};
+  std::vector<std::string> words = {
+      "haft", "-oro,nosuid,nodev,default_permissions,fsname=haft,subtype=haft"};
   if (options.allow_other) words.back() += ",allow_other";
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   fuse_args arguments = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
   const fuse_lowlevel_ops& operations = FileSystem::Operations();
-  impl->session.reset(fuse_session_new(&arguments, &operations, sizeof operations, &impl->file_system));
+  impl->session.reset(
+      fuse_session_new(&arguments, &operations, sizeof operations, &impl->file_system));
   fuse_opt_free_args(&arguments);
-  if (!impl->session) return Failure(Error(ErrorKind::kSystem, "libfuse refused to make a session"));
+  if (!impl->session)
+    return Failure(Error(ErrorKind::kSystem, "libfuse refused to make a session"));
   return FuseServer(std::move(impl));
 }
 
@@ -187,17 +198,25 @@ Result<> FuseServer::MountOn(const std::string& directory) {
     impl_->mounted_here = true;
     return ConnectSession(impl_->session.get(), device());
   }
-  Error error = saved != 0 && said.empty() ? Error::FromErrno("mount", saved)
-                                           : Error(ErrorKind::kSystem, said.empty() ? "mount: refused" : said);
+  Error error = saved != 0 && said.empty()
+                    ? Error::FromErrno("mount", saved)
+                    : Error(ErrorKind::kSystem, said.empty() ? "mount: refused" : said);
   error = std::move(error).Within(Quoted(directory));
   if (::geteuid() == 0) return Failure(std::move(error));
-  return Failure(std::move(error).Remedy("an ordinary user needs the fuse3 package (fusermount3) and /dev/fuse"));
+  return Failure(std::move(error).Remedy(
+      "an ordinary user needs the fuse3 package (fusermount3) and /dev/fuse"));
 }
 
-const ImageReader& FuseServer::image() const { return impl_->file_system.reader(); }
-const ServerOptions& FuseServer::options() const { return impl_->options; }
+const ImageReader& FuseServer::image() const {
+  return impl_->file_system.reader();
+}
+const ServerOptions& FuseServer::options() const {
+  return impl_->options;
+}
 
-int FuseServer::device() const { return fuse_session_fd(impl_->session.get()); }
+int FuseServer::device() const {
+  return fuse_session_fd(impl_->session.get());
+}
 
 void FuseServer::SetBoard(ServerBoard* board) {
   impl_->board = board;
@@ -211,11 +230,13 @@ Result<bool> FuseServer::Initialize() {
   while (!done) {
     int size = fuse_session_receive_buf(impl_->session.get(), &buffer);
     if (size == -EINTR || size == -EAGAIN) continue;
-    std::unique_ptr<void, decltype(free_buffer)> memory(std::exchange(buffer.mem, nullptr), free_buffer);
+    std::unique_ptr<void, decltype(free_buffer)> memory(std::exchange(buffer.mem, nullptr),
+                                                        free_buffer);
     if (size < 0) return Failure(Error::FromErrno("/dev/fuse", -size));
     if (size == 0) return false;
     buffer.mem = memory.get();
-    if (HeaderOf(buffer).opcode == FUSE_INIT && static_cast<std::size_t>(size) >= sizeof(fuse_in_header) + sizeof(fuse_init_in)) {
+    if (HeaderOf(buffer).opcode == FUSE_INIT &&
+        static_cast<std::size_t>(size) >= sizeof(fuse_in_header) + sizeof(fuse_init_in)) {
       auto init = reinterpret_cast<const fuse_init_in*>(&HeaderOf(buffer) + 1);
       impl_->can_resend = (init->flags & FUSE_INIT_EXT) != 0 && (init->flags2 & kHasResend2) != 0;
     }
@@ -226,7 +247,9 @@ Result<bool> FuseServer::Initialize() {
   return fuse_session_exited(impl_->session.get()) == 0;
 }
 
-bool FuseServer::can_resend() const { return impl_->can_resend; }
+bool FuseServer::can_resend() const {
+  return impl_->can_resend;
+}
 
 Result<> FuseServer::Resend() {
   // A notification: number 0 and a positive "error".
@@ -237,12 +260,14 @@ Result<> FuseServer::Resend() {
 Result<> FuseServer::Run() {
   Impl& impl = *impl_;
   cpu_set_t cpus;
-  impl.several_cpus = ::sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1 ||
-                      (impl.board != nullptr && impl.board->warming_up);  // which has put it on one, for a while
+  impl.several_cpus =
+      ::sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1 ||
+      (impl.board != nullptr && impl.board->warming_up);  // which has put it on one, for a while
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
   if (impl.several_cpus && !RecordsRequests()) impl.file_system.StartDecodeAhead();
   impl.Loop(0);
-  for (std::jthread& helper : impl.helpers) helper.join();  // no new ones: every thread has left Loop()
+  for (std::jthread& helper : impl.helpers)
+    helper.join();  // no new ones: every thread has left Loop()
   impl.helpers.clear();
   impl.file_system.StopDecodeAhead();
   return {};
@@ -268,7 +293,8 @@ void FuseServer::Impl::GiveLeadAway() {
       fuse_session_exited(session.get()) == 0) {
     try {
       helpers.emplace_back([this, slot = helpers.size() + 1] { Loop(slot); });
-    } catch (const std::system_error&) {  // RLIMIT_NPROC, pids.max: this thread goes on when its slow work is done
+    } catch (const std::system_error&) {  // RLIMIT_NPROC, pids.max: this thread goes on when its
+                                          // slow work is done
     }
   }
   lock.unlock();
@@ -312,7 +338,8 @@ void FuseServer::Impl::Loop(std::size_t slot) {
     int size = fuse_session_receive_buf(session.get(), &buffer);
     if (size == -EINTR || size == -EAGAIN) continue;
     wait.After();
-    if (size <= 0) {  // 0: unmounted. Anything else cannot be repaired; the kernel answers ENOTCONN from then on.
+    if (size <= 0) {  // 0: unmounted. Anything else cannot be repaired; the kernel answers ENOTCONN
+                      // from then on.
       if (size < 0) Log(LogLevel::kError, "reading from /dev/fuse: errno {}", -size);
       fuse_session_exit(session.get());
       break;

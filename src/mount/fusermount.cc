@@ -12,14 +12,15 @@
 namespace haft {
 namespace {
 
-// Absolute paths only: PATH must not choose a setuid program's stand-in. Its mode is often 4711: not readable, which
-// does not matter.
+// Absolute paths only: PATH must not choose a setuid program's stand-in. Its mode is often 4711:
+// not readable, which does not matter.
 Result<std::string> FindFusermount() {
   for (const char* path : {"/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3",
                            "/run/wrappers/bin/fusermount3"}) {
     if (::access(path, X_OK) == 0) return path;
   }
-  return Failure(Error(ErrorKind::kNotFound, "fusermount3 is not installed", ENOENT).Remedy("install the fuse3 package"));
+  return Failure(Error(ErrorKind::kNotFound, "fusermount3 is not installed", ENOENT)
+                     .Remedy("install the fuse3 package"));
 }
 
 // The last line it wrote, without its own name.
@@ -57,8 +58,10 @@ Result<UniqueFd> MountByFusermount(const std::string& path, bool allow_other) {
   helper.EndInput();
   int status = TRY(helper.Wait());
   if (device && status == 0) return device;
-  return Failure(Error(ErrorKind::kSystem, fmt::format("fusermount3: {}", Complaint(helper.StandardError())))
-                     .Remedy("see mount_max and user_allow_other in /etc/fuse.conf, and the mode of /dev/fuse"));
+  return Failure(
+      Error(ErrorKind::kSystem, fmt::format("fusermount3: {}", Complaint(helper.StandardError())))
+          .Remedy(
+              "see mount_max and user_allow_other in /etc/fuse.conf, and the mode of /dev/fuse"));
 }
 
 Result<> UnmountByFusermount(const std::string& path, UnmountHow how) {
@@ -66,7 +69,8 @@ Result<> UnmountByFusermount(const std::string& path, UnmountHow how) {
   command.arguments = {how == UnmountHow::kLazily ? "-uqz" : "-uq", "--", path};
   CommandOutput output = TRY(RunCommand(command));
   if (output.status == 0) return {};
-  return Failure(Error(ErrorKind::kSystem, fmt::format("unmount {}: refused by fusermount3", Quoted(path)), EBUSY)
+  return Failure(Error(ErrorKind::kSystem,
+                       fmt::format("unmount {}: refused by fusermount3", Quoted(path)), EBUSY)
                      .Remedy("end the programs that use it, or use --lazy"));
 }
 

@@ -12,7 +12,8 @@ namespace haft {
 // Why it cannot be used at all, if so.
 Result<> CheckFusermount();
 
-// Mounts on `path`, an empty directory of this user's; the mounted descriptor of /dev/fuse. Root may allow other users.
+// Mounts on `path`, an empty directory of this user's; the mounted descriptor of /dev/fuse. Root
+// may allow other users.
 Result<UniqueFd> MountByFusermount(const std::string& path, bool allow_other);
 
 Result<> UnmountByFusermount(const std::string& path, UnmountHow how);

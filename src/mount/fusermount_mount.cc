@@ -28,8 +28,10 @@ bool RemoveMount(const UserDirectory& place, const std::string& cell, const std:
     auto how = *mount == HostMount::kDead ? UnmountHow::kLazily : UnmountHow::kUnlessBusy;
     if (!Unmount(path, how)) return false;
   }
-  UniqueFd directory(::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (directory) ::unlinkat(directory.get(), path.substr(path.rfind('/') + 1).c_str(), AT_REMOVEDIR);
+  UniqueFd directory(
+      ::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (directory)
+    ::unlinkat(directory.get(), path.substr(path.rfind('/') + 1).c_str(), AT_REMOVEDIR);
   ::unlinkat(place.fd.get(), cell.c_str(), AT_REMOVEDIR);
   RemoveIfEmpty(place);  // if it was the last one
   return true;
@@ -40,13 +42,16 @@ void Sweep(const UserDirectory& place, const StepClock& clock) {
   int swept = 0;
   for (const std::string& cell : NamesIn(place.fd.get())) {
     if (!cell.starts_with(kPrefix) || cell.size() != kPrefix.size() + 8) continue;
-    UniqueFd fd(::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) < 0) continue;  // its start or its reaper is alive
+    UniqueFd fd(
+        ::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
+      continue;  // its start or its reaper is alive
     if (++swept > kMaxSwept) return;
     std::string path = fmt::format("{}/{}", place.path, cell);
     if (FindUser(path)) continue;
     bool removed = true;
-    for (const std::string& name : NamesIn(fd.get())) removed = RemoveMount(place, cell, path + "/" + name) && removed;
+    for (const std::string& name : NamesIn(fd.get()))
+      removed = RemoveMount(place, cell, path + "/" + name) && removed;
     ::unlinkat(place.fd.get(), cell.c_str(), AT_REMOVEDIR);  // if it was empty
     clock.Step("leftover {} {}", Quoted(path), removed ? "removed" : "is in use");
   }
@@ -80,12 +85,15 @@ Result<MountPlace> MakePlace(const StepClock& clock) {
 Result<std::string> MountWithFusermount(const RungContext& context) {
   TRY(CheckFusermount());
   auto [place, cell] = TRY(MakePlace(context.clock));
-  std::string cell_name = cell.path.substr(cell.path.rfind('/') + 1), path = cell.path + "/" + context.name();
+  std::string cell_name = cell.path.substr(cell.path.rfind('/') + 1),
+              path = cell.path + "/" + context.name();
   auto mount = [&, &place = place, &cell = cell]() -> Result<> {
     // First, so that everything is removed even if this process is killed meanwhile.
-    TRY(ForkReaper(path, {place.fd.get(), cell.fd.get()}, [&] { return RemoveMount(place, cell_name, path); }));
+    TRY(ForkReaper(path, {place.fd.get(), cell.fd.get()},
+                   [&] { return RemoveMount(place, cell_name, path); }));
     ClearUmask umask;
-    if (::mkdirat(cell.fd.get(), context.name().c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(path)));
+    if (::mkdirat(cell.fd.get(), context.name().c_str(), 0700) < 0)
+      return Failure(Error::FromErrno(Quoted(path)));
     ServerOptions options = ServerOptionsFor(context, path);
     UniqueFd device = TRY(MountByFusermount(path, options.allow_other));
     context.clock.Step("mounted on {} by fusermount3", Quoted(path));

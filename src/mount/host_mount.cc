@@ -39,7 +39,8 @@ Result<HostMount> FindHostMount(const std::string& path) {
   if (!ours) return HostMount::kNone;
   // Not stat: the kernel answers that from its cache without asking the server.
   struct statfs status;
-  return ::statfs(path.c_str(), &status) < 0 && errno == ENOTCONN ? HostMount::kDead : HostMount::kAlive;
+  return ::statfs(path.c_str(), &status) < 0 && errno == ENOTCONN ? HostMount::kDead
+                                                                  : HostMount::kAlive;
 }
 
 Result<> Unmount(const std::string& path, UnmountHow how) {

@@ -35,7 +35,8 @@ UniqueFd Open(int directory, const char* path, unsigned flags) {
   return UniqueFd(static_cast<int>(::syscall(SYS_openat2, directory, path, &how, sizeof how)));
 }
 
-// To open a FIFO wakes who waits for that, to open a device may do anything: the type is asked for first.
+// To open a FIFO wakes who waits for that, to open a device may do anything: the type is asked for
+// first.
 UniqueFd OpenRegular(int directory, const char* path) {
   UniqueFd file = Open(directory, path, O_PATH);
   struct stat status;
@@ -43,7 +44,8 @@ UniqueFd OpenRegular(int directory, const char* path) {
   return Open(directory, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }
 
-// "/usr" of "/usr/bin/python3", whatever links lead to the program; "" if that is no place for a prefix.
+// "/usr" of "/usr/bin/python3", whatever links lead to the program; "" if that is no place for a
+// prefix.
 std::string PrefixOf(const std::string& program) {
   char resolved[PATH_MAX];
   if (!program.starts_with('/') || ::realpath(program.c_str(), resolved) == nullptr) return "";
@@ -60,20 +62,25 @@ class Host {
 
   explicit operator bool() const { return prefix_ && usr_; }
 
-  // False if its first byte is not in the page cache, which begins to read it, and on file systems that do not tell (overlayfs).
+  // False if its first byte is not in the page cache, which begins to read it, and on file systems
+  // that do not tell (overlayfs).
   bool HasRead(const std::string& path) const {
     UniqueFd file = OpenFile(path);
     if (!file) return true;
     char byte;
     iovec part = {.iov_base = &byte, .iov_len = 1};
-    return ::preadv2(file.get(), &part, 1, 0, RWF_NOWAIT) >= 0 || (errno != EAGAIN && errno != EOPNOTSUPP);
+    return ::preadv2(file.get(), &part, 1, 0, RWF_NOWAIT) >= 0 ||
+           (errno != EAGAIN && errno != EOPNOTSUPP);
   }
 
   void Read(const std::string& path) const {
     UniqueFd file = OpenFile(path);
     struct stat status;
-    if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) || status.st_size > kMaxFileSize) return;
-    for (off_t at = 0; at < status.st_size; at += kPiece) ::posix_fadvise(file.get(), at, kPiece, POSIX_FADV_WILLNEED);
+    if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) ||
+        status.st_size > kMaxFileSize)
+      return;
+    for (off_t at = 0; at < status.st_size; at += kPiece)
+      ::posix_fadvise(file.get(), at, kPiece, POSIX_FADV_WILLNEED);
   }
 
  private:

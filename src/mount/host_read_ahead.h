@@ -7,11 +7,12 @@
 
 namespace haft {
 
-// If files of the host that the image's profile names (format::Profile::host) are not in the page cache, has the kernel read
-// them, many at once. Looks at up to eight of them first and at no more if they are there. `program` is the path of the program
-// to be started: what the profile has below the interpreter's prefix is looked for beside it. Only
-// regular files are opened, on the file system of their prefix: no automount is set off, no file server waited for but the one that Python is on.
-// Blocks while the disk is read: to be called in a process of its own.
+// If files of the host that the image's profile names (format::Profile::host) are not in the page
+// cache, has the kernel read them, many at once. Looks at up to eight of them first and at no more
+// if they are there. `program` is the path of the program to be started: what the profile has below
+// the interpreter's prefix is looked for beside it. Only regular files are opened, on the file
+// system of their prefix: no automount is set off, no file server waited for but the one that
+// Python is on. Blocks while the disk is read: to be called in a process of its own.
 void ReadHostAhead(const ImageReader& reader, const std::string& program);
 
 }  // namespace haft

@@ -21,7 +21,8 @@ namespace {
 Result<UniqueFd> OpenNamespace(pid_t pid, std::string_view kind) {
   UniqueFd theirs = TRY(OpenFile(fmt::format("/proc/{}/ns/{}", pid, kind), O_RDONLY));
   struct stat their_status, our_status;
-  if (::fstat(theirs.get(), &their_status) < 0 || ::stat(fmt::format("/proc/self/ns/{}", kind).c_str(), &our_status) < 0) {
+  if (::fstat(theirs.get(), &their_status) < 0 ||
+      ::stat(fmt::format("/proc/self/ns/{}", kind).c_str(), &our_status) < 0) {
     return Failure(Error::FromErrno(fmt::format("{} namespace", kind)));
   }
   bool same = their_status.st_dev == our_status.st_dev && their_status.st_ino == our_status.st_ino;
@@ -40,7 +41,9 @@ Result<Ids> IdsOf(pid_t pid) {
   auto second_number = [&](const char* line) -> std::optional<unsigned> {
     auto at = text.find(line);
     unsigned real, effective;
-    if (at == text.npos || std::sscanf(text.c_str() + at + std::strlen(line), "%u %u", &real, &effective) != 2) return std::nullopt;
+    if (at == text.npos ||
+        std::sscanf(text.c_str() + at + std::strlen(line), "%u %u", &real, &effective) != 2)
+      return std::nullopt;
     return effective;
   };
   auto uid = second_number("\nUid:"), gid = second_number("\nGid:");
@@ -73,7 +76,8 @@ Result<> JoinProcess(pid_t pid) {
   // Its owner is the only one who may read the mount.
   const bool other_user = user && ids.uid != ::geteuid();
   if (other_user) TRY(DropGroups());
-  if (user && ::setns(user.get(), CLONE_NEWUSER) < 0) return Failure(Error::FromErrno("enter user namespace"));
+  if (user && ::setns(user.get(), CLONE_NEWUSER) < 0)
+    return Failure(Error::FromErrno("enter user namespace"));
   if (::setns(mount.get(), CLONE_NEWNS) < 0) {
     Error error = Error::FromErrno("enter mount namespace");
     if (error.sys_errno() != EPERM) return Failure(std::move(error));
@@ -81,7 +85,8 @@ Result<> JoinProcess(pid_t pid) {
   }
   if (other_user) TRY(SetIds(ids));
   // The root directory it is in now.
-  if (directory.starts_with('/')) [[maybe_unused]] int ignored = ::chdir(directory.c_str());
+  if (directory.starts_with('/')) [[maybe_unused]]
+    int ignored = ::chdir(directory.c_str());
   return {};
 }
 

@@ -1,7 +1,7 @@
 #include "keeper.h"
 
-#include <signal.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -27,7 +27,8 @@ constexpr time_t kCrashSeconds = 10;
 constexpr int kMaxFruitless = 10;
 
 ServerBoard* MakeBoard() {
-  void* memory = ::mmap(nullptr, sizeof(ServerBoard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory = ::mmap(nullptr, sizeof(ServerBoard), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : new (memory) ServerBoard;
 }
 
@@ -63,7 +64,8 @@ class Keeper {
       board_.last_status = status;
       board_.last_time = ::time(nullptr);
       if (!MayReplace(status, board_.answered != answered)) {
-        Log(LogLevel::kWarning, "server: {}; not replaced, its files are lost to the program", DescribeStatus(status));
+        Log(LogLevel::kWarning, "server: {}; not replaced, its files are lost to the program",
+            DescribeStatus(status));
         return;
       }
       Log(LogLevel::kWarning, "server: {}; replaced", DescribeStatus(status));
@@ -73,7 +75,8 @@ class Keeper {
   }
 
  private:
-  // In a process of its own: a mount whose server is dead answers nobody, and the keeper must not wait for it.
+  // In a process of its own: a mount whose server is dead answers nobody, and the keeper must not
+  // wait for it.
   void StartWarmUp() {
     UniqueFd root = std::move(mount_.root);
     pid_t child = board_.warming_up ? ::fork() : -1;
@@ -93,11 +96,14 @@ class Keeper {
   // Until the server ended; its status. Meanwhile the warm-up ends, and the program.
   int WaitFor(pid_t server) {
     const ServerOptions& options = server_.options();
-    const UniqueFd program = options.private_mount ? OpenProcess(options.bundle.program) : UniqueFd();
+    const UniqueFd program =
+        options.private_mount ? OpenProcess(options.bundle.program) : UniqueFd();
     if (!program) mount_.alive.Reset();
     while (mount_.alive || warm_up_ > 0 || mount_.read_ahead > 0) {
-      const UniqueFd server_fd = OpenProcess(server), warm_up = warm_up_ > 0 ? OpenProcess(warm_up_) : UniqueFd();
-      const UniqueFd read_ahead = mount_.read_ahead > 0 ? OpenProcess(mount_.read_ahead) : UniqueFd();
+      const UniqueFd server_fd = OpenProcess(server),
+                     warm_up = warm_up_ > 0 ? OpenProcess(warm_up_) : UniqueFd();
+      const UniqueFd read_ahead =
+          mount_.read_ahead > 0 ? OpenProcess(mount_.read_ahead) : UniqueFd();
       pollfd ended[4] = {{.fd = server_fd.get(), .events = POLLIN, .revents = 0},
                          {.fd = warm_up.get(), .events = POLLIN, .revents = 0},
                          {.fd = mount_.alive ? program.get() : -1, .events = POLLIN, .revents = 0},
@@ -148,7 +154,8 @@ class Keeper {
     if (fruitless_ >= kMaxFruitless) return false;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return true;
     for (std::uint64_t number : in_flight) {
-      if (std::ranges::find(crashed_at_, number) != crashed_at_.end()) board_.refused[next_refused_++ % ServerBoard::kSlots] = number;
+      if (std::ranges::find(crashed_at_, number) != crashed_at_.end())
+        board_.refused[next_refused_++ % ServerBoard::kSlots] = number;
     }
     crashed_at_ = std::move(in_flight);
     crashes_.push_back(Seconds());

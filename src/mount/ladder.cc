@@ -29,12 +29,13 @@ constexpr std::array<RungEntry, kRungCount> kLadder = {{
 
 std::string RungNames() {
   std::string names;
-  for (const RungEntry& entry : kLadder) names += fmt::format("{}{}", names.empty() ? "" : ", ", entry.name);
+  for (const RungEntry& entry : kLadder)
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", entry.name);
   return names;
 }
 
-// Why no rung held, in one line: every rung's cause, and the remedy for the first one that has any. "Start it as root" comes
-// last.
+// Why no rung held, in one line: every rung's cause, and the remedy for the first one that has any.
+// "Start it as root" comes last.
 struct Failures {
   std::vector<Error> errors;
 
@@ -55,7 +56,9 @@ struct Failures {
 
 }  // namespace
 
-std::string_view RungName(Rung rung) { return kLadder[static_cast<std::size_t>(rung)].name; }
+std::string_view RungName(Rung rung) {
+  return kLadder[static_cast<std::size_t>(rung)].name;
+}
 
 Result<Modes> Modes::Parse(std::string_view text) {
   Modes modes;
@@ -77,8 +80,9 @@ Result<Modes> Modes::Parse(std::string_view text) {
   return modes;
 }
 
-Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point, const Modes& modes,
-                                   const std::string& program, const StepClock& clock) {
+Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point,
+                                   const Modes& modes, const std::string& program,
+                                   const StepClock& clock) {
   Failures failures;
   for (const RungEntry& entry : kLadder) {
     if (!modes.Allows(entry.rung)) {

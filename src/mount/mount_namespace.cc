@@ -32,8 +32,8 @@ Result<> WriteProcFile(const std::string& path, std::string_view text) {
   return {};
 }
 
-// The working directory, kept across a change of root. pivot_root leaves it where it was, which is not
-// below the new root any more; joining a namespace leaves it at the root.
+// The working directory, kept across a change of root. pivot_root leaves it where it was, which is
+// not below the new root any more; joining a namespace leaves it at the root.
 class WorkingDirectory {
  public:
   WorkingDirectory() : fd_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
@@ -41,15 +41,17 @@ class WorkingDirectory {
     if (::getcwd(buffer, sizeof buffer) != nullptr) path_ = buffer;
   }
 
-  // Enters it again by path if that leads to the same directory, so that getcwd() works. Where it does not (deleted,
-  // unreadable, covered) the process is in the directory all the same.
+  // Enters it again by path if that leads to the same directory, so that getcwd() works. Where it
+  // does not (deleted, unreadable, covered) the process is in the directory all the same.
   void Restore() const {
     struct stat own, named;
-    bool same = path_ == "/" || (path_.starts_with('/') && ::stat(path_.c_str(), &named) == 0 &&
-                                 ::fstatat(fd_ ? fd_.get() : AT_FDCWD, "", &own, AT_EMPTY_PATH) == 0 &&
-                                 own.st_dev == named.st_dev && own.st_ino == named.st_ino);
+    bool same =
+        path_ == "/" || (path_.starts_with('/') && ::stat(path_.c_str(), &named) == 0 &&
+                         ::fstatat(fd_ ? fd_.get() : AT_FDCWD, "", &own, AT_EMPTY_PATH) == 0 &&
+                         own.st_dev == named.st_dev && own.st_ino == named.st_ino);
     if (same && ::chdir(path_.c_str()) == 0) return;
-    if (fd_) [[maybe_unused]] int ignored = ::fchdir(fd_.get());
+    if (fd_) [[maybe_unused]]
+      int ignored = ::fchdir(fd_.get());
   }
 
  private:
@@ -61,12 +63,15 @@ struct CloseDirectory {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
-// Shows at `to` what is at `from` and below. An automount at `from` is not set off by that, as the path of mount(2)
-// would, which then waits for a file server that nobody asked for.
+// Shows at `to` what is at `from` and below. An automount at `from` is not set off by that, as the
+// path of mount(2) would, which then waits for a file server that nobody asked for.
 Result<> Bind(const std::string& from, const std::string& to) {
-  UniqueFd tree(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, from.c_str(),
-                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_NO_AUTOMOUNT)));
-  if (tree && ::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, to.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0) return {};
+  UniqueFd tree(static_cast<int>(
+      ::syscall(SYS_open_tree, AT_FDCWD, from.c_str(),
+                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_NO_AUTOMOUNT)));
+  if (tree &&
+      ::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, to.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0)
+    return {};
   // Before Linux 5.2, or forbidden by a filter that does not know these calls.
   if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0) return {};
   return Failure(SystemError("bind", to));
@@ -95,11 +100,12 @@ Result<> Reproduce(const std::string& from, const std::string& to, unsigned char
   return Bind(from, to);
 }
 
-// What is mounted on the root: "/" alone is the process's root itself, its ".." is the same with what lies on it.
+// What is mounted on the root: "/" alone is the process's root itself, its ".." is the same with
+// what lies on it.
 constexpr const char* kCover = "/../";
 
-// Fills directory `to` (of the tmpfs) with what `from` has. The first component of `path` becomes a directory of our
-// own, filled in the same way; the last one stays empty.
+// Fills directory `to` (of the tmpfs) with what `from` has. The first component of `path` becomes a
+// directory of our own, filled in the same way; the last one stays empty.
 Result<> Populate(const std::string& from, const std::string& to, std::string_view path) {
   std::string_view own = path.substr(0, path.find('/'));
   std::string_view rest = path.substr(std::min(path.size(), own.size() + 1));
@@ -132,7 +138,8 @@ Result<> EnterUserNamespace() {
     if (error.sys_errno() == EPERM) {
       return Failure(std::move(error).Remedy(
           "the host or container forbids user namespaces to this user (sysctl "
-          "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, seccomp)"));
+          "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, "
+          "seccomp)"));
     }
     if (error.sys_errno() == ENOSPC || error.sys_errno() == EUSERS) {
       return Failure(std::move(error).Remedy("raise sysctl user.max_user_namespaces"));
@@ -150,7 +157,8 @@ Result<> EnterMountNamespace() {
   if (::unshare(CLONE_NEWNS) < 0) {
     Error error = Error::FromErrno("mount namespace");
     if (error.sys_errno() != EPERM) return Failure(std::move(error));
-    return Failure(std::move(error).Remedy("it needs CAP_SYS_ADMIN (in a container: --cap-add SYS_ADMIN)"));
+    return Failure(
+        std::move(error).Remedy("it needs CAP_SYS_ADMIN (in a container: --cap-add SYS_ADMIN)"));
   }
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) {
     return Failure(SystemError("make mounts private below", "/"));
@@ -161,9 +169,10 @@ Result<> EnterMountNamespace() {
 Result<> AssemblePrivateRoot(const std::string& mount_point) {
   WorkingDirectory cwd;
   ClearUmask umask;
-  // On top of the host's root, not in its place: pivot_root looks at every process of the machine, and unmounting what it
-  // leaves waits for all CPUs (RCU). Covered, the host's root stays where it is, reachable by no path and shown in no mount table.
-  // To the kernel the process is not in a chroot, and who joins the namespace comes out on top.
+  // On top of the host's root, not in its place: pivot_root looks at every process of the machine,
+  // and unmounting what it leaves waits for all CPUs (RCU). Covered, the host's root stays where it
+  // is, reachable by no path and shown in no mount table. To the kernel the process is not in a
+  // chroot, and who joins the namespace comes out on top.
   if (::mount("haft", "/", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
     return Failure(SystemError("mount tmpfs on", "/"));
   }
@@ -171,7 +180,8 @@ Result<> AssemblePrivateRoot(const std::string& mount_point) {
   if (::chroot(kCover) < 0) return Failure(SystemError("chroot", kCover));
   TRY(MakeRuntimeDirectory(mount_point));
   // A file written here would be lost with the namespace: better refuse it.
-  if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) < 0) {
+  if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+              nullptr) < 0) {
     return Failure(SystemError("make read-only", "/"));
   }
   cwd.Restore();
@@ -188,9 +198,11 @@ Result<WayBack> WayBack::Find() {
 }
 
 Result<> WayBack::Return() const {
-  if (::setns(mounts_.get(), CLONE_NEWNS) < 0) return Failure(Error::FromErrno("join the namespaces"));
+  if (::setns(mounts_.get(), CLONE_NEWNS) < 0)
+    return Failure(Error::FromErrno("join the namespaces"));
   // What joins a namespace is at its root: from there to ours, the one of a chroot perhaps.
-  if (::fchdir(root_.get()) < 0 || ::chroot(".") < 0) return Failure(Error::FromErrno("change the root"));
+  if (::fchdir(root_.get()) < 0 || ::chroot(".") < 0)
+    return Failure(Error::FromErrno("change the root"));
   if (::fchdir(cwd_.get()) < 0) return Failure(Error::FromErrno("working directory"));
   return {};
 }
@@ -206,9 +218,11 @@ Result<> JoinByFiles(pid_t process, bool user_namespace) {
   UniqueFd mounts = TRY(OpenFile(fmt::format("/proc/{}/ns/mnt", process), O_RDONLY));
   if (user_namespace) {
     UniqueFd users = TRY(OpenFile(fmt::format("/proc/{}/ns/user", process), O_RDONLY));
-    if (::setns(users.get(), CLONE_NEWUSER) < 0) return Failure(Error::FromErrno("join the user namespace"));
+    if (::setns(users.get(), CLONE_NEWUSER) < 0)
+      return Failure(Error::FromErrno("join the user namespace"));
   }
-  if (::setns(mounts.get(), CLONE_NEWNS) < 0) return Failure(Error::FromErrno("join the mount namespace"));
+  if (::setns(mounts.get(), CLONE_NEWNS) < 0)
+    return Failure(Error::FromErrno("join the mount namespace"));
   return {};
 }
 
@@ -222,9 +236,10 @@ Result<> JoinNamespaces(pid_t process, bool user_namespace, int root) {
     TRY(JoinByFiles(process, user_namespace));
   }
   struct stat wanted, current;
-  bool there = ::fstat(root, &wanted) == 0 && ::stat("/", &current) == 0 && wanted.st_dev == current.st_dev &&
-               wanted.st_ino == current.st_ino;
-  if (!there && (::fchdir(root) < 0 || ::chroot(".") < 0)) return Failure(Error::FromErrno("change the root"));
+  bool there = ::fstat(root, &wanted) == 0 && ::stat("/", &current) == 0 &&
+               wanted.st_dev == current.st_dev && wanted.st_ino == current.st_ino;
+  if (!there && (::fchdir(root) < 0 || ::chroot(".") < 0))
+    return Failure(Error::FromErrno("change the root"));
   cwd.Restore();
   return {};
 }

@@ -36,7 +36,8 @@ Result<> Build(const RungContext& context) {
   }
   UniqueFd device = TRY(OpenFuseDevice());
   ServerOptions options = ServerOptionsFor(context, context.mount_point);
-  FuseMountOptions mount{.uid = options.uid, .gid = options.gid, .allow_other = options.allow_other};
+  FuseMountOptions mount{
+      .uid = options.uid, .gid = options.gid, .allow_other = options.allow_other};
   ServerProcess server = TRY(ServerProcess::Fork(context.reader, options, device));
   context.clock.Step("server process forked");
   TRY(EnterMountNamespace());
@@ -49,8 +50,8 @@ Result<> Build(const RungContext& context) {
   return {};
 }
 
-// The builder's half of the conversation: a descriptor of the new root, or the error as text. Then it
-// keeps the namespaces alive until the other side has joined them.
+// The builder's half of the conversation: a descriptor of the new root, or the error as text. Then
+// it keeps the namespaces alive until the other side has joined them.
 [[noreturn]] void RunBuilder(const RungContext& context, UniqueFd channel) {
   auto built = Build(context);
   UniqueFd root;
@@ -77,8 +78,10 @@ Error ReadError(int channel, std::string text) {
     text.append(buffer.data(), static_cast<std::size_t>(n));
   }
   auto first = text.find('\n'), last = text.rfind('\n');
-  if (first == text.npos || last == first) return Error(ErrorKind::kSystem, "the process that mounts ended early");
-  return Error(ErrorKind::kSystem, text.substr(first + 1, last - first - 1), std::atoi(text.c_str()))
+  if (first == text.npos || last == first)
+    return Error(ErrorKind::kSystem, "the process that mounts ended early");
+  return Error(ErrorKind::kSystem, text.substr(first + 1, last - first - 1),
+               std::atoi(text.c_str()))
       .Remedy(text.substr(last + 1));
 }
 
@@ -94,7 +97,8 @@ class Builder {
  public:
   static Result<Builder> Start(const RungContext& context) {
     int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return Failure(Error::FromErrno("socketpair"));
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+      return Failure(Error::FromErrno("socketpair"));
     UniqueFd ours(ends[0]), theirs(ends[1]);
     pid_t child = ::fork();
     if (child < 0) return Failure(Error::FromErrno("fork"));
@@ -104,7 +108,8 @@ class Builder {
     }
     return Builder(child, std::move(ours));
   }
-  Builder(Builder&& other) noexcept : child_(std::exchange(other.child_, -1)), channel_(std::move(other.channel_)) {}
+  Builder(Builder&& other) noexcept
+      : child_(std::exchange(other.child_, -1)), channel_(std::move(other.channel_)) {}
   Builder& operator=(Builder&&) = delete;
   ~Builder() {
     channel_.Reset();
@@ -132,8 +137,9 @@ class Builder {
 };
 
 Result<std::string> TryToMount(const RungContext& context) {
-  // Joining a namespace changes the working directory to its root. One that may not be entered again can only be
-  // kept by never leaving it. Should that fail, the next rungs have to do with what is half built.
+  // Joining a namespace changes the working directory to its root. One that may not be entered
+  // again can only be kept by never leaving it. Should that fail, the next rungs have to do with
+  // what is half built.
   if (!MayEnterWorkingDirectory()) {
     TRY(Build(context));
     return context.mount_point;
@@ -155,18 +161,23 @@ Result<std::string> TryToMount(const RungContext& context) {
 
 Result<std::string> Mount(const RungContext& context) {
   auto mounted = TryToMount(context);
-  if (mounted || !mounted.error().remedy().empty() || mounted.error().sys_errno() != EPERM) return mounted;
-  return Failure(std::move(mounted).error().Remedy(
-      "the host or container forbids it (seccomp, AppArmor, capabilities): allow it, or set HAFT_MODE=extract"));
+  if (mounted || !mounted.error().remedy().empty() || mounted.error().sys_errno() != EPERM)
+    return mounted;
+  return Failure(
+      std::move(mounted).error().Remedy("the host or container forbids it (seccomp, AppArmor, "
+                                        "capabilities): allow it, or set HAFT_MODE=extract"));
 }
 
 }  // namespace
 
 Result<std::string> MountInMountNamespace(const RungContext& context) {
   if (HasMountCapability()) return Mount(context);
-  return Failure(Error(ErrorKind::kUnsupported, "no right to mount (CAP_SYS_ADMIN)", EPERM).Remedy("start it as root"));
+  return Failure(Error(ErrorKind::kUnsupported, "no right to mount (CAP_SYS_ADMIN)", EPERM)
+                     .Remedy("start it as root"));
 }
 
-Result<std::string> MountInUserNamespace(const RungContext& context) { return Mount(context); }
+Result<std::string> MountInUserNamespace(const RungContext& context) {
+  return Mount(context);
+}
 
 }  // namespace haft

@@ -8,8 +8,9 @@
 
 namespace haft {
 
-// Both mount the image on context.mount_point in a mount namespace of its own and move this process into it. All steps
-// but the last are made by a child, so that a failure leaves this process where it was.
+// Both mount the image on context.mount_point in a mount namespace of its own and move this process
+// into it. All steps but the last are made by a child, so that a failure leaves this process where
+// it was.
 Result<std::string> MountInMountNamespace(const RungContext& context);  // needs CAP_SYS_ADMIN
 Result<std::string> MountInUserNamespace(const RungContext& context);
 

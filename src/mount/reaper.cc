@@ -49,7 +49,8 @@ void WaitUntilUnused(const std::string& path) {
 
 }  // namespace
 
-Result<> ForkReaper(const std::string& path, std::initializer_list<int> keep, const std::function<bool()>& finish) {
+Result<> ForkReaper(const std::string& path, std::initializer_list<int> keep,
+                    const std::function<bool()>& finish) {
   pid_t program = ::getpid();
   UniqueFd pidfd = OpenProcess(program);
   pid_t child = ::fork();
@@ -72,7 +73,8 @@ Result<> ForkReaper(const std::string& path, std::initializer_list<int> keep, co
   do {
     waited = ::waitpid(child, &status, 0);
   } while (waited < 0 && errno == EINTR);
-  if (waited == child && status != 0) return Failure(Error(ErrorKind::kSystem, "fork: no process to clean up"));
+  if (waited == child && status != 0)
+    return Failure(Error(ErrorKind::kSystem, "fork: no process to clean up"));
   return {};
 }
 

@@ -45,7 +45,8 @@ inline void NoteBlock(const BlockUse& use) {
   ++record->blocks;
   if (!use.decoded) return;
   ++record->decoded;
-  record->decode_time += static_cast<std::uint32_t>(std::min<std::int64_t>(use.took.count(), 0x7FFFFFFF));
+  record->decode_time +=
+      static_cast<std::uint32_t>(std::min<std::int64_t>(use.took.count(), 0x7FFFFFFF));
 }
 
 }  // namespace haft

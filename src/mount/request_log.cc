@@ -37,7 +37,8 @@ thread_local RequestRecord* current = nullptr;
 std::uint64_t Now() {
   timespec now;
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 // The end of a record is what another process waits for.
@@ -61,7 +62,8 @@ Result<RequestLog> RequestLog::Create(std::size_t capacity) {
   std::size_t size = (capacity + 1) * sizeof(RequestRecord);
   UniqueFd fd(::memfd_create("haft-request-log", MFD_ALLOW_SEALING));  // inherited on purpose
   if (!fd) return Failure(Error::FromErrno("memfd_create"));
-  if (::ftruncate(fd.get(), static_cast<off_t>(size)) < 0 || ::fcntl(fd.get(), F_ADD_SEALS, kSeals) < 0) {
+  if (::ftruncate(fd.get(), static_cast<off_t>(size)) < 0 ||
+      ::fcntl(fd.get(), F_ADD_SEALS, kSeals) < 0) {
     return Failure(Error::FromErrno("make the request log"));
   }
   void* memory = TRY(MapShared(fd.get(), size));
@@ -75,19 +77,23 @@ Result<RequestLog> RequestLog::Open(UniqueFd fd) {
   auto refuse = [] { return Failure(Error::Invalid("not a request log of 'haft trace'")); };
   int seals = ::fcntl(fd.get(), F_GET_SEALS);
   auto size = FileSize(fd.get());
-  if (seals < 0 || (static_cast<unsigned>(seals) & kSeals) != kSeals || !size || *size < sizeof(RequestRecord)) {
+  if (seals < 0 || (static_cast<unsigned>(seals) & kSeals) != kSeals || !size ||
+      *size < sizeof(RequestRecord)) {
     return refuse();
   }
   void* memory = TRY(MapShared(fd.get(), *size));
   RequestLog log(std::move(fd), memory, *size);
-  if (log.header().magic != Header::kMagic || log.header().capacity > *size / sizeof(RequestRecord) - 1) {
+  if (log.header().magic != Header::kMagic ||
+      log.header().capacity > *size / sizeof(RequestRecord) - 1) {
     return refuse();
   }
   return log;
 }
 
 RequestLog::RequestLog(RequestLog&& other) noexcept
-    : fd_(std::move(other.fd_)), memory_(std::exchange(other.memory_, nullptr)), size_(other.size_) {}
+    : fd_(std::move(other.fd_)),
+      memory_(std::exchange(other.memory_, nullptr)),
+      size_(other.size_) {}
 
 RequestLog::~RequestLog() {
   if (memory_ != nullptr) ::munmap(memory_, size_);
@@ -112,7 +118,8 @@ std::vector<RequestRecord> RequestLog::Records() const {
 }
 
 bool RequestLog::Busy() const {
-  return std::ranges::any_of(Written(), [](const RequestRecord& record) { return Observe(record.end) == 0; });
+  return std::ranges::any_of(Written(),
+                             [](const RequestRecord& record) { return Observe(record.end) == 0; });
 }
 
 std::uint64_t RequestLog::dropped() const {
@@ -127,22 +134,32 @@ RequestRecord* RequestLog::Add() {
 
 Result<> RecordRequests(std::string_view descriptor) {
   int number = -1;
-  auto [end, error] = std::from_chars(descriptor.data(), descriptor.data() + descriptor.size(), number);
-  if (error != std::errc() || end != descriptor.data() + descriptor.size() || number <= STDERR_FILENO) {
-    return Failure(Error::Invalid(fmt::format("HAFT_TRACE_LOG: {} is no descriptor", Quoted(descriptor)))
-                       .Remedy("unset it; 'haft trace' sets it"));
+  auto [end, error] =
+      std::from_chars(descriptor.data(), descriptor.data() + descriptor.size(), number);
+  if (error != std::errc() || end != descriptor.data() + descriptor.size() ||
+      number <= STDERR_FILENO) {
+    return Failure(
+        Error::Invalid(fmt::format("HAFT_TRACE_LOG: {} is no descriptor", Quoted(descriptor)))
+            .Remedy("unset it; 'haft trace' sets it"));
   }
-  if (::fcntl(number, F_GETFD) < 0) return Failure(Error::FromErrno("HAFT_TRACE_LOG").Remedy("unset it"));
+  if (::fcntl(number, F_GETFD) < 0)
+    return Failure(Error::FromErrno("HAFT_TRACE_LOG").Remedy("unset it"));
   auto log = RequestLog::Open(UniqueFd(number));
-  if (!log) return Failure(std::move(log).error().Within("HAFT_TRACE_LOG").Remedy("unset it; 'haft trace' sets it"));
+  if (!log)
+    return Failure(
+        std::move(log).error().Within("HAFT_TRACE_LOG").Remedy("unset it; 'haft trace' sets it"));
   active.emplace(*std::move(log));
   static_cast<void>(::fcntl(active->fd(), F_SETFD, FD_CLOEXEC));
   return {};
 }
 
-bool RecordsRequests() { return active.has_value(); }
+bool RecordsRequests() {
+  return active.has_value();
+}
 
-RequestRecord* CurrentRequest() { return current; }
+RequestRecord* CurrentRequest() {
+  return current;
+}
 
 RequestSpan::RequestSpan(std::uint8_t operation, std::int32_t requester) {
   if (!active) return;

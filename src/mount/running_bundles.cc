@@ -28,11 +28,12 @@ constexpr int kAnswerMilliseconds = 1000;
 struct Process {
   pid_t pid;
   uid_t uid;
-  double age;             // seconds
+  double age;                // seconds
   std::string namespace_id;  // of its mounts; "" if it may not be looked at
 };
 
-// Seconds since boot at which a process began: field 22 of /proc/PID/stat, counted behind the name in parentheses.
+// Seconds since boot at which a process began: field 22 of /proc/PID/stat, counted behind the name
+// in parentheses.
 double AgeOf(const std::string& directory) {
   auto text = ReadWholeFile(directory + "/stat", 4096);
   timespec now = {};
@@ -42,7 +43,8 @@ double AgeOf(const std::string& directory) {
   std::string word;
   for (int i = 0; i < 20; ++i) words >> word;
   double began = std::strtod(word.c_str(), nullptr) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  return std::max(0.0, static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 - began);
+  return std::max(
+      0.0, static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 - began);
 }
 
 // All that this user may look at, the oldest first.
@@ -55,13 +57,16 @@ std::vector<Process> Processes() {
     if (!comm || comm->starts_with("haft-") || ::stat(directory.c_str(), &status) < 0) continue;
     char target[64] = {};
     if (::readlink((directory + "/ns/mnt").c_str(), target, sizeof target - 1) <= 0) continue;
-    processes.push_back({.pid = pid, .uid = status.st_uid, .age = AgeOf(directory), .namespace_id = target});
+    processes.push_back(
+        {.pid = pid, .uid = status.st_uid, .age = AgeOf(directory), .namespace_id = target});
   }
-  std::ranges::stable_sort(processes, [](const Process& a, const Process& b) { return a.age > b.age; });
+  std::ranges::stable_sort(processes,
+                           [](const Process& a, const Process& b) { return a.age > b.age; });
   return processes;
 }
 
-// Reads a file as the user `uid`, in a child: a user's mount is closed to root, and a server may be stopped.
+// Reads a file as the user `uid`, in a child: a user's mount is closed to root, and a server may be
+// stopped.
 std::optional<std::string> ReadAs(uid_t uid, gid_t gid, const std::string& path) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return std::nullopt;
@@ -69,7 +74,9 @@ std::optional<std::string> ReadAs(uid_t uid, gid_t gid, const std::string& path)
   pid_t child = ::fork();
   if (child < 0) return std::nullopt;
   if (child == 0) {
-    if (::geteuid() == 0 && uid != 0 && (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0)) ::_exit(1);
+    if (::geteuid() == 0 && uid != 0 &&
+        (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0))
+      ::_exit(1);
     auto text = ReadWholeFile(path, 1u << 20);
     ::_exit(text && WriteAll(writing.get(), AsBytes(*text)) ? 0 : 1);
   }
@@ -115,14 +122,16 @@ void ReadFigures(RunningBundle& bundle, const std::string& text) {
   bundle.image_id = word("/bundle/image_id");
   bundle.mode = word("/bundle/mode");
   std::uint64_t started = number("/bundle/started");
-  if (started != 0) bundle.uptime = static_cast<double>(::time(nullptr)) - static_cast<double>(started);
+  if (started != 0)
+    bundle.uptime = static_cast<double>(::time(nullptr)) - static_cast<double>(started);
   bundle.figures = std::move(figures);
 }
 
 bool IsOurs(const Process& process, const char* kind) {
   char ours[64] = {}, theirs[64] = {};
   return ::readlink(fmt::format("/proc/self/ns/{}", kind).c_str(), ours, sizeof ours - 1) > 0 &&
-         ::readlink(fmt::format("/proc/{}/ns/{}", process.pid, kind).c_str(), theirs, sizeof theirs - 1) > 0 &&
+         ::readlink(fmt::format("/proc/{}/ns/{}", process.pid, kind).c_str(), theirs,
+                    sizeof theirs - 1) > 0 &&
          std::string_view(ours) == theirs;
 }
 
@@ -131,20 +140,29 @@ std::string ModeByNamespaces(const Process& process) {
   return IsOurs(process, "mnt") ? "mount" : IsOurs(process, "user") ? "namespace" : "userns";
 }
 
-std::string LastComponent(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string LastComponent(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 // A mount in the namespace of `process`.
-RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount, const std::vector<Process>& all) {
-  RunningBundle bundle{.name = LastComponent(mount.mount_point), .image_id = "", .mode = "", .mount = mount.mount_point};
+RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount,
+                            const std::vector<Process>& all) {
+  RunningBundle bundle{.name = LastComponent(mount.mount_point),
+                       .image_id = "",
+                       .mode = "",
+                       .mount = mount.mount_point};
   // In our own namespace the oldest process need not be one of the mount's user.
   std::string root = IsOurs(process, "mnt") ? "" : fmt::format("/proc/{}/root", process.pid);
-  auto text = ReadAs(mount.user_id.value_or(0), mount.group_id.value_or(0), fmt::format("{}{}/.haft/stats", root, mount.mount_point));
+  auto text = ReadAs(mount.user_id.value_or(0), mount.group_id.value_or(0),
+                     fmt::format("{}{}/.haft/stats", root, mount.mount_point));
   if (text) ReadFigures(bundle, *text);
   if (bundle.mode.empty()) bundle.mode = ModeByNamespaces(process);
-  bool shared = bundle.mode == "mount" || bundle.mode == "fusermount";  // its namespace holds others, too
+  bool shared =
+      bundle.mode == "mount" || bundle.mode == "fusermount";  // its namespace holds others, too
   std::vector<pid_t> users = shared ? FindUsers(mount.mount_point) : std::vector<pid_t>{};
   for (const Process& other : all) {
-    bool uses = shared ? std::ranges::find(users, other.pid) != users.end() : other.namespace_id == process.namespace_id;
+    bool uses = shared ? std::ranges::find(users, other.pid) != users.end()
+                       : other.namespace_id == process.namespace_id;
     if (uses) bundle.pids.push_back(other.pid);
     if (uses && bundle.pids.size() == 1) bundle.uptime = std::max(bundle.uptime, other.age);
   }
@@ -160,8 +178,11 @@ std::string ExtractedTree(const Process& process) {
     if (entry.starts_with("PYTHONPATH=/")) {
       auto end = entry.find(kBootstrap);
       std::string tree = end == entry.npos ? "" : entry.substr(11, end - 11);
-      std::string cell = LastComponent(tree.substr(0, tree.rfind('/') == tree.npos ? 0 : tree.rfind('/')));
-      if (tree.find(':') == tree.npos && cell.size() > 33 && cell.starts_with(LastComponent(tree) + "-")) return tree;
+      std::string cell =
+          LastComponent(tree.substr(0, tree.rfind('/') == tree.npos ? 0 : tree.rfind('/')));
+      if (tree.find(':') == tree.npos && cell.size() > 33 &&
+          cell.starts_with(LastComponent(tree) + "-"))
+        return tree;
     }
     if (text->find('\0', at) == text->npos) break;
   }
@@ -177,7 +198,8 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
   for (const Process& process : processes) {
     if (::geteuid() != 0 && process.uid != ::geteuid()) continue;
     if (!std::exchange(seen[process.namespace_id], true)) {
-      for (const MountTableEntry& mount : ReadMountTable(fmt::format("/proc/{}/mountinfo", process.pid))) {
+      for (const MountTableEntry& mount :
+           ReadMountTable(fmt::format("/proc/{}/mountinfo", process.pid))) {
         if (mount.type != "fuse.haft" || bundles.contains(mount.device)) continue;
         if (::geteuid() != 0 && mount.user_id && *mount.user_id != ::geteuid()) continue;
         bundles.emplace(mount.device, DescribeMount(process, mount, processes));
@@ -187,7 +209,10 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
       auto [bundle, is_new] = bundles.try_emplace(tree);
       if (is_new) {
         std::string cell = LastComponent(tree.substr(0, tree.rfind('/')));
-        bundle->second = {.name = LastComponent(tree), .image_id = cell.substr(cell.rfind('-') + 1), .mode = "extract", .mount = tree};
+        bundle->second = {.name = LastComponent(tree),
+                          .image_id = cell.substr(cell.rfind('-') + 1),
+                          .mode = "extract",
+                          .mount = tree};
         bundle->second.uptime = process.age;
       }
       bundle->second.pids.push_back(process.pid);
@@ -195,7 +220,8 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
   }
   std::vector<RunningBundle> found;
   for (auto& [key, bundle] : bundles) found.push_back(std::move(bundle));
-  std::ranges::stable_sort(found, [](const RunningBundle& a, const RunningBundle& b) { return a.uptime > b.uptime; });
+  std::ranges::stable_sort(
+      found, [](const RunningBundle& a, const RunningBundle& b) { return a.uptime > b.uptime; });
   return found;
 }
 

@@ -25,9 +25,11 @@ Result<> MountRuntimeDirectory(const std::string& mount_point) {
   struct stat status;
   struct statfs root;
   // Our root is a read-only tmpfs: nobody can put a symlink there in between.
-  const bool ours = ::statfs(parent.c_str(), &root) == 0 && root.f_type == TMPFS_MAGIC && (root.f_flags & ST_RDONLY) != 0;
+  const bool ours = ::statfs(parent.c_str(), &root) == 0 && root.f_type == TMPFS_MAGIC &&
+                    (root.f_flags & ST_RDONLY) != 0;
   if (!ours || ::lstat(path.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) return {};
-  if (::mount("haft", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=16m") < 0) {
+  if (::mount("haft", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "mode=0700,size=16m") < 0) {
     return Failure(Error::FromErrno(fmt::format("mount tmpfs on {}", Quoted(path))));
   }
   return {};

@@ -15,7 +15,7 @@ struct ServerBoard {
   using Numbers = std::array<std::atomic<std::uint64_t>, kSlots>;
 
   // Written by the server.
-  Numbers in_flight{};                    // the request each thread is working on; 0: none
+  Numbers in_flight{};                     // the request each thread is working on; 0: none
   std::atomic<std::uint64_t> answered{0};  // requests
 
   // Written by the keeper.
@@ -23,7 +23,7 @@ struct ServerBoard {
   std::atomic<std::uint32_t> deaths{0};    // of servers
   std::atomic<int> last_status{0};         // of the last one, as waitpid(2) gives it
   std::atomic<std::int64_t> last_time{0};  // seconds since 1970
-  OtherCpus cpus;                          // where servers run during the warm-up; set before the first
+  OtherCpus cpus;  // where servers run during the warm-up; set before the first
   std::atomic<bool> warming_up{false};
 };
 

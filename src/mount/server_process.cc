@@ -68,9 +68,10 @@ pid_t StartReadAhead(const FuseServer& server, UniqueFd& go) {
   ::_exit(0);
 }
 
-// The life of the keeper. Reading from the device before it is mounted would be EPERM, hence the wait.
+// The life of the keeper. Reading from the device before it is mounted would be EPERM, hence the
+// wait.
 Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, UniqueFd go,
-             const OtherCpus& cpus) {
+               const OtherCpus& cpus) {
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
   ::signal(SIGCHLD, SIG_DFL);  // ignored, it would reap our children before we have seen their end
@@ -78,7 +79,11 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
   auto root = ReceiveDescriptor(go.get());
   auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());
   go.Reset();
-  if (alive) RunKeeper(std::move(server), {.root = *std::move(root), .alive = *std::move(alive), .cpus = cpus, .read_ahead = read_ahead});
+  if (alive)
+    RunKeeper(std::move(server), {.root = *std::move(root),
+                                  .alive = *std::move(alive),
+                                  .cpus = cpus,
+                                  .read_ahead = read_ahead});
   return {};
 }
 
@@ -95,7 +100,8 @@ void DetachProcess(const char* name, const std::vector<int>& keep) {
     if (null >= 0 && null != fd) ::dup2(null, fd);
   }
   CloseAllBut(keep);
-  for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU}) {
+  for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP,
+                     SIGTTIN, SIGTTOU}) {
     ::signal(signal, SIG_IGN);
   }
   sigset_t none;
@@ -108,7 +114,8 @@ void DetachProcess(const char* name, const std::vector<int>& keep) {
 Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptions& options,
                                           const UniqueFd& device) {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return Failure(Error::FromErrno("socketpair"));
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+    return Failure(Error::FromErrno("socketpair"));
   UniqueFd wait(ends[0]), go(ends[1]);
   const OtherCpus cpus;
   pid_t child = ::fork();
@@ -153,7 +160,8 @@ Result<> ServerProcess::Begin(const std::string& mount) {
   if (Reap() != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
   UniqueFd root = TRY(OpenFile(mount, O_PATH | O_DIRECTORY));
   UniqueFd name_space(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  if (!SendDescriptor(go_.get(), root.get()) || !SendDescriptor(go_.get(), (name_space ? name_space : root).get())) {
+  if (!SendDescriptor(go_.get(), root.get()) ||
+      !SendDescriptor(go_.get(), (name_space ? name_space : root).get())) {
     return Failure(Error(ErrorKind::kSystem, "the server process ended before it served"));
   }
   go_.Reset();

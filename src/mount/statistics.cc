@@ -13,7 +13,7 @@ namespace haft {
 namespace {
 
 constexpr std::array<const char*, static_cast<std::size_t>(Operation::kCount)> kNames = {
-    "lookup",  "forget",      "getattr", "readlink", "open",  "read",    "opendir",    "readdir",
+    "lookup",      "forget", "getattr", "readlink", "open",    "read",       "opendir", "readdir",
     "readdirplus", "statfs", "ioctl",   "lseek",    "release", "releasedir", "flush"};
 
 // Resident memory of this process in bytes; 0 if /proc does not tell.
@@ -36,7 +36,8 @@ void Statistics::RecordError(std::string_view message) {
   last_error_ = message;
 }
 
-std::string Statistics::ToJson(const BlockCache::Counters& cache, const ServerReport& report) const {
+std::string Statistics::ToJson(const BlockCache::Counters& cache,
+                               const ServerReport& report) const {
   nlohmann::ordered_json operations;
   for (std::size_t i = 0; i < kNames.size(); ++i) operations[kNames[i]] = counts_[i].value.load();
   std::scoped_lock lock(mutex_);

@@ -14,8 +14,22 @@ namespace haft {
 
 // The FUSE operations haft counts. kNames in statistics.cc is in this order.
 enum class Operation : std::uint8_t {
-  kLookup, kForget, kGetattr, kReadlink, kOpen, kRead, kOpendir, kReaddir, kReaddirplus, kStatfs,
-  kIoctl, kLseek, kRelease, kReleasedir, kFlush, kCount
+  kLookup,
+  kForget,
+  kGetattr,
+  kReadlink,
+  kOpen,
+  kRead,
+  kOpendir,
+  kReaddir,
+  kReaddirplus,
+  kStatfs,
+  kIoctl,
+  kLseek,
+  kRelease,
+  kReleasedir,
+  kFlush,
+  kCount
 };
 
 // What is not counted: whose server it is, and how its predecessors ended.

@@ -34,43 +34,58 @@ bool IsTrustedParent(const struct stat& status) {
 bool IsReachableByOthers(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     struct stat status;
-    if (::stat(path.substr(0, end).c_str(), &status) < 0 || (status.st_mode & S_IXOTH) == 0) return false;
+    if (::stat(path.substr(0, end).c_str(), &status) < 0 || (status.st_mode & S_IXOTH) == 0)
+      return false;
     if (end == path.npos) return true;
   }
 }
 
 // A directory named by the environment, if it is usable as a part of paths.
-void AddFromEnvironment(std::vector<std::string>& places, const char* variable, std::string_view name) {
+void AddFromEnvironment(std::vector<std::string>& places, const char* variable,
+                        std::string_view name) {
   const char* value = ::getenv(variable);
   if (value == nullptr) return;
   std::string_view text(value);
   while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
-  if (text.size() <= kMaxPlace && format::IsMountPath(text)) places.push_back(fmt::format("{}/{}", text, name));
+  if (text.size() <= kMaxPlace && format::IsMountPath(text))
+    places.push_back(fmt::format("{}/{}", text, name));
 }
 
 }  // namespace
 
-unsigned UserDirectoryMode() { return ::geteuid() == 0 ? 0755 : 0700; }
+unsigned UserDirectoryMode() {
+  return ::geteuid() == 0 ? 0755 : 0700;
+}
 
 Result<UserDirectory> OpenUserDirectory(const std::string& path) {
   auto slash = path.rfind('/');
   char resolved[PATH_MAX];
-  std::string parent_path = path.substr(0, std::max<std::size_t>(slash, 1)), name = path.substr(slash + 1);
-  if (::realpath(parent_path.c_str(), resolved) == nullptr) return Failure(Error::FromErrno(Quoted(parent_path)));
-  UserDirectory directory{.path = fmt::format("{}/{}", std::string_view(resolved) == "/" ? "" : resolved, name), .fd = {}};
-  if (!format::IsMountPath(directory.path)) return Failure(Unsafe(directory.path, "has odd characters"));
+  std::string parent_path = path.substr(0, std::max<std::size_t>(slash, 1)),
+              name = path.substr(slash + 1);
+  if (::realpath(parent_path.c_str(), resolved) == nullptr)
+    return Failure(Error::FromErrno(Quoted(parent_path)));
+  UserDirectory directory{
+      .path = fmt::format("{}/{}", std::string_view(resolved) == "/" ? "" : resolved, name),
+      .fd = {}};
+  if (!format::IsMountPath(directory.path))
+    return Failure(Unsafe(directory.path, "has odd characters"));
   UniqueFd parent = TRY(OpenFile(resolved, O_RDONLY | O_DIRECTORY));
   struct stat status;
   if (::fstat(parent.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(parent_path)));
-  if (!IsTrustedParent(status)) return Failure(Unsafe(parent_path, "others could replace what is in it"));
+  if (!IsTrustedParent(status))
+    return Failure(Unsafe(parent_path, "others could replace what is in it"));
   ClearUmask umask;
   bool made = ::mkdirat(parent.get(), name.c_str(), UserDirectoryMode()) == 0;
   if (!made && errno != EEXIST) return Failure(Error::FromErrno(Quoted(directory.path)));
-  directory.fd = UniqueFd(::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!directory.fd || ::fstat(directory.fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(directory.path)));
-  if (status.st_uid != ::geteuid()) return Failure(Unsafe(directory.path, "belongs to another user"));
+  directory.fd = UniqueFd(
+      ::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory.fd || ::fstat(directory.fd.get(), &status) < 0)
+    return Failure(Error::FromErrno(Quoted(directory.path)));
+  if (status.st_uid != ::geteuid())
+    return Failure(Unsafe(directory.path, "belongs to another user"));
   if (!made && (status.st_mode & 0777 & ~UserDirectoryMode()) != 0) {
-    return Failure(Unsafe(directory.path, "others may use it").Remedy(fmt::format("chmod {:o} it", UserDirectoryMode())));
+    return Failure(Unsafe(directory.path, "others may use it")
+                       .Remedy(fmt::format("chmod {:o} it", UserDirectoryMode())));
   }
   if (::geteuid() == 0 && !IsReachableByOthers(directory.path)) {
     return Failure(Unsafe(directory.path, "cannot be reached by other users"));
@@ -94,7 +109,8 @@ std::vector<std::string> ContentPlaces() {
   std::vector<std::string> places;
   std::string name = fmt::format("haft-{}", ::geteuid());
   AddFromEnvironment(places, "TMPDIR", name);
-  for (std::string_view place : {"/tmp", "/var/tmp"}) places.push_back(fmt::format("{}/{}", place, name));
+  for (std::string_view place : {"/tmp", "/var/tmp"})
+    places.push_back(fmt::format("{}/{}", place, name));
   if (::geteuid() == 0) {
     places.push_back("/run/haft");
   } else {
@@ -109,7 +125,8 @@ Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
   for (int attempt = 0; attempt < 100; ++attempt) {
     unsigned char random[8];
-    if (::getrandom(random, sizeof random, 0) != sizeof random) return Failure(Error::FromErrno("getrandom"));
+    if (::getrandom(random, sizeof random, 0) != sizeof random)
+      return Failure(Error::FromErrno("getrandom"));
     std::string name = prefix;
     for (unsigned char byte : random) name += kLetters[byte % kLetters.size()];
     if (::mkdirat(parent.fd.get(), name.c_str(), 0700) < 0) {
@@ -117,17 +134,19 @@ Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std
       return Failure(Error::FromErrno(Quoted(parent.path + "/" + name)));
     }
     UserDirectory made{.path = parent.path + "/" + name, .fd = {}};
-    made.fd = UniqueFd(::openat(parent.fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    made.fd = UniqueFd(
+        ::openat(parent.fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     // Between the two a sweeper may have taken it for a leftover.
     struct stat status;
-    if (!made.fd || ::flock(made.fd.get(), LOCK_SH | LOCK_NB) < 0 || ::fstat(made.fd.get(), &status) < 0 ||
-        status.st_nlink == 0) {
+    if (!made.fd || ::flock(made.fd.get(), LOCK_SH | LOCK_NB) < 0 ||
+        ::fstat(made.fd.get(), &status) < 0 || status.st_nlink == 0) {
       continue;
     }
     ::fchmod(made.fd.get(), UserDirectoryMode());
     return made;
   }
-  return Failure(Error(ErrorKind::kSystem, fmt::format("{}: no free name", Quoted(parent.path)), EEXIST));
+  return Failure(
+      Error(ErrorKind::kSystem, fmt::format("{}: no free name", Quoted(parent.path)), EEXIST));
 }
 
 void RemoveIfEmpty(const UserDirectory& directory) {

@@ -1,4 +1,5 @@
-// Directories of this user's own in places that belong to everybody, where other users may have planted something.
+// Directories of this user's own in places that belong to everybody, where other users may have
+// planted something.
 #pragma once
 
 #include <string>
@@ -15,32 +16,36 @@ struct UserDirectory {
   UniqueFd fd;
 };
 
-// Opens `path`, made with mode 0700 (root: 0755, so that children that drop their rights get in) if it does not exist.
-// Refused: one that is a symlink or another user's, or that others may write to (of an ordinary user: read); one whose parent
-// others could replace it in; for root, one that others cannot reach.
+// Opens `path`, made with mode 0700 (root: 0755, so that children that drop their rights get in) if
+// it does not exist. Refused: one that is a symlink or another user's, or that others may write to
+// (of an ordinary user: read); one whose parent others could replace it in; for root, one that
+// others cannot reach.
 Result<UserDirectory> OpenUserDirectory(const std::string& path);
 
-// Where such a directory may be, best first. Memory of the machine (tmpfs) is best for mount points and last for contents.
-// TMPDIR and XDG_RUNTIME_DIR are candidates if they are absolute and not odd.
+// Where such a directory may be, best first. Memory of the machine (tmpfs) is best for mount points
+// and last for contents. TMPDIR and XDG_RUNTIME_DIR are candidates if they are absolute and not
+// odd.
 std::vector<std::string> MountPointPlaces();
 std::vector<std::string> ContentPlaces();
 
-// A new directory "PREFIXxxxxxx" with mode 0700 (root: 0755) in `parent`, locked shared (flock) as long as the descriptor or
-// a copy of it is open, which also keeps cleaners of /tmp away.
+// A new directory "PREFIXxxxxxx" with mode 0700 (root: 0755) in `parent`, locked shared (flock) as
+// long as the descriptor or a copy of it is open, which also keeps cleaners of /tmp away.
 Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std::string& prefix);
 
-// Removes the directory if it is empty, and if its path still leads to it: another of this user's processes may have removed it
-// and another user taken the name.
+// Removes the directory if it is empty, and if its path still leads to it: another of this user's
+// processes may have removed it and another user taken the name.
 void RemoveIfEmpty(const UserDirectory& directory);
 
 // Names in a directory, without "." and "..".
 std::vector<std::string> NamesIn(int directory);
 
-// `make` needs a user directory that another process may remove, empty, at any moment; then it fails with ENOENT.
+// `make` needs a user directory that another process may remove, empty, at any moment; then it
+// fails with ENOENT.
 template <typename Make>
 auto RetryWhileVanishing(Make make) {
   auto made = make();
-  for (int attempt = 0; !made && made.error().sys_errno() == ENOENT && attempt < 20; ++attempt) made = make();
+  for (int attempt = 0; !made && made.error().sys_errno() == ENOENT && attempt < 20; ++attempt)
+    made = make();
   return made;
 }
 

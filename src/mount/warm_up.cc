@@ -35,11 +35,13 @@ void Read(int root, const format::Ahead& what) {
   if (::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) return;
   const auto size = static_cast<std::uint64_t>(status.st_size);
   const std::uint64_t begin = std::min(what.range.offset, size);
-  const std::uint64_t end = what.range.size == 0 ? size : begin + std::min(what.range.size, size - begin);
-  // One piece is being answered while the next one waits; more would only stand before the program's own requests.
+  const std::uint64_t end =
+      what.range.size == 0 ? size : begin + std::min(what.range.size, size - begin);
+  // One piece is being answered while the next one waits; more would only stand before the
+  // program's own requests.
   for (std::uint64_t at = begin; at < end; at += kPiece) {
-    ::posix_fadvise(file.get(), static_cast<off_t>(at), static_cast<off_t>(std::min(kPiece, end - at)),
-                    POSIX_FADV_WILLNEED);
+    ::posix_fadvise(file.get(), static_cast<off_t>(at),
+                    static_cast<off_t>(std::min(kPiece, end - at)), POSIX_FADV_WILLNEED);
     char byte;
     if (at > begin && ::pread(file.get(), &byte, 1, static_cast<off_t>(at - kPiece)) < 0) return;
   }

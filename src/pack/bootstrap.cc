@@ -43,12 +43,14 @@ std::string BundleModule(const format::Manifest& manifest) {
       "PATHS = {}\n"
       "ISOLATED = {}\n"
       "PREAMBLE = {}\n",
-      PythonLiteral(manifest.name), PythonLiteral(manifest.build_id), PythonLiteral(manifest.python.tag),
-      PythonLiteral(manifest.python.soabi), PythonLiteral(manifest.python.version),
-      PythonTuple(manifest.python_arguments), PythonTuple(manifest.paths), manifest.isolated ? "True" : "False",
+      PythonLiteral(manifest.name), PythonLiteral(manifest.build_id),
+      PythonLiteral(manifest.python.tag), PythonLiteral(manifest.python.soabi),
+      PythonLiteral(manifest.python.version), PythonTuple(manifest.python_arguments),
+      PythonTuple(manifest.paths), manifest.isolated ? "True" : "False",
       PythonLiteral(manifest.preamble));
   if (!site.application.empty()) {
-    text += fmt::format("SITE = {}\n", PythonTuple({site.interface, site.application, site.server}));
+    text +=
+        fmt::format("SITE = {}\n", PythonTuple({site.interface, site.application, site.server}));
   }
   return text;
 }

@@ -29,9 +29,9 @@
 #include "haft/pack/input_directory.h"
 #include "haft/pack/pip.h"
 #include "haft/pack/profile_run.h"
-#include "haft/pack/read_ahead.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
+#include "haft/pack/read_ahead.h"
 #include "haft/pack/scripts.h"
 #include "haft/pack/site.h"
 #include "haft/pack/tree.h"
@@ -113,8 +113,9 @@ Result<std::string> ReadRuntime(const std::string& path) {
 
 // What can be said of the entry before the inputs have been read.
 Result<> CheckEntry(const EntryRequest& request) {
-  int given = (!request.console_script.empty() && request.entry_point.empty()) + !request.entry_point.empty() +
-              !request.module.empty() + !request.executable.empty() + !request.site.empty();
+  int given = (!request.console_script.empty() && request.entry_point.empty()) +
+              !request.entry_point.empty() + !request.module.empty() + !request.executable.empty() +
+              !request.site.empty();
   if (given > 1) return Failure(Error::Invalid("a bundle has one entry"));
   if (request.entry_point.find(':') != std::string::npos) {
     TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
@@ -128,12 +129,14 @@ Result<> CheckEntry(const EntryRequest& request) {
 
 Result<> CheckNames(const BuildOptions& options) {
   if (!format::IsBundleName(options.name)) {
-    return Failure(Error::Invalid(
-        fmt::format("name {}: not of the form [A-Za-z0-9._-], at most 64 bytes", Quoted(options.name))));
+    return Failure(Error::Invalid(fmt::format(
+        "name {}: not of the form [A-Za-z0-9._-], at most 64 bytes", Quoted(options.name))));
   }
   if (!options.mount.empty() && !format::IsMountPath(options.mount)) {
-    return Failure(Error::Invalid(fmt::format("mount path {}: not an absolute path of [A-Za-z0-9._/-]", Quoted(options.mount)))
-                       .Remedy("write it as in '/opt/app'"));
+    return Failure(
+        Error::Invalid(fmt::format("mount path {}: not an absolute path of [A-Za-z0-9._/-]",
+                                   Quoted(options.mount)))
+            .Remedy("write it as in '/opt/app'"));
   }
   return {};
 }
@@ -157,7 +160,8 @@ class Builder {
 
     // Stays until the output is written: contents are read from what pip has installed.
     std::optional<PipInstall> pip;
-    if (!options_.pip_arguments.empty()) pip.emplace(TRY(PipInstall::Run(python, options_.pip_arguments)));
+    if (!options_.pip_arguments.empty())
+      pip.emplace(TRY(PipInstall::Run(python, options_.pip_arguments)));
     TRY(Scan(pip ? pip->directory() : ""));
     format::Entry entry = TRY(ResolveEntry(python));
     format::Manifest manifest = TRY(MakeManifest(std::move(entry), python));
@@ -177,12 +181,14 @@ class Builder {
     ProgressMeter meter(options_.progress, "scan", "files");
     std::uint64_t files = 0;  // of the directories before
     auto add = [&](const std::string& path, const InputOptions& options) -> Result<> {
-      files += TRY(AddInputDirectory(path, kSitePackages, tree_,
-                                     [&](std::uint64_t done) { meter.Update(files + done, 0); }, options));
+      files += TRY(AddInputDirectory(
+          path, kSitePackages, tree_, [&](std::uint64_t done) { meter.Update(files + done, 0); },
+          options));
       return {};
     };
     if (options_.converted) {
-      files += TRY(options_.converted->add_files(tree_, [&](std::uint64_t done) { meter.Update(done, 0); }));
+      files += TRY(
+          options_.converted->add_files(tree_, [&](std::uint64_t done) { meter.Update(done, 0); }));
     }
     for (const std::string& path : options_.site_packages) TRY(add(path, {}));
     for (const std::string& path : options_.sources) TRY(add(path, {.skipped = kNoSources}));
@@ -220,15 +226,18 @@ class Builder {
       return SiteEntry(site);
     }
     if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point, python);
-    if (!request.console_script.empty()) return FindScript(tree_, kSitePackages, request.console_script);
+    if (!request.console_script.empty())
+      return FindScript(tree_, kSitePackages, request.console_script);
     if (!request.executable.empty()) {
       format::Entry entry = TRY(ScriptEntry(tree_, ExecutablePath()));
       entry.script = entry.file.substr(entry.file.rfind('/') + 1);
       return entry;
     }
     if (request.module.empty()) {
-      bool has_entry = options_.converted && options_.converted->entry.kind != format::EntryKind::kNone;
-      return has_entry ? options_.converted->entry : format::Entry{.kind = format::EntryKind::kInterpreter};
+      bool has_entry =
+          options_.converted && options_.converted->entry.kind != format::EntryKind::kNone;
+      return has_entry ? options_.converted->entry
+                       : format::Entry{.kind = format::EntryKind::kInterpreter};
     }
     format::Entry entry = TRY(format::ParseModuleEntry(request.module, "module"));
     TRY(Require(entry.module, python));
@@ -236,7 +245,8 @@ class Builder {
   }
 
   // "a.b:c", else the module a.b.c, else the function c of the module a.b.
-  Result<format::Entry> ResolveEntryPoint(const std::string& text, const PythonInterpreter& python) const {
+  Result<format::Entry> ResolveEntryPoint(const std::string& text,
+                                          const PythonInterpreter& python) const {
     if (text.find(':') != std::string::npos) {
       format::Entry entry = TRY(format::ParseFunctionEntry(text, "entry point"));
       TRY(Require(entry.module, python));
@@ -246,9 +256,11 @@ class Builder {
     bool module = HoldsModuleFile(tree_, kSitePackages, text);
     if (dot != std::string::npos && !module) {
       const std::string parent = text.substr(0, dot);
-      if (HoldsModuleFile(tree_, kSitePackages, parent) || !TRY(python.Finds(text, SeesHostPackages()))) {
+      if (HoldsModuleFile(tree_, kSitePackages, parent) ||
+          !TRY(python.Finds(text, SeesHostPackages()))) {
         TRY(Require(parent, python));
-        return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)), "entry point");
+        return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)),
+                                          "entry point");
       }
     }
     format::Entry entry = TRY(format::ParseModuleEntry(text, "entry point"));
@@ -262,13 +274,16 @@ class Builder {
 
   Result<> Require(const std::string& module, const PythonInterpreter& python) const {
     const std::string top = module.substr(0, module.find('.'));
-    if (TRY(HoldsModule(tree_, kSitePackages, top)) || TRY(python.Finds(top, SeesHostPackages()))) return {};
-    return Failure(Error(ErrorKind::kNotFound, fmt::format("module {}: neither in the inputs nor {} {}", Quoted(module),
-                                                           SeesHostPackages() ? "known to" : "in the standard library of",
-                                                           Quoted(python.target().path))));
+    if (TRY(HoldsModule(tree_, kSitePackages, top)) || TRY(python.Finds(top, SeesHostPackages())))
+      return {};
+    return Failure(Error(ErrorKind::kNotFound,
+                         fmt::format("module {}: neither in the inputs nor {} {}", Quoted(module),
+                                     SeesHostPackages() ? "known to" : "in the standard library of",
+                                     Quoted(python.target().path))));
   }
 
-  Result<format::Manifest> MakeManifest(format::Entry entry, const PythonInterpreter& python) const {
+  Result<format::Manifest> MakeManifest(format::Entry entry,
+                                        const PythonInterpreter& python) const {
     format::Manifest manifest;
     manifest.name = options_.name;
     manifest.mount = options_.mount.empty() ? "/haft/" + options_.name : options_.mount;
@@ -287,7 +302,8 @@ class Builder {
     manifest.build_id = options_.build_id;
     if (!options_.entry.site.empty()) manifest.site = TRY(ParseSite(options_.entry.site));
     // An httpd of its own, which mod_wsgi-express would pass over for the one this variable names.
-    if (tree_.Find(JoinPath(kSitePackages, "mod_wsgi_packages/httpd")) != nullptr) manifest.unset = {"HTTPD"};
+    if (tree_.Find(JoinPath(kSitePackages, "mod_wsgi_packages/httpd")) != nullptr)
+      manifest.unset = {"HTTPD"};
     manifest.builder = "haft " HAFT_VERSION;
     return manifest;
   }
@@ -325,16 +341,21 @@ class Builder {
       if (!text) return Failure(std::move(text).error().Within("--profile-from"));
       auto more = format::ParseProfile(*text);
       if (!more) return Failure(std::move(more).error().Within(Quoted(path)));
-      if (std::ranges::none_of(more->files, [&](const std::string& file) { return tree_.Find(file) != nullptr; })) {
-        report_.warnings.push_back(fmt::format("--profile-from: {}: none of its {} files is in the bundle", Quoted(path), more->files.size()));
+      if (std::ranges::none_of(
+              more->files, [&](const std::string& file) { return tree_.Find(file) != nullptr; })) {
+        report_.warnings.push_back(
+            fmt::format("--profile-from: {}: none of its {} files is in the bundle", Quoted(path),
+                        more->files.size()));
       }
       format::Merge(profile_, *more);
     }
     if (options_.profile) {
       ProgressMeter meter(options_.progress, "profile", "runs");
       meter.Finish();
-      for (const std::string& run : options_.profile_runs) Record(python, manifest, TRY(ShellWords(run)));
-      // Also beside --profile-from: a trace tells nothing of what Python reads of the host, or looks for in vain.
+      for (const std::string& run : options_.profile_runs)
+        Record(python, manifest, TRY(ShellWords(run)));
+      // Also beside --profile-from: a trace tells nothing of what Python reads of the host, or
+      // looks for in vain.
       if (options_.profile_runs.empty()) Record(python, manifest, std::nullopt);
     }
     if (!standard_library_.empty()) profile_.host.clear();  // Python comes from the image
@@ -353,10 +374,11 @@ class Builder {
     ProfileResult recorded = RecordProfile(tree_, python, manifest, arguments);
     format::Merge(profile_, recorded.profile);
     if (recorded.problem.empty()) return;
-    report_.warnings.push_back(fmt::format(
-        "profile: {}; {} (--profile, --no-profile)", recorded.problem,
-        arguments ? "starts may be slower than they could be"
-                  : "the bundle is made, but a start fails in the same way, or is slower than it could be"));
+    report_.warnings.push_back(
+        fmt::format("profile: {}; {} (--profile, --no-profile)", recorded.problem,
+                    arguments ? "starts may be slower than they could be"
+                              : "the bundle is made, but a start fails in the same way, or is "
+                                "slower than it could be"));
   }
 
   Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {

@@ -211,7 +211,8 @@ Result<std::string> BundledStack::AddPython(const PythonInterpreter& python) {
   // Programs that embed Python, mod_wsgi among them, may come from outside of the bundle.
   HostFile program = TRY(OpenHostFile(places.program));
   const auto elf = TRY(ReadElf(program.source, program.size));
-  if (!elf) return Failure(Error::Invalid(fmt::format("{}: no ELF program", Quoted(places.program))));
+  if (!elf)
+    return Failure(Error::Invalid(fmt::format("{}: no ELF program", Quoted(places.program))));
   const ElfFile user{.machine = elf->machine};
   if (auto library = libraries_.Find(places.library, user, "/"))
     TRY(AddHostFile(*library, Below("lib/" + places.library)));

@@ -36,10 +36,13 @@ Result<format::ImageId> HashFile(const TreeNode::File& file) {
   return hasher.Finish();
 }
 
-bool IsCompiled(std::string_view path) { return path.ends_with(".pyc"); }
+bool IsCompiled(std::string_view path) {
+  return path.ends_with(".pyc");
+}
 
-// What a file's name says about its contents: its suffix, in lower case. Compiled translations hold the texts of their
-// sources and get the suffix of those: the two are neighbours then, a seventh smaller. (Compiled Python gains nothing so.)
+// What a file's name says about its contents: its suffix, in lower case. Compiled translations hold
+// the texts of their sources and get the suffix of those: the two are neighbours then, a seventh
+// smaller. (Compiled Python gains nothing so.)
 std::string KindOfName(std::string_view path) {
   std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 == 0
   std::size_t dot = name.rfind('.');
@@ -55,8 +58,10 @@ constexpr std::uint64_t kMinSplit = 64u << 10;
 // Nor is a smaller part: a profile made by hand may name thousands.
 constexpr std::uint64_t kPartAlignment = 16u << 10;
 
-// The ranges, rounded outwards, as far as they lie within a file of `size` bytes; none if the file is to be taken as a whole.
-std::vector<format::ByteRange> PartsOf(const std::vector<format::ByteRange>& ranges, std::uint64_t size) {
+// The ranges, rounded outwards, as far as they lie within a file of `size` bytes; none if the file
+// is to be taken as a whole.
+std::vector<format::ByteRange> PartsOf(const std::vector<format::ByteRange>& ranges,
+                                       std::uint64_t size) {
   std::vector<format::ByteRange> parts;
   if (size < kMinSplit) return parts;
   for (const format::ByteRange& range : ranges) {
@@ -71,7 +76,8 @@ std::vector<format::ByteRange> PartsOf(const std::vector<format::ByteRange>& ran
 }
 
 // What the ascending `ranges` leave of `size` bytes.
-std::vector<format::ByteRange> Complement(const std::vector<format::ByteRange>& ranges, std::uint64_t size) {
+std::vector<format::ByteRange> Complement(const std::vector<format::ByteRange>& ranges,
+                                          std::uint64_t size) {
   std::vector<format::ByteRange> gaps;
   std::uint64_t position = 0;
   for (const format::ByteRange& range : ranges) {
@@ -84,12 +90,14 @@ std::vector<format::ByteRange> Complement(const std::vector<format::ByteRange>& 
 
 }  // namespace
 
-Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layout, unsigned workers) {
+Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layout,
+                                      unsigned workers) {
   ContentPlan plan;
   std::unordered_set<const TreeNode::File*> placed;  // hot, or a part
   for (const ContentPart& part : layout.parts) placed.insert(part.file);
   std::vector<const TreeNode::File*> files;
-  std::unordered_map<const TreeNode::File*, std::vector<format::ByteRange>> ranges;  // of those used in part
+  std::unordered_map<const TreeNode::File*, std::vector<format::ByteRange>>
+      ranges;  // of those used in part
   for (const std::string& path : layout.files) {
     const TreeNode* node = tree.Find(path);
     if (node == nullptr || node->file() == nullptr || node->file()->size == 0) continue;
@@ -97,7 +105,8 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
     files.push_back(node->file());
     auto found = layout.ranges.find(path);
     if (found == layout.ranges.end()) continue;
-    if (auto parts = PartsOf(found->second, node->file()->size); !parts.empty()) ranges.emplace(node->file(), std::move(parts));
+    if (auto parts = PartsOf(found->second, node->file()->size); !parts.empty())
+      ranges.emplace(node->file(), std::move(parts));
   }
   std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
   for (const TreeNode::File* file : files) ++size_counts[file->size];
@@ -118,7 +127,8 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
     }
   });
   const std::size_t hot = files.size();
-  std::ranges::stable_sort(rest, {}, [](const auto& entry) -> const std::string& { return entry.first; });
+  std::ranges::stable_sort(rest, {},
+                           [](const auto& entry) -> const std::string& { return entry.first; });
   for (const auto& [kind, file] : rest) files.push_back(file);
   if (files.size() + layout.parts.size() > std::numeric_limits<ContentId>::max()) {
     return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 files"));
@@ -155,12 +165,15 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
       plan.slices_.push_back({id, 0, file->size});
       continue;
     }
-    for (const format::ByteRange& range : used->second) plan.slices_.push_back({id, range.offset, range.size});
-    for (const format::ByteRange& range : Complement(used->second, file->size)) unused.push_back({id, range.offset, range.size});
+    for (const format::ByteRange& range : used->second)
+      plan.slices_.push_back({id, range.offset, range.size});
+    for (const format::ByteRange& range : Complement(used->second, file->size))
+      unused.push_back({id, range.offset, range.size});
   }
   if (hot == files.size()) plan.EndHot(unused);
   for (const ContentPart& part : layout.parts) {
-    plan.ids_.emplace(part.file, static_cast<ContentId>(plan.contents_.size() + plan.parts_.size()));
+    plan.ids_.emplace(part.file,
+                      static_cast<ContentId>(plan.contents_.size() + plan.parts_.size()));
     plan.parts_.push_back(part);
     if (auto whole = plan.ContentOf(*part.whole)) plan.wholes_.insert(*whole);
   }

@@ -35,7 +35,8 @@ bool AllZero(std::span<const std::byte> bytes) {
                            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
-Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, format::Codec codec, format::Effort effort) {
+Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, format::Codec codec,
+              format::Effort effort) {
   Output output{.pieces = std::move(pieces),
                 .raw_size = static_cast<std::uint32_t>(raw.size()),
                 .block = format::EncodeBlock(raw, codec, effort)};
@@ -94,7 +95,8 @@ class ContentWriter {
 
   std::uint32_t SizeFor(ContentId id, bool hot) const {
     if (!hot) return policy_.block_size;
-    return plan_.HasParts(id) && policy_.whole_block_size != 0 ? policy_.whole_block_size : policy_.hot_block_size;
+    return plan_.HasParts(id) && policy_.whole_block_size != 0 ? policy_.whole_block_size
+                                                               : policy_.hot_block_size;
   }
   format::Codec CodecFor(bool hot) const { return hot ? policy_.hot_codec : policy_.codec; }
 
@@ -152,12 +154,13 @@ class ContentWriter {
     return {};
   }
 
-  // Pieces of one content come in order and not mixed with others, so its extents are neighbours; those of a content
-  // in several slices are put together in the end.
+  // Pieces of one content come in order and not mixed with others, so its extents are neighbours;
+  // those of a content in several slices are put together in the end.
   void AddExtent(const Piece& piece, std::uint32_t block) {
     const format::Extent extent{piece.file_offset, piece.length, block, piece.block_offset};
     if (auto split = split_.find(piece.content); split != split_.end()) {
-      if (split->second.empty() || !Continues(split->second.back(), extent)) split->second.push_back(extent);
+      if (split->second.empty() || !Continues(split->second.back(), extent))
+        split->second.push_back(extent);
       return;
     }
     ExtentRange& range = tables_.ranges[piece.content];
@@ -173,7 +176,8 @@ class ContentWriter {
   void AddSplit() {
     for (auto& [content, extents] : split_) {
       std::ranges::sort(extents, {}, &format::Extent::file_offset);
-      tables_.ranges[content] = {tables_.extents.size(), static_cast<std::uint32_t>(extents.size())};
+      tables_.ranges[content] = {tables_.extents.size(),
+                                 static_cast<std::uint32_t>(extents.size())};
       tables_.extents.insert(tables_.extents.end(), extents.begin(), extents.end());
     }
   }
@@ -198,7 +202,8 @@ class ContentWriter {
         tables_.extents.push_back(
             {.file_offset = position - part.offset,
              .length = length,
-             .block = hole ? extent.block : extent.block + static_cast<std::uint32_t>(inside / block_size_),
+             .block = hole ? extent.block
+                           : extent.block + static_cast<std::uint32_t>(inside / block_size_),
              .block_offset = hole ? 0 : static_cast<std::uint32_t>(inside % block_size_)});
         ++range.count;
         position += length;
@@ -206,12 +211,14 @@ class ContentWriter {
     }
   }
 
-  // Lengthens `last` by `next`, both of the same content, if the two are one extent: holes, or a run of blocks of the image's size.
+  // Lengthens `last` by `next`, both of the same content, if the two are one extent: holes, or a
+  // run of blocks of the image's size.
   bool Continues(format::Extent& last, const format::Extent& next) const {
     if (last.file_offset + last.length != next.file_offset) return false;
     const bool holes = last.block == format::kHoleBlock && next.block == format::kHoleBlock;
-    const bool run = last.block != format::kHoleBlock && last.block_offset == 0 && next.block_offset == 0 &&
-                     last.length % block_size_ == 0 && next.block == last.block + last.length / block_size_;
+    const bool run = last.block != format::kHoleBlock && last.block_offset == 0 &&
+                     next.block_offset == 0 && last.length % block_size_ == 0 &&
+                     next.block == last.block + last.length / block_size_;
     if (holes || run) last.length += next.length;
     return holes || run;
   }

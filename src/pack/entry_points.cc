@@ -138,8 +138,8 @@ Error EntryPoints::Unknown(const std::string& name) const {
                fmt::format("console script {}: the inputs define no console scripts", Quoted(name)))
         .Remedy("use -e MODULE:FUNCTION or -m MODULE");
   }
-  Error error = Error::Invalid(
-      fmt::format("console script {}: not in the inputs, which define {}", Quoted(name), Listed(known)));
+  Error error = Error::Invalid(fmt::format("console script {}: not in the inputs, which define {}",
+                                           Quoted(name), Listed(known)));
   if (auto nearest = Nearest(name, known)) {
     return std::move(error).Remedy(fmt::format("did you mean {}?", Quoted(*nearest)));
   }
@@ -175,7 +175,8 @@ bool HoldsModuleFile(const Tree& tree, std::string_view directory, std::string_v
     module.remove_prefix(dot + 1);
   }
   const TreeNode* node = tree.Find(path);
-  return node != nullptr && node->directory() != nullptr && DirectoryHolds(*node, std::string(module));
+  return node != nullptr && node->directory() != nullptr &&
+         DirectoryHolds(*node, std::string(module));
 }
 
 }  // namespace haft

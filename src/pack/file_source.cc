@@ -67,7 +67,8 @@ Result<FileReader> FileReader::Open(const FileSource& source, std::uint64_t size
     return reader;
   }
   if (source.archive_ != nullptr) {
-    if (source.archive_->MemberSize(source.member_) != size) return Failure(Changed(reader.origin_));
+    if (source.archive_->MemberSize(source.member_) != size)
+      return Failure(Changed(reader.origin_));
     reader.archive_ = source.archive_;
     reader.member_ = source.member_;
     return reader;
@@ -88,7 +89,9 @@ Result<FileReader> FileReader::Open(const FileSource& source, std::uint64_t size
 Result<> FileReader::Read(std::uint64_t offset, std::span<std::byte> out) const {
   assert(FitsWithin(offset, out.size(), size_));
   if (bytes_ != nullptr) {
-    if (!out.empty()) std::memcpy(out.data(), bytes_->data() + offset, out.size());  // null is no source, even of nothing
+    if (!out.empty())
+      std::memcpy(out.data(), bytes_->data() + offset,
+                  out.size());  // null is no source, even of nothing
     return {};
   }
   if (archive_ != nullptr) return archive_->ReadMember(member_, offset, out);

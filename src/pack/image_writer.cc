@@ -40,7 +40,8 @@ format::Header MakeHeader(const format::Trailer& trailer) {
 }
 
 bool UsesZstd(const ContentTables& tables) {
-  return std::ranges::any_of(tables.blocks, [](const auto& block) { return block.codec == format::Codec::kZstd; });
+  return std::ranges::any_of(tables.blocks,
+                             [](const auto& block) { return block.codec == format::Codec::kZstd; });
 }
 
 // Bytes of contents that are compressed thoroughly: about two seconds more on two cores.
@@ -57,13 +58,22 @@ BlockPolicy PolicyFor(const ImageOptions& options) {
               .codec = Codec::kZstd,
               .hot_codec = Codec::kLz4};
     case Compression::kZstd:
-      return {.block_size = large, .hot_block_size = size, .codec = Codec::kZstd, .hot_codec = Codec::kZstd};
+      return {.block_size = large,
+              .hot_block_size = size,
+              .codec = Codec::kZstd,
+              .hot_codec = Codec::kZstd};
     case Compression::kLz4:
-      return {.block_size = size, .hot_block_size = size, .codec = Codec::kLz4, .hot_codec = Codec::kLz4};
+      return {.block_size = size,
+              .hot_block_size = size,
+              .codec = Codec::kLz4,
+              .hot_codec = Codec::kLz4};
     case Compression::kNone:
       break;
   }
-  return {.block_size = size, .hot_block_size = size, .codec = Codec::kStored, .hot_codec = Codec::kStored};
+  return {.block_size = size,
+          .hot_block_size = size,
+          .codec = Codec::kStored,
+          .hot_codec = Codec::kStored};
 }
 
 // Everything behind the blocks, and the header.

@@ -78,7 +78,8 @@ std::optional<CachedPath> ParseCachedPath(std::string_view path, std::string_vie
   if (cache == path.npos || !path.ends_with(suffix)) return std::nullopt;
   std::string_view name = path.substr(cache + kCache.size());
   name.remove_suffix(suffix.size());
-  if (name.empty() || name.find('/') != name.npos || name.find('.') != name.npos) return std::nullopt;
+  if (name.empty() || name.find('/') != name.npos || name.find('.') != name.npos)
+    return std::nullopt;
   return CachedPath{std::string(path.substr(0, cache)), std::string(name)};
 }
 
@@ -154,7 +155,8 @@ class IndexMaker {
       directory.resize(slash);
       // An extension module of the same name beside the package is only looked at after it.
     }
-    Module module{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(pyc.size()), is_package};
+    Module module{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(pyc.size()),
+                  is_package};
     auto [there, added] = table_[directory].emplace(name, module);
     if (!added) return {};
     bytes_ += pyc;

@@ -45,7 +45,11 @@ class Scan {
  public:
   Scan(std::shared_ptr<const InputRoot> root, std::string_view where, Tree& tree,
        const std::function<void(std::uint64_t)>& progress, const InputOptions& options)
-      : root_(std::move(root)), where_(where), tree_(tree), progress_(progress), options_(options) {}
+      : root_(std::move(root)),
+        where_(where),
+        tree_(tree),
+        progress_(progress),
+        options_(options) {}
 
   Result<std::uint64_t> Run() {
     struct stat status;
@@ -98,7 +102,8 @@ class Scan {
 
   Result<> ScanDirectory(const std::string& relative) {
     for (const std::string& name : TRY(ListDirectory(relative))) {
-      if (std::ranges::find(options_.skipped, name) == options_.skipped.end()) TRY(Add(JoinPath(relative, name)));
+      if (std::ranges::find(options_.skipped, name) == options_.skipped.end())
+        TRY(Add(JoinPath(relative, name)));
     }
     return {};
   }
@@ -163,16 +168,19 @@ Result<> AddInputProgram(const std::string& name, std::string_view where, Tree& 
   const std::string path = std::filesystem::canonical(name, error).string();
   if (error) return Failure(Error::FromErrno(Quoted(name), error.value()));
   std::size_t slash = path.rfind('/');
-  std::string directory = slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+  std::string directory =
+      slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   struct stat status;
   if (!fd || ::stat(path.c_str(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
-  if (!S_ISREG(status.st_mode)) return Failure(Error::Invalid(fmt::format("{}: is no regular file", Quoted(path))));
+  if (!S_ISREG(status.st_mode))
+    return Failure(Error::Invalid(fmt::format("{}: is no regular file", Quoted(path))));
   NodeAttributes attributes = AttributesOf(status);
   attributes.mode |= (attributes.mode & 0444) >> 2;
   auto root = std::make_shared<const InputRoot>(InputRoot{std::move(fd), std::move(directory)});
-  return tree.AddFile(where, attributes, static_cast<std::uint64_t>(status.st_size),
-                      FileSource::OnDisk(std::move(root), path.substr(slash + 1)));  // npos + 1 == 0
+  return tree.AddFile(
+      where, attributes, static_cast<std::uint64_t>(status.st_size),
+      FileSource::OnDisk(std::move(root), path.substr(slash + 1)));  // npos + 1 == 0
 }
 
 }  // namespace haft

@@ -27,7 +27,8 @@ namespace {
 
 constexpr std::chrono::seconds kImportLimit{60};
 constexpr std::chrono::seconds kRunLimit{10};
-// A tree is shown to the child as links, one per file; beyond this that takes longer than it is worth.
+// A tree is shown to the child as links, one per file; beyond this that takes longer than it is
+// worth.
 constexpr std::uint64_t kMaxFiles = 200'000;
 // What the tree has in memory or in archives is copied: into memory up to this size.
 constexpr std::uint64_t kMaxInMemory = 64u << 20;
@@ -43,7 +44,8 @@ std::uint64_t CountFiles(const Tree& tree) {
 }
 
 // What the recorder is told to do, and with what; "none" for what is no Python program.
-std::pair<std::string, std::string> Task(const format::Entry& entry, const std::string& root, bool run) {
+std::pair<std::string, std::string> Task(const format::Entry& entry, const std::string& root,
+                                         bool run) {
   switch (entry.kind) {
     case format::EntryKind::kFunction:
       return {run ? "function" : "import", fmt::format("{}:{}", entry.module, entry.function)};
@@ -59,11 +61,12 @@ std::pair<std::string, std::string> Task(const format::Entry& entry, const std::
   return {"none", ""};
 }
 
-// Shared libraries, and what the interpreter is made of if it is inside the image: `python` is its launcher there. Other programs of a
-// stack have the same loader, which is one file of the host.
+// Shared libraries, and what the interpreter is made of if it is inside the image: `python` is its
+// launcher there. Other programs of a stack have the same loader, which is one file of the host.
 bool MayBeMapped(const std::string& path, std::string_view python) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
-  return name.find(".so") != name.npos || (IsStackProgram(path) && python.ends_with(fmt::format("/{}", name)));
+  return name.find(".so") != name.npos ||
+         (IsStackProgram(path) && python.ends_with(fmt::format("/{}", name)));
 }
 
 // Where the files of a tree that may be mapped lie, by what the kernel calls them.
@@ -73,7 +76,8 @@ class MappedFiles {
   MappedFiles(const Tree& tree, const std::string& root, std::string_view python) {
     tree.Walk([&](const std::string& path, const TreeNode& node) {
       if (node.file() == nullptr || !MayBeMapped(path, python)) return;
-      std::unique_ptr<char, decltype(&::free)> real(::realpath(JoinPath(root, path).c_str(), nullptr), &::free);
+      std::unique_ptr<char, decltype(&::free)> real(
+          ::realpath(JoinPath(root, path).c_str(), nullptr), &::free);
       if (real) paths_.emplace(real.get(), path);
     });
   }
@@ -97,7 +101,8 @@ class MappedFiles {
 };
 
 // "OFFSET SIZE PATH" of a part of a file that is mapped. SIZE 0: which part is not known.
-void ParseRange(const Tree& tree, const MappedFiles& mapped, std::string_view text, format::Profile& profile) {
+void ParseRange(const Tree& tree, const MappedFiles& mapped, std::string_view text,
+                format::Profile& profile) {
   format::ByteRange range = {};
   const char* end = text.data() + text.size();
   auto offset = std::from_chars(text.data(), end, range.offset);
@@ -121,7 +126,8 @@ bool IsInDirectory(const Tree& tree, const std::string& path) {
   return parent != nullptr && parent->directory() != nullptr;
 }
 
-// One line per path, in order; directories end in "/". See profile_recorder.py for lines that begin with "//".
+// One line per path, in order; directories end in "/". See profile_recorder.py for lines that begin
+// with "//".
 format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::string_view text) {
   format::Profile profile;
   std::unordered_set<std::string_view> known;
@@ -141,7 +147,8 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
     }
     if (line.starts_with(kHostLine)) {
       std::string path(line.substr(kHostLine.size()));
-      // A tree may lie there: its libraries are known to the kernel by where the links to them lead.
+      // A tree may lie there: its libraries are known to the kernel by where the links to them
+      // lead.
       const bool ours = mapped.PathOf(path.starts_with('/') ? path : prefix + path) != nullptr;
       if (!ours && format::IsHostPath(path)) profile.host.push_back(std::move(path));
       continue;
@@ -173,7 +180,8 @@ std::string LastLine(std::string text) {
   return text.substr(text.rfind('\n') + 1);
 }
 
-// A work directory with the tree in it, as "root". In memory if there is room: a disk takes a second for some trees.
+// A work directory with the tree in it, as "root". In memory if there is room: a disk takes a
+// second for some trees.
 Result<WorkDirectory> Show(const Tree& tree) {
   if (CopiedSize(tree) <= kMaxInMemory) {
     auto memory = WorkDirectory::CreateInMemory();
@@ -184,24 +192,30 @@ Result<WorkDirectory> Show(const Tree& tree) {
   return disk;
 }
 
-Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, const format::Manifest& manifest,
+Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
+                             const format::Manifest& manifest,
                              const std::optional<std::vector<std::string>>& arguments) {
   if (CountFiles(tree) > kMaxFiles) {
-    return ProfileResult{.profile = {}, .problem = fmt::format("the tree has more than {} files", kMaxFiles)};
+    return ProfileResult{.profile = {},
+                         .problem = fmt::format("the tree has more than {} files", kMaxFiles)};
   }
   const WorkDirectory work = TRY(Show(tree));
-  const std::string root = work.path() + "/root", home = work.path() + "/home", record = work.path() + "/record";
+  const std::string root = work.path() + "/root", home = work.path() + "/home",
+                    record = work.path() + "/record";
   if (::mkdir(home.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(home)));
   const MappedFiles mapped(tree, root, manifest.python.path);
   mapped.Read();
 
   Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
-  // An interpreter inside the image has its own standard library there. Not where the work directory holds no programs (noexec).
+  // An interpreter inside the image has its own standard library there. Not where the work
+  // directory holds no programs (noexec).
   const std::string inside = JoinPath(root, manifest.python.path);
-  const bool bundled = !manifest.python.path.starts_with('/') && ::access(inside.c_str(), X_OK) == 0;
+  const bool bundled =
+      !manifest.python.path.starts_with('/') && ::access(inside.c_str(), X_OK) == 0;
   if (bundled) command.program = inside;
   std::string python_path = JoinPath(root, kBootstrapDirectory);
-  for (const std::string& path : manifest.paths) python_path.append(":").append(JoinPath(root, path));
+  for (const std::string& path : manifest.paths)
+    python_path.append(":").append(JoinPath(root, path));
   command.environment.push_back("PYTHONPATH=" + python_path);
   command.environment.push_back("HOME=" + home);
   command.environment.push_back("TMPDIR=" + home);
@@ -209,12 +223,16 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
     command.environment.push_back(variable.name + "=" + variable.value);
   }
   // A site would become a server, which does not end; what takes time is the application.
-  auto [task, target] = manifest.site.application.empty()
-                            ? Task(manifest.entry, root, arguments.has_value())
-                            : std::pair<std::string, std::string>("import", SiteModule(manifest.site));
-  for (const std::string& word : {root, home, record, task, target, manifest.name}) command.arguments.push_back(word);
-  command.arguments.insert(command.arguments.end(), manifest.arguments.begin(), manifest.arguments.end());
-  if (arguments) command.arguments.insert(command.arguments.end(), arguments->begin(), arguments->end());
+  auto [task, target] =
+      manifest.site.application.empty()
+          ? Task(manifest.entry, root, arguments.has_value())
+          : std::pair<std::string, std::string>("import", SiteModule(manifest.site));
+  for (const std::string& word : {root, home, record, task, target, manifest.name})
+    command.arguments.push_back(word);
+  command.arguments.insert(command.arguments.end(), manifest.arguments.begin(),
+                           manifest.arguments.end());
+  if (arguments)
+    command.arguments.insert(command.arguments.end(), arguments->begin(), arguments->end());
 
   Subprocess child = TRY(Subprocess::Start(command));
   child.EndInput();
@@ -223,19 +241,24 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
   work.KillWithUs(0);
   ProfileResult result;
   if (!status && !arguments) {
-    // Where it was cut off depends on the machine's speed: no profile is better than another one every time.
+    // Where it was cut off depends on the machine's speed: no profile is better than another one
+    // every time.
     result.problem = fmt::format("'{}' was not imported within {} s", target, kImportLimit.count());
     return result;
   }
   auto text = ReadWholeFile(record, kMaxRecord);
   if (text) {
     result.profile = ParseRecord(tree, mapped, *text);
-    if (bundled) result.profile.files.insert(result.profile.files.begin(), manifest.python.path);  // its launcher
+    if (bundled)
+      result.profile.files.insert(result.profile.files.begin(),
+                                  manifest.python.path);  // its launcher
   }
   if (status && *status != 0) {
     const std::string last = LastLine(child.StandardError()).substr(0, 300);
     if (arguments) {
-      result.problem = fmt::format("{}: {}{}{}", Quoted(fmt::format("{}", fmt::join(*arguments, " "))), DescribeStatus(*status), last.empty() ? "" : ": ", last);
+      result.problem =
+          fmt::format("{}: {}{}{}", Quoted(fmt::format("{}", fmt::join(*arguments, " "))),
+                      DescribeStatus(*status), last.empty() ? "" : ": ", last);
     } else {
       result.problem = last.empty() ? DescribeStatus(*status) : last;
     }
@@ -245,7 +268,8 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python, 
 
 }  // namespace
 
-ProfileResult RecordProfile(const Tree& tree, const PythonInterpreter& python, const format::Manifest& manifest,
+ProfileResult RecordProfile(const Tree& tree, const PythonInterpreter& python,
+                            const format::Manifest& manifest,
                             const std::optional<std::vector<std::string>>& arguments) {
   auto result = Record(tree, python, manifest, arguments);
   if (!result) return {.profile = {}, .problem = result.error().message()};

@@ -6,7 +6,8 @@
 namespace haft {
 namespace {
 
-constexpr std::string_view kPlain = "bBdiOPqRsuv";  // without a value; may follow each other in one word
+constexpr std::string_view kPlain =
+    "bBdiOPqRsuv";  // without a value; may follow each other in one word
 constexpr std::string_view kWithValue = "WX";
 
 Error Refused(std::string_view word, std::string_view why) {
@@ -32,7 +33,8 @@ Result<PythonFlags> ParsePythonFlags(const std::vector<std::string>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     std::string_view word = words[i];
     if (word.size() < 2 || word[0] != '-' || word[1] == '-') {
-      return Failure(Refused(word, "is no option of Python").Remedy("-O, -s, -u, -W and -X are some"));
+      return Failure(
+          Refused(word, "is no option of Python").Remedy("-O, -s, -u, -W and -X are some"));
     }
     for (std::size_t j = 1; j < word.size(); ++j) {
       char c = word[j];
@@ -48,9 +50,11 @@ Result<PythonFlags> ParsePythonFlags(const std::vector<std::string>& words) {
         flags.arguments.push_back(fmt::format("-{}{}", c, value));
         break;
       } else if (c == 'S') {
-        return Failure(Refused(word, "without site a bundle cannot start").Remedy("leave out -S; --isolated hides the host's packages"));
+        return Failure(Refused(word, "without site a bundle cannot start")
+                           .Remedy("leave out -S; --isolated hides the host's packages"));
       } else if (c == 'c' || c == 'm') {
-        return Failure(Refused(word, "the bundle says what Python runs").Remedy("use -e or -m of haft build"));
+        return Failure(
+            Refused(word, "the bundle says what Python runs").Remedy("use -e or -m of haft build"));
       } else {
         return Failure(Refused(word, fmt::format("-{} is not possible in a bundle", c)));
       }
@@ -79,8 +83,9 @@ Result<PythonRequest> ParsePythonRequest(std::string_view text) {
       return wrong("of env only -S can be taken over; --inject-env sets variables");
     }
   }
-  return PythonRequest{.interpreter = words[first],
-                       .flags = {words.begin() + static_cast<std::ptrdiff_t>(first) + 1, words.end()}};
+  return PythonRequest{
+      .interpreter = words[first],
+      .flags = {words.begin() + static_cast<std::ptrdiff_t>(first) + 1, words.end()}};
 }
 
 }  // namespace haft

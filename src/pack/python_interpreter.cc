@@ -76,14 +76,17 @@ Result<PythonInterpreter> PythonInterpreter::Ask(const std::string& name) {
   std::string path = TRY(FindProgram(name));
   auto target = AskInterpreter(path, Environment::Current());
   if (!target) {
-    return Failure(std::move(target).error().Within("python").Remedy("-p needs a Python interpreter, 3.8 or newer"));
+    return Failure(std::move(target).error().Within("python").Remedy(
+        "-p needs a Python interpreter, 3.8 or newer"));
   }
   std::optional<bool> new_enough = IsNewEnough(target->version);
   if (!new_enough) {
-    return Failure(NotUsable(name, "does not answer as a Python interpreter").Remedy("-p needs Python 3.8 or newer"));
+    return Failure(NotUsable(name, "does not answer as a Python interpreter")
+                       .Remedy("-p needs Python 3.8 or newer"));
   }
   if (!*new_enough) {
-    return Failure(Error(ErrorKind::kUnsupported, fmt::format("python {}: is Python {}", Quoted(name), target->version))
+    return Failure(Error(ErrorKind::kUnsupported,
+                         fmt::format("python {}: is Python {}", Quoted(name), target->version))
                        .Remedy("bundles need Python 3.8 or newer"));
   }
   return PythonInterpreter(*std::move(target));
@@ -92,9 +95,10 @@ Result<PythonInterpreter> PythonInterpreter::Ask(const std::string& name) {
 Result<bool> PythonInterpreter::Finds(const std::string& name, bool installed) const {
   constexpr std::string_view kCode =
       "import sys, importlib.util\nsys.exit(0 if importlib.util.find_spec(sys.argv[1]) else 44)";
-  auto output = TRY(RunCommand({.program = target_.path,
-                                .arguments = {installed ? "-I" : "-IS", "-B", "-c", std::string(kCode), name},
-                                .environment = EnvironmentWithoutPython()}));
+  auto output =
+      TRY(RunCommand({.program = target_.path,
+                      .arguments = {installed ? "-I" : "-IS", "-B", "-c", std::string(kCode), name},
+                      .environment = EnvironmentWithoutPython()}));
   return output.status == 0;
 }
 
@@ -116,8 +120,8 @@ Command PythonInterpreter::RecordedCommand(std::string_view code) const {
   // -S: the code imports `site` itself, when it is ready to see what that does.
   return {.program = target_.path,
           .arguments = {"-S", "-B", "-c", std::string(code)},
-          .environment = {fmt::format("PATH={}", path != nullptr ? path : "/usr/bin:/bin"), "LANG=C.UTF-8",
-                          "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "HAFT_INDEX=0"},
+          .environment = {fmt::format("PATH={}", path != nullptr ? path : "/usr/bin:/bin"),
+                          "LANG=C.UTF-8", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "HAFT_INDEX=0"},
           .fixed_addresses = true,
           .channel = ChannelPlace::kDescriptor3,
           .new_session = true};

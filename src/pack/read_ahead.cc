@@ -18,7 +18,8 @@ class Planner {
     for (const ContentPart& part : parts) indexed_.insert(part.file);
   }
 
-  // Python lists the directory of a package once it looks for what the index does not have there, which is rare.
+  // Python lists the directory of a package once it looks for what the index does not have there,
+  // which is rare.
   void DirectoryWithoutModules(const std::string& path) {
     const TreeNode* cache = tree_.Find(JoinPath(path, "__pycache__"));
     if (cache != nullptr && cache->directory() != nullptr) {
@@ -31,7 +32,8 @@ class Planner {
 
   void Directory(const std::string& path) {
     const TreeNode* node = tree_.Find(path);
-    if (node == nullptr || node->directory() == nullptr || !directories_.insert(path).second) return;
+    if (node == nullptr || node->directory() == nullptr || !directories_.insert(path).second)
+      return;
     ahead_.push_back({.path = path + "/"});
   }
 
@@ -80,7 +82,8 @@ class Planner {
 }  // namespace
 
 std::vector<format::Ahead> PlanReadAhead(const Tree& tree, const format::Profile& profile,
-                                         const std::vector<ContentPart>& parts, const std::vector<std::string>& paths) {
+                                         const std::vector<ContentPart>& parts,
+                                         const std::vector<std::string>& paths) {
   Planner planner(tree, parts);
   planner.Directory(std::string(kBootstrapDirectory));
   for (const std::string& path : paths) planner.Directory(path);

@@ -37,7 +37,9 @@ Result<std::string> FirstLine(const TreeNode::File& file) {
   return line;
 }
 
-bool IsUtf8(std::string_view name) { return Quoted(name) == fmt::format("'{}'", name); }
+bool IsUtf8(std::string_view name) {
+  return Quoted(name) == fmt::format("'{}'", name);
+}
 
 }  // namespace
 
@@ -62,23 +64,29 @@ bool NamesPython(std::string_view line) {
 }
 
 Result<format::Entry> ScriptEntry(const Tree& tree, const std::string& path) {
-  format::Entry entry{.kind = format::EntryKind::kScript, .module = "", .function = "", .script = "", .file = path};
+  format::Entry entry{
+      .kind = format::EntryKind::kScript, .module = "", .function = "", .script = "", .file = path};
   std::uint32_t mode = 0;
   const TreeNode::File* file = FileAt(tree, path, mode);
-  if (file == nullptr || !format::IsImagePath(path)) return Failure(Error::Invalid(fmt::format("{}: is no file", Quoted(path))));
-  if (!IsUtf8(path)) return Failure(Error::Invalid(fmt::format("{}: its name is not UTF-8", Quoted(path))));
+  if (file == nullptr || !format::IsImagePath(path))
+    return Failure(Error::Invalid(fmt::format("{}: is no file", Quoted(path))));
+  if (!IsUtf8(path))
+    return Failure(Error::Invalid(fmt::format("{}: its name is not UTF-8", Quoted(path))));
   entry.python = path.ends_with(".py") || NamesPython(TRY(FirstLine(*file)));
   if (!entry.python && (mode & 0111) == 0) {
-    return Failure(Error::Invalid(fmt::format("{}: is neither Python nor executable", Quoted(file->source.origin())))
+    return Failure(Error::Invalid(fmt::format("{}: is neither Python nor executable",
+                                              Quoted(file->source.origin())))
                        .Remedy("chmod +x it"));
   }
   return entry;
 }
 
-Result<format::Entry> FindScript(const Tree& tree, std::string_view directory, const std::string& name) {
+Result<format::Entry> FindScript(const Tree& tree, std::string_view directory,
+                                 const std::string& name) {
   const EntryPoints points = TRY(EntryPoints::Find(tree, directory));
   const std::string path = JoinPath(JoinPath(directory, kScriptDirectory), name);
-  if (points.Has(name) || name.find('/') != name.npos || tree.Find(path) == nullptr) return points.ConsoleScript(name);
+  if (points.Has(name) || name.find('/') != name.npos || tree.Find(path) == nullptr)
+    return points.ConsoleScript(name);
   format::Entry entry = TRY(ScriptEntry(tree, path));
   entry.script = name;
   return entry;

@@ -18,11 +18,14 @@ constexpr std::array<std::string_view, 4> kServers = {"httpd", "gunicorn", "uvic
 Result<> CheckServer(const format::Site& site) {
   if (std::ranges::find(kServers, site.server) == kServers.end()) {
     auto nearest = Nearest(site.server, kServers);
-    return Failure(Error::Invalid(fmt::format("server {}: not one of {}", Quoted(site.server), Listed(kServers)))
-                       .Remedy(nearest ? fmt::format("did you mean {}?", Quoted(*nearest)) : "choose one of them"));
+    return Failure(Error::Invalid(fmt::format("server {}: not one of {}", Quoted(site.server),
+                                              Listed(kServers)))
+                       .Remedy(nearest ? fmt::format("did you mean {}?", Quoted(*nearest))
+                                       : "choose one of them"));
   }
   if (site.interface == "asgi" && site.server != "uvicorn") {
-    return Failure(Error::Invalid(fmt::format("server {}: cannot serve an ASGI application", Quoted(site.server)))
+    return Failure(Error::Invalid(fmt::format("server {}: cannot serve an ASGI application",
+                                              Quoted(site.server)))
                        .Remedy("use --server uvicorn"));
   }
   return {};
@@ -48,7 +51,9 @@ Result<format::Site> ParseSite(const SiteRequest& request) {
   return site;
 }
 
-std::string SiteModule(const format::Site& site) { return site.application.substr(0, site.application.find(':')); }
+std::string SiteModule(const format::Site& site) {
+  return site.application.substr(0, site.application.find(':'));
+}
 
 format::Entry SiteEntry(const format::Site& site) {
   return {.kind = format::EntryKind::kScript,

@@ -62,9 +62,10 @@ Result<WorkDirectory> WorkDirectory::Create() {
 Result<WorkDirectory> WorkDirectory::CreateInMemory() {
   constexpr const char* kMemory = "/dev/shm";
   struct statfs status;
-  const bool usable = ::getenv("TMPDIR") == nullptr && ::statfs(kMemory, &status) == 0 && status.f_type == TMPFS_MAGIC &&
-                      (status.f_flags & ST_NOEXEC) == 0;
-  if (!usable) return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: not usable", kMemory)));
+  const bool usable = ::getenv("TMPDIR") == nullptr && ::statfs(kMemory, &status) == 0 &&
+                      status.f_type == TMPFS_MAGIC && (status.f_flags & ST_NOEXEC) == 0;
+  if (!usable)
+    return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: not usable", kMemory)));
   return CreateBelow(kMemory);
 }
 
@@ -83,7 +84,9 @@ Result<WorkDirectory> WorkDirectory::CreateBelow(const std::string& parent) {
 }
 
 WorkDirectory::WorkDirectory(WorkDirectory&& other) noexcept
-    : directory_(std::move(other.directory_)), keeper_(std::exchange(other.keeper_, -1)), alive_(std::move(other.alive_)) {}
+    : directory_(std::move(other.directory_)),
+      keeper_(std::exchange(other.keeper_, -1)),
+      alive_(std::move(other.alive_)) {}
 
 WorkDirectory::~WorkDirectory() {
   if (keeper_ < 0) return;

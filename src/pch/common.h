@@ -1,5 +1,5 @@
-// Precompiled for every module: what nearly every file includes anyway. It only saves time: each file still
-// includes what it uses (the sanitizer and fuzz builds do without it).
+// Precompiled for every module: what nearly every file includes anyway. It only saves time: each
+// file still includes what it uses (the sanitizer and fuzz builds do without it).
 #include <fmt/format.h>
 
 #include <algorithm>

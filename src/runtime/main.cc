@@ -25,10 +25,12 @@ std::string OwnPath() {
 
 Result<StartImage> OpenSelf(Environment&) {
   auto file = OpenFile("/proc/self/exe", O_RDONLY);
-  if (!file && file.error().sys_errno() == ENOENT) return Failure(std::move(file).error().Remedy("mount /proc"));
+  if (!file && file.error().sys_errno() == ENOENT)
+    return Failure(std::move(file).error().Remedy("mount /proc"));
   ImageReader reader = TRY(ImageReader::Open(TRY(std::move(file))));
   format::Manifest manifest = TRY(format::ReadManifest(reader.fd(), reader.bundle()));
-  return StartImage{.reader = std::move(reader), .manifest = std::move(manifest), .path = OwnPath()};
+  return StartImage{
+      .reader = std::move(reader), .manifest = std::move(manifest), .path = OwnPath()};
 }
 
 int Main(std::vector<std::string> argv) {
@@ -43,10 +45,15 @@ int Main(std::vector<std::string> argv) {
 }  // namespace
 }  // namespace haft
 
-// libstdc++'s own one takes the names of types apart for its message: 50 KB for an exception that nobody catches.
+// libstdc++'s own one takes the names of types apart for its message: 50 KB for an exception that
+// nobody catches.
 namespace __gnu_cxx {
 void __verbose_terminate_handler();
-void __verbose_terminate_handler() { std::abort(); }
+void __verbose_terminate_handler() {
+  std::abort();
+}
 }  // namespace __gnu_cxx
 
-int main(int argc, char** argv) { return haft::Main({argv, argv + argc}); }
+int main(int argc, char** argv) {
+  return haft::Main({argv, argv + argc});
+}

@@ -33,7 +33,8 @@ Result<Program> Prepare(const StartPlan& plan) {
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
   Program program = TRY(plan.make_program(image, environment));
-  std::string mount = TRY(MountPrivately(image.reader, image.manifest.mount, modes, program.path, clock));
+  std::string mount =
+      TRY(MountPrivately(image.reader, image.manifest.mount, modes, program.path, clock));
   if (mount != image.manifest.mount) {
     image.manifest.mount = std::move(mount);
     program = TRY(plan.make_program(image, std::move(environment)));
@@ -53,7 +54,8 @@ int Start(const StartPlan& plan) {
 int Become(const std::string& name, Result<Program> program) {
   auto report = [&](const Error& error) {
     bool named = error.message().starts_with(Quoted(name));  // errors about the file itself
-    LogLine(LogLevel::kError, named ? error.message() : Error(error).Within(Quoted(name)).message());
+    LogLine(LogLevel::kError,
+            named ? error.message() : Error(error).Within(Quoted(name)).message());
   };
   if (!program) {
     report(program.error());
@@ -78,7 +80,8 @@ void SetLogLevelFromEnvironment() {
   if (std::string_view(level) == "debug") {
     SetLogLevel(LogLevel::kDebug);
   } else {
-    Log(LogLevel::kWarning, "HAFT_LOG {}: unknown; 'debug' prints the steps of a start", Quoted(level));
+    Log(LogLevel::kWarning, "HAFT_LOG {}: unknown; 'debug' prints the steps of a start",
+        Quoted(level));
   }
 }
 

@@ -17,7 +17,8 @@ struct Listing {
   std::vector<std::uint64_t> sizes;
   std::unordered_map<std::string_view, std::size_t> rows;  // of `paths`
 
-  // Children come behind their parents, so one pass over the rows finds every directory named already.
+  // Children come behind their parents, so one pass over the rows finds every directory named
+  // already.
   static Result<Listing> Of(const ImageReader& reader) {
     Listing listing;
     std::size_t count = reader.inode_count();
@@ -59,14 +60,22 @@ void AddRange(std::vector<Range>& ranges, std::uint64_t begin, std::uint64_t end
 // The files that were touched, each made when it is first asked for.
 class TouchedFiles {
  public:
-  explicit TouchedFiles(const Listing& listing) : listing_(listing), places_(listing.paths.size(), kNone) {}
+  explicit TouchedFiles(const Listing& listing)
+      : listing_(listing), places_(listing.paths.size(), kNone) {}
 
   File* Touch(std::size_t row, Nanoseconds when) {
     if (row >= places_.size()) return nullptr;  // .haft/stats
     if (places_[row] == kNone) {
       places_[row] = files_.size();
-      files_.push_back({.path = listing_.paths[row], .type = listing_.types[row], .size = listing_.sizes[row],
-                        .first = when, .last = when, .ranges = {}, .blocks = {}, .module = {}, .importer = {}});
+      files_.push_back({.path = listing_.paths[row],
+                        .type = listing_.types[row],
+                        .size = listing_.sizes[row],
+                        .first = when,
+                        .last = when,
+                        .ranges = {},
+                        .blocks = {},
+                        .module = {},
+                        .importer = {}});
     }
     return &files_[places_[row]];
   }
@@ -130,7 +139,8 @@ class Importers {
 };
 
 // When a module's own code was needed: behind the import of its package, if that happened inside.
-Nanoseconds CodeNeeded(const Import& import, const std::unordered_map<std::string_view, const Import*>& modules) {
+Nanoseconds CodeNeeded(const Import& import,
+                       const std::unordered_map<std::string_view, const Import*>& modules) {
   std::string_view package = std::string_view(import.module).substr(0, import.module.rfind('.'));
   auto found = modules.find(package);
   if (package == import.module || found == modules.end()) return import.begin;
@@ -172,16 +182,18 @@ void AddOpeners(const PythonEvents& events, TouchedFiles& files) {
   }
 }
 
-void AddUsers(const std::vector<RequestRecord>& requests, const std::vector<Import>& imports, TouchedFiles& files,
-              const Listing& listing) {
+void AddUsers(const std::vector<RequestRecord>& requests, const std::vector<Import>& imports,
+              TouchedFiles& files, const Listing& listing) {
   Importers importers(imports);
   std::unordered_set<std::size_t> asked_for;
   for (const RequestRecord& record : requests) {
     std::size_t row = (record.found != 0 ? record.found : record.inode) - 1;
     File* file = row < listing.paths.size() ? files.Find(listing.paths[row]) : nullptr;
-    // Only the first to ask: of an interpreter or a library in the image many a module touches a page later.
+    // Only the first to ask: of an interpreter or a library in the image many a module touches a
+    // page later.
     if (file == nullptr || !asked_for.insert(row).second || !file->importer.empty()) continue;
-    if (const Import* import = importers.Innermost(record.requester, record.begin)) file->importer = import->module;
+    if (const Import* import = importers.Innermost(record.requester, record.begin))
+      file->importer = import->module;
   }
 }
 
@@ -189,10 +201,14 @@ void AddUsers(const std::vector<RequestRecord>& requests, const std::vector<Impo
 
 std::string_view UseName(Use use) {
   switch (use) {
-    case Use::kRead: return "read";
-    case Use::kListed: return "listed";
-    case Use::kIndex: return "index";
-    case Use::kFound: return "found";
+    case Use::kRead:
+      return "read";
+    case Use::kListed:
+      return "listed";
+    case Use::kIndex:
+      return "index";
+    case Use::kFound:
+      return "found";
   }
   return "?";
 }
@@ -201,8 +217,15 @@ Result<Trace> Assemble(const ImageReader& reader, std::string name, Run run, con
                        std::string_view python_events) {
   Listing listing = TRY(Listing::Of(reader));
   PythonEvents events = ParsePythonEvents(python_events);
-  Trace trace{.run = std::move(run), .name = std::move(name), .requests = log.Records(), .dropped = log.dropped(),
-              .paths = {}, .pythons = {}, .imports = {}, .files = {}, .unused = {}};
+  Trace trace{.run = std::move(run),
+              .name = std::move(name),
+              .requests = log.Records(),
+              .dropped = log.dropped(),
+              .paths = {},
+              .pythons = {},
+              .imports = {},
+              .files = {},
+              .unused = {}};
   TouchedFiles files(listing);
   for (const RequestRecord& record : trace.requests) files.Add(record);
   AddModules(events, files, listing);
@@ -220,7 +243,9 @@ Result<Trace> Assemble(const ImageReader& reader, std::string name, Run run, con
   }
   std::ranges::stable_sort(trace.unused, std::greater(), &UnusedFile::size);
   trace.files = std::move(files.files());
-  std::erase_if(trace.files, [](const File& file) { return file.path.find("/_haft_trace.") != file.path.npos; });  // not without us
+  std::erase_if(trace.files, [](const File& file) {
+    return file.path.find("/_haft_trace.") != file.path.npos;
+  });  // not without us
   std::ranges::stable_sort(trace.files, {}, &File::first);
   trace.pythons = std::move(events.pythons);
   trace.imports = std::move(events.imports);

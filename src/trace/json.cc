@@ -1,4 +1,5 @@
-// The forms of a trace that are JSON: Chrome's trace events, the profile, and the data of the HTML page.
+// The forms of a trace that are JSON: Chrome's trace events, the profile, and the data of the HTML
+// page.
 #include <fmt/format.h>
 
 #include <array>
@@ -26,7 +27,8 @@ std::string Dump(const ordered_json& json) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-// Relative to the start; what happened before it (clocks of different processes agree) would be a bug, not a number.
+// Relative to the start; what happened before it (clocks of different processes agree) would be a
+// bug, not a number.
 double Microseconds(const Trace& trace, Nanoseconds time) {
   return (static_cast<double>(time) - static_cast<double>(trace.run.begin)) / 1e3;
 }
@@ -74,7 +76,10 @@ void AddImports(const Trace& trace, ordered_json& events) {
                       {"tid", import.thread},
                       {"ts", Microseconds(trace, import.begin)},
                       {"dur", static_cast<double>(import.end - import.begin) / 1e3},
-                      {"args", {{"importer", import.importer}, {"file", import.file}, {"self_us", static_cast<double>(import.self) / 1e3}}}});
+                      {"args",
+                       {{"importer", import.importer},
+                        {"file", import.file},
+                        {"self_us", static_cast<double>(import.self) / 1e3}}}});
   }
 }
 
@@ -140,8 +145,13 @@ std::string ToChromeJson(const Trace& trace) {
   int main = trace.pythons.empty() ? 1 : trace.pythons[0].pid;
   events.push_back(Metadata("process_name", main, main, trace.name));
   for (const Python& python : trace.pythons) {
-    if (python.pid != main) events.push_back(Metadata("process_name", python.pid, python.pid, python.executable));
-    events.push_back({{"name", "Python started"}, {"ph", "i"}, {"s", "p"}, {"pid", python.pid}, {"tid", python.pid},
+    if (python.pid != main)
+      events.push_back(Metadata("process_name", python.pid, python.pid, python.executable));
+    events.push_back({{"name", "Python started"},
+                      {"ph", "i"},
+                      {"s", "p"},
+                      {"pid", python.pid},
+                      {"tid", python.pid},
                       {"ts", Microseconds(trace, python.begin)}});
   }
   events.push_back({{"name", fmt::format("{}", fmt::join(trace.run.command, " "))},
@@ -168,37 +178,47 @@ std::string ToProfileJson(const Trace& trace) {
   for (const File& file : trace.files) {
     if (file.use == Use::kListed && !file.path.empty()) directories.push_back(file.path);
     if (IsOfThisImageOnly(file.path)) continue;
-    if (file.type != FileType::kFile || (file.use != Use::kRead && file.use != Use::kIndex)) continue;
+    if (file.type != FileType::kFile || (file.use != Use::kRead && file.use != Use::kIndex))
+      continue;
     files.push_back(file.path);
     if (file.ranges.empty() || file.ranges == std::vector<Range>{{0, file.size}}) continue;
-    for (const Range& range : file.ranges) ranges[file.path].push_back({range.begin, range.end - range.begin});
+    for (const Range& range : file.ranges)
+      ranges[file.path].push_back({range.begin, range.end - range.begin});
   }
-  return Dump({{"files", std::move(files)}, {"directories", std::move(directories)}, {"ranges", std::move(ranges)}}) + "\n";
+  return Dump({{"files", std::move(files)},
+               {"directories", std::move(directories)},
+               {"ranges", std::move(ranges)}}) +
+         "\n";
 }
 
 std::string ToHtml(const Trace& trace) {
   Summary summary = Summarise(trace);
   ordered_json unused = ordered_json::array();
-  for (const UnusedFile& file : trace.unused) unused.push_back({{"path", file.path}, {"size", file.size}});
+  for (const UnusedFile& file : trace.unused)
+    unused.push_back({{"path", file.path}, {"size", file.size}});
   ordered_json operations = ordered_json::object();
   for (const auto& [name, count] : summary.operations) operations[name] = count;
-  ordered_json data = {{"name", trace.name},
-                       {"command", fmt::format("{}", fmt::join(trace.run.command, " "))},
-                       {"status", DescribeStatus(trace.run.status)},
-                       {"total", Microseconds(trace, trace.run.end)},
-                       {"python", trace.pythons.empty() ? ordered_json() : ordered_json(Microseconds(trace, trace.pythons[0].begin))},
-                       {"request", trace.requests.empty() ? ordered_json() : ordered_json(Microseconds(trace, trace.requests[0].begin))},
-                       {"operations", std::move(operations)},
-                       {"answering", static_cast<double>(summary.answering) / 1e3},
-                       {"decoding", static_cast<double>(summary.decoding) / 1e3},
-                       {"decoded", summary.decoded},
-                       {"dropped", trace.dropped},
-                       {"file_count", trace.file_count},
-                       {"content_size", trace.content_size},
-                       {"unused_size", summary.unused_size},
-                       {"files", PageFiles(trace)},
-                       {"imports", PageImports(trace)},
-                       {"unused", std::move(unused)}};
+  ordered_json data = {
+      {"name", trace.name},
+      {"command", fmt::format("{}", fmt::join(trace.run.command, " "))},
+      {"status", DescribeStatus(trace.run.status)},
+      {"total", Microseconds(trace, trace.run.end)},
+      {"python", trace.pythons.empty() ? ordered_json()
+                                       : ordered_json(Microseconds(trace, trace.pythons[0].begin))},
+      {"request", trace.requests.empty()
+                      ? ordered_json()
+                      : ordered_json(Microseconds(trace, trace.requests[0].begin))},
+      {"operations", std::move(operations)},
+      {"answering", static_cast<double>(summary.answering) / 1e3},
+      {"decoding", static_cast<double>(summary.decoding) / 1e3},
+      {"decoded", summary.decoded},
+      {"dropped", trace.dropped},
+      {"file_count", trace.file_count},
+      {"content_size", trace.content_size},
+      {"unused_size", summary.unused_size},
+      {"files", PageFiles(trace)},
+      {"imports", PageImports(trace)},
+      {"unused", std::move(unused)}};
   return FillPage(TracePage()[0].bytes, Dump(data));
 }
 

@@ -38,8 +38,8 @@ void AppendUtf8(std::string& text, std::uint32_t point) {
   } else if (point < 0x10000) {
     add(0xE0 | point >> 12), add(0x80 | (point >> 6 & 0x3F)), add(0x80 | (point & 0x3F));
   } else {
-    add(0xF0 | (point >> 18 & 7)), add(0x80 | (point >> 12 & 0x3F)), add(0x80 | (point >> 6 & 0x3F)),
-        add(0x80 | (point & 0x3F));
+    add(0xF0 | (point >> 18 & 7)), add(0x80 | (point >> 12 & 0x3F)),
+        add(0x80 | (point >> 6 & 0x3F)), add(0x80 | (point & 0x3F));
   }
 }
 
@@ -68,7 +68,9 @@ class Fields {
  public:
   explicit Fields(std::string_view line) : fields_(Split(line, '\t')) {}
 
-  std::string Text() { return next_ < fields_.size() ? Unescape(fields_[next_++]) : (good_ = false, ""); }
+  std::string Text() {
+    return next_ < fields_.size() ? Unescape(fields_[next_++]) : (good_ = false, "");
+  }
   int Id() { return Number<int>(); }
   Nanoseconds Time() { return Number<Nanoseconds>(); }
   bool good() const { return good_ && next_ == fields_.size(); }
@@ -104,7 +106,8 @@ PythonEvents ParsePythonEvents(std::string_view text) {
   PythonEvents events;
   std::string root;
   auto inside = [&](const std::string& path) {
-    bool is_inside = !root.empty() && path.size() > root.size() && path.starts_with(root) && path[root.size()] == '/';
+    bool is_inside = !root.empty() && path.size() > root.size() && path.starts_with(root) &&
+                     path[root.size()] == '/';
     return is_inside ? path.substr(root.size() + 1) : std::string();
   };
   std::vector<std::pair<Import, std::string>> imports;  // with the source
@@ -124,8 +127,14 @@ PythonEvents ParsePythonEvents(std::string_view text) {
       opened.module = fields.Text();
       if (fields.good() && !opened.path.empty()) events.opened.push_back(std::move(opened));
     } else if (kind == "import" || kind == "failed") {
-      Import import{.pid = pid, .thread = thread, .begin = begin, .end = fields.Time(), .module = fields.Text(),
-                    .importer = {}, .file = {}, .failed = kind == "failed"};
+      Import import{.pid = pid,
+                    .thread = thread,
+                    .begin = begin,
+                    .end = fields.Time(),
+                    .module = fields.Text(),
+                    .importer = {},
+                    .file = {},
+                    .failed = kind == "failed"};
       import.importer = fields.Text();
       std::string source;
       if (!import.failed) {
@@ -133,12 +142,14 @@ PythonEvents ParsePythonEvents(std::string_view text) {
         import.file = inside(fields.Text());
         if (import.file.empty()) import.file = source;
       }
-      if (fields.good() && import.begin <= import.end) imports.emplace_back(std::move(import), std::move(source));
+      if (fields.good() && import.begin <= import.end)
+        imports.emplace_back(std::move(import), std::move(source));
     }
   }
   // By begin; of two that begin together the outer one first.
   std::ranges::stable_sort(imports, [](const auto& a, const auto& b) {
-    return a.first.begin != b.first.begin ? a.first.begin < b.first.begin : a.first.end > b.first.end;
+    return a.first.begin != b.first.begin ? a.first.begin < b.first.begin
+                                          : a.first.end > b.first.end;
   });
   for (auto& [import, source] : imports) {
     events.imports.push_back(std::move(import));

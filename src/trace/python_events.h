@@ -18,7 +18,7 @@ struct Opened {
 
 struct PythonEvents {
   std::vector<Python> pythons;
-  std::vector<Import> imports;  // by begin; `self` is set
+  std::vector<Import> imports;       // by begin; `self` is set
   std::vector<std::string> sources;  // of each import: the .py file in the image, ""
   std::vector<Opened> opened;
 };

@@ -10,7 +10,9 @@
 namespace haft::trace {
 namespace {
 
-double Milliseconds(Nanoseconds time) { return static_cast<double>(time) / 1e6; }
+double Milliseconds(Nanoseconds time) {
+  return static_cast<double>(time) / 1e6;
+}
 
 std::string Size(std::uint64_t bytes) {
   if (bytes < 10'000) return fmt::format("{} B", bytes);
@@ -25,21 +27,24 @@ std::string Blocks(const File& file) {
 }
 
 std::string FileLine(const Trace& trace, const File& file) {
-  std::string who = file.module.empty() ? file.importer
+  std::string who = file.module.empty()     ? file.importer
                     : file.importer.empty() ? file.module
                                             : fmt::format("{} from {}", file.module, file.importer);
-  return fmt::format("{:>9.3f} {:>9.3f} {:>11} {:>7}  {:<6} {}{}\n", Milliseconds(file.first - trace.run.begin),
-                     Milliseconds(file.server), Size(file.size), Blocks(file), UseName(file.use),
-                     file.path.empty() ? "/" : file.path, who.empty() ? "" : fmt::format("  [{}]", who));
+  return fmt::format(
+      "{:>9.3f} {:>9.3f} {:>11} {:>7}  {:<6} {}{}\n", Milliseconds(file.first - trace.run.begin),
+      Milliseconds(file.server), Size(file.size), Blocks(file), UseName(file.use),
+      file.path.empty() ? "/" : file.path, who.empty() ? "" : fmt::format("  [{}]", who));
 }
 
-constexpr std::string_view kFileHeader = "  at (ms)  answered        size   block  use    file  [module from importer]\n";
+constexpr std::string_view kFileHeader =
+    "  at (ms)  answered        size   block  use    file  [module from importer]\n";
 
 template <typename Item, typename Key>
 std::vector<const Item*> Largest(const std::vector<Item>& items, std::size_t count, Key key) {
   std::vector<const Item*> sorted;
   for (const Item& item : items) sorted.push_back(&item);
-  std::ranges::stable_sort(sorted, std::greater(), [&](const Item* item) { return std::invoke(key, *item); });
+  std::ranges::stable_sort(sorted, std::greater(),
+                           [&](const Item* item) { return std::invoke(key, *item); });
   sorted.resize(std::min(count, sorted.size()));
   return sorted;
 }
@@ -47,11 +52,14 @@ std::vector<const Item*> Largest(const std::vector<Item>& items, std::size_t cou
 std::string SummaryText(const Trace& trace) {
   Summary summary = Summarise(trace);
   std::string operations;
-  for (const auto& [name, count] : summary.operations) operations += fmt::format("  {} {}", count, name);
-  std::string text = fmt::format("{}: {}, {:.1f} ms from start to end\n", fmt::join(trace.run.command, " "),
-                                 DescribeStatus(trace.run.status), Milliseconds(trace.run.end - trace.run.begin));
+  for (const auto& [name, count] : summary.operations)
+    operations += fmt::format("  {} {}", count, name);
+  std::string text =
+      fmt::format("{}: {}, {:.1f} ms from start to end\n", fmt::join(trace.run.command, " "),
+                  DescribeStatus(trace.run.status), Milliseconds(trace.run.end - trace.run.begin));
   if (!trace.requests.empty()) {
-    text += fmt::format("  first request after {:.1f} ms", Milliseconds(trace.requests[0].begin - trace.run.begin));
+    text += fmt::format("  first request after {:.1f} ms",
+                        Milliseconds(trace.requests[0].begin - trace.run.begin));
     if (!trace.pythons.empty()) {
       text += fmt::format(", Python at the bundle's first line after {:.1f} ms",
                           Milliseconds(trace.pythons[0].begin - trace.run.begin));
@@ -59,11 +67,14 @@ std::string SummaryText(const Trace& trace) {
     text += "\n";
   }
   text += fmt::format("  requests{}\n", operations.empty() ? "  none" : operations);
-  if (trace.dropped > 0) text += fmt::format("  {} more requests did not fit into the log\n", trace.dropped);
-  text += fmt::format("  answering took {:.1f} ms, of it {:.1f} ms decoding {} blocks\n",
-                      Milliseconds(summary.answering), Milliseconds(summary.decoding), summary.decoded);
-  text += fmt::format("  {} of {} files used ({} of {}), {} imports\n", trace.file_count - trace.unused.size(),
-                      trace.file_count, Size(trace.content_size - summary.unused_size), Size(trace.content_size),
+  if (trace.dropped > 0)
+    text += fmt::format("  {} more requests did not fit into the log\n", trace.dropped);
+  text +=
+      fmt::format("  answering took {:.1f} ms, of it {:.1f} ms decoding {} blocks\n",
+                  Milliseconds(summary.answering), Milliseconds(summary.decoding), summary.decoded);
+  text += fmt::format("  {} of {} files used ({} of {}), {} imports\n",
+                      trace.file_count - trace.unused.size(), trace.file_count,
+                      Size(trace.content_size - summary.unused_size), Size(trace.content_size),
                       trace.imports.size());
   return text;
 }
@@ -80,7 +91,8 @@ Summary Summarise(const Trace& trace) {
     summary.decoded += record.decoded;
   }
   summary.operations.assign(counts.begin(), counts.end());
-  std::ranges::stable_sort(summary.operations, std::greater(), &std::pair<std::string, std::uint64_t>::second);
+  std::ranges::stable_sort(summary.operations, std::greater(),
+                           &std::pair<std::string, std::uint64_t>::second);
   for (const UnusedFile& file : trace.unused) summary.unused_size += file.size;
   return summary;
 }
@@ -92,7 +104,8 @@ std::string ToTable(const Trace& trace, std::size_t top) {
     for (const File& file : trace.files) text += FileLine(trace, file);
   } else {
     text += fmt::format("\nslowest files\n{}", kFileHeader);
-    for (const File* file : Largest(trace.files, top, &File::server)) text += FileLine(trace, *file);
+    for (const File* file : Largest(trace.files, top, &File::server))
+      text += FileLine(trace, *file);
   }
   std::size_t rows = top == 0 ? trace.imports.size() : top;
   text += "\nslowest imports\n  self (ms)     total  module  [importer]\n";
@@ -103,8 +116,10 @@ std::string ToTable(const Trace& trace, std::size_t top) {
                         import->failed ? "  failed" : "");
   }
   rows = top == 0 ? trace.unused.size() : std::min(top, trace.unused.size());
-  text += fmt::format("\nnever used: {} files, {}; largest\n", trace.unused.size(), Size(Summarise(trace).unused_size));
-  for (std::size_t i = 0; i < rows; ++i) text += fmt::format("{:>11}  {}\n", Size(trace.unused[i].size), trace.unused[i].path);
+  text += fmt::format("\nnever used: {} files, {}; largest\n", trace.unused.size(),
+                      Size(Summarise(trace).unused_size));
+  for (std::size_t i = 0; i < rows; ++i)
+    text += fmt::format("{:>11}  {}\n", Size(trace.unused[i].size), trace.unused[i].path);
   return text;
 }
 

@@ -22,7 +22,8 @@ constexpr std::string_view kPexInfo = "PEX-INFO";
 constexpr std::string_view kMain = "__main__.py";
 constexpr std::string_view kSitePackages = "site-packages";
 constexpr std::string_view kDeps = ".deps";
-constexpr std::array kScriptDirectories = {std::string_view("bin"), std::string_view(".prefix/bin")};
+constexpr std::array kScriptDirectories = {std::string_view("bin"),
+                                           std::string_view(".prefix/bin")};
 // shiv's --no-modify stores a checksum of each file there.
 constexpr std::uint64_t kLongestDescription = 16u << 20;
 
@@ -55,8 +56,12 @@ class Recogniser {
       TRY(Pex());
     } else if (IsFile(tree_, kMain)) {
       info_.kind = ArchiveKind::kZipapp;
-      manifest_.entry = {.kind = EntryKind::kScript, .module = "", .function = "", .script = "",
-                         .file = std::string(kMain), .python = true};
+      manifest_.entry = {.kind = EntryKind::kScript,
+                         .module = "",
+                         .function = "",
+                         .script = "",
+                         .file = std::string(kMain),
+                         .python = true};
       manifest_.paths = {""};
     } else {
       Wheel();
@@ -72,8 +77,8 @@ class Recogniser {
 
   // An object with the members somebody asks for; the others, some of which are long, are not kept.
   Result<Json> Description(std::string_view path) const {
-    constexpr std::array kMembers = {"build_id", "entry_point",  "inherit_path", "inject_args",
-                                     "inject_env", "pex_path", "preamble",     "script"};
+    constexpr std::array kMembers = {"build_id",   "entry_point", "inherit_path", "inject_args",
+                                     "inject_env", "pex_path",    "preamble",     "script"};
     constexpr std::size_t kMostValues = 100'000;
     const TreeNode::File* file = tree_.Find(path)->file();
     if (file == nullptr) return Failure(Error::Corrupt(What(path) + " is no file"));
@@ -126,7 +131,8 @@ Result<> Recogniser::Shiv() {
   std::string script = TRY(Text(json, "script", what));
   std::string preamble = TRY(Text(json, "preamble", what));
   if (!preamble.empty()) manifest_.preamble = fmt::format("{}/bin/{}", kSitePackages, preamble);
-  if (!preamble.empty() && (!format::IsImagePath(manifest_.preamble) || !IsFile(tree_, manifest_.preamble))) {
+  if (!preamble.empty() &&
+      (!format::IsImagePath(manifest_.preamble) || !IsFile(tree_, manifest_.preamble))) {
     info_.obstacle = fmt::format("its preamble {} is not there", Quoted(preamble));
   }
   if (!entry_point.empty()) {
@@ -150,7 +156,7 @@ Result<format::Entry> Recogniser::ShivEntry(const std::string& text) const {
   if (plain.find(':') != plain.npos) return format::ParseFunctionEntry(plain, what);
   if (dot == plain.npos || HoldsSource(plain)) {
     return format::ParseFunctionEntry(fmt::format("{}:{}", plain, plain.substr(dot + 1)),
-                              what);  // npos + 1 == 0
+                                      what);  // npos + 1 == 0
   }
   plain[dot] = ':';
   return format::ParseFunctionEntry(plain, what);
@@ -222,7 +228,7 @@ Result<> Recogniser::Pex() {
     const std::string entry_what = what + ": entry_point";
     bool function = entry_point.find(':') != entry_point.npos;
     manifest_.entry = TRY(function ? format::ParseFunctionEntry(entry_point, entry_what)
-                               : format::ParseModuleEntry(entry_point, entry_what));
+                                   : format::ParseModuleEntry(entry_point, entry_what));
   } else if (!script.empty()) {
     if (info_.obstacle.empty()) TRY(FindEntryScript(script));
   } else {
@@ -338,7 +344,8 @@ std::optional<std::string> ArchiveInfo::InSitePackages(std::string_view path) co
     if (IsBelow(path, directory) && (best == nullptr || directory.size() > best->size()))
       best = &directory;
   }
-  // What installers put elsewhere: scripts and data of a wheel, and those of a distribution in a pex.
+  // What installers put elsewhere: scripts and data of a wheel, and those of a distribution in a
+  // pex.
   for (const auto& [from, to] : spread) {
     if (IsBelow(path, from) && (best == nullptr || from.size() > best->size()))
       return JoinPath(to, path.substr(from.size() + 1));
@@ -396,7 +403,8 @@ WantedPython PythonOf(std::string_view shebang) {
       if (letter == 'E' || letter == 'I') {
         wanted.ignore_environment = true;
         if (letter == 'I') kept += 's';
-      } else if (letter == 'X' || letter == 'W') {  // the rest of the word, or the next one, is its value
+      } else if (letter == 'X' ||
+                 letter == 'W') {  // the rest of the word, or the next one, is its value
         kept += word->substr(i);
         break;
       } else {

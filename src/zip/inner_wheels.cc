@@ -47,7 +47,8 @@ Result<std::vector<InnerArchive>> ExpandInnerWheels(Tree& tree, const std::strin
     auto archive = TRY(OpenInner(*node.file(), fmt::format("{}/{}", path, directory)));
     children.erase(name);
     TRY(tree.AddDirectory(directory, kGeneratedDirectory, path));
-    TRY(AddArchive(archive, tree, [&](std::string_view entry) { return JoinPath(directory, entry); }));
+    TRY(AddArchive(archive, tree,
+                   [&](std::string_view entry) { return JoinPath(directory, entry); }));
     inner.push_back({.directory = directory, .archive = std::move(archive)});
   }
   return inner;

@@ -310,8 +310,8 @@ Result<std::string> ZipArchive::LinkTarget(std::uint32_t index) {
   std::string target(entry.size, '\0');
   TRY(ReadMember(index, 0, std::as_writable_bytes(std::span(target))));
   if (target.find('\0') == target.npos) return target;
-  return Failure(Error::Corrupt(
-      zip::EntryText(impl_->path, entry.name, "the link's target has a zero byte")));
+  return Failure(
+      Error::Corrupt(zip::EntryText(impl_->path, entry.name, "the link's target has a zero byte")));
 }
 
 // --- as a source of a tree ---

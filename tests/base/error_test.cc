@@ -9,7 +9,8 @@ namespace haft {
 namespace {
 
 TEST(ErrorTest, MessageHoldsContextAndRemedy) {
-  Error error = Error::Corrupt("checksum is wrong").Within("block 3").Within("'app'").Remedy("copy it again");
+  Error error =
+      Error::Corrupt("checksum is wrong").Within("block 3").Within("'app'").Remedy("copy it again");
   EXPECT_EQ(error.message(), "'app': block 3: checksum is wrong; copy it again");
   EXPECT_EQ(error.remedy(), "copy it again");
   EXPECT_EQ(error.kind(), ErrorKind::kCorrupt);
@@ -47,7 +48,9 @@ Result<int> Half(int number) {
   if (number % 2 != 0) return Failure(Error::Invalid("odd"));
   return number / 2;
 }
-Result<int> Quarter(int number) { return TRY(Half(TRY(Half(number)))); }
+Result<int> Quarter(int number) {
+  return TRY(Half(TRY(Half(number))));
+}
 Result<> CheckHalf(int number) {
   TRY(Half(number));
   return {};
@@ -61,13 +64,17 @@ TEST(TryTest, GivesTheValueOrReturnsTheError) {
   EXPECT_EQ(CheckHalf(1).error().kind(), ErrorKind::kInvalidInput);
 }
 
-Result<std::unique_ptr<int>> MakePointer() { return std::make_unique<int>(7); }
+Result<std::unique_ptr<int>> MakePointer() {
+  return std::make_unique<int>(7);
+}
 Result<int> MoveOnly() {
   std::unique_ptr<int> pointer = TRY(MakePointer());
   return *pointer;
 }
 
-TEST(TryTest, MovesTheValueOut) { EXPECT_EQ(MoveOnly().value(), 7); }
+TEST(TryTest, MovesTheValueOut) {
+  EXPECT_EQ(MoveOnly().value(), 7);
+}
 
 struct QuotedCase {
   std::string name, quoted;
@@ -75,7 +82,9 @@ struct QuotedCase {
 
 class QuotedTest : public ::testing::TestWithParam<QuotedCase> {};
 
-TEST_P(QuotedTest, ShowsTextAndEscapesTheRest) { EXPECT_EQ(Quoted(GetParam().name), GetParam().quoted); }
+TEST_P(QuotedTest, ShowsTextAndEscapesTheRest) {
+  EXPECT_EQ(Quoted(GetParam().name), GetParam().quoted);
+}
 
 using namespace std::string_literals;
 
@@ -89,13 +98,17 @@ INSTANTIATE_TEST_SUITE_P(
         QuotedCase{"\x7f", R"('\x7f')"}, QuotedCase{"\xc2\x80\xc2\x9f", R"('\xc2\x80\xc2\x9f')"},
         QuotedCase{"\xc2\xa0", "'\xc2\xa0'"},
         // Not UTF-8: a lone lead or continuation, cut off, overlong, surrogates, beyond U+10FFFF.
-        QuotedCase{"\xe4", R"('\xe4')"}, QuotedCase{"a\x80z", R"('a\x80z')"}, QuotedCase{"\xe2\x82", R"('\xe2\x82')"},
-        QuotedCase{"\xe2\x82z", R"('\xe2\x82z')"}, QuotedCase{"\xf0\x9f\x90", R"('\xf0\x9f\x90')"},
-        QuotedCase{"\xc0\xaf", R"('\xc0\xaf')"}, QuotedCase{"\xc1\xbf", R"('\xc1\xbf')"},
-        QuotedCase{"\xe0\x80\xaf", R"('\xe0\x80\xaf')"}, QuotedCase{"\xf0\x80\x80\xaf", R"('\xf0\x80\x80\xaf')"},
-        QuotedCase{"\xed\xa0\x80", R"('\xed\xa0\x80')"}, QuotedCase{"\xed\xbf\xbf", R"('\xed\xbf\xbf')"},
-        QuotedCase{"\xed\x9f\xbf", "'\xed\x9f\xbf'"}, QuotedCase{"\xf4\x8f\xbf\xbf", "'\xf4\x8f\xbf\xbf'"},
-        QuotedCase{"\xf4\x90\x80\x80", R"('\xf4\x90\x80\x80')"}, QuotedCase{"\xf5\x80\x80\x80", R"('\xf5\x80\x80\x80')"},
+        QuotedCase{"\xe4", R"('\xe4')"}, QuotedCase{"a\x80z", R"('a\x80z')"},
+        QuotedCase{"\xe2\x82", R"('\xe2\x82')"}, QuotedCase{"\xe2\x82z", R"('\xe2\x82z')"},
+        QuotedCase{"\xf0\x9f\x90", R"('\xf0\x9f\x90')"}, QuotedCase{"\xc0\xaf", R"('\xc0\xaf')"},
+        QuotedCase{"\xc1\xbf", R"('\xc1\xbf')"}, QuotedCase{"\xe0\x80\xaf", R"('\xe0\x80\xaf')"},
+        QuotedCase{"\xf0\x80\x80\xaf", R"('\xf0\x80\x80\xaf')"},
+        QuotedCase{"\xed\xa0\x80", R"('\xed\xa0\x80')"},
+        QuotedCase{"\xed\xbf\xbf", R"('\xed\xbf\xbf')"},
+        QuotedCase{"\xed\x9f\xbf", "'\xed\x9f\xbf'"},
+        QuotedCase{"\xf4\x8f\xbf\xbf", "'\xf4\x8f\xbf\xbf'"},
+        QuotedCase{"\xf4\x90\x80\x80", R"('\xf4\x90\x80\x80')"},
+        QuotedCase{"\xf5\x80\x80\x80", R"('\xf5\x80\x80\x80')"},
         QuotedCase{"\xff\xfe", R"('\xff\xfe')"}));
 
 TEST(QuotedTest, EveryPairOfBytesStaysOnOneLineOfText) {

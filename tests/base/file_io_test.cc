@@ -35,7 +35,8 @@ TEST(FitsWithinTest, NeverOverflows) {
 
 TEST(OpenFileTest, NamesThePathAndClosesOnExec) {
   TempDir dir;
-  EXPECT_EQ(Message(OpenFile(dir / "a\nb", O_RDONLY)), "'" + (dir / "a") + "\\x0ab': No such file or directory");
+  EXPECT_EQ(Message(OpenFile(dir / "a\nb", O_RDONLY)),
+            "'" + (dir / "a") + "\\x0ab': No such file or directory");
   auto made = OpenFile(dir / "new", O_WRONLY | O_CREAT, 0600);
   ASSERT_TRUE(made.has_value());
   EXPECT_EQ(::fcntl(made->get(), F_GETFD), FD_CLOEXEC);
@@ -91,7 +92,8 @@ TEST(WriteTest, SurvivesAPipeThatTakesLittleAtATime) {
   writing.Reset();
   std::size_t total = 0;
   std::array<char, 4096> buffer;
-  for (ssize_t n; (n = ::read(reading.get(), buffer.data(), buffer.size())) > 0;) total += static_cast<std::size_t>(n);
+  for (ssize_t n; (n = ::read(reading.get(), buffer.data(), buffer.size())) > 0;)
+    total += static_cast<std::size_t>(n);
   EXPECT_EQ(total, text.size());
 }
 
@@ -99,7 +101,8 @@ TEST(ReadWholeFileTest, RefusesMoreThanTheLimit) {
   TempDir dir;
   testing::WriteTestFile(dir / "file", std::string(100, 'x'));
   EXPECT_EQ(Expect(ReadWholeFile(dir / "file", 100)).size(), 100u);
-  EXPECT_EQ(Message(ReadWholeFile(dir / "file", 99)), "'" + (dir / "file") + "': larger than 99 bytes");
+  EXPECT_EQ(Message(ReadWholeFile(dir / "file", 99)),
+            "'" + (dir / "file") + "': larger than 99 bytes");
   EXPECT_EQ(Message(ReadWholeFile(dir.path())), "'" + dir.path() + "': Is a directory");
   EXPECT_FALSE(Expect(ReadWholeFile("/proc/self/stat")).empty());  // st_size is 0
 }

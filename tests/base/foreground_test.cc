@@ -13,7 +13,9 @@ namespace {
 using testing::Expect;
 using testing::Message;
 
-Result<int> Shell(const std::string& script) { return RunInForeground("/bin/sh", {"sh", "-c", script}, {"PATH=/usr/bin:/bin"}); }
+Result<int> Shell(const std::string& script) {
+  return RunInForeground("/bin/sh", {"sh", "-c", script}, {"PATH=/usr/bin:/bin"});
+}
 
 // Forks, so that signals hit nobody else; the child's exit status is that of `body`.
 int InChild(const std::function<int()>& body) {
@@ -32,7 +34,8 @@ TEST(ForegroundTest, ReturnsTheStatus) {
 }
 
 TEST(ForegroundTest, SaysWhatCannotBeRun) {
-  EXPECT_EQ(Message(RunInForeground("/not/there", {"x"}, {})), "'/not/there': No such file or directory");
+  EXPECT_EQ(Message(RunInForeground("/not/there", {"x"}, {})),
+            "'/not/there': No such file or directory");
 }
 
 TEST(ForegroundTest, PassesSignalsOn) {
@@ -54,8 +57,15 @@ TEST(ForegroundTest, WorksWhereChildrenAreIgnored) {
 }
 
 TEST(ForegroundTest, EndsLikeTheChild) {
-  EXPECT_EQ(InChild([] { EndLike(3 << 8); return 0; }), 3 << 8);
-  int status = InChild([] { EndLike(SIGKILL); return 0; });
+  EXPECT_EQ(InChild([] {
+              EndLike(3 << 8);
+              return 0;
+            }),
+            3 << 8);
+  int status = InChild([] {
+    EndLike(SIGKILL);
+    return 0;
+  });
   EXPECT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(WTERMSIG(status), SIGKILL);
   status = InChild([] {

@@ -15,9 +15,13 @@ TEST(HtmlPageTest, DataCannotEndTheScript) {
             R"(["\u003c/script>\u003c!--\u003cscript>"])");
 }
 
-TEST(HtmlPageTest, OnlyTheFirstPlaceIsFilled) { EXPECT_EQ(FillPage("/*DATA*/null /*DATA*/null", "1"), "1 /*DATA*/null"); }
+TEST(HtmlPageTest, OnlyTheFirstPlaceIsFilled) {
+  EXPECT_EQ(FillPage("/*DATA*/null /*DATA*/null", "1"), "1 /*DATA*/null");
+}
 
-TEST(HtmlPageTest, APageWithoutPlaceStaysAsItIs) { EXPECT_EQ(FillPage("text", "1"), "text"); }
+TEST(HtmlPageTest, APageWithoutPlaceStaysAsItIs) {
+  EXPECT_EQ(FillPage("text", "1"), "text");
+}
 
 }  // namespace
 }  // namespace haft

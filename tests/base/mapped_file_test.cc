@@ -127,7 +127,8 @@ TEST(MappedFileDeathTest, AFaultElsewhereStillKills) {
   EXPECT_EXIT(
       {
         UniqueFd other = LetterFile(1);
-        auto* page = static_cast<volatile char*>(::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, other.get(), 0));
+        auto* page = static_cast<volatile char*>(
+            ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, other.get(), 0));
         if (::ftruncate(other.get(), 0) != 0) ::_exit(0);
         ::_exit(page[0] == 0 ? 0 : 0);
       },
@@ -151,7 +152,8 @@ TEST(MappedFileDeathTest, AnUnmappedFileIsNotOurs) {
   EXPECT_EXIT(
       {
         { auto gone = MappedFile::Map(fd.get(), 0, kPage); }
-        auto* page = static_cast<volatile char*>(::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, fd.get(), 0));
+        auto* page =
+            static_cast<volatile char*>(::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, fd.get(), 0));
         if (::ftruncate(fd.get(), 0) != 0) ::_exit(0);
         ::_exit(page[0] == 0 ? 0 : 0);
       },

@@ -41,7 +41,8 @@ TEST(TemporaryDirectoryTest, RemovesWhatAKilledProcessLeft) {
   TemporaryDirectory other = *TemporaryDirectory::Create(dir.path(), ".other-");
   EXPECT_EQ(dir.List().size(), 2u) << "another purpose";
   TemporaryDirectory next = *TemporaryDirectory::Create(dir.path(), ".test-");
-  EXPECT_EQ(dir.List(), (std::vector<std::string>{other.name(), next.name()})) << "the living keep theirs";
+  EXPECT_EQ(dir.List(), (std::vector<std::string>{other.name(), next.name()}))
+      << "the living keep theirs";
   TemporaryDirectory third = *TemporaryDirectory::Create(dir.path(), ".test-");
   EXPECT_EQ(dir.List().size(), 3u);
 }

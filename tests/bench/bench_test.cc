@@ -16,7 +16,12 @@ using nlohmann::json;
 Series MakeSeries(const std::string& variant, Condition condition, std::vector<double> wall) {
   Series series{.file = "./app", .variant = variant, .condition = condition, .samples = {}};
   for (double ms : wall) {
-    series.samples.push_back({.wall_ms = ms, .cpu_ms = 100, .helper_cpu_ms = 5, .peak_mb = 40, .helper_peak_mb = 6, .output = {}});
+    series.samples.push_back({.wall_ms = ms,
+                              .cpu_ms = 100,
+                              .helper_cpu_ms = 5,
+                              .peak_mb = 40,
+                              .helper_peak_mb = 6,
+                              .output = {}});
   }
   return series;
 }
@@ -26,8 +31,10 @@ BenchResult SampleResult() {
           .rounds = 3,
           .warnings = {"<b>"},
           .notes = {"shiv: left out: shiv is not installed"},
-          .series = {MakeSeries("bundle", {}, {90, 95, 900}), MakeSeries("unpacked", {}, {100, 100, 100}),
-                     MakeSeries("bundle", {.cold = true}, {50, 50, 50}), MakeSeries("unpacked", {.cold = true}, {100, 100, 100})}};
+          .series = {MakeSeries("bundle", {}, {90, 95, 900}),
+                     MakeSeries("unpacked", {}, {100, 100, 100}),
+                     MakeSeries("bundle", {.cold = true}, {50, 50, 50}),
+                     MakeSeries("unpacked", {.cold = true}, {100, 100, 100})}};
 }
 
 // --- limits ---
@@ -44,8 +51,9 @@ TEST(LimitTest, IsParsed) {
 }
 
 TEST(LimitTest, NonsenseIsAUsageError) {
-  for (const char* text : {"", "unpacked", "unpacked<1", "unpacked<=", "unpacked<=x", "unpacked<=-1", "unpacked<=0", "unpacked<=nan",
-                           "unzipped<=1", "unpacked@hot<=1", "unpacked@0<=1", "unpacked@<=1", "<=1"}) {
+  for (const char* text : {"", "unpacked", "unpacked<1", "unpacked<=", "unpacked<=x",
+                           "unpacked<=-1", "unpacked<=0", "unpacked<=nan", "unzipped<=1",
+                           "unpacked@hot<=1", "unpacked@0<=1", "unpacked@<=1", "<=1"}) {
     auto limit = ParseLimit(text);
     ASSERT_FALSE(limit) << text;
     EXPECT_EQ(limit.error().kind(), ErrorKind::kUsage) << text;
@@ -55,7 +63,8 @@ TEST(LimitTest, NonsenseIsAUsageError) {
 TEST(LimitTest, IsJudgedByMedians) {
   BenchResult result = SampleResult();
   std::vector<Limit> limits;
-  for (const char* text : {"unpacked<=0.95", "unpacked<=0.94", "unpacked@cold<=0.5", "server-memory<=5.9", "server-cpu<=0.05", "shiv<=9"}) {
+  for (const char* text : {"unpacked<=0.95", "unpacked<=0.94", "unpacked@cold<=0.5",
+                           "server-memory<=5.9", "server-cpu<=0.05", "shiv<=9"}) {
     limits.push_back(Expect(ParseLimit(text)));
   }
   auto verdicts = Judge(result, limits);
@@ -73,7 +82,8 @@ TEST(LimitTest, IsJudgedByMedians) {
 // --- reports ---
 
 TEST(ReportTest, JsonHasTheSamplesAndWhatFollowsFromThem) {
-  json report = json::parse(ToJson(SampleResult(), Judge(SampleResult(), {Expect(ParseLimit("unpacked<=0.94"))})));
+  json report = json::parse(
+      ToJson(SampleResult(), Judge(SampleResult(), {Expect(ParseLimit("unpacked<=0.94"))})));
   const json& bundle = report["results"][0];
   EXPECT_EQ(bundle["variant"], "bundle");
   EXPECT_EQ(bundle["wall_ms"], (json{90, 95, 900}));
@@ -86,8 +96,11 @@ TEST(ReportTest, JsonHasTheSamplesAndWhatFollowsFromThem) {
 }
 
 TEST(ReportTest, TableNamesEveryConditionOnce) {
-  std::string table = ToTable(SampleResult(), Judge(SampleResult(), {Expect(ParseLimit("unpacked<=0.94"))}));
-  EXPECT_NE(table.find("./app --version: page cache warm, one start at a time; 3 rounds"), std::string::npos) << table;
+  std::string table =
+      ToTable(SampleResult(), Judge(SampleResult(), {Expect(ParseLimit("unpacked<=0.94"))}));
+  EXPECT_NE(table.find("./app --version: page cache warm, one start at a time; 3 rounds"),
+            std::string::npos)
+      << table;
   EXPECT_NE(table.find("page cache dropped"), std::string::npos);
   EXPECT_NE(table.find("0.950 ("), std::string::npos);
   EXPECT_NE(table.find("check unpacked<=0.94: ./app: 0.950 MISSED"), std::string::npos);
@@ -104,14 +117,19 @@ TEST(ReportTest, ThePageIsClosedToItsData) {
 
 std::string Warnings(std::vector<std::string> environment, double load, unsigned cpus) {
   std::string text;
-  for (const std::string& warning : WarningsOf(Environment(std::move(environment)), "/proc", load, cpus)) text += warning + "\n";
+  for (const std::string& warning :
+       WarningsOf(Environment(std::move(environment)), "/proc", load, cpus))
+    text += warning + "\n";
   return text;
 }
 
-TEST(WarningsTest, NothingToWarnOf) { EXPECT_EQ(Warnings({"PATH=/bin", "PYTHONHASHSEED=0"}, 0.5, 2), ""); }
+TEST(WarningsTest, NothingToWarnOf) {
+  EXPECT_EQ(Warnings({"PATH=/bin", "PYTHONHASHSEED=0"}, 0.5, 2), "");
+}
 
 TEST(WarningsTest, OfWhatDistorts) {
-  EXPECT_NE(Warnings({"PYTHONDONTWRITEBYTECODE=1"}, 0, 2).find("PYTHONDONTWRITEBYTECODE is set"), std::string::npos);
+  EXPECT_NE(Warnings({"PYTHONDONTWRITEBYTECODE=1"}, 0, 2).find("PYTHONDONTWRITEBYTECODE is set"),
+            std::string::npos);
   EXPECT_NE(Warnings({"PYTHONUNBUFFERED=1"}, 0, 2).find("PYTHONUNBUFFERED"), std::string::npos);
   EXPECT_NE(Warnings({"COVERAGE_PROCESS_START=x"}, 0, 2).find("coverage"), std::string::npos);
   EXPECT_NE(Warnings({}, 0, 1).find("one CPU"), std::string::npos);

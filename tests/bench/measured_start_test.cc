@@ -17,7 +17,11 @@ using haft::testing::TempDir;
 using haft::testing::WriteTestFile;
 
 StartCommand Shell(const std::string& script) {
-  return {.argv = {"/bin/sh", "-c", script}, .environment = {"PATH=/usr/bin:/bin"}, .before = {}, .after = {}, .forget = {}};
+  return {.argv = {"/bin/sh", "-c", script},
+          .environment = {"PATH=/usr/bin:/bin"},
+          .before = {},
+          .after = {},
+          .forget = {}};
 }
 
 TEST(MeasuredStartTest, KeepsStatusAndOutput) {
@@ -31,7 +35,8 @@ TEST(MeasuredStartTest, KeepsStatusAndOutput) {
 TEST(MeasuredStartTest, WaitsForOrphansAndCountsThem) {
   TempDir directory;
   // The program ends at once; what it left behind works for a while and then says that it is done.
-  std::string script = "( i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; : > " + (directory / "done") + " ) & exit 0";
+  std::string script = "( i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; : > " +
+                       (directory / "done") + " ) & exit 0";
   Sample sample = Expect(MeasureStart(Shell(script), 1, false));
   EXPECT_EQ(directory.List(), (std::vector<std::string>{"done"}));
   EXPECT_GT(sample.helper_cpu_ms, 0);
@@ -56,7 +61,8 @@ TEST(MeasuredStartTest, RunsWhatBelongsToTheStart) {
 }
 
 TEST(MeasuredStartTest, SaysWhatFails) {
-  StartCommand start{.argv = {"/not/there"}, .environment = {}, .before = {}, .after = {}, .forget = {}};
+  StartCommand start{
+      .argv = {"/not/there"}, .environment = {}, .before = {}, .after = {}, .forget = {}};
   EXPECT_EQ(Message(MeasureStart(start, 2, false)), "'/not/there': No such file or directory");
   start = Shell("exit 0");
   start.before = {{"/bin/false"}};

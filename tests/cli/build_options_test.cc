@@ -59,31 +59,65 @@ TEST_F(BuildLine, WordsThatAreNotOursArePips) {
   EXPECT_EQ(Split({"-ox", "--name=n", "-r", "req.txt", "."}), "-ox|--name=n / -r|req.txt|.");
   EXPECT_EQ(Split({"-E", "--no-index", "--find-links", "d", "-fd", "--find-links=d", "-c", "t"}),
             "-E|-c|t / --no-index|--find-links|d|-fd|--find-links=d");
-  EXPECT_EQ(Split({"-c", "--", "a", "--", "-c", "x", "-o", "y"}), "-c|-- / a|-c|x|-o|y") << "a value may look like an option";
+  EXPECT_EQ(Split({"-c", "--", "a", "--", "-c", "x", "-o", "y"}), "-c|-- / a|-c|x|-o|y")
+      << "a value may look like an option";
   EXPECT_EQ(Split({"--", "--", "x"}), " / --|x");
   EXPECT_EQ(Split({"--name"}), "--name / ");
 }
 
 TEST_F(BuildLine, WhatNobodyKnowsIsAnError) {
-  EXPECT_EQ(Split({"--consol-script", "x"}), "option '--consol-script' does not exist; did you mean '--console-script'?");
-  EXPECT_EQ(Split({"--nonsense-all"}), "option '--nonsense-all' does not exist; options of pip go behind --; see 'haft build --help'");
-  EXPECT_EQ(Split({"-Z"}), "option '-Z' does not exist; options of pip go behind --; see 'haft build --help'");
+  EXPECT_EQ(Split({"--consol-script", "x"}),
+            "option '--consol-script' does not exist; did you mean '--console-script'?");
+  EXPECT_EQ(Split({"--nonsense-all"}),
+            "option '--nonsense-all' does not exist; options of pip go behind --; see 'haft build "
+            "--help'");
+  EXPECT_EQ(Split({"-Z"}),
+            "option '-Z' does not exist; options of pip go behind --; see 'haft build --help'");
 }
 
 TEST_F(BuildLine, GivesOptions) {
-  BuildOptions options = Expect(Options({"-c", "tool", "--site-packages", "a", "--site-packages", "b", "--sources", "s",
-                                         "-p", "/usr/bin/env python3 -sE", "--python-arg", "-O", "--python-arg=-Xdev",
-                                         "--inject-env", "A=b=c", "--inject-env", "E=", "--inject-args", "--x 'y z'",
-                                         "--inject-args", "w", "--mount-at", "/opt/x", "--isolated", "--multi-call",
-                                         "--build-id", "7", "--uncompressed", "--preamble", "p.py", "pkg", "-E",
-                                         "--reproducible", "--compile-pyc"}));
+  BuildOptions options = Expect(Options({"-c",
+                                         "tool",
+                                         "--site-packages",
+                                         "a",
+                                         "--site-packages",
+                                         "b",
+                                         "--sources",
+                                         "s",
+                                         "-p",
+                                         "/usr/bin/env python3 -sE",
+                                         "--python-arg",
+                                         "-O",
+                                         "--python-arg=-Xdev",
+                                         "--inject-env",
+                                         "A=b=c",
+                                         "--inject-env",
+                                         "E=",
+                                         "--inject-args",
+                                         "--x 'y z'",
+                                         "--inject-args",
+                                         "w",
+                                         "--mount-at",
+                                         "/opt/x",
+                                         "--isolated",
+                                         "--multi-call",
+                                         "--build-id",
+                                         "7",
+                                         "--uncompressed",
+                                         "--preamble",
+                                         "p.py",
+                                         "pkg",
+                                         "-E",
+                                         "--reproducible",
+                                         "--compile-pyc"}));
   EXPECT_EQ(options.entry.console_script, "tool");
   EXPECT_EQ(Join(options.site_packages), "a|b");
   EXPECT_EQ(Join(options.sources), "s");
   EXPECT_EQ(Join(options.pip_arguments), "pkg");
   EXPECT_EQ(options.python, "python3");
   EXPECT_EQ(Join(options.python_arguments), "-s|-O|-Xdev");
-  EXPECT_TRUE(options.ignore_environment && options.isolated && options.multi_call && options.compile);
+  EXPECT_TRUE(options.ignore_environment && options.isolated && options.multi_call &&
+              options.compile);
   EXPECT_EQ(options.compression, Compression::kNone);
   ASSERT_EQ(options.environment.size(), 2u);
   EXPECT_EQ(options.environment[0].value, "b=c");
@@ -104,37 +138,51 @@ TEST_F(BuildLine, NoEntryIsAnInterpreterAndEWinsOverC) {
 TEST_F(BuildLine, RefusesWhatDoesNotFit) {
   const std::string help = "; see 'haft build --help'";
   EXPECT_EQ(Message(Options({"-c", "a"})),
-            "what goes into the bundle is missing: --from FILE, --site-packages DIR, --sources DIR, or packages for pip" + help);
-  EXPECT_EQ(Message(Options({"-m", "a", "-x", "b"})), "only one of -c, -e, -m, -x, --wsgi and --asgi says what the bundle starts" + help);
+            "what goes into the bundle is missing: --from FILE, --site-packages DIR, --sources "
+            "DIR, or packages for pip" +
+                help);
+  EXPECT_EQ(Message(Options({"-m", "a", "-x", "b"})),
+            "only one of -c, -e, -m, -x, --wsgi and --asgi says what the bundle starts" + help);
   EXPECT_EQ(Message(Options({"x", "-c", ""})), "--console-script is empty" + help);
-  EXPECT_EQ(Message(Options({"x", "--compressed", "--uncompressed"})), "--compressed and --uncompressed exclude each other" + help);
-  EXPECT_EQ(Message(Options({"x", "--inject-env", "A"})), "--inject-env 'A': is not NAME=VALUE" + help);
-  EXPECT_EQ(Message(Options({"x", "--inject-env", "=A"})), "--inject-env '=A': is not NAME=VALUE" + help);
-  EXPECT_EQ(Message(Options({"x", "--inject-env", "HAFT_SCRIPT=a"})), "--inject-env 'HAFT_SCRIPT=a': HAFT_* is for who starts a bundle" + help);
-  for (const char* path : {"relative", "/", "/proc/x", "/dev", "/a b", "/a/../b", "/usr", "/etc", "/tmp", "/usr/lib"}) {
-    EXPECT_NE(Message(Options({"x", "--mount-at", path})).find("--mount-at"), std::string::npos) << path;
+  EXPECT_EQ(Message(Options({"x", "--compressed", "--uncompressed"})),
+            "--compressed and --uncompressed exclude each other" + help);
+  EXPECT_EQ(Message(Options({"x", "--inject-env", "A"})),
+            "--inject-env 'A': is not NAME=VALUE" + help);
+  EXPECT_EQ(Message(Options({"x", "--inject-env", "=A"})),
+            "--inject-env '=A': is not NAME=VALUE" + help);
+  EXPECT_EQ(Message(Options({"x", "--inject-env", "HAFT_SCRIPT=a"})),
+            "--inject-env 'HAFT_SCRIPT=a': HAFT_* is for who starts a bundle" + help);
+  for (const char* path : {"relative", "/", "/proc/x", "/dev", "/a b", "/a/../b", "/usr", "/etc",
+                           "/tmp", "/usr/lib"}) {
+    EXPECT_NE(Message(Options({"x", "--mount-at", path})).find("--mount-at"), std::string::npos)
+        << path;
   }
-  for (const char* word : {"-t", "--target=x", "-tdir", "--target", "--user", "--prefix", "--prefix=/x", "-e", "--editable", "-d", "--download=x"}) {
+  for (const char* word : {"-t", "--target=x", "-tdir", "--target", "--user", "--prefix",
+                           "--prefix=/x", "-e", "--editable", "-d", "--download=x"}) {
     auto options = Options({"--", word, "x"});
     ASSERT_FALSE(options) << word;
     EXPECT_EQ(options.error().kind(), ErrorKind::kUsage);
-    EXPECT_NE(Message(options).find(std::string("pip argument '") + word), std::string::npos) << Message(options);
+    EXPECT_NE(Message(options).find(std::string("pip argument '") + word), std::string::npos)
+        << Message(options);
   }
   EXPECT_TRUE(Options({"--", "--trusted-host", "h", "--no-deps", "--pre", "-r", "f"}));
 }
 
 TEST_F(BuildLine, ReadsAProject) {
   EXPECT_EQ(Project("[project]\nname = 'x'\n"), "");
-  EXPECT_EQ(Project("[tool.haft]\nconsole-script = 'tool'\nsite-packages = ['a', 'b']\njobs = 3\nisolated = true\n"
+  EXPECT_EQ(Project("[tool.haft]\nconsole-script = 'tool'\nsite-packages = ['a', 'b']\njobs = "
+                    "3\nisolated = true\n"
                     "multi-call = false\ncompressed = false\npip = ['.', '-r', 'r.txt']\n"
                     "[tool.haft.inject-env]\nA = 'b=c'\nN = 1\n"),
-            "console-script=tool;inject-env=A=b=c|N=1;isolated=;jobs=3;pip=.|-r|r.txt;site-packages=a|b;uncompressed=;");
+            "console-script=tool;inject-env=A=b=c|N=1;isolated=;jobs=3;pip=.|-r|r.txt;site-"
+            "packages=a|b;uncompressed=;");
 }
 
 TEST_F(BuildLine, ProjectErrorsNameLineAndNearestKey) {
   EXPECT_EQ(Project("[tool.haft]\n\nconsole_script = 'x'\n"),
             "line 3: [tool.haft] has no key 'console_script'; did you mean 'console-script'?");
-  EXPECT_EQ(Project("[tool.haft]\nhelp = true\n"), "line 2: [tool.haft] has no key 'help'; see 'haft build --help'");
+  EXPECT_EQ(Project("[tool.haft]\nhelp = true\n"),
+            "line 2: [tool.haft] has no key 'help'; see 'haft build --help'");
   EXPECT_EQ(Project("[tool.haft]\nisolated = 'yes'\n"), "line 2: 'isolated' is true or false");
   EXPECT_EQ(Project("[tool.haft]\nname = true\n"), "line 2: 'name' is text or an array of texts");
   EXPECT_TRUE(Project("[tool.haft\n").starts_with("line 1: ")) << Project("[tool.haft\n");
@@ -143,8 +191,13 @@ TEST_F(BuildLine, ProjectErrorsNameLineAndNearestKey) {
 
 TEST_F(BuildLine, TheCommandLineWins) {
   Arguments arguments;
-  arguments.values = {{"exe", {"e"}}, {"site-packages", {"mine"}}, {"compressed", {""}}, {"pip", {"p"}}};
-  arguments = Merge(std::move(arguments), {{"console-script", {"c"}}, {"site-packages", {"a", "b"}}, {"uncompressed", {""}}, {"pip", {"q"}}, {"name", {"n"}}});
+  arguments.values = {
+      {"exe", {"e"}}, {"site-packages", {"mine"}}, {"compressed", {""}}, {"pip", {"p"}}};
+  arguments = Merge(std::move(arguments), {{"console-script", {"c"}},
+                                           {"site-packages", {"a", "b"}},
+                                           {"uncompressed", {""}},
+                                           {"pip", {"q"}},
+                                           {"name", {"n"}}});
   EXPECT_FALSE(arguments.Has("console-script") || arguments.Has("uncompressed"));
   EXPECT_EQ(Join(arguments.All("site-packages")), "mine");
   EXPECT_EQ(arguments.Get("pip"), "p");

@@ -17,16 +17,20 @@ Entries Translated(ArchiveKind kind, Entries entries, bool* isolated = nullptr) 
 }
 
 TEST(ForeignVariables, BecomeOurs) {
-  EXPECT_EQ(Translated(ArchiveKind::kShiv, {"SHIV_ENTRY_POINT=a:b", "A=1"}), (Entries{"A=1", "HAFT_ENTRY_POINT=a:b"}));
+  EXPECT_EQ(Translated(ArchiveKind::kShiv, {"SHIV_ENTRY_POINT=a:b", "A=1"}),
+            (Entries{"A=1", "HAFT_ENTRY_POINT=a:b"}));
   EXPECT_EQ(Translated(ArchiveKind::kShiv, {"SHIV_MODULE=a"}), Entries{"HAFT_ENTRY_POINT=a"});
   EXPECT_EQ(Translated(ArchiveKind::kShiv, {"SHIV_CONSOLE_SCRIPT=t", "SHIV_INTERPRETER=yes"}),
             (Entries{"HAFT_SCRIPT=t", "HAFT_INTERPRETER=yes"}));
-  EXPECT_EQ(Translated(ArchiveKind::kPex, {"PEX_MODULE=a", "PEX_SCRIPT=t", "PEX_PYTHON=p", "PEX_INTERPRETER=1"}),
-            (Entries{"HAFT_ENTRY_POINT=a", "HAFT_SCRIPT=t", "HAFT_PYTHON=p", "HAFT_INTERPRETER=1"}));
+  EXPECT_EQ(
+      Translated(ArchiveKind::kPex,
+                 {"PEX_MODULE=a", "PEX_SCRIPT=t", "PEX_PYTHON=p", "PEX_INTERPRETER=1"}),
+      (Entries{"HAFT_ENTRY_POINT=a", "HAFT_SCRIPT=t", "HAFT_PYTHON=p", "HAFT_INTERPRETER=1"}));
 }
 
 TEST(ForeignVariables, OursWin) {
-  EXPECT_EQ(Translated(ArchiveKind::kPex, {"HAFT_SCRIPT=ours", "PEX_SCRIPT=t"}), Entries{"HAFT_SCRIPT=ours"});
+  EXPECT_EQ(Translated(ArchiveKind::kPex, {"HAFT_SCRIPT=ours", "PEX_SCRIPT=t"}),
+            Entries{"HAFT_SCRIPT=ours"});
 }
 
 TEST(ForeignVariables, OffIsOff) {
@@ -42,9 +46,12 @@ TEST(ForeignVariables, OfOtherToolsStay) {
 
 TEST(ForeignVariables, PexPaths) {
   bool isolated = true;
-  EXPECT_EQ(Translated(ArchiveKind::kPex, {"PEX_INHERIT_PATH=fallback", "PEX_EXTRA_SYS_PATH=/x:/y"}, &isolated), Entries{"PYTHONPATH=/x:/y"});
+  EXPECT_EQ(Translated(ArchiveKind::kPex, {"PEX_INHERIT_PATH=fallback", "PEX_EXTRA_SYS_PATH=/x:/y"},
+                       &isolated),
+            Entries{"PYTHONPATH=/x:/y"});
   EXPECT_FALSE(isolated);
-  EXPECT_EQ(Translated(ArchiveKind::kPex, {"PYTHONPATH=/u", "PEX_EXTRA_SYS_PATH=/x"}), Entries{"PYTHONPATH=/x:/u"});
+  EXPECT_EQ(Translated(ArchiveKind::kPex, {"PYTHONPATH=/u", "PEX_EXTRA_SYS_PATH=/x"}),
+            Entries{"PYTHONPATH=/x:/u"});
 }
 
 }  // namespace

@@ -15,7 +15,11 @@ VALUE = r"([0-9⁰¹²³⁴⁵⁶⁷⁸⁹]+(?: (?:KiB|MiB)| [−+] [0-9]+)?)"
 CONSTANTS = {
     "kMajor": [r"image format, version (\d+)", r"\| major \| (\d+);", r"\| major \| (\d+) \|"],
     "kMinor": [r"\| minor \| (\d+);", r"\| minor \| (\d+) \|"],
-    "kAlignment": [r"zeros to a multiple of (\d+)", r"\[zeros to (4\d+)\]\[index\]", r"index_offset \| multiple of (\d+)"],
+    "kAlignment": [
+        r"zeros to a multiple of (\d+)",
+        r"\[zeros to (4\d+)\]\[index\]",
+        r"index_offset \| multiple of (\d+)",
+    ],
     "kChunkSize": [r"\| chunk_size \| (\d+):", r"bytes \[(\d+) i, "],
     "kMinBlockSize": [r"\| block_size \| (\d+) … "],
     "kMaxBlockSize": [r"\| block_size \| \d+ … (\d+)", rf"\| block \| {VALUE};"],
@@ -54,7 +58,9 @@ class FormatDocumentTest(unittest.TestCase):
     def setUpClass(cls):
         cls.document = pathlib.Path(DOCUMENT).read_text(encoding="utf-8")
         cls.layout = pathlib.Path(LAYOUT).read_text(encoding="utf-8")
-        lines = subprocess.run([PRINT_LAYOUT], check=True, capture_output=True, text=True).stdout.splitlines()
+        lines = subprocess.run(
+            [PRINT_LAYOUT], check=True, capture_output=True, text=True
+        ).stdout.splitlines()
         cls.fields, cls.sizes, cls.constants, cls.magics = {}, {}, {}, {}
         for kind, name, *rest in map(str.split, lines):
             if kind == "field":
@@ -88,8 +94,13 @@ class FormatDocumentTest(unittest.TestCase):
 
     def test_sizes_in_words(self):
         for record in ("Inode", "Extent", "Block"):
-            self.assertEqual(int(re.search(r"^(\d+) bytes\.", self.section(record), re.M)[1]), self.sizes[record])
-        self.assertEqual(int(re.search(r"first (\d+) bytes of the image", self.document)[1]), self.sizes["Header"])
+            self.assertEqual(
+                int(re.search(r"^(\d+) bytes\.", self.section(record), re.M)[1]), self.sizes[record]
+            )
+        self.assertEqual(
+            int(re.search(r"first (\d+) bytes of the image", self.document)[1]),
+            self.sizes["Header"],
+        )
         self.assertIn(f"[header {self.sizes['Header']}]", self.document)
         self.assertIn(f"[trailer {self.sizes['Trailer']}]", self.document)
         self.assertIn(f"| trailer_size | {self.sizes['Trailer']} |", self.document)
@@ -103,7 +114,10 @@ class FormatDocumentTest(unittest.TestCase):
     def test_every_struct_and_constant_of_the_header_is_compared(self):
         self.assertEqual(tuple(re.findall(r"^struct (\w+) \{", self.layout, re.M)), RECORDS)
         names = set(re.findall(r"^inline constexpr (?!Magic)\S+ (k\w+)", self.layout, re.M))
-        self.assertEqual(names - {"kKnownIncompatible", "kZstdBlocks"}, set(CONSTANTS) - {"kStored", "kLz4", "kZstd"})
+        self.assertEqual(
+            names - {"kKnownIncompatible", "kZstdBlocks"},
+            set(CONSTANTS) - {"kStored", "kLz4", "kZstd"},
+        )
         self.assertEqual(set(self.constants), set(CONSTANTS))
 
     def test_constants(self):

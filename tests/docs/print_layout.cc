@@ -1,4 +1,5 @@
-// Prints every field and constant of haft/format/layout.h, one per line, for format_document_test.py.
+// Prints every field and constant of haft/format/layout.h, one per line, for
+// format_document_test.py.
 #include <fmt/format.h>
 
 #include <cstddef>
@@ -12,7 +13,9 @@ namespace {
   fmt::print("field {} {} {} {}\n", #record, #field, offsetof(record, field), sizeof(record::field))
 #define CONSTANT(name) fmt::print("constant {} {}\n", #name, static_cast<unsigned long long>(name))
 
-void PrintMagic(const char* name, const Magic& magic) { fmt::print("magic {} {:02x}\n", name, fmt::join(magic, "")); }
+void PrintMagic(const char* name, const Magic& magic) {
+  fmt::print("magic {} {:02x}\n", name, fmt::join(magic, ""));
+}
 
 void PrintHeader() {
   fmt::print("record Header {}\n", sizeof(Header));

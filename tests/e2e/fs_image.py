@@ -11,10 +11,12 @@ _TRAILER = struct.Struct("<8sHHIIIQQQQQQQQQQQQQQQQQII16s64sQ")
 _INODE = struct.Struct("<IIQqIIQQIIQ")
 _EXTENT = struct.Struct("<QQII")
 _BLOCK = struct.Struct("<QIIQB7s")
-_FIELDS = ("magic major minor trailer_size incompatible compatible image_size runtime_size runtime_checksum "
-           "index_offset inode_count extent_count block_count string_size chunk_table_checksum manifest_offset "
-           "manifest_size manifest_checksum profile_offset profile_size profile_checksum file_count content_size "
-           "block_size chunk_size image_id reserved checksum").split()
+_FIELDS = (
+    "magic major minor trailer_size incompatible compatible image_size runtime_size runtime_checksum "
+    "index_offset inode_count extent_count block_count string_size chunk_table_checksum manifest_offset "
+    "manifest_size manifest_checksum profile_offset profile_size profile_checksum file_count content_size "
+    "block_size chunk_size image_id reserved checksum"
+).split()
 
 
 class Part:
@@ -34,7 +36,9 @@ class Image:
         self.size = len(self.data)
         trailer = _TRAILER.unpack(self.data[-TRAILER_SIZE:])
         self.trailer = dict(zip(_FIELDS, trailer))
-        assert self.trailer["magic"] == b"\x7fHAFTEND" and self.trailer["trailer_size"] == TRAILER_SIZE
+        assert (
+            self.trailer["magic"] == b"\x7fHAFTEND" and self.trailer["trailer_size"] == TRAILER_SIZE
+        )
         self.image_offset = self.size - self.trailer["image_size"]
         self._read_index()
 
@@ -49,9 +53,16 @@ class Image:
         chunks = -(-(self.sums_start - base) // t["chunk_size"])
         self.sums_end = self.sums_start + 8 * chunks
         self.string_start = strings
-        self.inodes = [_INODE.unpack_from(self.data, base + i * _INODE.size) for i in range(t["inode_count"])]
-        self.extents = [_EXTENT.unpack_from(self.data, extents + i * _EXTENT.size) for i in range(t["extent_count"])]
-        self.blocks = [_BLOCK.unpack_from(self.data, blocks + i * _BLOCK.size) for i in range(t["block_count"])]
+        self.inodes = [
+            _INODE.unpack_from(self.data, base + i * _INODE.size) for i in range(t["inode_count"])
+        ]
+        self.extents = [
+            _EXTENT.unpack_from(self.data, extents + i * _EXTENT.size)
+            for i in range(t["extent_count"])
+        ]
+        self.blocks = [
+            _BLOCK.unpack_from(self.data, blocks + i * _BLOCK.size) for i in range(t["block_count"])
+        ]
 
     def parts(self):
         """The parts of the file in order, paddings as well; together they are all its bytes."""
@@ -86,7 +97,7 @@ class Image:
         while row:
             inode = self.inodes[row]
             name = self.string_start + inode[6]
-            parts.append(self.data[name:name + inode[5]])
+            parts.append(self.data[name : name + inode[5]])
             row = inode[1]
         return b"/".join(reversed(parts))
 
@@ -96,7 +107,9 @@ class Image:
         for row, inode in enumerate(self.inodes):
             if not stat.S_ISREG(inode[0]):
                 continue
-            for file_offset, length, block, block_offset in self.extents[inode[7]:inode[7] + inode[8]]:
+            for file_offset, length, block, block_offset in self.extents[
+                inode[7] : inode[7] + inode[8]
+            ]:
                 if block == HOLE or number < block:
                     continue
                 have, current = self.blocks[block][2] - block_offset, block

@@ -4,6 +4,7 @@ Used by the tests in their own process, and put into bundles as a program (`-m f
 library only, Python 3.8. Names stay bytes; in JSON they are latin-1, so that every byte survives.
 Walks by descriptor, so that paths may be longer than PATH_MAX.
 """
+
 import hashlib
 import json
 import os
@@ -16,11 +17,23 @@ READ_SIZE = 1 << 18
 class Entry:
     """One file, directory or link as lstat, readlink and read show it."""
 
-    __slots__ = ("kind", "mode", "mtime_ns", "size", "target", "digest", "links", "blocks", "inode", "error")
+    __slots__ = (
+        "kind",
+        "mode",
+        "mtime_ns",
+        "size",
+        "target",
+        "digest",
+        "links",
+        "blocks",
+        "inode",
+        "error",
+    )
 
     def __init__(self, status):
         self.kind = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}.get(
-            stat.S_IFMT(status.st_mode), "other")
+            stat.S_IFMT(status.st_mode), "other"
+        )
         self.mode = stat.S_IMODE(status.st_mode)
         self.mtime_ns = status.st_mtime_ns
         self.size = status.st_size if self.kind != "directory" else 0
@@ -103,7 +116,9 @@ def _walk(directory, prefix, found, contents, on_error):
             on_error(path, error.errno)
         if entry.kind == "directory":
             try:
-                child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+                child = os.open(
+                    name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory
+                )
             except OSError as error:
                 if on_error is None:
                     raise
@@ -119,8 +134,20 @@ def _walk(directory, prefix, found, contents, on_error):
 def dump(entries, out):
     for path, entry in entries.items():
         target = entry.target.decode("latin-1") if entry.target is not None else None
-        out.write(json.dumps([path.decode("latin-1"), entry.kind, entry.mode, entry.mtime_ns, entry.size, target,
-                              entry.digest]) + "\n")
+        out.write(
+            json.dumps(
+                [
+                    path.decode("latin-1"),
+                    entry.kind,
+                    entry.mode,
+                    entry.mtime_ns,
+                    entry.size,
+                    target,
+                    entry.digest,
+                ]
+            )
+            + "\n"
+        )
 
 
 def load(text):
@@ -129,13 +156,23 @@ def load(text):
     for line in text.splitlines():
         path, kind, mode, mtime_ns, size, target, digest = json.loads(line)
         found[path.encode("latin-1")] = (
-            kind, mode & 0o1777 if kind != "link" else 0, mtime_ns, size,
-            target.encode("latin-1") if target is not None else None, digest, None)
+            kind,
+            mode & 0o1777 if kind != "link" else 0,
+            mtime_ns,
+            size,
+            target.encode("latin-1") if target is not None else None,
+            digest,
+            None,
+        )
     return found
 
 
 def main(arguments):
-    root = os.fsencode(arguments[0]) if arguments else os.path.dirname(os.path.abspath(os.fsencode(__file__)))
+    root = (
+        os.fsencode(arguments[0])
+        if arguments
+        else os.path.dirname(os.path.abspath(os.fsencode(__file__)))
+    )
     sys.setrecursionlimit(20000)
     dump(manifest(root), sys.stdout)
 

@@ -16,11 +16,34 @@ import support
 
 HERE = pathlib.Path(__file__).resolve().parent
 # A haft built with sanitizers needs more time and memory.
-SANITIZED = b"__asan_init" in pathlib.Path(support.HAFT).read_bytes() if os.path.exists(support.HAFT) else False
+SANITIZED = (
+    b"__asan_init" in pathlib.Path(support.HAFT).read_bytes()
+    if os.path.exists(support.HAFT)
+    else False
+)
 SLOWNESS = 10 if SANITIZED else 1
 # Sizes around the edges of pages, blocks and READ requests.
-EDGE_SIZES = (0, 1, 2, 4095, 4096, 4097, 65535, 65536, 65537, 131071, 131072, 131073, 262143, 262144, 262145,
-              393216, (1 << 20) - 1, 1 << 20, (1 << 20) + 1)
+EDGE_SIZES = (
+    0,
+    1,
+    2,
+    4095,
+    4096,
+    4097,
+    65535,
+    65536,
+    65537,
+    131071,
+    131072,
+    131073,
+    262143,
+    262144,
+    262145,
+    393216,
+    (1 << 20) - 1,
+    1 << 20,
+    (1 << 20) + 1,
+)
 PROGRAM = "import sys\nsys.exit(0)\n"
 MODULE = "fs_program"
 
@@ -39,7 +62,10 @@ def memory_dir(test, name):
     """A new directory for very many files: a tmpfs of its own (as root), gone with the test or test class `test`."""
     path = support.unique_dir(name)
     if os.geteuid() == 0:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g,nr_inodes=400k,mode=755", "none", path], check=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2g,nr_inodes=400k,mode=755", "none", path],
+            check=True,
+        )
         cleanup = test.addClassCleanup if isinstance(test, type) else test.addCleanup
         cleanup(subprocess.run, ["umount", "-l", path], check=True)
     return path
@@ -88,7 +114,22 @@ def write_odd_tree(directory):
     for name in odd_names():
         os.mkdir(root + b"/directories/" + name)
     os.mkdir(root + b"/modes")
-    for mode in (0o000, 0o111, 0o400, 0o444, 0o600, 0o640, 0o644, 0o666, 0o700, 0o711, 0o755, 0o777, 0o1644, 0o1777):
+    for mode in (
+        0o000,
+        0o111,
+        0o400,
+        0o444,
+        0o600,
+        0o640,
+        0o644,
+        0o666,
+        0o700,
+        0o711,
+        0o755,
+        0o777,
+        0o1644,
+        0o1777,
+    ):
         put(root + b"/modes/file-%04o" % mode, b"mode %04o" % mode, mode)
         os.mkdir(root + b"/modes/directory-%04o" % mode)
         put(root + b"/modes/directory-%04o/inside" % mode, b"x")
@@ -99,8 +140,18 @@ def write_odd_tree(directory):
         put(root + b"/sizes/zeros-%d" % size, bytes(size))
     write_links(root + b"/links")
     os.mkdir(root + b"/times")
-    for moment in (0, 1, 999_999_999, 1_000_000_000, 1_600_000_000_123_456_789, -1, -1_500_000_000,
-                   (1 << 31) * 10**9, (1 << 32) * 10**9 + 5, (1 << 33) * 10**9 + 999_999_999):
+    for moment in (
+        0,
+        1,
+        999_999_999,
+        1_000_000_000,
+        1_600_000_000_123_456_789,
+        -1,
+        -1_500_000_000,
+        (1 << 31) * 10**9,
+        (1 << 32) * 10**9 + 5,
+        (1 << 33) * 10**9 + 999_999_999,
+    ):
         put(root + b"/times/%d" % moment, b"t", mtime_ns=moment)
     os.mkdir(root + b"/same")
     for number in range(20):
@@ -120,11 +171,51 @@ def odd_names():
     """File names as Linux allows them."""
     every = bytes(set(range(1, 256)) - {ord("/")})
     return [
-        b"n" * 255, b"\xff" * 255, "ü".encode() * 127 + b"x", every[:128], every[128:], b"\xff\xfe not utf-8 \xc3",
-        b" ", b" leading", b"trailing ", b"-n", b"--help", b"new\nline", b"tab\t", b"back\\slash", b"\x1b[31mred",
-        b"...", b"..x", b".hidden", b"~", b"*", b"?", b"$(id)", b"`id`", b"'", b'"', b"a;b", b"a|b", b"a&b", b"%s%n",
-        b"\x01", b"\x7f", b"CON", b"con", b"Con", b"\xc3\xa9", b"e\xcc\x81", b"\xe2\x80\xae", b"\xef\xbb\xbfbom",
-        "日本語".encode(), "🐍".encode(), b"0", b"0" * 254, b"a,b=c", b"#", b"!",
+        b"n" * 255,
+        b"\xff" * 255,
+        "ü".encode() * 127 + b"x",
+        every[:128],
+        every[128:],
+        b"\xff\xfe not utf-8 \xc3",
+        b" ",
+        b" leading",
+        b"trailing ",
+        b"-n",
+        b"--help",
+        b"new\nline",
+        b"tab\t",
+        b"back\\slash",
+        b"\x1b[31mred",
+        b"...",
+        b"..x",
+        b".hidden",
+        b"~",
+        b"*",
+        b"?",
+        b"$(id)",
+        b"`id`",
+        b"'",
+        b'"',
+        b"a;b",
+        b"a|b",
+        b"a&b",
+        b"%s%n",
+        b"\x01",
+        b"\x7f",
+        b"CON",
+        b"con",
+        b"Con",
+        b"\xc3\xa9",
+        b"e\xcc\x81",
+        b"\xe2\x80\xae",
+        b"\xef\xbb\xbfbom",
+        "日本語".encode(),
+        "🐍".encode(),
+        b"0",
+        b"0" * 254,
+        b"a,b=c",
+        b"#",
+        b"!",
     ]
 
 
@@ -132,11 +223,22 @@ def write_links(links):
     os.mkdir(links)
     put(links + b"/target", b"behind the link")
     for name, target in (
-            (b"inside", b"target"), (b"parent", b"../names"), (b"self-directory", b"."), (b"root", b"/"),
-            (b"dangling", b"nowhere/at/all"), (b"loop", b"loop"), (b"loop-a", b"loop-b"), (b"loop-b", b"loop-a"),
-            (b"absolute", b"/usr/bin/python3"), (b"odd", b"\xff\n \xfe"), (b"slashes", b".//././/target"),
-            (b"outside", b"../../../../../../../../../../etc/passwd"), (b"one", b"x"),
-            (b"long", b"l" * 4095), (b"long-path", b"d/" * 2047 + b"e")):
+        (b"inside", b"target"),
+        (b"parent", b"../names"),
+        (b"self-directory", b"."),
+        (b"root", b"/"),
+        (b"dangling", b"nowhere/at/all"),
+        (b"loop", b"loop"),
+        (b"loop-a", b"loop-b"),
+        (b"loop-b", b"loop-a"),
+        (b"absolute", b"/usr/bin/python3"),
+        (b"odd", b"\xff\n \xfe"),
+        (b"slashes", b".//././/target"),
+        (b"outside", b"../../../../../../../../../../etc/passwd"),
+        (b"one", b"x"),
+        (b"long", b"l" * 4095),
+        (b"long-path", b"d/" * 2047 + b"e"),
+    ):
         os.symlink(target, links + b"/" + name)
     os.utime(links + b"/long", ns=(5, 987_654_321), follow_symlinks=False)
 
@@ -158,8 +260,11 @@ def differences(source, shown, extra=lambda path, entry: False, limit=12):
             lines.append(f"missing: {path!r}")
         elif shown[path] != wanted:
             lines.append(f"differs: {path[:100]!r}: source {wanted}, shown {shown[path]}")
-    lines += [f"not in the source: {path!r}" for path, entry in shown.items()
-              if path not in source and not extra(path, entry)]
+    lines += [
+        f"not in the source: {path!r}"
+        for path, entry in shown.items()
+        if path not in source and not extra(path, entry)
+    ]
     if len(lines) > limit:
         lines = lines[:limit] + [f"… {len(lines)} in all"]
     return lines
@@ -174,7 +279,12 @@ def compiled_extra(path, entry):
     parts = path.split(b"/")
     if parts[-1] == b"__pycache__":
         return entry[0] == "directory"
-    return len(parts) > 1 and parts[-2] == b"__pycache__" and path.endswith(b".cpython-311.pyc") and entry[0] == "file"
+    return (
+        len(parts) > 1
+        and parts[-2] == b"__pycache__"
+        and path.endswith(b".cpython-311.pyc")
+        and entry[0] == "file"
+    )
 
 
 def assert_links_and_inodes(test, manifest):
@@ -183,14 +293,26 @@ def assert_links_and_inodes(test, manifest):
     for path, entry in manifest.items():
         if path and entry.kind == "directory":
             children[path.rpartition(b"/")[0]] += 1
-    wrong = [(path[:80], manifest[path].links, 2 + count) for path, count in children.items()
-             if manifest[path].links != 2 + count]
+    wrong = [
+        (path[:80], manifest[path].links, 2 + count)
+        for path, count in children.items()
+        if manifest[path].links != 2 + count
+    ]
     test.assertEqual(wrong[:5], [], "directories' st_nlink (path, shown, wanted)")
-    wrong = [(path[:80], e.links) for path, e in manifest.items() if e.kind != "directory" and e.links != 1]
+    wrong = [
+        (path[:80], e.links)
+        for path, e in manifest.items()
+        if e.kind != "directory" and e.links != 1
+    ]
     test.assertEqual(wrong[:5], [], "st_nlink of files and links")
-    test.assertEqual(len({e.inode for e in manifest.values()}), len(manifest), "inode numbers are not unique")
-    wrong = [(path[:80], e.size, e.blocks) for path, e in manifest.items()
-             if e.kind == "file" and not 0 <= e.blocks * 512 <= e.size + 4096]
+    test.assertEqual(
+        len({e.inode for e in manifest.values()}), len(manifest), "inode numbers are not unique"
+    )
+    wrong = [
+        (path[:80], e.size, e.blocks)
+        for path, e in manifest.items()
+        if e.kind == "file" and not 0 <= e.blocks * 512 <= e.size + 4096
+    ]
     test.assertEqual(wrong[:5], [], "st_blocks (path, size, blocks)")
 
 
@@ -246,7 +368,9 @@ class Mounted:
         names = set(first) | set(second) | set(third)
         cost = {name: second.get(name, 0) - first.get(name, 0) for name in names}
         caused = {name: third.get(name, 0) - second.get(name, 0) - cost[name] for name in names}
-        return {name: number for name, number in caused.items() if number and "forget" not in name}, value
+        return {
+            name: number for name, number in caused.items() if number and "forget" not in name
+        }, value
 
 
 def memory_kb(pid):
@@ -263,8 +387,9 @@ def memory_kb(pid):
 def forget_names(mount_point):
     """Makes the kernel drop the cached names and inodes of one mount: mounting again as it is does that."""
     ms_rdonly, ms_nosuid, ms_nodev, ms_remount = 1, 2, 4, 32
-    if ctypes.CDLL(None, use_errno=True).mount(None, mount_point, None, ms_remount | ms_rdonly | ms_nosuid | ms_nodev,
-                                               None):
+    if ctypes.CDLL(None, use_errno=True).mount(
+        None, mount_point, None, ms_remount | ms_rdonly | ms_nosuid | ms_nodev, None
+    ):
         raise OSError(ctypes.get_errno(), "remount")
 
 

@@ -44,7 +44,9 @@ def load(pattern_list, files):
             item = stack.pop()
             if isinstance(item, unittest.TestSuite):
                 stack.extend(reversed(list(item)))
-            elif not pattern_list or any(fnmatch.fnmatchcase(item.id(), f"*{p}*") for p in pattern_list):
+            elif not pattern_list or any(
+                fnmatch.fnmatchcase(item.id(), f"*{p}*") for p in pattern_list
+            ):
                 tests.append(item)
         if tests:
             suites[stem] = tests
@@ -53,6 +55,7 @@ def load(pattern_list, files):
 
 
 # --- worker: one file ------------------------------------------------------------------------------------------
+
 
 class Reporter(unittest.TestResult):
     """Writes one JSON line per event to a pipe."""
@@ -64,7 +67,12 @@ class Reporter(unittest.TestResult):
         self._outcome = None
 
     def _send(self, event, test, detail=""):
-        line = {"event": event, "test": test.id(), "seconds": time.monotonic() - self._began, "detail": detail}
+        line = {
+            "event": event,
+            "test": test.id(),
+            "seconds": time.monotonic() - self._began,
+            "detail": detail,
+        }
         self._pipe.write(json.dumps(line) + "\n")
         self._pipe.flush()
 
@@ -115,6 +123,7 @@ def isolate():
     that others have mounted on this machine: a test could take it for its own."""
     from support.clean import haft_mounts
     from support.running import open_fuse_node
+
     os.environ["E2E_ISOLATED"] = "1"
     for _, point in haft_mounts():
         subprocess.run(["umount", "-l", point], check=True)
@@ -141,6 +150,7 @@ def work(stem, pipe_fd, patterns, isolated):
 
 
 # --- parent ----------------------------------------------------------------------------------------------------
+
 
 class Run:
     def __init__(self, options):
@@ -169,11 +179,26 @@ class Run:
         for pattern in self.options.k:
             command += ["-k", pattern]
         if self.isolated:
-            command = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", *command, "--isolated"]
+            command = [
+                "unshare",
+                "-m",
+                "-p",
+                "-f",
+                "--mount-proc",
+                "--kill-child",
+                *command,
+                "--isolated",
+            ]
         reader, writer = os.pipe()
         log = open(os.path.join(os.environ["E2E_SCRATCH"], f"{stem}.log"), "w+")
-        worker = subprocess.Popen([*command, "--pipe", str(writer)], pass_fds=[writer], stdin=subprocess.DEVNULL,
-                                  stdout=log, stderr=log, start_new_session=True)
+        worker = subprocess.Popen(
+            [*command, "--pipe", str(writer)],
+            pass_fds=[writer],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
         os.close(writer)
         timer = threading.Timer(FILE_SECONDS, worker.kill)
         timer.start()
@@ -195,7 +220,9 @@ class Run:
         if missing:
             culprit = f"its worker ended with status {worker.returncode} in {started}\n{output}"
             for test in sorted(missing):
-                self._note("failed", test, 0, culprit if test == started else f"not run: {culprit[:200]}")
+                self._note(
+                    "failed", test, 0, culprit if test == started else f"not run: {culprit[:200]}"
+                )
 
     def _note(self, outcome, test, seconds, detail=""):
         with self._lock:
@@ -212,8 +239,10 @@ def check_fuse():
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as error:
-        return f"/dev/fuse: {error.strerror}; these tests need FUSE (modprobe fuse; docker run --device /dev/fuse " \
-               "--cap-add SYS_ADMIN)"
+        return (
+            f"/dev/fuse: {error.strerror}; these tests need FUSE (modprobe fuse; docker run --device /dev/fuse "
+            "--cap-add SYS_ADMIN)"
+        )
     return None
 
 
@@ -221,21 +250,37 @@ def restore_signals():
     """Undoes what nohup or a shell's & ignored: the tests are about what programs inherit."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            signal.signal(
+                number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
-                        help="only tests whose name contains or matches it; repeatable")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "-k",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only tests whose name contains or matches it; repeatable",
+    )
     parser.add_argument("-j", type=int, default=os.cpu_count(), metavar="N", help="files at a time")
     parser.add_argument("--long", action="store_true", help="the slow ones too")
-    parser.add_argument("--retry", type=int, default=0, metavar="N",
-                        help="up to N failed tests are run once more, alone, and what happened is told")
+    parser.add_argument(
+        "--retry",
+        type=int,
+        default=0,
+        metavar="N",
+        help="up to N failed tests are run once more, alone, and what happened is told",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print failures only")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     parser.add_argument("--keep", action="store_true", help="keep the scratch directory")
-    parser.add_argument("--no-isolation", action="store_true", help="no namespaces for the workers (debugging)")
+    parser.add_argument(
+        "--no-isolation", action="store_true", help="no namespaces for the workers (debugging)"
+    )
     for hidden in ("--worker", "--pipe"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)
@@ -247,6 +292,7 @@ def main():
         os.environ["E2E_LONG"] = "1"
 
     from support import paths
+
     files = sorted(p.stem for p in HERE.glob("*.py") if p.stem.startswith("test_"))
     suites = load(options.k, files)
     if options.list:
@@ -263,7 +309,9 @@ def main():
         print(reason)
         run.failed = [test.id() for tests in suites.values() for test in tests]
     else:
-        with concurrent.futures.ThreadPoolExecutor(max(1, options.j) if run.isolated else 1) as pool:
+        with concurrent.futures.ThreadPoolExecutor(
+            max(1, options.j) if run.isolated else 1
+        ) as pool:
             for done in [pool.submit(run.file, stem, tests) for stem, tests in suites.items()]:
                 try:
                     done.result()
@@ -279,8 +327,11 @@ def main():
     else:
         paths.remove_scratch(scratch)
     print(f"haft: {paths.HAFT}, {time.monotonic() - began:.0f} s")
-    print(f"{len(run.passed)} passed, {len(run.failed)} failed"
-          + (f", {len(run.skipped)} skipped" if run.skipped else ""), flush=True)
+    print(
+        f"{len(run.passed)} passed, {len(run.failed)} failed"
+        + (f", {len(run.skipped)} skipped" if run.skipped else ""),
+        flush=True,
+    )
     return 1 if run.failed else 0
 
 

@@ -11,7 +11,7 @@ SECONDS = 60  # builds the big bundles
 
 FLASK_SITE = {
     "hello_site/__init__.py": "",
-    "hello_site/app.py": '''\
+    "hello_site/app.py": """\
 import sys
 import flask
 from werkzeug.serving import make_server
@@ -29,19 +29,22 @@ def main():
 
 if __name__ == "__main__":
     main()
-''',
+""",
     "hello_site/templates/hello.html": "hello {{ name }} from {{ where }}",
 }
 
-NUMPY = {"det.py": '''\
+NUMPY = {
+    "det.py": """\
 import numpy
 print(round(numpy.linalg.det(numpy.array([[1.0, 2.0], [3.0, 4.0]])), 6))
 for line in open("/proc/self/maps"):
     if ".so" in line and "/haft/" in line:
         print(line.split()[-1])
-'''}
+"""
+}
 
-CRYPTO = {"crypto_check.py": '''\
+CRYPTO = {
+    "crypto_check.py": """\
 import datetime
 from cryptography import x509
 from cryptography.fernet import Fernet
@@ -59,7 +62,8 @@ def main():
                    .sign(signer, hashes.SHA256()))
     print(certificate.subject.rfc4514_string())
     print(sum(".so" in line and "/haft/" in line for line in open("/proc/self/maps")) > 0)
-'''}
+"""
+}
 
 
 def with_tree(package, files, name, *entry):
@@ -80,9 +84,13 @@ class TestCertbot(support.TestCase):
             done = support.run([bundle, "--help"], mode=mode)
         code = "import sys; from certbot.main import main; sys.argv[0] = sys.argv.pop(1); sys.exit(main())"
         env = support.plain_environment(support.tree("certbot"), support.clean_env())
-        plain = support.run([support.PYTHON, "-B", "-c", code, bundle, "--help"], mode=mode, env=env)
+        plain = support.run(
+            [support.PYTHON, "-B", "-c", code, bundle, "--help"], mode=mode, env=env
+        )
         self.assertIn("certbot [SUBCOMMAND] [options]", done.stdout)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, plain.stdout, plain.stderr))
+        self.assertEqual(
+            (done.returncode, done.stdout, done.stderr), (0, plain.stdout, plain.stderr)
+        )
 
 
 class TestFlask(support.TestCase):
@@ -90,19 +98,30 @@ class TestFlask(support.TestCase):
 
     def bundle(self, entry):
         if entry not in self.bundles:
-            what = {"function": ("-e", "hello_site.app:main"), "module": ("-m", "hello_site.app")}[entry]
+            what = {"function": ("-e", "hello_site.app:main"), "module": ("-m", "hello_site.app")}[
+                entry
+            ]
             self.bundles[entry] = with_tree("python3-flask", FLASK_SITE, "hello", *what)
         return self.bundles[entry]
 
     @support.parametrised(entry=["function", "module"])
     def test_answers_a_request(self, entry, mode):
         with self.clean():
-            with support.start([self.bundle(entry)], mode=mode, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True) as process:
+            with support.start(
+                [self.bundle(entry)],
+                mode=mode,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
                 try:
                     port = process.stdout.readline().strip()
-                    self.assertTrue(port, process.stderr.read() if process.poll() is not None else "")
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/world", timeout=20) as answer:
+                    self.assertTrue(
+                        port, process.stderr.read() if process.poll() is not None else ""
+                    )
+                    with urllib.request.urlopen(
+                        f"http://127.0.0.1:{port}/world", timeout=20
+                    ) as answer:
                         text = answer.read().decode()
                 finally:
                     process.send_signal(signal.SIGTERM)
@@ -120,7 +139,9 @@ class TestCompiled(support.TestCase):
         self.assertEqual(lines[0], "-2.0")
         names = {os.path.basename(line).split(".")[0] for line in lines[1:]}
         self.assertTrue(names >= {"_multiarray_umath", "_umath_linalg"}, names)
-        self.assertTrue(all(line.startswith("/haft/det/site-packages/numpy/") for line in lines[1:]), lines)
+        self.assertTrue(
+            all(line.startswith("/haft/det/site-packages/numpy/") for line in lines[1:]), lines
+        )
 
     def test_cryptography_works(self, mode):
         bundle = with_tree("python3-cryptography", CRYPTO, "crypto", "-e", "crypto_check:main")
@@ -133,8 +154,12 @@ class TestCompiled(support.TestCase):
 class TestDjango(support.TestCase):
     def django(self, *arguments, mode, cwd=None):
         with self.clean():
-            return support.run([support.bundle("python3-django", "-m", "django"), *arguments], mode=mode, cwd=cwd,
-                               check=True).stdout
+            return support.run(
+                [support.bundle("python3-django", "-m", "django"), *arguments],
+                mode=mode,
+                cwd=cwd,
+                check=True,
+            ).stdout
 
     def test_version(self, mode):
         self.assertRegex(self.django("--version", mode=mode), r"^3\.2\.\d+\n$")
@@ -143,6 +168,10 @@ class TestDjango(support.TestCase):
         """startproject copies templates that are data files of the bundle; check imports most of Django."""
         directory = support.unique_dir(mode=0o777)
         self.django("startproject", "shop", mode=mode, cwd=directory)
-        self.assertEqual(sorted(p.name for p in (directory / "shop").iterdir()), ["manage.py", "shop"])
-        said = self.django("check", "--settings=shop.settings", "--pythonpath=.", mode=mode, cwd=directory / "shop")
+        self.assertEqual(
+            sorted(p.name for p in (directory / "shop").iterdir()), ["manage.py", "shop"]
+        )
+        said = self.django(
+            "check", "--settings=shop.settings", "--pythonpath=.", mode=mode, cwd=directory / "shop"
+        )
         self.assertEqual(said, "System check identified no issues (0 silenced).\n")

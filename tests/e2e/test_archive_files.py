@@ -32,20 +32,31 @@ def damage(path, name):
         info = archive.getinfo(name)
     content = bytearray(path.read_bytes())
     header = info.header_offset
-    data = header + 30 + int.from_bytes(content[header + 26:header + 28], "little") \
-        + int.from_bytes(content[header + 28:header + 30], "little")
+    data = (
+        header
+        + 30
+        + int.from_bytes(content[header + 26 : header + 28], "little")
+        + int.from_bytes(content[header + 28 : header + 30], "little")
+    )
     content[data + info.compress_size // 2] ^= 0x55
     path.write_bytes(content)
 
 
 def snapshot(directory):
     """{relative path: (mode, contents)} of the files below a directory."""
-    return {str(path.relative_to(directory)): (path.stat().st_mode & 0o7777, path.read_bytes())
-            for path in pathlib.Path(directory).rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(directory)): (path.stat().st_mode & 0o7777, path.read_bytes())
+        for path in pathlib.Path(directory).rglob("*")
+        if path.is_file()
+    }
 
 
-EXPECTED = {name: (content[1], content[0].encode()) if isinstance(content, tuple)
-            else (0o644, content.encode() if isinstance(content, str) else content) for name, content in FILES.items()}
+EXPECTED = {
+    name: (content[1], content[0].encode())
+    if isinstance(content, tuple)
+    else (0o644, content.encode() if isinstance(content, str) else content)
+    for name, content in FILES.items()
+}
 
 
 class TestArchiveFiles(support.TestCase):
@@ -53,10 +64,15 @@ class TestArchiveFiles(support.TestCase):
     def test_whatever_is_in_front(self, stub):
         for adjusted in (True, False):
             directory = support.unique_dir()
-            file = archives.write_zip(directory / "a.zip", FILES, stub=STUBS[stub] if adjusted else b"")
+            file = archives.write_zip(
+                directory / "a.zip", FILES, stub=STUBS[stub] if adjusted else b""
+            )
             if not adjusted:  # as `cat stub a.zip` makes it
                 file.write_bytes(STUBS[stub] + file.read_bytes())
-            self.assertEqual(support.haft("ls", file, "app").stdout.split(), ["__init__.py", "cli.py", "data.bin", "tool.sh"])
+            self.assertEqual(
+                support.haft("ls", file, "app").stdout.split(),
+                ["__init__.py", "cli.py", "data.bin", "tool.sh"],
+            )
             self.assertEqual(support.haft("cat", file, "app/cli.py").stdout, FILES["app/cli.py"])
             support.haft("verify", file)
             support.haft("extract", file, directory / "out")
@@ -78,10 +94,18 @@ class TestArchiveFiles(support.TestCase):
     def test_info(self):
         directory = support.unique_dir()
         cases = {
-            "shiv": archives.shiv(directory / "s.pyz", FILES, entry_point="app.cli:main", script="app"),
-            "pex": archives.pex(directory / "p.pex", {}, {"app-1.0-py3-none-any.whl": FILES}, info={"script": "app"}),
-            "zipapp": archives.zipapp(directory / "z.pyz", {**FILES, "__main__.py": "import app.cli; app.cli.main()\n"}),
-            "wheel": archives.wheel(directory / "app-1.0-py3-none-any.whl", "app", {"app/__init__.py": ""}),
+            "shiv": archives.shiv(
+                directory / "s.pyz", FILES, entry_point="app.cli:main", script="app"
+            ),
+            "pex": archives.pex(
+                directory / "p.pex", {}, {"app-1.0-py3-none-any.whl": FILES}, info={"script": "app"}
+            ),
+            "zipapp": archives.zipapp(
+                directory / "z.pyz", {**FILES, "__main__.py": "import app.cli; app.cli.main()\n"}
+            ),
+            "wheel": archives.wheel(
+                directory / "app-1.0-py3-none-any.whl", "app", {"app/__init__.py": ""}
+            ),
             "zip": archives.write_zip(directory / "plain.zip", {"a.txt": "x"}),
         }
         for kind, file in cases.items():
@@ -108,27 +132,37 @@ class TestArchiveFiles(support.TestCase):
             self.assertEqual(os.listdir(directory), ["a.zip"])
             done = support.haft("cat", file, "app/data.bin", check=False)
             self.assertEqual((done.returncode, done.stdout), (1, ""))
-            self.assertEqual(support.haft("cat", file, "app/cli.py").stdout, FILES["app/cli.py"])  # the others are fine
+            self.assertEqual(
+                support.haft("cat", file, "app/cli.py").stdout, FILES["app/cli.py"]
+            )  # the others are fine
 
     def test_full_disk_leaves_nothing(self):
         if os.geteuid() != 0:
             self.skipTest("needs root to mount a small tmpfs")
         directory = support.unique_dir()
-        file = archives.write_zip(directory / "a.zip", {f"f{i}": os.urandom(100_000) for i in range(30)})
+        file = archives.write_zip(
+            directory / "a.zip", {f"f{i}": os.urandom(100_000) for i in range(30)}
+        )
         script = 'mount -t tmpfs -o size=1m none "$1" && "$2" extract "$3" "$1/out"; echo "$? $(ls -A "$1")"'
         (directory / "small").mkdir()
-        done = support.run(["unshare", "-m", "sh", "-c", script, "sh", directory / "small", support.HAFT, file])
+        done = support.run(
+            ["unshare", "-m", "sh", "-c", script, "sh", directory / "small", support.HAFT, file]
+        )
         self.assertEqual(done.stdout.strip(), "1")
         self.assertOneLine(done.stderr, "No space left")
 
     def test_killed_extraction_leaves_nothing_under_its_name_and_the_next_cleans_up(self):
         directory = support.unique_dir()
-        file = archives.write_zip(directory / "a.zip", {f"d{i % 50}/f{i}": os.urandom(5000) for i in range(3000)})
+        file = archives.write_zip(
+            directory / "a.zip", {f"d{i % 50}/f{i}": os.urandom(5000) for i in range(3000)}
+        )
         (directory / "in").mkdir()
         target = directory / "in" / "out"
         killed = 0
         for delay in (0.01, 0.03, 0.06, 0.1, 0.2):
-            process = subprocess.Popen([support.HAFT, "extract", file, target], env=support.clean_env())
+            process = subprocess.Popen(
+                [support.HAFT, "extract", file, target], env=support.clean_env()
+            )
             time.sleep(delay)
             process.send_signal(signal.SIGKILL)
             if process.wait() == -signal.SIGKILL:
@@ -146,20 +180,30 @@ class TestArchiveFiles(support.TestCase):
     def test_interrupted_extraction_leaves_nothing(self, number):
         """Ctrl-C had left a hidden directory beside the target until the next extraction."""
         directory = support.unique_dir()
-        file = archives.write_zip(directory / "a.zip", {f"d{i % 50}/f{i}": os.urandom(5000) for i in range(8000)})
+        file = archives.write_zip(
+            directory / "a.zip", {f"d{i % 50}/f{i}": os.urandom(5000) for i in range(8000)}
+        )
         (directory / "in").mkdir()
-        process = subprocess.Popen([support.HAFT, "extract", file, directory / "in" / "out"], env=support.clean_env(),
-                                   stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [support.HAFT, "extract", file, directory / "in" / "out"],
+            env=support.clean_env(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         self.assertTrue(support.wait_until(lambda: os.listdir(directory / "in")))
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
-        self.assertEqual((process.returncode, errors, os.listdir(directory / "in")), (-number, "", []))
+        self.assertEqual(
+            (process.returncode, errors, os.listdir(directory / "in")), (-number, "", [])
+        )
 
     @support.parametrised(verb=["ls", "info", "verify", "cat", "extract"])
     def test_hostile_archive_is_one_line(self, verb):
         directory = support.unique_dir()
         file = archives.write_zip(directory / "evil.zip", {"../../evil\nname": "x"})
-        done = support.haft(verb, file, *{"cat": ["x"], "extract": [directory / "out"]}.get(verb, []), check=False)
+        done = support.haft(
+            verb, file, *{"cat": ["x"], "extract": [directory / "out"]}.get(verb, []), check=False
+        )
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertOneLine(done.stderr, "evil.zip", "evil\\x0aname", "'..'")
         self.assertEqual(os.listdir(directory), ["evil.zip"])
@@ -167,5 +211,7 @@ class TestArchiveFiles(support.TestCase):
     def test_json_of_an_odd_description_is_json(self):
         directory = support.unique_dir()
         file = archives.shiv(directory / "s.pyz", FILES, environment={"build_id": "\n\u00e4\x1b"})
-        self.assertEqual(json.loads(support.haft("info", "--json", file).stdout)["build_id"], "\n\u00e4\x1b")
+        self.assertEqual(
+            json.loads(support.haft("info", "--json", file).stdout)["build_id"], "\n\u00e4\x1b"
+        )
         self.assertNotIn("\x1b", support.haft("info", file).stdout)

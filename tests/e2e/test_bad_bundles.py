@@ -45,7 +45,9 @@ class BadCase(support.TestCase):
         with self.clean():
             done = support.run(command, mode=mode, timeout=10)
         self.assertEqual(done.stdout, "")
-        self.assertOneLine(done.stderr, *parts, start=("haft: ", "lab: ") if start == "haft: " else start)
+        self.assertOneLine(
+            done.stderr, *parts, start=("haft: ", "lab: ") if start == "haft: " else start
+        )
         self.assertIn(done.returncode, status, done.stderr)
         return done.stderr
 
@@ -54,7 +56,10 @@ class TestDamage(BadCase):
     @support.parametrised(part=["magic", "size", "checksum", "index_offset"])
     def test_trailer(self, part, mode):
         bundle = Bundle()
-        bundle.flip(bundle.size - 256 + {"magic": 3, "size": 26, "checksum": 250, "index_offset": 50}[part], 4)
+        bundle.flip(
+            bundle.size - 256 + {"magic": 3, "size": 26, "checksum": 250, "index_offset": 50}[part],
+            4,
+        )
         self.refuses([bundle.path, CODE], mode)
         self.assertEqual(support.haft("verify", bundle.path, check=False).returncode, 1)
 
@@ -81,12 +86,14 @@ class TestDamage(BadCase):
         bundle = Bundle("-c", "lab", "--compression", "lz4")  # blocks of 128 KiB
         noise = (support.lab_tree() / "lab_data" / "big.bin").read_bytes()
         bundle.flip(bundle.find(noise[500_000:500_100]))
-        code = ("import lab_lazy.m1\n"
-                "with open('/haft/lab/site-packages/lab_data/big.bin', 'rb') as f:\n"
-                "  print(len(f.read(1000)))\n"
-                "  try:\n    f.seek(500_000); f.read(100); print('read')\n"
-                "  except OSError as e: print(e.errno)\n"
-                "print(open('/haft/lab/site-packages/lab_data/text.txt').read())")
+        code = (
+            "import lab_lazy.m1\n"
+            "with open('/haft/lab/site-packages/lab_data/big.bin', 'rb') as f:\n"
+            "  print(len(f.read(1000)))\n"
+            "  try:\n    f.seek(500_000); f.read(100); print('read')\n"
+            "  except OSError as e: print(e.errno)\n"
+            "print(open('/haft/lab/site-packages/lab_data/text.txt').read())"
+        )
         with self.clean():
             done = support.run([bundle.path, code], mode=mode, check=True)
         self.assertEqual(done.stdout, "1000\n5\ntext of the lab\n\n")
@@ -107,7 +114,9 @@ class TestDamage(BadCase):
                 bad.write_bytes(content)
                 bad.chmod(0o755)
                 done = support.run([bad], mode=mode)
-                if done.returncode == 0:  # Python took the sources, which lie elsewhere, for the compiled files
+                if (
+                    done.returncode == 0
+                ):  # Python took the sources, which lie elsewhere, for the compiled files
                     self.assertEqual(done.stdout, "fine\n")
                     continue
                 self.assertEqual(done.stdout, "")
@@ -125,15 +134,22 @@ class TestDamage(BadCase):
             with self.clean():
                 done = support.run([bundle.path, CODE], mode=mode, timeout=10)
             outcomes.add(done.returncode)
-            self.assertEqual(done.stdout, "fine\n" if done.returncode == 0 else "", f"flip {step}: {done.stderr}")
+            self.assertEqual(
+                done.stdout, "fine\n" if done.returncode == 0 else "", f"flip {step}: {done.stderr}"
+            )
             shutil.rmtree(bundle.path.parent)
         self.assertTrue(outcomes <= {0, 1, 125}, outcomes)
 
     def test_truncated(self, mode):
         for cut in ("one", "trailer", "index", "half", "image"):
             bundle = Bundle()
-            length = {"one": bundle.size - 1, "trailer": bundle.size - 256, "index": bundle.index_offset + 100,
-                      "half": bundle.image_offset + bundle.image_size // 2, "image": bundle.image_offset + 64}[cut]
+            length = {
+                "one": bundle.size - 1,
+                "trailer": bundle.size - 256,
+                "index": bundle.index_offset + 100,
+                "half": bundle.image_offset + bundle.image_size // 2,
+                "image": bundle.image_offset + 64,
+            }[cut]
             os.truncate(bundle.path, length)
             with self.subTest(cut=cut):
                 self.refuses([bundle.path, CODE], mode, f"{bundle.size - length}", "bytes")
@@ -153,12 +169,16 @@ class TestDamage(BadCase):
     def test_truncated_while_it_runs(self, mode):
         """Where the kernel allows that at all: errors, no crash of the server, nothing left."""
         bundle = Bundle()
-        code = ("print('ready', flush=True); sys.stdin.read()\n"
-                "try:\n  import lab_lazy.m199; result = 0\n"
-                "except (OSError, ImportError) as error: result = 40")
+        code = (
+            "print('ready', flush=True); sys.stdin.read()\n"
+            "try:\n  import lab_lazy.m199; result = 0\n"
+            "except (OSError, ImportError) as error: result = 40"
+        )
         import subprocess
-        with self.clean(), support.start([bundle.path, code], mode=mode, stdin=subprocess.PIPE, text=True,
-                                         stdout=subprocess.PIPE) as process:
+
+        with self.clean(), support.start(
+            [bundle.path, code], mode=mode, stdin=subprocess.PIPE, text=True, stdout=subprocess.PIPE
+        ) as process:
             process.stdout.readline()
             try:
                 os.truncate(bundle.path, bundle.image_offset + 64)
@@ -177,14 +197,25 @@ class TestInterpreter(BadCase):
         tag = "cpython-" + version.replace(".", "")
         edit = f"s/cpython-311/{tag}/g; s/3\\.11\\.[0-9]*/{version}.1/g; s/3\\.11/{version}/g"
         # Edits the answer to the builder's question about the version, not what compiles haft's own modules.
-        python.write_text(f"#!/bin/sh\ncase \"$*\" in\n*haft-answer*) {support.PYTHON} \"$@\" | sed '{edit}';;\n"
-                          f"*) exec {support.PYTHON} \"$@\";;\nesac\n")
+        python.write_text(
+            f'#!/bin/sh\ncase "$*" in\n*haft-answer*) {support.PYTHON} "$@" | sed \'{edit}\';;\n'
+            f'*) exec {support.PYTHON} "$@";;\nesac\n'
+        )
         python.chmod(0o755)
         return python
 
     def bundle(self, python):
-        return support.build(support.lab_tree(), "-c", "lab", "-p", python, "--no-compile", "--name", "lab",
-                             output=support.unique_dir() / "lab")
+        return support.build(
+            support.lab_tree(),
+            "-c",
+            "lab",
+            "-p",
+            python,
+            "--no-compile",
+            "--name",
+            "lab",
+            output=support.unique_dir() / "lab",
+        )
 
     def test_another_of_the_same_version_will_do(self, mode):
         python = support.unique_dir() / "python3"
@@ -192,7 +223,9 @@ class TestInterpreter(BadCase):
         bundle = self.bundle(python)
         for _ in ("there", "gone"):
             with self.clean():
-                self.assertEqual(support.run([bundle, CODE], mode=mode, check=True).stdout, "fine\n")
+                self.assertEqual(
+                    support.run([bundle, CODE], mode=mode, check=True).stdout, "fine\n"
+                )
             python.unlink(missing_ok=True)
 
     def test_missing(self, mode):
@@ -219,7 +252,7 @@ class TestInterpreter(BadCase):
     def test_wrong_version_that_only_running_it_shows(self, mode):
         python = self.claiming("3.77")
         bundle = self.bundle(python)
-        python.write_text(f"#!/bin/sh\nexec {support.PYTHON} \"$@\"\n")
+        python.write_text(f'#!/bin/sh\nexec {support.PYTHON} "$@"\n')
         self.refuses([bundle, CODE], mode, "3.77", "3.11")
 
 
@@ -229,13 +262,22 @@ class TestWithoutFuse(BadCase):
         """The command that runs the lab in a mount namespace changed by `prepare`."""
         command = support.running.in_mode(["env", f"HAFT_MODE={mode}", support.lab(), CODE], None)
         if mode == "userns":
-            command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", *command]
+            command = [
+                "setpriv",
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "--",
+                *command,
+            ]
         return ["unshare", "-m", "sh", "-c", f"{prepare} && exec {shlex.join(command)}"]
 
     def test_no_device(self, mode):
         empty = support.unique_dir(mode=0o755)
-        prepare = (f"mount -t tmpfs none {empty} && chmod 755 {empty} && for d in null zero tty urandom; do touch "
-                   f"{empty}/$d && mount --bind /dev/$d {empty}/$d; done && mount --rbind {empty} /dev")
+        prepare = (
+            f"mount -t tmpfs none {empty} && chmod 755 {empty} && for d in null zero tty urandom; do touch "
+            f"{empty}/$d && mount --bind /dev/$d {empty}/$d; done && mount --rbind {empty} /dev"
+        )
         self.refuses(self.within(prepare, mode), None, "/dev/fuse")
 
     def test_device_is_something_else(self, mode):
@@ -244,13 +286,20 @@ class TestWithoutFuse(BadCase):
     def test_device_not_allowed(self):
         node = support.unique_dir() / "fuse"
         os.mknod(node, 0o020600, os.makedev(10, 229))
-        self.refuses(self.within(f"mount --bind {node} /dev/fuse", "userns"), None, "/dev/fuse", "Permission denied")
+        self.refuses(
+            self.within(f"mount --bind {node} /dev/fuse", "userns"),
+            None,
+            "/dev/fuse",
+            "Permission denied",
+        )
 
     def test_forced_mode_that_cannot_be(self):
         """HAFT_MODE=namespace for an ordinary user, and a mode that does not exist."""
         for value in ("namespace", "nonsense"):
             with self.clean():
-                done = support.run([support.lab(), CODE], mode="userns", env=support.clean_env(HAFT_MODE=value))
+                done = support.run(
+                    [support.lab(), CODE], mode="userns", env=support.clean_env(HAFT_MODE=value)
+                )
             self.assertEqual(done.returncode, 125)
             self.assertOneLine(done.stderr, value, start=("haft: ", "lab: "))
 
@@ -258,6 +307,8 @@ class TestWithoutFuse(BadCase):
         """user.max_user_namespaces=0, set inside a user namespace of the test's own."""
         script = f"echo 0 >/proc/sys/user/max_user_namespaces && exec {shlex.join([str(support.lab()), CODE])}"
         with self.clean():
-            done = support.run(["unshare", "-r", "sh", "-c", script], env=support.clean_env(HAFT_MODE="userns"))
+            done = support.run(
+                ["unshare", "-r", "sh", "-c", script], env=support.clean_env(HAFT_MODE="userns")
+            )
         self.assertEqual((done.returncode, done.stdout), (125, ""), done.stderr)
         self.assertOneLine(done.stderr, "user namespace", start=("haft: ", "lab: "))

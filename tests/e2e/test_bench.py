@@ -19,7 +19,7 @@ SECONDS = 25
 APP = {
     "benched/__init__.py": "",
     "benched/data.txt": "data",
-    "benched/main.py": '''\
+    "benched/main.py": """\
 import os
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def main():
         print(__file__)
     if mode == "not unpacked" and not __file__.startswith("/haft/"):
         sys.exit(1)
-''',
+""",
     "benched/other.py": "X = 1\n",
 }
 
@@ -58,10 +58,16 @@ class TestBench(support.TestCase):
         return os.path.join(self.out, name)
 
     def bench(self, *words, program=(), **options):
-        return support.run([support.HAFT, "bench", "--work", self.out, *words, app(), "--", *program], timeout=100, **options)
+        return support.run(
+            [support.HAFT, "bench", "--work", self.out, *words, app(), "--", *program],
+            timeout=100,
+            **options,
+        )
 
     def report(self, *words, program=(), **options):
-        done = self.bench("--json", self.path("json"), *words, program=program, check=True, **options)
+        done = self.bench(
+            "--json", self.path("json"), *words, program=program, check=True, **options
+        )
         with open(self.path("json"), encoding="utf-8") as file:
             return json.load(file), done.stdout
 
@@ -88,8 +94,10 @@ class TestBench(support.TestCase):
 
     def test_several_at_once(self):
         report, table = self.report("--rounds", "2", "--only", "unpacked", "--parallel", "1,3")
-        self.assertEqual([(s["variant"], s["parallel"]) for s in report["results"]],
-                         [("bundle", 1), ("unpacked", 1), ("bundle", 3), ("unpacked", 3)])
+        self.assertEqual(
+            [(s["variant"], s["parallel"]) for s in report["results"]],
+            [("bundle", 1), ("unpacked", 1), ("bundle", 3), ("unpacked", 3)],
+        )
         self.assertIn("3 starts at once", table)
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
@@ -97,9 +105,13 @@ class TestBench(support.TestCase):
         for tool in ("squashfuse_ll", "mksquashfs", "mkfs.erofs"):
             self.assertTrue(shutil.which(tool), f"{tool} is missing")
         report, table = self.report("--rounds", "1", "--only", "squashfuse,kernel-erofs")
-        self.assertEqual([s["variant"] for s in report["results"]][:3], ["bundle", "unpacked", "squashfuse"])
+        self.assertEqual(
+            [s["variant"] for s in report["results"]][:3], ["bundle", "unpacked", "squashfuse"]
+        )
         self.assertGreater(report["results"][2]["server_peak_mb"][0], 0.5)
-        if "kernel-erofs" not in table.replace("kernel-erofs: left out: this kernel has no erofs", ""):
+        if "kernel-erofs" not in table.replace(
+            "kernel-erofs: left out: this kernel has no erofs", ""
+        ):
             self.assertIn("no erofs", table)
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
             self.assertNotIn(os.fspath(self.out), file.read())
@@ -107,21 +119,53 @@ class TestBench(support.TestCase):
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     @support.long_test  # empties the page cache of the whole machine
     def test_cold_page_cache(self):
-        report, table = self.report("--rounds", "2", "--only", "unpacked", "--cold", "--parallel", "1,8", "--check", "unpacked@cold@8<=1000")
-        self.assertEqual([(s["variant"], s["cold"], s["parallel"]) for s in report["results"]],
-                         [(variant, cold, parallel) for cold in (False, True) for parallel in (1, 8)
-                          for variant in ("bundle", "unpacked")])
+        report, table = self.report(
+            "--rounds",
+            "2",
+            "--only",
+            "unpacked",
+            "--cold",
+            "--parallel",
+            "1,8",
+            "--check",
+            "unpacked@cold@8<=1000",
+        )
+        self.assertEqual(
+            [(s["variant"], s["cold"], s["parallel"]) for s in report["results"]],
+            [
+                (variant, cold, parallel)
+                for cold in (False, True)
+                for parallel in (1, 8)
+                for variant in ("bundle", "unpacked")
+            ],
+        )
         self.assertIn("page cache dropped, 8 starts at once", table)
         self.assertRegex(table, r"unpacked@cold@8<=1000: .*kept")
 
     def test_as_an_ordinary_user(self):
         os.chmod(self.out, 0o777)
-        done = support.run([support.HAFT, "bench", "--work", self.out, "--rounds", "2", "--only", "unpacked", app()],
-                           mode="userns", timeout=100)
+        done = support.run(
+            [
+                support.HAFT,
+                "bench",
+                "--work",
+                self.out,
+                "--rounds",
+                "2",
+                "--only",
+                "unpacked",
+                app(),
+            ],
+            mode="userns",
+            timeout=100,
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"bundle +\d")
         done = support.run([support.HAFT, "bench", "--cold", app()], mode="userns")
-        self.assertEqual((done.returncode, done.stderr), (1, "haft: --cold: only root may drop the page cache; start it as root\n"))
+        self.assertEqual(
+            (done.returncode, done.stderr),
+            (1, "haft: --cold: only root may drop the page cache; start it as root\n"),
+        )
 
     def test_other_output_is_noted(self):
         _, table = self.report("--rounds", "1", "--only", "unpacked", program=["where"])
@@ -130,7 +174,9 @@ class TestBench(support.TestCase):
     def test_killed_run_is_cleaned_up_by_the_next(self):
         work = support.unique_dir("work")
         command = [support.HAFT, "bench", "--work", work, "--only", "unpacked", "--rounds"]
-        running = subprocess.Popen([*command, "1000", app()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        running = subprocess.Popen(
+            [*command, "1000", app()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         support.wait_until(lambda: os.listdir(work))
         running.kill()
         running.wait()
@@ -143,10 +189,33 @@ class TestBench(support.TestCase):
         """Its directory had stayed until the next run, and what it had mounted too."""
         number = getattr(signals, "SIG" + signal)
         with self.clean(quiet_host=False):
-            running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--rounds", "1000", "--json", self.path("json"),
-                                        "--only", "unpacked,squashfuse,kernel-squashfs", app()],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-            self.assertTrue(support.wait_until(lambda: any(os.path.exists(os.path.join(self.out, name, "0", "unpacked")) for name in os.listdir(self.out))))
+            running = subprocess.Popen(
+                [
+                    support.HAFT,
+                    "bench",
+                    "--work",
+                    self.out,
+                    "--rounds",
+                    "1000",
+                    "--json",
+                    self.path("json"),
+                    "--only",
+                    "unpacked,squashfuse,kernel-squashfs",
+                    app(),
+                ],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            self.assertTrue(
+                support.wait_until(
+                    lambda: any(
+                        os.path.exists(os.path.join(self.out, name, "0", "unpacked"))
+                        for name in os.listdir(self.out)
+                    )
+                )
+            )
             time.sleep(random.uniform(0, 1.5))
             if signal == "INT":
                 os.killpg(running.pid, number)  # as a terminal does
@@ -164,8 +233,13 @@ class TestBench(support.TestCase):
         (tools / "shiv").write_text("#!/bin/sh\necho > $0.started\nexec sleep 60\n")
         (tools / "shiv").chmod(0o755)
         with self.clean():
-            running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--only", "shiv,pex", app()],
-                                       env=support.clean_env(PATH=f"{tools}:/usr/bin:/bin"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            running = subprocess.Popen(
+                [support.HAFT, "bench", "--work", self.out, "--only", "shiv,pex", app()],
+                env=support.clean_env(PATH=f"{tools}:/usr/bin:/bin"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
             self.assertTrue(support.wait_until((tools / "shiv.started").exists, 20))
             running.send_signal(signals.SIGTERM)
             done = running.communicate(timeout=20)
@@ -176,9 +250,28 @@ class TestBench(support.TestCase):
     def test_a_program_that_does_not_end_is_interrupted(self, how):
         """Its keeper and server had been killed with it: a dead mount or an unpacked copy stayed."""
         with self.clean(quiet_host=False):
-            running = subprocess.Popen([support.HAFT, "bench", "--work", self.out, "--only", "unpacked", app(), "--", "wait"],
-                                       env=support.clean_env(HAFT_MODE=how), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            self.assertTrue(support.wait_until(lambda: b"haft-" in subprocess.check_output(["ps", "-eo", "comm"])))
+            running = subprocess.Popen(
+                [
+                    support.HAFT,
+                    "bench",
+                    "--work",
+                    self.out,
+                    "--only",
+                    "unpacked",
+                    app(),
+                    "--",
+                    "wait",
+                ],
+                env=support.clean_env(HAFT_MODE=how),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            self.assertTrue(
+                support.wait_until(
+                    lambda: b"haft-" in subprocess.check_output(["ps", "-eo", "comm"])
+                )
+            )
             time.sleep(random.uniform(0, 0.5))
             running.send_signal(signals.SIGINT)
             _, errors = running.communicate(timeout=20)
@@ -192,15 +285,39 @@ class TestBench(support.TestCase):
         self.assertRegex(table, r"shiv: left out: .*not installed")
 
     def test_limits(self):
-        done = self.bench("--rounds", "1", "--only", "unpacked", "--check", "unpacked<=1000", "--check", "server-memory<=1000")
+        done = self.bench(
+            "--rounds",
+            "1",
+            "--only",
+            "unpacked",
+            "--check",
+            "unpacked<=1000",
+            "--check",
+            "server-memory<=1000",
+        )
         self.assertEqual(done.returncode, 0, done.stdout)
-        done = self.bench("--rounds", "1", "--only", "unpacked", "--check", "unpacked<=1000", "--check", "unpacked<=0.001")
+        done = self.bench(
+            "--rounds",
+            "1",
+            "--only",
+            "unpacked",
+            "--check",
+            "unpacked<=1000",
+            "--check",
+            "unpacked<=0.001",
+        )
         self.assertEqual(done.returncode, 1)
         self.assertIn("MISSED", done.stdout)
         self.assertEqual(done.stderr, "")
 
     def test_warnings(self):
-        _, table = self.report("--rounds", "1", "--only", "unpacked", env=support.clean_env(PYTHONDONTWRITEBYTECODE="1"))
+        _, table = self.report(
+            "--rounds",
+            "1",
+            "--only",
+            "unpacked",
+            env=support.clean_env(PYTHONDONTWRITEBYTECODE="1"),
+        )
         self.assertIn("warning: PYTHONDONTWRITEBYTECODE is set", table)
 
     def test_errors_in_one_line(self):
@@ -231,7 +348,9 @@ class TestBench(support.TestCase):
 
     @unittest.skipUnless(chromium(), "needs chromium")
     def test_page_in_a_browser(self):
-        self.bench("--rounds", "3", "--only", "unpacked", "--html", self.path("page.html"), check=True)
+        self.bench(
+            "--rounds", "3", "--only", "unpacked", "--html", self.path("page.html"), check=True
+        )
         with open(self.path("page.html"), encoding="utf-8") as file:
             source = file.read()
         self.assertNotRegex(source, r'(src|href)="')

@@ -14,8 +14,7 @@ SECONDS = 30
 
 FILES = {
     "app.py": "def main():\n    print('app')\n",
-    "app-1.dist-info/entry_points.txt":
-        "[console_scripts]\nserve = app:main\nserve-all = app:main\nMigrate = app:main [x]\n",
+    "app-1.dist-info/entry_points.txt": "[console_scripts]\nserve = app:main\nserve-all = app:main\nMigrate = app:main [x]\n",
 }
 
 
@@ -45,10 +44,18 @@ class TestBadInput(BuildCase):
         self.assertEqual(support.run([self.out / "app"], check=True).stdout, "app\n")
 
     def test_missing_site_packages(self):
-        self.fails("--site-packages", "/no/such/dir", "-c", "serve", parts=["'/no/such/dir'", "No such file"])
+        self.fails(
+            "--site-packages",
+            "/no/such/dir",
+            "-c",
+            "serve",
+            parts=["'/no/such/dir'", "No such file"],
+        )
 
     def test_site_packages_is_a_file(self):
-        self.fails("--site-packages", self.site / "app.py", "-c", "serve", parts=["app.py'", "irectory"])
+        self.fails(
+            "--site-packages", self.site / "app.py", "-c", "serve", parts=["app.py'", "irectory"]
+        )
 
     def test_second_site_packages_missing(self):
         self.fails(*self.site_args(), "--site-packages", "/no/such/dir", parts=["'/no/such/dir'"])
@@ -56,19 +63,34 @@ class TestBadInput(BuildCase):
     def test_mount_path_that_hides_the_host(self):
         """Was built, and failed at the start."""
         for path in ("/usr", "/etc", "/run", "/usr/lib"):
-            self.fails(*self.site_args(), "--mount-at", path, status=2, parts=["--mount-at", f"'{path}'", "every host"])
+            self.fails(
+                *self.site_args(),
+                "--mount-at",
+                path,
+                status=2,
+                parts=["--mount-at", f"'{path}'", "every host"],
+            )
 
     def test_interpreter_that_is_none(self):
         """ls complained about our question, and the message quoted it."""
-        line = self.fails(*self.site_args(), "-p", "/bin/ls", parts=["'/bin/ls': exit status 2;", "needs a Python interpreter"])
+        line = self.fails(
+            *self.site_args(),
+            "-p",
+            "/bin/ls",
+            parts=["'/bin/ls': exit status 2;", "needs a Python interpreter"],
+        )
         self.assertNotIn("import", line)
 
     def test_profile_that_is_not_there(self):
-        self.assertEqual(self.fails(*self.site_args(), "--profile-from", "/no/profile"),
-                         "haft: --profile-from: '/no/profile': No such file or directory\n")
+        self.assertEqual(
+            self.fails(*self.site_args(), "--profile-from", "/no/profile"),
+            "haft: --profile-from: '/no/profile': No such file or directory\n",
+        )
 
     def test_unknown_console_script(self):
-        line = self.fails(*self.site_args("-c", "servr"), parts=["'servr'", "serve", "serve-all", "Migrate"])
+        line = self.fails(
+            *self.site_args("-c", "servr"), parts=["'servr'", "serve", "serve-all", "Migrate"]
+        )
         self.assertRegex(line, r"did you mean '?serve'?\b")
 
     def test_console_script_in_a_tree_without_any(self):
@@ -84,7 +106,11 @@ class TestBadInput(BuildCase):
         made = support.unique_dir() / "app"
         support.build(self.site, "-m", "pip", output=made)
         for words in (["-m", "pip"], ["-e", "pip:main"]):
-            self.fails(*self.site_args(*words), option, parts=["'pip'", "neither in the inputs nor in the standard library"])
+            self.fails(
+                *self.site_args(*words),
+                option,
+                parts=["'pip'", "neither in the inputs nor in the standard library"],
+            )
         support.build(self.site, "-m", "json.tool", option, output=made)
 
     def test_unknown_module_of_a_function(self):
@@ -92,23 +118,35 @@ class TestBadInput(BuildCase):
 
     def test_function_that_is_not_there_is_told(self):
         """The bundle is made (the module may have it elsewhere), and the warning does not say that it works."""
-        for entry, why in (("app:mian", "no attribute 'mian'"), ("app.nope:main", "No module named 'app.nope'")):
+        for entry, why in (
+            ("app:mian", "no attribute 'mian'"),
+            ("app.nope:main", "No module named 'app.nope'"),
+        ):
             done = support.haft("build", *self.site_args("-e", entry), "-o", self.out / "app")
             self.assertOneLine(done.stderr, "profile", why, "a start fails in the same way")
 
     def test_profile_that_is_none(self):
         for text in ("{}", '{"traceEvents": []}'):
             (self.site.parent / "no-profile").write_text(text)
-            self.fails(*self.site_args(), "--profile-from", self.site.parent / "no-profile", parts=["files"])
+            self.fails(
+                *self.site_args(),
+                "--profile-from",
+                self.site.parent / "no-profile",
+                parts=["files"],
+            )
 
     @support.parametrised(entry=["app:", ":main", "a-b:main", "a b"])
     def test_malformed_function(self, entry):
-        done = support.haft("build", *self.site_args("-e", entry), "-o", self.out / "app", check=False)
+        done = support.haft(
+            "build", *self.site_args("-e", entry), "-o", self.out / "app", check=False
+        )
         self.assertIn(done.returncode, (1, 2))
         self.assertOneLine(done.stderr, entry)
         self.assertEqual(os.listdir(self.out), [])
 
-    @support.parametrised(entry=["-c serve -m app", "-m app -x /bin/true", "-e app:main -x /bin/true"])
+    @support.parametrised(
+        entry=["-c serve -m app", "-m app -x /bin/true", "-e app:main -x /bin/true"]
+    )
     def test_more_than_one_entry(self, entry):
         self.fails("--site-packages", self.site, *entry.split(), status=2)
 
@@ -119,14 +157,21 @@ class TestBadInput(BuildCase):
         self.fails(*self.site_args(), "--nonsense", status=2, parts=["nonsense"])
 
     def test_mistyped_option(self):
-        self.fails(*self.site_args(), "--consol-script=x", status=2, parts=["did you mean '--console-script'?"])
+        self.fails(
+            *self.site_args(),
+            "--consol-script=x",
+            status=2,
+            parts=["did you mean '--console-script'?"],
+        )
 
     def test_no_output(self):
         done = support.haft("build", *self.site_args(), check=False)
         self.assertEqual(done.returncode, 2)
         self.assertOneLine(done.stderr, "-o")
 
-    @support.parametrised(python=["/no/such/python3", "/bin/true", "/bin/false", "/etc/passwd", "/usr"])
+    @support.parametrised(
+        python=["/no/such/python3", "/bin/true", "/bin/false", "/etc/passwd", "/usr"]
+    )
     def test_not_a_python(self, python):
         self.fails(*self.site_args(), "-p", python, parts=[f"'{python}'"])
 
@@ -145,7 +190,9 @@ class TestBadInput(BuildCase):
     def test_special_file_in_the_tree(self):
         """A socket or a fifo in a site-packages directory: refused or left out, but never waited for."""
         os.mkfifo(self.site / "pipe")
-        done = support.haft("build", *self.site_args(), "-o", self.out / "app", check=False, timeout=30)
+        done = support.haft(
+            "build", *self.site_args(), "-o", self.out / "app", check=False, timeout=30
+        )
         if done.returncode:
             self.assertOneLine(done.stderr, "pipe'")
             self.assertEqual(os.listdir(self.out), [])
@@ -157,8 +204,11 @@ class TestBadOutput(BuildCase):
         self.fails(*self.site_args(), mode="userns", parts=[f"{self.out}", "Permission denied"])
 
     def test_missing_directory(self):
-        self.fails(*self.site_args(), output=self.out / "no/app",
-                   parts=[f"'{self.out}/no/app': no such directory '{self.out}/no'; create it"])
+        self.fails(
+            *self.site_args(),
+            output=self.out / "no/app",
+            parts=[f"'{self.out}/no/app': no such directory '{self.out}/no'; create it"],
+        )
 
     def test_output_is_a_directory(self):
         directory = support.unique_dir()
@@ -174,8 +224,10 @@ class TestBadOutput(BuildCase):
         old = self.out / "app"
         for prepare, left in (("true", ""), (f"echo old >{old}", "app\n")):
             command = shlex.join(map(str, [support.HAFT, "build", *self.site_args(), "-o", old]))
-            script = (f"mount -t tmpfs -o size=1m none {self.out} || exit 99; {prepare}; {command}; status=$?; "
-                      f"ls -A {self.out}; exit $status")
+            script = (
+                f"mount -t tmpfs -o size=1m none {self.out} || exit 99; {prepare}; {command}; status=$?; "
+                f"ls -A {self.out}; exit $status"
+            )
             with self.clean():
                 done = support.run(["unshare", "-m", "sh", "-c", script])
             self.assertEqual((done.returncode, done.stdout), (1, left), done.stderr)
@@ -184,11 +236,15 @@ class TestBadOutput(BuildCase):
     def test_file_size_limit(self):
         """RLIMIT_FSIZE comes with a deadly SIGXFSZ; the outcome has to be the same as of a full disk."""
         import resource
+
         (self.site / "noise.bin").write_bytes(os.urandom(5 << 20))
 
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
-        done = support.haft("build", *self.site_args(), "-o", self.out / "app", check=False, preexec_fn=limit)
+
+        done = support.haft(
+            "build", *self.site_args(), "-o", self.out / "app", check=False, preexec_fn=limit
+        )
         if done.returncode >= 0:
             self.assertEqual(done.returncode, 1)
             self.assertOneLine(done.stderr, "File too large")
@@ -207,14 +263,18 @@ class TestBadOutput(BuildCase):
         output = self.out / "app"
         output.write_text("old")
         for arguments in (self.site_args("-c", "no"), ("--site-packages", "/no/such", "-m", "app")):
-            self.assertNotEqual(support.haft("build", *arguments, "-o", output, check=False).returncode, 0)
+            self.assertNotEqual(
+                support.haft("build", *arguments, "-o", output, check=False).returncode, 0
+            )
             self.assertEqual(output.read_text(), "old")
             self.assertEqual(os.listdir(self.out), ["app"])
 
     def test_mode_of_the_output(self):
         for umask, mode in ((0o022, 0o755), (0o077, 0o700), (0o027, 0o750)):
             output = self.out / f"app-{umask:o}"
-            support.haft("build", *self.site_args(), "-o", output, preexec_fn=lambda: os.umask(umask))
+            support.haft(
+                "build", *self.site_args(), "-o", output, preexec_fn=lambda: os.umask(umask)
+            )
             self.assertEqual(output.stat().st_mode & 0o7777, mode)
 
 
@@ -231,16 +291,22 @@ class TestKilledBuilder(BuildCase):
         killed = 0
         for _ in range(12):
             output.write_text("old")
-            process = subprocess.Popen([support.HAFT, "build", "--site-packages", site, "-m", "flask", "-o", output],
-                                       env=support.clean_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                       start_new_session=True)
+            process = subprocess.Popen(
+                [support.HAFT, "build", "--site-packages", site, "-m", "flask", "-o", output],
+                env=support.clean_env(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
             time.sleep(dice.uniform(0, duration * 1.05))
             process.kill()
             killed += process.wait() == -signal.SIGKILL
             support.running.kill_session(process.pid)
             self.assertIn(output.read_bytes(), (b"old", whole))
         self.assertGreater(killed, 3)
-        self.assertFalse([pid for pid in support.haft_processes()], "workers of the builder outlive it")
+        self.assertFalse(
+            [pid for pid in support.haft_processes()], "workers of the builder outlive it"
+        )
         support.build(site, "-m", "flask", output=output)
         self.assertEqual(output.read_bytes(), whole)
         self.assertEqual(os.listdir(self.out), ["flask"], "left by the killed builders")
@@ -249,7 +315,16 @@ class TestKilledBuilder(BuildCase):
     def test_polite_end_leaves_nothing(self, name):
         """Ctrl-C: ends by that signal or with a status, and takes its temporary file and workers with it."""
         site = support.tree("python3-django")
-        command = [support.HAFT, "build", "--site-packages", site, "-m", "django", "-o", self.out / "d"]
+        command = [
+            support.HAFT,
+            "build",
+            "--site-packages",
+            site,
+            "-m",
+            "django",
+            "-o",
+            self.out / "d",
+        ]
         process = support.start(command, stderr=subprocess.PIPE, start_new_session=True, text=True)
         time.sleep(0.5)
         os.killpg(process.pid, getattr(signal, name))

@@ -9,7 +9,7 @@ from support import root as roots
 
 SECONDS = 40
 
-FACTS = '''\
+FACTS = """\
 import json, os, subprocess, sys
 import ssl, sqlite3, ctypes, lzma, bz2, zlib, decimal, socket, multiprocessing, curses, readline, uuid, hashlib
 
@@ -26,7 +26,7 @@ def main():
                       "environ": dict(os.environ), "comm": open("/proc/self/comm").read().strip(),
                       "maps": child()[1], "again": json.loads(again), "pool": in_pool(), "argv": sys.argv,
                       "name": socket.gethostbyname("127.0.0.1"), "python": __import__("shutil").which("python3")}))
-'''
+"""
 
 
 def facts():
@@ -35,9 +35,17 @@ def facts():
 
 def foreign_maps(maps, mount):
     """Files mapped from elsewhere. (The C library maps the host's locale and its index of character sets: data.)"""
-    return sorted({path for path in maps if path.startswith("/") and not path.startswith(mount + "/")
-                   and not path.startswith("/usr/lib/locale/") and not path.endswith("/gconv-modules.cache")
-                   and not path.startswith("/dev/")})
+    return sorted(
+        {
+            path
+            for path in maps
+            if path.startswith("/")
+            and not path.startswith(mount + "/")
+            and not path.startswith("/usr/lib/locale/")
+            and not path.endswith("/gconv-modules.cache")
+            and not path.startswith("/dev/")
+        }
+    )
 
 
 class TestHost(support.TestCase):
@@ -61,11 +69,15 @@ class TestHost(support.TestCase):
 
     def interpret(self, code):
         """What `python -c CODE` of the bundle prints."""
-        done = support.run([facts(), "-c", code], env=support.clean_env(HAFT_INTERPRETER="1"), check=True)
+        done = support.run(
+            [facts(), "-c", code], env=support.clean_env(HAFT_INTERPRETER="1"), check=True
+        )
         return done.stdout
 
     def test_programs_of_the_host_get_the_hosts_libraries(self):
-        out = self.interpret("import subprocess; subprocess.run(['/usr/bin/ldd', '/usr/bin/python3'], check=True)")
+        out = self.interpret(
+            "import subprocess; subprocess.run(['/usr/bin/ldd', '/usr/bin/python3'], check=True)"
+        )
         self.assertIn("libc.so.6 => /lib", out)
         self.assertNotIn("/haft/", out)
 
@@ -73,22 +85,30 @@ class TestHost(support.TestCase):
         """A venv made by the bundled interpreter runs it, as long as it is inside."""
         directory = support.unique_dir()
         python = str(directory / "v" / "bin" / "python")
-        out = self.interpret("import subprocess, sys, venv\n"
-                             f"venv.create({str(directory / 'v')!r}, symlinks=True)\n"
-                             f"subprocess.run([{python!r}, '-I', '-c', "
-                             "'import sys; print(sys.prefix, sys.base_prefix)'], check=True)\n")
+        out = self.interpret(
+            "import subprocess, sys, venv\n"
+            f"venv.create({str(directory / 'v')!r}, symlinks=True)\n"
+            f"subprocess.run([{python!r}, '-I', '-c', "
+            "'import sys; print(sys.prefix, sys.base_prefix)'], check=True)\n"
+        )
         self.assertEqual(out.split(), [str(directory / "v"), "/haft/facts/usr"])
 
     def test_python_by_name_is_the_bundled_one(self):
-        out = self.interpret("import subprocess\n"
-                             "subprocess.run(['sh', '-c', 'python3 -c \"import sys; print(sys.prefix)\"'], check=True)")
+        out = self.interpret(
+            "import subprocess\n"
+            "subprocess.run(['sh', '-c', 'python3 -c \"import sys; print(sys.prefix)\"'], check=True)"
+        )
         self.assertEqual(out, "/haft/facts/usr\n")
 
     def test_unpacked_it_runs_from_there(self):
         """No path in it depends on where the image is."""
         code = "import sys, subprocess; print(sys.prefix); subprocess.run([sys.executable, '-c', 'import sys; print(sys.prefix)'])"
         with self.clean(quiet_host=False):
-            done = support.run([facts(), "-c", code], env=support.clean_env(HAFT_INTERPRETER="1", HAFT_MODE="extract"), check=True)
+            done = support.run(
+                [facts(), "-c", code],
+                env=support.clean_env(HAFT_INTERPRETER="1", HAFT_MODE="extract"),
+                check=True,
+            )
         first, second = done.stdout.split()
         self.assertEqual(first, second)
         self.assertTrue(first.endswith("/usr") and not first.startswith("/haft/"), first)
@@ -96,8 +116,21 @@ class TestHost(support.TestCase):
     @support.long_test
     def test_same_input_same_bytes(self):
         tree = support.write_tree(support.unique_dir(), {"facts.py": FACTS})
-        outputs = [support.build(tree, "-e", "facts:main", "--bundle-python", "--no-profile", "--name", "facts", "--jobs", str(jobs),
-                                 output=support.unique_dir() / "facts") for jobs in (1, 2)]
+        outputs = [
+            support.build(
+                tree,
+                "-e",
+                "facts:main",
+                "--bundle-python",
+                "--no-profile",
+                "--name",
+                "facts",
+                "--jobs",
+                str(jobs),
+                output=support.unique_dir() / "facts",
+            )
+            for jobs in (1, 2)
+        ]
         self.assertTrue(outputs[0].read_bytes() == outputs[1].read_bytes())
 
     def test_info_lists_packages_and_licences(self):
@@ -105,11 +138,15 @@ class TestHost(support.TestCase):
         self.assertRegex(text, r"(?m)^ *libc6 +\S+")
         contents = support.info(facts())["contents"]
         by_name = {package["name"]: package for package in contents["packages"]}
-        version = subprocess.check_output(["dpkg-query", "-W", "-f", "${Version}", "libssl3"], text=True)
+        version = subprocess.check_output(
+            ["dpkg-query", "-W", "-f", "${Version}", "libssl3"], text=True
+        )
         self.assertEqual(by_name["libssl3"]["version"], version)
         self.assertIn("Apache", by_name["libssl3"]["license"])
         self.assertIn("usr/lib/libssl.so.3", by_name["libssl3"]["files"])
-        self.assertIn("Copyright", support.haft("cat", facts(), "usr/share/doc/libssl3/copyright").stdout)
+        self.assertIn(
+            "Copyright", support.haft("cat", facts(), "usr/share/doc/libssl3/copyright").stdout
+        )
 
 
 class TestBusybox(support.TestCase):
@@ -123,8 +160,16 @@ class TestBusybox(support.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         told = json.loads(done.stdout)
         for maps in (told["maps"], told["again"][1], told["pool"][1]):
-            self.assertEqual([path for path in maps if path.startswith("/") and not path.startswith("/haft/facts/")
-                              and not path.startswith("/dev/")], [])
+            self.assertEqual(
+                [
+                    path
+                    for path in maps
+                    if path.startswith("/")
+                    and not path.startswith("/haft/facts/")
+                    and not path.startswith("/dev/")
+                ],
+                [],
+            )
 
     @support.parametrised(uid=[0, 65534])
     def test_certbot(self, uid):

@@ -4,7 +4,19 @@ import json
 
 import support
 
-VERBS = ("build", "run", "exec", "shell", "mount", "umount", "ls", "cat", "info", "verify", "extract")
+VERBS = (
+    "build",
+    "run",
+    "exec",
+    "shell",
+    "mount",
+    "umount",
+    "ls",
+    "cat",
+    "info",
+    "verify",
+    "extract",
+)
 
 
 class TestCommand(support.TestCase):
@@ -36,27 +48,40 @@ class TestCommand(support.TestCase):
 
     @support.parametrised(verb=["ls", "info", "verify", "cat"])
     def test_not_a_bundle(self, verb):
-        for file, why in (("/no/such/file", "No such file"), ("/etc/passwd", ""), ("/dev/null", "")):
+        for file, why in (
+            ("/no/such/file", "No such file"),
+            ("/etc/passwd", ""),
+            ("/dev/null", ""),
+        ):
             done = support.haft(verb, file, *(["x"] if verb == "cat" else []), check=False)
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             self.assertOneLine(done.stderr, f"'{file}'", why)
 
     def test_info(self):
         about = support.info(support.lab())
-        self.assertLessEqual({"name", "image_id", "image_offset", "image_size", "files", "bytes", "entry", "python"},
-                             set(about))
+        self.assertLessEqual(
+            {"name", "image_id", "image_offset", "image_size", "files", "bytes", "entry", "python"},
+            set(about),
+        )
         self.assertEqual(about["name"], "lab")
         entry = about["entry"]
-        self.assertEqual((entry["script"], entry["module"], entry["function"]), ("lab", "lab", "main"))
+        self.assertEqual(
+            (entry["script"], entry["module"], entry["function"]), ("lab", "lab", "main")
+        )
         self.assertIn("3.11", json.dumps(about["python"]))
         self.assertEqual(about["image_offset"] + about["image_size"], support.lab().stat().st_size)
         self.assertIn("lab", support.haft("info", support.lab()).stdout)
 
     def test_cat_and_ls(self):
         bundle = support.lab()
-        self.assertEqual(support.haft("cat", bundle, "site-packages/lab_data/text.txt").stdout, "text of the lab\n")
-        self.assertEqual(support.haft("ls", bundle, "site-packages/lab_data").stdout.split(),
-                         ["big.bin", "empty", "text.txt"])
+        self.assertEqual(
+            support.haft("cat", bundle, "site-packages/lab_data/text.txt").stdout,
+            "text of the lab\n",
+        )
+        self.assertEqual(
+            support.haft("ls", bundle, "site-packages/lab_data").stdout.split(),
+            ["big.bin", "empty", "text.txt"],
+        )
         done = support.haft("cat", bundle, "site-packages/nothing", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertOneLine(done.stderr, "'site-packages/nothing'", "no such file")
@@ -67,7 +92,9 @@ class TestCommand(support.TestCase):
 
     def test_debug_log_tells_each_step(self, mode):
         with self.clean():
-            done = support.run([support.lab(), "result = 3"], mode=mode, env=support.clean_env(HAFT_LOG="debug"))
+            done = support.run(
+                [support.lab(), "result = 3"], mode=mode, env=support.clean_env(HAFT_LOG="debug")
+            )
         self.assertEqual(done.returncode, 3)
         self.assertGreater(len(done.stderr.splitlines()), 3)
 

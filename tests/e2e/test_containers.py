@@ -28,23 +28,48 @@ class TestContainer(support.TestCase):
     """No /dev/fuse, no CAP_SYS_ADMIN, root file system read-only: mode extract."""
 
     def run_in(self, extra, program):
-        command = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
-                   "--tmpfs", "/tmp", "--cap-drop", "ALL", "--new-session", *extra, "--", *map(str, program)]
+        command = [
+            "bwrap",
+            "--unshare-all",
+            "--die-with-parent",
+            "--ro-bind",
+            "/",
+            "/",
+            "--dev",
+            "/dev",
+            "--proc",
+            "/proc",
+            "--tmpfs",
+            "/tmp",
+            "--cap-drop",
+            "ALL",
+            "--new-session",
+            *extra,
+            "--",
+            *map(str, program),
+        ]
         with self.clean(timeout=4.0):
             return support.run(command)
 
-    @support.parametrised(extra=[[], ["--as-pid-1"], ["--unshare-user", "--uid", "1234", "--gid", "1234"]])
+    @support.parametrised(
+        extra=[[], ["--as-pid-1"], ["--unshare-user", "--uid", "1234", "--gid", "1234"]]
+    )
     def test_extract(self, extra):
         done = self.run_in(extra, [support.lab(), CODE])
         self.assertEqual(done.returncode, 5, done.stderr)
-        self.assertRegex(done.stdout, r"^5 /tmp/haft-\d+/lab-[0-9a-f]{32}/lab/site-packages/lab.py \d+\n$")
+        self.assertRegex(
+            done.stdout, r"^5 /tmp/haft-\d+/lab-[0-9a-f]{32}/lab/site-packages/lab.py \d+\n$"
+        )
         self.assertOneLine(done.stderr, "unpacked into", "mode fusermount")
         if extra == ["--as-pid-1"]:
             self.assertTrue(done.stdout.endswith(" 1\n"), done.stdout)
 
     def test_nowhere_to_write(self):
         """Everything read-only: one line that says what to give it."""
-        done = self.run_in(["--ro-bind", "/proc/self", "/tmp", "--ro-bind", "/proc/self", "/dev/shm"], [support.lab(), CODE])
+        done = self.run_in(
+            ["--ro-bind", "/proc/self", "/tmp", "--ro-bind", "/proc/self", "/dev/shm"],
+            [support.lab(), CODE],
+        )
         self.assertEqual((done.returncode, done.stdout), (125, ""))
         self.assertOneLine(done.stderr, "mode extract: no place to unpack it", "; ")
 
@@ -78,12 +103,17 @@ class ContainerCase(support.TestCase):
     def contain(self, command):
         script = f"{self.PREPARE}\nexec {shlex.join(map(str, command))}"
         with self.clean(timeout=4.0):
-            done = support.run(["unshare", "-m", "sh", "-ec", script], env=support.clean_env(HOME=str(support.unique_dir("home"))))
+            done = support.run(
+                ["unshare", "-m", "sh", "-ec", script],
+                env=support.clean_env(HOME=str(support.unique_dir("home"))),
+            )
         self.assertEqual(done.returncode, 5, done.stderr)
         return done
 
     def unpacked(self, done, place, reason):
-        self.assertRegex(done.stdout, f"^5 {place}/haft-[0-9]+/lab-[0-9a-f]{{32}}/lab/site-packages/lab.py 1\n$")
+        self.assertRegex(
+            done.stdout, f"^5 {place}/haft-[0-9]+/lab-[0-9a-f]{{32}}/lab/site-packages/lab.py 1\n$"
+        )
         self.assertOneLine(done.stderr, "unpacked into", reason)
 
 
@@ -95,17 +125,56 @@ class TestPodman(ContainerCase):
 
     def podman(self, *options, code=CODE):
         state = support.unique_dir("podman")
-        return self.contain(["podman", "--root", state / "root", "--runroot", state / "run", "--storage-driver", "vfs", "--runtime", "crun",
-                             "--cgroup-manager", "cgroupfs", "--events-backend", "none", "run", "--rm", "--cgroups=disabled", "--network=none",
-                             "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000", "-v", "/usr:/usr:ro",
-                             "-v", f"{support.lab().parent}:/bundle:ro", *options, "--rootfs", small_root(), "/bundle/lab", code])
+        return self.contain(
+            [
+                "podman",
+                "--root",
+                state / "root",
+                "--runroot",
+                state / "run",
+                "--storage-driver",
+                "vfs",
+                "--runtime",
+                "crun",
+                "--cgroup-manager",
+                "cgroupfs",
+                "--events-backend",
+                "none",
+                "run",
+                "--rm",
+                "--cgroups=disabled",
+                "--network=none",
+                "--ulimit=nofile=1024:1024",
+                "--ulimit=nproc=1000:1000",
+                "-v",
+                "/usr:/usr:ro",
+                "-v",
+                f"{support.lab().parent}:/bundle:ro",
+                *options,
+                "--rootfs",
+                small_root(),
+                "/bundle/lab",
+                code,
+            ]
+        )
 
-    @support.parametrised(options=["", "--read-only", "--user=1234:1234 --cap-drop=all", "--security-opt=no-new-privileges"])
+    @support.parametrised(
+        options=[
+            "",
+            "--read-only",
+            "--user=1234:1234 --cap-drop=all",
+            "--security-opt=no-new-privileges",
+        ]
+    )
     def test_as_pid_1_without_rights(self, options):
         self.unpacked(self.podman(*options.split()), "/tmp", "no right to mount (CAP_SYS_ADMIN)")
 
     def test_nothing_to_write_but_shared_memory(self):
-        self.unpacked(self.podman("--read-only", "--read-only-tmpfs=false"), "/dev/shm", "Read-only file system")
+        self.unpacked(
+            self.podman("--read-only", "--read-only-tmpfs=false"),
+            "/dev/shm",
+            "Read-only file system",
+        )
 
     def test_with_fuse_and_the_right_to_mount(self):
         done = self.podman("--device=/dev/fuse", "--cap-add=SYS_ADMIN", "--read-only")
@@ -113,8 +182,10 @@ class TestPodman(ContainerCase):
 
     def test_helper_is_a_child_of_pid_1(self):
         """As every orphan is; the program's own children come and go as anywhere. docs/haft.1 says so."""
-        code = ("import subprocess, lab_lazy.m5\n"
-                "print(subprocess.run(['sh', '-c', '(sleep 0.1; exit 3) & exit 4']).returncode, os.waitpid(-1, os.WNOHANG)); result = 5")
+        code = (
+            "import subprocess, lab_lazy.m5\n"
+            "print(subprocess.run(['sh', '-c', '(sleep 0.1; exit 3) & exit 4']).returncode, os.waitpid(-1, os.WNOHANG)); result = 5"
+        )
         done = self.podman("--device=/dev/fuse", "--cap-add=SYS_ADMIN", code=code)
         self.assertEqual((done.stdout, done.stderr), ("4 (0, 0)\n", ""))
 
@@ -123,11 +194,27 @@ class TestPodman(ContainerCase):
 @unittest.skipUnless(shutil.which("systemd-nspawn"), "needs systemd-nspawn")
 class TestNspawn(ContainerCase):
     def nspawn(self, *options):
-        return self.contain(["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off", "--timezone=off",
-                             f"--directory={small_root()}", "--bind-ro=/usr", f"--bind-ro={support.lab().parent}:/bundle", *options,
-                             "/bundle/lab", CODE])
+        return self.contain(
+            [
+                "systemd-nspawn",
+                "--quiet",
+                "--register=no",
+                "--keep-unit",
+                "--pipe",
+                "--resolv-conf=off",
+                "--timezone=off",
+                f"--directory={small_root()}",
+                "--bind-ro=/usr",
+                f"--bind-ro={support.lab().parent}:/bundle",
+                *options,
+                "/bundle/lab",
+                CODE,
+            ]
+        )
 
-    @support.parametrised(options=["", "--read-only", "--drop-capability=CAP_SYS_ADMIN", "--no-new-privileges=yes"])
+    @support.parametrised(
+        options=["", "--read-only", "--drop-capability=CAP_SYS_ADMIN", "--no-new-privileges=yes"]
+    )
     def test_as_pid_1_without_fuse(self, options):
         self.unpacked(self.nspawn(*options.split()), "/tmp", "mode userns: ")
 
@@ -136,17 +223,21 @@ class TestNspawn(ContainerCase):
 class TestLittleMemory(support.TestCase):
     """A gigabyte is read while there are 64 MB."""
 
-    CODE = ("import hashlib, json\nbase = os.path.dirname(__file__)\nprint('ready', flush=True); sys.stdin.readline()\n"
-            "for n in range(8):\n"
-            "  h = hashlib.sha256()\n"
-            "  with open(f'{base}/part{n}', 'rb') as f:\n"
-            "    while data := f.read(1 << 20): h.update(data)\n"
-            "  print(h.hexdigest())\n"
-            "print(json.load(open('/haft/gigabyte/.haft/stats'))['server']['deaths'], flush=True); sys.stdin.read()")
+    CODE = (
+        "import hashlib, json\nbase = os.path.dirname(__file__)\nprint('ready', flush=True); sys.stdin.readline()\n"
+        "for n in range(8):\n"
+        "  h = hashlib.sha256()\n"
+        "  with open(f'{base}/part{n}', 'rb') as f:\n"
+        "    while data := f.read(1 << 20): h.update(data)\n"
+        "  print(h.hexdigest())\n"
+        "print(json.load(open('/haft/gigabyte/.haft/stats'))['server']['deaths'], flush=True); sys.stdin.read()"
+    )
 
     def bundle(self):
         """(bundle of 8 files of 128 MB, their digest)"""
-        tree = support.write_tree(support.unique_dir("gigabyte"), {"gigabyte.py": f"import os, sys\n{self.CODE}\n"})
+        tree = support.write_tree(
+            support.unique_dir("gigabyte"), {"gigabyte.py": f"import os, sys\n{self.CODE}\n"}
+        )
         digest = hashlib.sha256()
         with open(tree / "part0", "wb") as file:
             for number in range(128):
@@ -155,17 +246,25 @@ class TestLittleMemory(support.TestCase):
                 file.write(data)
         for number in range(1, 8):
             os.link(tree / "part0", tree / f"part{number}")
-        return support.build(tree, "-m", "gigabyte", "--no-profile", output=support.unique_dir() / "gigabyte"), digest.hexdigest()
+        return support.build(
+            tree, "-m", "gigabyte", "--no-profile", output=support.unique_dir() / "gigabyte"
+        ), digest.hexdigest()
 
     def reads(self, bundle, digest, mode, prefix):
-        with self.clean(), support.start([*prefix, *running.in_mode([bundle], mode)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         text=True) as process:
+        with self.clean(), support.start(
+            [*prefix, *running.in_mode([bundle], mode)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
             self.assertEqual(process.stdout.readline(), "ready\n")
             (server,) = support.servers()
             process.stdin.write("\n")
             process.stdin.flush()
             lines = [process.stdout.readline().strip() for _ in range(9)]
-            peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{server}/status").read_text())[1])
+            peak = int(
+                re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{server}/status").read_text())[1]
+            )
             process.stdin.close()
             self.assertEqual((lines, process.wait(20)), ([*[digest] * 8, "0"], 0))
         self.assertLess(peak, 64 << 10)
@@ -179,7 +278,9 @@ class TestLittleMemory(support.TestCase):
         try:
             (group / limit).write_text(str(64 << 20))
             for mode in support.MODES:
-                self.reads(bundle, digest, mode, ["sh", "-c", 'echo $$ >$0/cgroup.procs; exec "$@"', group])
+                self.reads(
+                    bundle, digest, mode, ["sh", "-c", 'echo $$ >$0/cgroup.procs; exec "$@"', group]
+                )
         finally:
             support.wait_until(lambda: not (group / "cgroup.procs").read_text(), 3)
             group.rmdir()
@@ -191,7 +292,10 @@ def memory_group():
     name = f"haft-e2e-{os.getpid()}"
     if (top / "memory").is_dir():
         return top / "memory" / name, "memory.limit_in_bytes"
-    if not (top / "cgroup.controllers").is_file() or "memory" not in (top / "cgroup.controllers").read_text():
+    if (
+        not (top / "cgroup.controllers").is_file()
+        or "memory" not in (top / "cgroup.controllers").read_text()
+    ):
         raise unittest.SkipTest("no control group of memory")
     (top / "cgroup.subtree_control").write_text("+memory")
     return top / name, "memory.max"
@@ -201,22 +305,38 @@ def memory_group():
 class TestChroot(support.TestCase):
     def chroot(self, command, prepare=bind_root, env=None, user=False):
         directory = support.unique_dir()
-        change = ["chroot", *(["--userspec=65534:65534"] if user else []), str(directory), *map(str, command)]
+        change = [
+            "chroot",
+            *(["--userspec=65534:65534"] if user else []),
+            str(directory),
+            *map(str, command),
+        ]
         with self.clean(timeout=4.0):
-            return support.run(["unshare", "-m", "sh", "-c", f"{prepare(directory)} && exec {shlex.join(change)}"],
-                               env=env or support.clean_env())
+            return support.run(
+                ["unshare", "-m", "sh", "-c", f"{prepare(directory)} && exec {shlex.join(change)}"],
+                env=env or support.clean_env(),
+            )
 
     def test_same_path_as_root(self):
-        done = self.chroot([support.lab(), CODE + "; print(os.getcwd(), sorted(os.listdir('/'))[:2])"])
+        done = self.chroot(
+            [support.lab(), CODE + "; print(os.getcwd(), sorted(os.listdir('/'))[:2])"]
+        )
         self.assertEqual((done.returncode, done.stderr), (5, ""))
         self.assertTrue(done.stdout.startswith("5 /haft/lab/site-packages/lab.py "), done.stdout)
 
     def test_root_directory_is_the_chroots(self):
         """Joining the namespace must not lead out of the chroot."""
+
         def prepare(directory):
             return f"{bind_root(directory)} && mount -t tmpfs none {directory}/mnt && touch {directory}/mnt/inside"
-        done = self.chroot([support.lab(), "print(os.listdir('/mnt'), os.path.exists('/proc/1')); os.chdir('/mnt'); print(os.getcwd())"],
-                           prepare)
+
+        done = self.chroot(
+            [
+                support.lab(),
+                "print(os.listdir('/mnt'), os.path.exists('/proc/1')); os.chdir('/mnt'); print(os.getcwd())",
+            ],
+            prepare,
+        )
         self.assertEqual((done.stdout, done.stderr), ("['inside'] True\n/mnt\n", ""))
 
     def test_user(self):
@@ -224,7 +344,9 @@ class TestChroot(support.TestCase):
         done = self.chroot([support.lab(), CODE], user=True)
         self.assertEqual((done.returncode, done.stderr), (5, ""))
         self.assertRegex(done.stdout, "^5 /tmp/haft-65534/m[a-z2-7]{8}/lab/")
-        done = self.chroot([support.lab(), CODE], user=True, env=support.clean_env(HAFT_MODE="!fusermount"))
+        done = self.chroot(
+            [support.lab(), CODE], user=True, env=support.clean_env(HAFT_MODE="!fusermount")
+        )
         self.assertEqual(done.returncode, 5)
         self.assertOneLine(done.stderr, "unpacked", "mode userns: user namespace")
 
@@ -244,9 +366,16 @@ class TestChroot(support.TestCase):
         for mode in ("", "namespace", "extract"):
             words = f"mount -t proc proc {root}/proc && exec chroot {root} /bin/sh -c 'exec /lab x'"
             with self.clean():
-                done = support.run(["unshare", "-m", "sh", "-c", words], env=support.clean_env(HAFT_MODE=mode))
+                done = support.run(
+                    ["unshare", "-m", "sh", "-c", words], env=support.clean_env(HAFT_MODE=mode)
+                )
             self.assertEqual((done.returncode, done.stdout), (125, ""))
-            self.assertOneLine(done.stderr, "needs Python 3.11", "'/usr/bin/python3' is not there", "install python3.11")
+            self.assertOneLine(
+                done.stderr,
+                "needs Python 3.11",
+                "'/usr/bin/python3' is not there",
+                "install python3.11",
+            )
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
@@ -256,8 +385,17 @@ class TestForeignHosts(support.TestCase):
     seconds = 500
 
     def mirror(self):
-        for path in [pathlib.Path("/etc/apt/sources.list"), *pathlib.Path("/etc/apt/sources.list.d").glob("*")]:
-            found = re.search(r"(?m)^(?:deb(?: \[[^]]*\])?|URIs:) (\S+/debian)/?(?: |$)", path.read_text()) if path.is_file() else None
+        for path in [
+            pathlib.Path("/etc/apt/sources.list"),
+            *pathlib.Path("/etc/apt/sources.list.d").glob("*"),
+        ]:
+            found = (
+                re.search(
+                    r"(?m)^(?:deb(?: \[[^]]*\])?|URIs:) (\S+/debian)/?(?: |$)", path.read_text()
+                )
+                if path.is_file()
+                else None
+            )
             if found:
                 return found[1]
         return self.skipTest("no mirror is configured")
@@ -267,19 +405,39 @@ class TestForeignHosts(support.TestCase):
     def test_debian(self, release):
         root = support.unique_dir("debian") / release
         include = "python3-minimal,libpython3-stdlib"
-        made = support.run(["unshare", "-m", "debootstrap", "--variant=minbase", f"--include={include}", release, root, self.mirror()],
-                           timeout=480)
+        made = support.run(
+            [
+                "unshare",
+                "-m",
+                "debootstrap",
+                "--variant=minbase",
+                f"--include={include}",
+                release,
+                root,
+                self.mirror(),
+            ],
+            timeout=480,
+        )
         if made.returncode:
             self.skipTest(f"debootstrap {release}: {made.stdout[-300:]}{made.stderr[-300:]}")
         shutil.copy(support.lab(), root / "lab")
-        prepare = (f"mount --bind {root} {root} && mount -t proc proc {root}/proc && mount -t tmpfs none {root}/dev && "
-                   f"for d in null zero tty urandom fuse; do touch {root}/dev/$d && mount --bind /dev/$d {root}/dev/$d; done && "
-                   f"mkdir -p {root}/old && cd {root} && pivot_root . old && umount -l old")
+        prepare = (
+            f"mount --bind {root} {root} && mount -t proc proc {root}/proc && mount -t tmpfs none {root}/dev && "
+            f"for d in null zero tty urandom fuse; do touch {root}/dev/$d && mount --bind /dev/$d {root}/dev/$d; done && "
+            f"mkdir -p {root}/old && cd {root} && pivot_root . old && umount -l old"
+        )
         for user in (False, True):
-            drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if user else []
+            drop = (
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+                if user
+                else []
+            )
             for mode in ("", "extract"):
                 command = shlex.join([*drop, "/lab", CODE])
-                done = support.run(["unshare", "-m", "sh", "-c", f"{prepare} && exec {command}"], env=support.clean_env(HAFT_MODE=mode))
+                done = support.run(
+                    ["unshare", "-m", "sh", "-c", f"{prepare} && exec {command}"],
+                    env=support.clean_env(HAFT_MODE=mode),
+                )
                 with self.subTest(release=release, user=user, mode=mode):
                     if release == "bookworm":
                         self.assertEqual((done.returncode, done.stderr), (5, ""))

@@ -8,7 +8,7 @@ import support
 
 SECONDS = 30
 
-MAIN = '''\
+MAIN = """\
 import os, sys
 
 def main():
@@ -27,23 +27,23 @@ class Tool:
 
 if __name__ == "__main__":
     print("as a module")
-'''
+"""
 FILES = {
     "tool.py": MAIN,
     "pkg/__init__.py": "",
     "pkg/sub.py": "def call():\n    return 7\n\nif __name__ == '__main__':\n    print('pkg.sub')\n",
     "tool-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: tool\nVersion: 1\n",
     "tool-1.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main [fast]\nOther-Tool = tool : other\n"
-                                         "odd%(x)s = tool:main\nvalue = tool:value\nclass-tool = tool:Tool.run\n",
+    "odd%(x)s = tool:main\nvalue = tool:value\nclass-tool = tool:Tool.run\n",
     "bin/py-plain": "#!/usr/bin/python3\nimport sys\nprint('script', __name__, sys.argv, __file__)\n",
     "bin/py-exit": "#!/usr/bin/env python3\nimport sys, tool\nsys.exit(4)\n",
     "bin/helper.py": "import helped\nprint(helped.X)\n",
     "bin/helped.py": "X = 'beside the script'\n",
-    "bin/shell": "#!/bin/sh\necho \"shell $0 $*\"\nexit 5\n",
+    "bin/shell": '#!/bin/sh\necho "shell $0 $*"\nexit 5\n',
     "bin/nointerp": "#!/no/such/interpreter\n",
     "bin/pool": "#!/usr/bin/python3\nimport multiprocessing\ndef f(x): return x * 2\n"
-                "if __name__ == '__main__':\n"
-                "    with multiprocessing.get_context('spawn').Pool(2) as p: print(p.map(f, [1, 2]))\n",
+    "if __name__ == '__main__':\n"
+    "    with multiprocessing.get_context('spawn').Pool(2) as p: print(p.map(f, [1, 2]))\n",
 }
 
 
@@ -57,7 +57,9 @@ class EntryCase(support.TestCase):
             (site / "bin/elf").write_bytes(open("/bin/echo", "rb").read())
             for name in os.listdir(site / "bin"):
                 (site / "bin" / name).chmod(0o755)
-            self.built[arguments] = support.build(site, *arguments, output=support.unique_dir() / "tool")
+            self.built[arguments] = support.build(
+                site, *arguments, output=support.unique_dir() / "tool"
+            )
         return self.built[arguments]
 
     def run_bundle(self, bundle, *arguments, mode=None, **variables):
@@ -70,7 +72,9 @@ class EntryCase(support.TestCase):
 
 
 class TestBuiltIn(EntryCase):
-    @support.parametrised(entry=["-c tool|main", "-c Other-Tool|other", "-c odd%(x)s|main", "-e tool:main|main"])
+    @support.parametrised(
+        entry=["-c tool|main", "-c Other-Tool|other", "-c odd%(x)s|main", "-e tool:main|main"]
+    )
     def test_names(self, entry, mode):
         """Extras, capital letters and a percent sign in the entry's line mean nothing to us."""
         arguments, word = entry.split("|")
@@ -83,14 +87,23 @@ class TestBuiltIn(EntryCase):
         """As sys.exit(value) of a plain Python."""
         done = self.run_bundle(self.bundle("-c", "value"), value, mode=mode)
         plain = support.run([support.PYTHON, "-c", f"import sys; sys.exit({value})"])
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (plain.returncode, plain.stdout, plain.stderr))
+        self.assertEqual(
+            (done.returncode, done.stdout, done.stderr),
+            (plain.returncode, plain.stdout, plain.stderr),
+        )
 
     def test_attribute_of_a_class(self):
         self.says("Tool.run\n", self.bundle("-c", "class-tool"))
 
     def test_python_script_ends_with_0_and_says_nothing_more(self, mode):
         path = "/haft/tool/site-packages/bin/py-plain"
-        self.says(f"script __main__ ['{path}', 'a', 'b c'] {path}\n", self.bundle("-c", "py-plain"), "a", "b c", mode=mode)
+        self.says(
+            f"script __main__ ['{path}', 'a', 'b c'] {path}\n",
+            self.bundle("-c", "py-plain"),
+            "a",
+            "b c",
+            mode=mode,
+        )
 
     def test_status_of_a_python_script(self, mode):
         self.says("", self.bundle("-c", "py-exit"), mode=mode, status=4)
@@ -100,7 +113,14 @@ class TestBuiltIn(EntryCase):
         self.says("beside the script\n", self.bundle("-c", "helper.py"))
 
     def test_shell_script(self, mode):
-        self.says("shell /haft/tool/site-packages/bin/shell a b\n", self.bundle("-c", "shell"), "a", "b", mode=mode, status=5)
+        self.says(
+            "shell /haft/tool/site-packages/bin/shell a b\n",
+            self.bundle("-c", "shell"),
+            "a",
+            "b",
+            mode=mode,
+            status=5,
+        )
 
     def test_elf_program(self, mode):
         self.says("a b\n", self.bundle("-c", "elf"), "a", "b", mode=mode)
@@ -116,22 +136,46 @@ class TestBuiltIn(EntryCase):
 
 class TestChangedForOneStart(EntryCase):
     def test_another_console_script(self, mode):
-        self.says("other ['a'] ['HAFT_BUNDLE']\n", self.bundle("-c", "tool"), "a", mode=mode, HAFT_SCRIPT="Other-Tool")
+        self.says(
+            "other ['a'] ['HAFT_BUNDLE']\n",
+            self.bundle("-c", "tool"),
+            "a",
+            mode=mode,
+            HAFT_SCRIPT="Other-Tool",
+        )
 
     def test_a_file_of_bin(self, mode):
-        self.says("shell /haft/tool/site-packages/bin/shell x\n", self.bundle("-c", "tool"), "x", mode=mode, status=5,
-                  HAFT_SCRIPT="shell")
+        self.says(
+            "shell /haft/tool/site-packages/bin/shell x\n",
+            self.bundle("-c", "tool"),
+            "x",
+            mode=mode,
+            status=5,
+            HAFT_SCRIPT="shell",
+        )
 
     def test_unknown_script(self, mode):
         done = self.run_bundle(self.bundle("-c", "tool"), mode=mode, HAFT_SCRIPT="Other-Tol")
         self.assertEqual(done.returncode, 125)
-        self.assertOneLine(done.stderr, "'Other-Tol'", "'tool'", "'py-plain'", "did you mean 'Other-Tool'?")
+        self.assertOneLine(
+            done.stderr, "'Other-Tol'", "'tool'", "'py-plain'", "did you mean 'Other-Tool'?"
+        )
 
-    @support.parametrised(entry=["tool:main|main ['x']\n|0", "pkg.sub:call||7", "pkg.sub.call||7", "pkg.sub|pkg.sub\n|0",
-                                 "tool|as a module\n|0", "tool:Tool.run|Tool.run\n|0"])
+    @support.parametrised(
+        entry=[
+            "tool:main|main ['x']\n|0",
+            "pkg.sub:call||7",
+            "pkg.sub.call||7",
+            "pkg.sub|pkg.sub\n|0",
+            "tool|as a module\n|0",
+            "tool:Tool.run|Tool.run\n|0",
+        ]
+    )
     def test_entry_point(self, entry):
         text, out, status = entry.split("|")
-        self.says(out, self.bundle("-c", "Other-Tool"), "x", status=int(status), HAFT_ENTRY_POINT=text)
+        self.says(
+            out, self.bundle("-c", "Other-Tool"), "x", status=int(status), HAFT_ENTRY_POINT=text
+        )
 
     def test_entry_point_of_the_standard_library(self):
         done = self.run_bundle(self.bundle("-c", "tool"), "--help", HAFT_ENTRY_POINT="json.tool")
@@ -144,13 +188,28 @@ class TestChangedForOneStart(EntryCase):
 
     def test_off(self, mode):
         for value in ("", "0"):
-            self.says("other [] ['HAFT_BUNDLE']\n", self.bundle("-c", "Other-Tool"), mode=mode, HAFT_SCRIPT=value,
-                      HAFT_ENTRY_POINT=value, HAFT_INTERPRETER=value, HAFT_PYTHON=value)
+            self.says(
+                "other [] ['HAFT_BUNDLE']\n",
+                self.bundle("-c", "Other-Tool"),
+                mode=mode,
+                HAFT_SCRIPT=value,
+                HAFT_ENTRY_POINT=value,
+                HAFT_INTERPRETER=value,
+                HAFT_PYTHON=value,
+            )
 
     def test_children_see_none_of_them(self, mode):
         code = "import os; print([n for n in os.environ if n.startswith('HAFT_') and n != 'HAFT_INDEX'])"
-        self.says("['HAFT_BUNDLE']\n", self.bundle("-c", "tool"), "-c", code, mode=mode, HAFT_INTERPRETER="1",
-                  HAFT_SCRIPT="nonsense", HAFT_PYTHON=support.PYTHON)
+        self.says(
+            "['HAFT_BUNDLE']\n",
+            self.bundle("-c", "tool"),
+            "-c",
+            code,
+            mode=mode,
+            HAFT_INTERPRETER="1",
+            HAFT_SCRIPT="nonsense",
+            HAFT_PYTHON=support.PYTHON,
+        )
 
 
 class TestInterpreter(EntryCase):
@@ -158,11 +217,17 @@ class TestInterpreter(EntryCase):
 
     def python(self, *arguments, mode=None, **options):
         with self.clean():
-            return support.run([self.bundle("-c", "tool"), *arguments], mode=mode,
-                               env=support.clean_env(HAFT_INTERPRETER="1"), **options)
+            return support.run(
+                [self.bundle("-c", "tool"), *arguments],
+                mode=mode,
+                env=support.clean_env(HAFT_INTERPRETER="1"),
+                **options,
+            )
 
     def test_code(self, mode):
-        done = self.python("-c", "import tool, sys; print(tool.__file__, sys.argv)", "a", mode=mode, check=True)
+        done = self.python(
+            "-c", "import tool, sys; print(tool.__file__, sys.argv)", "a", mode=mode, check=True
+        )
         self.assertEqual(done.stdout, "/haft/tool/site-packages/tool.py ['-c', 'a']\n")
 
     def test_module(self, mode):
@@ -171,11 +236,16 @@ class TestInterpreter(EntryCase):
     def test_file_and_its_arguments(self, mode):
         script = support.unique_dir() / "x.py"
         script.write_text("import sys, tool\nprint(__name__, sys.argv)\n")
-        self.assertEqual(self.python(script, "a", "-c", mode=mode, check=True).stdout, f"__main__ ['{script}', 'a', '-c']\n")
+        self.assertEqual(
+            self.python(script, "a", "-c", mode=mode, check=True).stdout,
+            f"__main__ ['{script}', 'a', '-c']\n",
+        )
 
     def test_standard_input(self, mode):
         for arguments in ((), ("-",), ("-", "a")):
-            done = self.python(*arguments, mode=mode, input="import sys, tool; print(sys.argv)", check=True)
+            done = self.python(
+                *arguments, mode=mode, input="import sys, tool; print(sys.argv)", check=True
+            )
             self.assertEqual(done.stdout, f"{[*arguments] or ['']}\n")
 
     def test_wrong_code(self):
@@ -192,8 +262,15 @@ class TestInterpreter(EntryCase):
         master, slave = os.openpty()
         env = support.clean_env(HAFT_INTERPRETER="1", HOME=str(support.unique_dir(mode=0o777)))
         with self.clean():
-            process = support.start([self.bundle("-c", "tool")], mode=mode, env=env, stdin=slave, stdout=slave,
-                                    stderr=slave, start_new_session=True)
+            process = support.start(
+                [self.bundle("-c", "tool")],
+                mode=mode,
+                env=env,
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+            )
             os.close(slave)
             shown = self.read_until(master, rb">>> ")
             os.write(master, b"import tool\n")
@@ -224,34 +301,51 @@ class TestWrongPython(EntryCase):
 
     def fake(self, version="3.12.1", soabi="cpython-312-x86_64-linux-gnu"):
         path = support.unique_dir(mode=0o755) / "python"
-        path.write_text("#!/bin/sh\n"
-                        f"case \"$*\" in *haft-answer*) printf 'haft-answer\\n{version}\\n{soabi[:11]}\\n{soabi}\\n';; "
-                        "*) exec /usr/bin/python3 \"$@\";; esac\n")
+        path.write_text(
+            "#!/bin/sh\n"
+            f"case \"$*\" in *haft-answer*) printf 'haft-answer\\n{version}\\n{soabi[:11]}\\n{soabi}\\n';; "
+            '*) exec /usr/bin/python3 "$@";; esac\n'
+        )
         path.chmod(0o755)
         return path
 
-    @support.parametrised(what=["3.12.1|cpython-312-x86_64-linux-gnu", "3.11.2|cpython-311d-x86_64-linux-gnu"])
+    @support.parametrised(
+        what=["3.12.1|cpython-312-x86_64-linux-gnu", "3.11.2|cpython-311d-x86_64-linux-gnu"]
+    )
     def test_version_and_abi(self, what, mode):
         version, soabi = what.split("|")
         python = self.fake(version, soabi)
         done = self.run_bundle(self.bundle("-c", "tool"), mode=mode, HAFT_PYTHON=str(python))
         self.assertEqual((done.stdout, done.returncode), ("", 125))
-        self.assertOneLine(done.stderr, f"Python {version}", soabi, "needs Python 3.11 (cpython-311-x86_64-linux-gnu)")
+        self.assertOneLine(
+            done.stderr,
+            f"Python {version}",
+            soabi,
+            "needs Python 3.11 (cpython-311-x86_64-linux-gnu)",
+        )
 
     def test_one_that_lies(self, mode):
         """Whatever the question gave: the bootstrap looks again."""
         bundle = self.bundle("-c", "tool", "-p", str(self.fake()))
         done = self.run_bundle(bundle, mode=mode)
         self.assertEqual((done.stdout, done.returncode), ("", 125))
-        self.assertOneLine(done.stderr, "needs Python 3.12.1 (cpython-312-x86_64-linux-gnu)", "is Python 3.11")
+        self.assertOneLine(
+            done.stderr, "needs Python 3.12.1 (cpython-312-x86_64-linux-gnu)", "is Python 3.11"
+        )
 
     def test_a_right_one(self, mode):
         """Another path, the same Python: taken, and it is sys.executable."""
         other = support.unique_dir() / "my-python"
         other.symlink_to(support.PYTHON)
         self.says("main []\n", self.bundle("-c", "tool"), mode=mode, HAFT_PYTHON=str(other))
-        done = self.run_bundle(self.bundle("-c", "tool"), "-c", "import sys; print(sys.executable)", mode=mode,
-                               HAFT_PYTHON=str(other), HAFT_INTERPRETER="1")
+        done = self.run_bundle(
+            self.bundle("-c", "tool"),
+            "-c",
+            "import sys; print(sys.executable)",
+            mode=mode,
+            HAFT_PYTHON=str(other),
+            HAFT_INTERPRETER="1",
+        )
         self.assertEqual(done.stdout, f"{other}\n")
 
     def test_none(self):
@@ -270,16 +364,23 @@ class TestWrongPython(EntryCase):
 class TestBundleInBundle(EntryCase):
     def test_another_bundle_gets_nothing_of_the_first(self, mode):
         """The second bundle's start processed the first one's sitecustomize for ever."""
-        inner = support.code_app("inner", "import sys, os\nprint([p for p in sys.path if '/haft/' in p])\n"
-                                          "try:\n    import lab\nexcept ImportError: print('no lab')\n")
+        inner = support.code_app(
+            "inner",
+            "import sys, os\nprint([p for p in sys.path if '/haft/' in p])\n"
+            "try:\n    import lab\nexcept ImportError: print('no lab')\n",
+        )
         code = f"import subprocess; subprocess.run([{str(inner)!r}], check=True); import lab_lazy.m1; print('on')"
         with self.clean():
             done = support.run([support.lab(), code], mode=mode, check=True)
-        self.assertEqual((done.stdout, done.stderr), ("['/haft/inner/site-packages']\nno lab\non\n", ""))
+        self.assertEqual(
+            (done.stdout, done.stderr), ("['/haft/inner/site-packages']\nno lab\non\n", "")
+        )
 
     def test_path_does_not_grow(self):
-        code = ("n = int(os.environ.get('N', 0)); os.environ['N'] = str(n + 1)\n"
-                "if n < 5: os.execv(sys.argv[0], sys.argv)\nprint(os.environ['PYTHONPATH'].count('/haft/'))")
+        code = (
+            "n = int(os.environ.get('N', 0)); os.environ['N'] = str(n + 1)\n"
+            "if n < 5: os.execv(sys.argv[0], sys.argv)\nprint(os.environ['PYTHONPATH'].count('/haft/'))"
+        )
         with self.clean():
             done = support.run([support.lab(), code], check=True)
         self.assertEqual(done.stdout, "2\n")

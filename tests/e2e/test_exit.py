@@ -26,7 +26,11 @@ ENDINGS = {
     "kill": ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, ""),
     "segv": ("os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV, ""),
     "interrupt": ("raise KeyboardInterrupt", -signal.SIGINT, "KeyboardInterrupt\n"),
-    "late": ("import atexit; atexit.register(lambda: __import__('lab_lazy.m1') and print('late'))", 0, ""),
+    "late": (
+        "import atexit; atexit.register(lambda: __import__('lab_lazy.m1') and print('late'))",
+        0,
+        "",
+    ),
 }
 
 
@@ -42,7 +46,9 @@ class TestExit(support.TestCase):
         if status != 1:
             self.assertNotIn("haft:", done.stderr)
         env = support.plain_environment(support.lab_tree(), support.clean_env())
-        plain = support.run([support.PYTHON, "-B", "-m", "lab", code], env=env, preexec_fn=support.no_core)
+        plain = support.run(
+            [support.PYTHON, "-B", "-m", "lab", code], env=env, preexec_fn=support.no_core
+        )
         self.assertEqual(done.returncode, plain.returncode)
         if ending == "exception":
             self.assertIn('File "/haft/lab/site-packages/lab.py"', done.stderr)
@@ -52,10 +58,15 @@ class TestExit(support.TestCase):
 
     def test_files_that_are_gone_when_python_begins_are_one_line(self):
         """Keeper and server killed at that moment: Python had said "No module named '_haft'" in a traceback, with status 1."""
-        words = support.run([support.lab(), "print(open('/proc/self/cmdline').read().split('\\0')[:-1])"], check=True).stdout
+        words = support.run(
+            [support.lab(), "print(open('/proc/self/cmdline').read().split('\\0')[:-1])"],
+            check=True,
+        ).stdout
         done = support.run(ast.literal_eval(words))  # its own command, where nothing is mounted
         self.assertEqual((done.returncode, done.stdout), (125, ""))
-        self.assertOneLine(done.stderr, "its files cannot be read", "No module named '_haft'", "start it again")
+        self.assertOneLine(
+            done.stderr, "its files cannot be read", "No module named '_haft'", "start it again"
+        )
 
     @support.parametrised(entry=["-e lab:main", "-m lab", "-c lab-other"])
     def test_every_kind_of_entry_passes_the_status_on(self, entry, mode):
@@ -65,19 +76,27 @@ class TestExit(support.TestCase):
                 self.assertEqual(support.run([bundle, code], mode=mode).returncode, status)
 
     def test_same_pid(self, mode):
-        with self.clean(), support.start([support.lab(), "print(os.getpid(), os.getppid())"], mode=mode,
-                                         stdout=subprocess.PIPE, text=True) as process:
+        with self.clean(), support.start(
+            [support.lab(), "print(os.getpid(), os.getppid())"],
+            mode=mode,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
             self.assertEqual(process.stdout.read(), f"{process.pid} {os.getpid()}\n")
 
     def test_server_is_no_child_of_the_program(self, mode):
         """os.wait() in the program must see only its own children."""
-        code = ("try: os.wait()\n"
-                "except ChildProcessError: print('none')\n"
-                "me = os.getpid()\n"
-                "print([p for p in os.listdir('/proc') if p.isdigit()"
-                " and open(f'/proc/{p}/stat').read().rpartition(')')[2].split()[1] == str(me)])")
+        code = (
+            "try: os.wait()\n"
+            "except ChildProcessError: print('none')\n"
+            "me = os.getpid()\n"
+            "print([p for p in os.listdir('/proc') if p.isdigit()"
+            " and open(f'/proc/{p}/stat').read().rpartition(')')[2].split()[1] == str(me)])"
+        )
         with self.clean():
-            self.assertEqual(support.run([support.lab(), code], mode=mode, check=True).stdout, "none\n[]\n")
+            self.assertEqual(
+                support.run([support.lab(), code], mode=mode, check=True).stdout, "none\n[]\n"
+            )
 
     def test_name_in_ps(self, mode):
         """/proc/PID/cmdline holds the path that was typed and the arguments."""
@@ -94,15 +113,42 @@ class TestEveryRung(support.TestCase):
     """Five statuses and five signals; --long: 200 runs a rung."""
 
     seconds = 120
-    ENDS = [0, 1, 7, 127, 255, *(-number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT))]
+    ENDS = [
+        0,
+        1,
+        7,
+        127,
+        255,
+        *(
+            -number
+            for number in (
+                signal.SIGTERM,
+                signal.SIGINT,
+                signal.SIGKILL,
+                signal.SIGSEGV,
+                signal.SIGABRT,
+            )
+        ),
+    ]
 
     @support.parametrised(rung=["namespace", "userns", "fusermount", "extract"])
     def test_same_status(self, rung):
         def one(end):
-            code = f"sys.exit({end})" if end >= 0 else f"signal.signal({-end}, 0) if {-end} != 9 else None; os.kill(os.getpid(), {-end})"
-            done = support.run([support.lab(), code], mode="namespace" if rung == "namespace" else "userns",
-                               env=support.clean_env(HAFT_MODE=rung), preexec_fn=support.no_core)
+            code = (
+                f"sys.exit({end})"
+                if end >= 0
+                else f"signal.signal({-end}, 0) if {-end} != 9 else None; os.kill(os.getpid(), {-end})"
+            )
+            done = support.run(
+                [support.lab(), code],
+                mode="namespace" if rung == "namespace" else "userns",
+                env=support.clean_env(HAFT_MODE=rung),
+                preexec_fn=support.no_core,
+            )
             return done.returncode, done.stderr
+
         ends = self.ENDS * (20 if support.LONG else 1)
-        with self.clean(quiet_host=rung != "fusermount"), concurrent.futures.ThreadPoolExecutor(4) as pool:
+        with self.clean(quiet_host=rung != "fusermount"), concurrent.futures.ThreadPoolExecutor(
+            4
+        ) as pool:
             self.assertEqual(list(pool.map(one, ends)), [(end, "") for end in ends])

@@ -18,17 +18,27 @@ EXTRACT = {"HAFT_MODE": "extract"}
 @unittest.skipIf(os.geteuid(), "needs root")
 class ExtractCase(support.TestCase):
     def run_lab(self, code, mode="userns", **variables):
-        return support.run([support.lab(), code], mode=mode, env=support.clean_env(**EXTRACT, **variables))
+        return support.run(
+            [support.lab(), code], mode=mode, env=support.clean_env(**EXTRACT, **variables)
+        )
 
     def start_lab(self, code, mode="userns", **variables):
-        return support.start([support.lab(), code], mode=mode, env=support.clean_env(**EXTRACT, **variables), text=True,
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return support.start(
+            [support.lab(), code],
+            mode=mode,
+            env=support.clean_env(**EXTRACT, **variables),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def place(self, mode):
         return pathlib.Path("/tmp/haft-0" if mode == "namespace" else "/tmp/haft-65534")
 
     def gone(self, mode, seconds=3):
-        self.assertTrue(support.wait_until(lambda: not self.place(mode).exists(), seconds), self.place(mode))
+        self.assertTrue(
+            support.wait_until(lambda: not self.place(mode).exists(), seconds), self.place(mode)
+        )
 
 
 class TestLifetime(ExtractCase):
@@ -37,7 +47,12 @@ class TestLifetime(ExtractCase):
         support.haft("extract", support.lab(), target)
         code = "import subprocess; print(subprocess.run(['diff', '-r', sys.argv[2], os.environ['PYTHONPATH'].split('/.haft')[0]]))"
         with self.clean(timeout=4.0):
-            done = support.run([support.lab(), code, target], mode=mode, env=support.clean_env(**EXTRACT), check=True)
+            done = support.run(
+                [support.lab(), code, target],
+                mode=mode,
+                env=support.clean_env(**EXTRACT),
+                check=True,
+            )
         self.assertIn("returncode=0", done.stdout)
         self.gone(mode)
 
@@ -46,14 +61,23 @@ class TestLifetime(ExtractCase):
         with self.clean(timeout=4.0):
             process.stdout.readline()
             self.assertEqual(self.place("userns").stat().st_mode & 0o777, 0o700)
-            other = ["setpriv", "--reuid=1", "--regid=1", "--clear-groups", "ls", self.place("userns")]
+            other = [
+                "setpriv",
+                "--reuid=1",
+                "--regid=1",
+                "--clear-groups",
+                "ls",
+                self.place("userns"),
+            ]
             self.assertNotEqual(support.run(other).returncode, 0)
             process.communicate()
         self.gone("userns")
 
     def test_children_of_root_that_drop_their_rights_read(self):
-        code = ("os.setgid(65534); os.setuid(65534)\nimport lab_lazy.m60, subprocess\n"
-                "subprocess.run([sys.executable, '-c', 'import lab_lazy.m61, os; print(os.getuid(), lab_lazy.m61.VALUE)'])")
+        code = (
+            "os.setgid(65534); os.setuid(65534)\nimport lab_lazy.m60, subprocess\n"
+            "subprocess.run([sys.executable, '-c', 'import lab_lazy.m61, os; print(os.getuid(), lab_lazy.m61.VALUE)'])"
+        )
         with self.clean(timeout=4.0):
             done = self.run_lab(code, "namespace")
         self.assertEqual((done.stdout, done.stderr), ("65534 61\n", ""))
@@ -61,21 +85,32 @@ class TestLifetime(ExtractCase):
 
     def test_32_first_starts_at_once(self, mode):
         with self.clean(timeout=8.0), concurrent.futures.ThreadPoolExecutor(32) as pool:
-            ends = list(pool.map(lambda _: self.run_lab("import lab_lazy.m7; result = lab_lazy.m7.VALUE", mode), range(32)))
+            ends = list(
+                pool.map(
+                    lambda _: self.run_lab("import lab_lazy.m7; result = lab_lazy.m7.VALUE", mode),
+                    range(32),
+                )
+            )
         self.assertEqual({(end.returncode, end.stderr) for end in ends}, {(7, "")})
         self.gone(mode)
 
     def test_lives_as_long_as_the_last_user(self, mode):
         """Two programs, and a daemon of one of them that closes everything, leaves its directory and clears its group."""
         proof = support.unique_dir(mode=0o777) / "proof"
-        daemon = ("if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\nos.chdir('/'); os.closerange(0, 999)\n"
-                  f"time.sleep(1.5)\nimport lab_lazy.m99\nopen({str(proof)!r}, 'w').write(str(lab_lazy.m99.VALUE))\n")
-        other = self.start_lab("sys.stdin.readline(); import lab_lazy.m3; print(lab_lazy.m3.VALUE)", mode)
+        daemon = (
+            "if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\nos.chdir('/'); os.closerange(0, 999)\n"
+            f"time.sleep(1.5)\nimport lab_lazy.m99\nopen({str(proof)!r}, 'w').write(str(lab_lazy.m99.VALUE))\n"
+        )
+        other = self.start_lab(
+            "sys.stdin.readline(); import lab_lazy.m3; print(lab_lazy.m3.VALUE)", mode
+        )
         with self.clean(timeout=4.0):
             self.assertEqual(self.run_lab("import lab_lazy.m1", mode).returncode, 0)
             self.assertEqual(self.run_lab(daemon, mode).returncode, 0)
             self.assertEqual(other.communicate("\n", timeout=10)[0], "3\n")
-            self.assertTrue(support.wait_until(lambda: proof.exists() and proof.read_text() == "99", 10))
+            self.assertTrue(
+                support.wait_until(lambda: proof.exists() and proof.read_text() == "99", 10)
+            )
         self.gone(mode)
 
     def test_killed_while_it_unpacks(self, mode):
@@ -102,7 +137,9 @@ class TestLifetime(ExtractCase):
         (cell / "complete").unlink()
         victim.write_text("VALUE = 'evil'")
         with self.clean(timeout=4.0):
-            self.assertEqual(self.run_lab("import lab_lazy.m5; result = lab_lazy.m5.VALUE", mode).returncode, 5)
+            self.assertEqual(
+                self.run_lab("import lab_lazy.m5; result = lab_lazy.m5.VALUE", mode).returncode, 5
+            )
         self.gone(mode)
 
     def test_tree_damaged_by_a_cleaner_is_unpacked_again(self, mode):
@@ -111,7 +148,9 @@ class TestLifetime(ExtractCase):
         cache.chmod(0o700 if mode == "userns" else 0o755)
         self.assertEqual(self.run_lab("", mode, HAFT_CACHE=str(cache)).returncode, 0)
         next(cache.rglob("m5.py")).unlink()
-        done = self.run_lab("import lab_lazy.m5; result = lab_lazy.m5.VALUE", mode, HAFT_CACHE=str(cache))
+        done = self.run_lab(
+            "import lab_lazy.m5; result = lab_lazy.m5.VALUE", mode, HAFT_CACHE=str(cache)
+        )
         self.assertEqual((done.returncode, done.stderr), (5, ""))
         self.assertTrue(next(cache.rglob("m5.py")).exists())
 
@@ -127,12 +166,17 @@ class TestCache(ExtractCase):
         listed = support.haft("cache", "list", cache).stdout
         self.assertRegex(listed, r"MB .* lab [0-9a-f]{32}\n")
         self.assertIn(support.info(support.lab())["image_id"], listed)
-        running = self.start_lab("print('ready', flush=True); sys.stdin.read()", "namespace", HAFT_CACHE=str(cache))
+        running = self.start_lab(
+            "print('ready', flush=True); sys.stdin.read()", "namespace", HAFT_CACHE=str(cache)
+        )
         running.stdout.readline()
         self.assertRegex(support.haft("cache", "list", cache).stdout, "used +lab")
         self.assertRegex(support.haft("cache", "prune", cache).stdout, r"^0 removed .* 1 in use\n$")
         running.communicate()
-        self.assertRegex(support.haft("cache", "prune", "--days", "1", cache).stdout, r"^0 removed .* 0 in use\n$")
+        self.assertRegex(
+            support.haft("cache", "prune", "--days", "1", cache).stdout,
+            r"^0 removed .* 0 in use\n$",
+        )
         done = support.haft("cache", "prune", env=support.clean_env(HAFT_CACHE=str(cache)))
         self.assertRegex(done.stdout, r"^1 removed \(\d+\.\d MB\), 0 in use\n$")
         self.assertEqual(list(cache.iterdir()), [])
@@ -150,7 +194,12 @@ class TestCache(ExtractCase):
         self.assertOneLine(done.stderr, str(cache), "another user")
 
     def test_usage(self):
-        for words in (["cache"], ["cache", "list"], ["cache", "wipe", "/tmp"], ["cache", "prune", "--days", "x", "/tmp"]):
+        for words in (
+            ["cache"],
+            ["cache", "list"],
+            ["cache", "wipe", "/tmp"],
+            ["cache", "prune", "--days", "x", "/tmp"],
+        ):
             done = support.haft(*words, check=False)
             self.assertEqual(done.returncode, 2, words)
             self.assertEqual(done.stderr.count("\n"), 1)

@@ -17,7 +17,12 @@ def debian_root(case, release):
             reasons = []
             for uri, _ in mod_wsgi._configured_sources():
                 new = path.with_suffix(".new")
-                done = subprocess.run(["debootstrap", "--variant=minbase", release, new, uri], capture_output=True, text=True, timeout=900)
+                done = subprocess.run(
+                    ["debootstrap", "--variant=minbase", release, new, uri],
+                    capture_output=True,
+                    text=True,
+                    timeout=900,
+                )
                 if done.returncode == 0:
                     roots.add_devices(new)
                     new.rename(path)
@@ -40,18 +45,35 @@ class TestDebian(support.TestCase):
             self.assertFalse((root / name).exists(), name)
         (program,) = roots.put(root, django_site.whole_site())
         for uid in (0, 65534):
-            command = [program, "--port", "{port}", "--static", "/static=mysite:static", *(["--user", "www-data"] if uid == 0 else [])]
-            with self.subTest(uid=uid), web.Server(command, session=False, preexec_fn=roots.enter(root, uid, session=True),
-                                                   seconds=60) as server:
+            command = [
+                program,
+                "--port",
+                "{port}",
+                "--static",
+                "/static=mysite:static",
+                *(["--user", "www-data"] if uid == 0 else []),
+            ]
+            with self.subTest(uid=uid), web.Server(
+                command, session=False, preexec_fn=roots.enter(root, uid, session=True), seconds=60
+            ) as server:
                 self.assertIn(b"csrfmiddlewaretoken", server.get("/admin/login/").body)
-                self.assertEqual(server.get("/static/admin/css/base.css").headers["Content-Type"], "text/css")
+                self.assertEqual(
+                    server.get("/static/admin/css/base.css").headers["Content-Type"], "text/css"
+                )
                 self.assertEqual(server.get("/").json()["uid"], uid or web.WWW_DATA)
                 processes = roots.session(server.pid)
                 self.assertGreaterEqual(len(processes), 3)
                 for pid in processes:
                     foreign = roots.foreign_maps(pid, "/haft/whole")
                     # Data of that system: its locale, its index of character sets.
-                    self.assertEqual({path for path in foreign if "/locale/" not in path and "gconv" not in path}, set())
+                    self.assertEqual(
+                        {
+                            path
+                            for path in foreign
+                            if "/locale/" not in path and "gconv" not in path
+                        },
+                        set(),
+                    )
                 self.assertEqual(server.stop(), 0)
         (program,) = roots.put(root, support.portable_bundle("certbot", "-c", "certbot"))
         done = roots.run(root, [program, "--version"])

@@ -26,19 +26,31 @@ class FromCase(support.TestCase):
     def venv(self):
         """A virtual environment with the demo, its console script as pip writes it, and a script of its own."""
         directory = support.unique_dir("venv") / "env"
-        subprocess.run([support.PYTHON, "-m", "venv", "--without-pip", directory], check=True, env=support.clean_env())
+        subprocess.run(
+            [support.PYTHON, "-m", "venv", "--without-pip", directory],
+            check=True,
+            env=support.clean_env(),
+        )
         site = next((directory / "lib").glob("python3.*")) / "site-packages"
-        files = {name: content for name, content in {**demo_files(), **VENDORED}.items() if not name.startswith("bin/")}
+        files = {
+            name: content
+            for name, content in {**demo_files(), **VENDORED}.items()
+            if not name.startswith("bin/")
+        }
         support.write_tree(site, files)
-        for name, text in (("demo", f"#!{directory}/bin/python3\nraise SystemExit('the wrapper')\n"),
-                           ("own", f"#!{directory}/bin/python3\nimport demo\nprint('own', demo.__file__)\n")):
+        for name, text in (
+            ("demo", f"#!{directory}/bin/python3\nraise SystemExit('the wrapper')\n"),
+            ("own", f"#!{directory}/bin/python3\nimport demo\nprint('own', demo.__file__)\n"),
+        ):
             (directory / "bin" / name).write_text(text)
             (directory / "bin" / name).chmod(0o755)
         return directory
 
 
 class TestFrom(FromCase):
-    @support.parametrised(layout=["shiv", "pex", "pex-module", "zipapp", "stored", "wheel", "venv", "bundle"])
+    @support.parametrised(
+        layout=["shiv", "pex", "pex-module", "zipapp", "stored", "wheel", "venv", "bundle"]
+    )
     def test_does_what_the_original_does(self, layout, mode):
         arguments = []
         if layout == "venv":
@@ -48,8 +60,15 @@ class TestFrom(FromCase):
         else:
             file = make(layout, support.unique_dir())
             arguments = ["-c", "demo"] if layout == "wheel" else []
-        original = support.run([support.HAFT, "run", file, "a", "--b"], check=False,
-                               env=support.clean_env(HAFT_SCRIPT="demo")) if layout != "venv" else None
+        original = (
+            support.run(
+                [support.HAFT, "run", file, "a", "--b"],
+                check=False,
+                env=support.clean_env(HAFT_SCRIPT="demo"),
+            )
+            if layout != "venv"
+            else None
+        )
         new = self.convert(file, *arguments)
         if os.path.isdir(file):
             shutil.rmtree(file)
@@ -59,26 +78,39 @@ class TestFrom(FromCase):
         self.assertEqual((done.returncode, done.stderr), (3, ""))
         found = json.loads(done.stdout)
         self.assertEqual(found["file"], "/haft/new/site-packages/demo/__init__.py")
-        self.assertEqual(found["child"].split(), ["/haft/new/site-packages/demo/__init__.py", "/haft/new/site-packages/vendored/__init__.py"])
+        self.assertEqual(
+            found["child"].split(),
+            [
+                "/haft/new/site-packages/demo/__init__.py",
+                "/haft/new/site-packages/vendored/__init__.py",
+            ],
+        )
         if original is not None:
             expected = json.loads(original.stdout)
             for place in ("file", "child", "extension", "pth"):
                 found.pop(place), expected.pop(place)
             self.assertEqual(found, expected)
-        self.assertEqual(support.haft("ls", new, "site-packages/demo/__pycache__").stdout.split(), ["__init__.cpython-311.pyc", "cli.cpython-311.pyc"])
+        self.assertEqual(
+            support.haft("ls", new, "site-packages/demo/__pycache__").stdout.split(),
+            ["__init__.cpython-311.pyc", "cli.cpython-311.pyc"],
+        )
         support.haft("verify", new)
 
     def test_scripts_of_bin(self, mode):
         new = self.convert(make("shiv-script", support.unique_dir()))
         done = self.run_bundle(new, "x", mode=mode)
-        self.assertEqual((done.stdout, done.stderr, done.returncode), ("tool ['x'] __main__\n", "", 0))
+        self.assertEqual(
+            (done.stdout, done.stderr, done.returncode), ("tool ['x'] __main__\n", "", 0)
+        )
         done = self.run_bundle(new, "x", mode=mode, HAFT_SCRIPT="tool.sh")
         self.assertEqual((done.stdout, done.returncode), ("shell x\n", 5))
 
     def test_scripts_of_a_virtual_environment(self):
         """Those written for a console script name its Python; the entry is what they stand for."""
         new = self.convert(self.venv(), "-c", "own")
-        self.assertEqual(self.run_bundle(new).stdout, "own /haft/new/site-packages/demo/__init__.py\n")
+        self.assertEqual(
+            self.run_bundle(new).stdout, "own /haft/new/site-packages/demo/__init__.py\n"
+        )
         done = support.run([support.HAFT, "exec", new, "demo"])
         self.assertEqual((done.returncode, done.stderr), (3, ""))
         about = support.info(new)
@@ -88,10 +120,16 @@ class TestFrom(FromCase):
 
     def test_what_it_says_is_taken_over_unless_said_otherwise(self):
         directory = support.unique_dir()
-        files = {"app.py": "import os, sys\nprint(sys.argv[1:], os.environ.get('A'), sys.flags.optimize, sys.flags.no_user_site)\n",
-                 "other.py": "def main():\n    print('other')\n"}
-        file = archives.pex(directory / "i.pex", files, python="/usr/bin/python3 -sOE",
-                            info={"entry_point": "app", "inject_args": ["--in"], "inject_env": {"A": "b"}})
+        files = {
+            "app.py": "import os, sys\nprint(sys.argv[1:], os.environ.get('A'), sys.flags.optimize, sys.flags.no_user_site)\n",
+            "other.py": "def main():\n    print('other')\n",
+        }
+        file = archives.pex(
+            directory / "i.pex",
+            files,
+            python="/usr/bin/python3 -sOE",
+            info={"entry_point": "app", "inject_args": ["--in"], "inject_env": {"A": "b"}},
+        )
         new = self.convert(file)
         self.assertEqual(self.run_bundle(new, "x").stdout, "['--in', 'x'] b 1 1\n")
         about = support.info(new)
@@ -103,8 +141,12 @@ class TestFrom(FromCase):
 
     def test_preamble_and_build_id(self):
         directory = support.unique_dir()
-        file = archives.shiv(directory / "p.pyz", {"app.py": "def main(): print('app')\n", "bin/hook.py": "print('hook')\n"},
-                             entry_point="app:main", environment={"preamble": "hook.py"})
+        file = archives.shiv(
+            directory / "p.pyz",
+            {"app.py": "def main(): print('app')\n", "bin/hook.py": "print('hook')\n"},
+            entry_point="app:main",
+            environment={"preamble": "hook.py"},
+        )
         new = self.convert(file)
         self.assertEqual(self.run_bundle(new).stdout, "hook\napp\n")
         self.assertEqual(support.info(new)["build_id"], "0123456789abcdef")
@@ -118,14 +160,19 @@ class TestFrom(FromCase):
 
     def test_more_inputs(self):
         directory = support.unique_dir()
-        file = archives.zipapp(directory / "z.pyz", {"__main__.py": "import extra; print(extra.X)\n"})
+        file = archives.zipapp(
+            directory / "z.pyz", {"__main__.py": "import extra; print(extra.X)\n"}
+        )
         support.write_tree(directory / "more", {"extra.py": "X = 'more'\n"})
         new = self.convert(file, "--site-packages", directory / "more")
         self.assertEqual(self.run_bundle(new).stdout, "more\n")
 
     def test_same_input_same_bytes(self):
         file = make("pex", support.unique_dir())
-        first, second = self.convert(file), self.convert(shutil.copy(file, support.unique_dir() / "elsewhere"))
+        first, second = (
+            self.convert(file),
+            self.convert(shutil.copy(file, support.unique_dir() / "elsewhere")),
+        )
         self.assertEqual(first.read_bytes(), second.read_bytes())
         # A bundle made of a bundle is that bundle, but for its name.
         self.assertEqual(self.convert(first).read_bytes(), first.read_bytes())
@@ -152,7 +199,10 @@ class TestErrors(FromCase):
         self.refused(archives.write_zip(support.unique_dir() / "x.zip", {"../x": ""}), "'..'")
 
     def test_pex_that_needs_others(self):
-        self.refused(archives.pex(support.unique_dir() / "x.pex", {}, info={"pex_path": "/other.pex"}), "other pex files")
+        self.refused(
+            archives.pex(support.unique_dir() / "x.pex", {}, info={"pex_path": "/other.pex"}),
+            "other pex files",
+        )
 
     def test_no_input(self):
         directory = support.unique_dir()

@@ -19,21 +19,36 @@ class TestCounters(support.TestCase):
         for directory in ("listed", "misses"):
             (tree / directory).mkdir()
             for number in range(400):
-                (tree / directory / f"file-{number}-with-a-name-as-modules-have.py").write_text(f"{number}\n")
-        cls.bundle = support.build(tree, *arguments, "--no-compile", output=support.unique_dir("counted") / "counters")
+                (tree / directory / f"file-{number}-with-a-name-as-modules-have.py").write_text(
+                    f"{number}\n"
+                )
+        cls.bundle = support.build(
+            tree, *arguments, "--no-compile", output=support.unique_dir("counted") / "counters"
+        )
 
     def test_real_load(self):
         """Reading everything and importing much: at most one OPEN and OPENDIR, no RELEASE, one refused getxattr."""
         bundle = support.bundle("python3-django", "-m", "django")
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             fs_manifest.manifest(mount.tree)
-            support.run([support.PYTHON, "-c", IMPORTS], check=True,
-                        env=support.clean_env(PYTHONPATH=os.fsdecode(mount.tree)))
+            support.run(
+                [support.PYTHON, "-c", IMPORTS],
+                check=True,
+                env=support.clean_env(PYTHONPATH=os.fsdecode(mount.tree)),
+            )
             support.run(["ls", "-lR", mount.tree], check=True)
             support.run(["grep", "-rqs", "no such text anywhere", mount.tree])
             done = mount.operations()
-        for name, most in (("open", 1), ("opendir", 1), ("release", 0), ("releasedir", 0), ("flush", 1),
-                           ("access", 1), ("getxattr", 1), ("listxattr", 1)):
+        for name, most in (
+            ("open", 1),
+            ("opendir", 1),
+            ("release", 0),
+            ("releasedir", 0),
+            ("flush", 1),
+            ("access", 1),
+            ("getxattr", 1),
+            ("listxattr", 1),
+        ):
             self.assertLessEqual(done.get(name, 0), most, f"{name} in {done}")
         self.assertGreater(done["read"], 100)
 
@@ -53,6 +68,7 @@ class TestCounters(support.TestCase):
 
             def long_listing():
                 support.run(["ls", "-l", path], check=True)
+
             long_listing()  # asks for extended attributes once
             caused, _ = mount.count(long_listing)
             self.assertEqual(caused, {}, "ls -l")
@@ -69,6 +85,7 @@ class TestCounters(support.TestCase):
                     for name in missing:
                         if os.access(name, os.F_OK):
                             raise AssertionError(name)
+
             caused, _ = mount.count(look)
             self.assertEqual(set(caused), {"lookup"}, caused)
             self.assertLessEqual(caused["lookup"], 100)
@@ -83,10 +100,20 @@ class TestCounters(support.TestCase):
 
             def load():
                 support.run([support.PYTHON, "-c", IMPORTS], env=environment, check=True)
+
             first, _ = mount.count(load)
             self.assertGreater(first["read"], 50, "nothing was imported from the mount")
             second, _ = mount.count(load)
-        for name in ("read", "lookup", "getattr", "open", "opendir", "readdirplus", "readdir", "release"):
+        for name in (
+            "read",
+            "lookup",
+            "getattr",
+            "open",
+            "opendir",
+            "readdirplus",
+            "readdir",
+            "release",
+        ):
             self.assertEqual(second.get(name, 0), 0, f"{name}: {second}")
 
     def test_second_reading(self):
@@ -96,26 +123,32 @@ class TestCounters(support.TestCase):
         fs_support.put(os.fsencode(tree) + b"/large", fs_support.odd_bytes(16 << 20, 4))
         bundle = support.build(tree, *arguments, output=support.unique_dir("pieces-out") / "pieces")
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
+
             def read():
                 with open(mount.tree + b"/large", "rb", buffering=0) as file:
                     while file.read(1 << 16):
                         pass
+
             caused, _ = mount.count(read)
-            self.assertLessEqual(caused["read"], 16 * 8 + 16, "READs for 16 MiB: mean piece below 128 KiB")
+            self.assertLessEqual(
+                caused["read"], 16 * 8 + 16, "READs for 16 MiB: mean piece below 128 KiB"
+            )
             caused, _ = mount.count(read)
             self.assertEqual(caused, {})
 
     def test_counters_of_a_running_bundle(self, mode):
         """The program itself can read the counters of its mount."""
-        code = ("import json, os\n"
-                "path = '/haft/' + os.path.abspath(__file__).split('/')[2] + '/.haft/stats'\n"
-                "first = json.load(open(path))\n"
-                "second = json.load(open(path))\n"
-                "assert second['operations']['read'] > first['operations']['read'], (first, second)\n"
-                "assert second['server']['rss_bytes'] > 0\n"
-                "assert second['operations'].get('open', 0) <= 1\n"
-                "assert isinstance(second['cache'], dict)\n"
-                "print('fresh')\n")
+        code = (
+            "import json, os\n"
+            "path = '/haft/' + os.path.abspath(__file__).split('/')[2] + '/.haft/stats'\n"
+            "first = json.load(open(path))\n"
+            "second = json.load(open(path))\n"
+            "assert second['operations']['read'] > first['operations']['read'], (first, second)\n"
+            "assert second['server']['rss_bytes'] > 0\n"
+            "assert second['operations'].get('open', 0) <= 1\n"
+            "assert isinstance(second['cache'], dict)\n"
+            "print('fresh')\n"
+        )
         with self.clean():
             done = support.run([support.code_app("fs-counters", code)], mode=mode)
         self.assertEqual((done.stdout, done.stderr), ("fresh\n", ""))
@@ -128,9 +161,17 @@ class TestDecodeAhead(support.TestCase):
         cls.arguments = fs_support.program(tree)
         cls.block = 128 << 10
         cls.count = 256
-        cls.large = b"".join(os.urandom(cls.block // 2) + bytes(cls.block // 2) for _ in range(cls.count))
+        cls.large = b"".join(
+            os.urandom(cls.block // 2) + bytes(cls.block // 2) for _ in range(cls.count)
+        )
         (tree / "large.bin").write_bytes(cls.large)
-        cls.bundle = support.build(tree, *cls.arguments, "--compression", "lz4", output=support.unique_dir("ahead-out") / "ahead")
+        cls.bundle = support.build(
+            tree,
+            *cls.arguments,
+            "--compression",
+            "lz4",
+            output=support.unique_dir("ahead-out") / "ahead",
+        )
 
     def read(self):
         """What reading the file from beginning to end did to the server's cache."""
@@ -144,7 +185,9 @@ class TestDecodeAhead(support.TestCase):
 
     def test_blocks_are_decoded_once_and_ahead(self):
         done = self.read()
-        self.assertLessEqual(done["misses"], self.count + 1, done)  # and one of the snapshot's directory at most
+        self.assertLessEqual(
+            done["misses"], self.count + 1, done
+        )  # and one of the snapshot's directory at most
         if len(os.sched_getaffinity(0)) > 1:
             self.assertGreater(done["hits"], 10, done)
 

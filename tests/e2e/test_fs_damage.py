@@ -23,11 +23,18 @@ def small_tree():
     tree = support.unique_dir("small")
     (tree / "many").mkdir()
     for number in range(FILES):
-        (tree / "many" / f"module_number_{number}.py").write_text(f"VALUE = {number}\n" * (number % 40))
+        (tree / "many" / f"module_number_{number}.py").write_text(
+            f"VALUE = {number}\n" * (number % 40)
+        )
     for number in range(6):
         root = os.fsencode(tree)
-        fs_support.put(root + b"/large-%d" % number, fs_support.odd_bytes(150_000 if number else 1_200_000, number))
-        fs_support.put(root + b"/noise-%d" % number, random.Random(number).randbytes(200_000 + number))
+        fs_support.put(
+            root + b"/large-%d" % number,
+            fs_support.odd_bytes(150_000 if number else 1_200_000, number),
+        )
+        fs_support.put(
+            root + b"/noise-%d" % number, random.Random(number).randbytes(200_000 + number)
+        )
         os.symlink(b"large-%d" % number, root + b"/link-%d" % number)
     return tree, fs_support.program(tree)
 
@@ -36,7 +43,9 @@ class DamageCase(support.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.tree, arguments = small_tree()
-        cls.bundle = support.build(cls.tree, *arguments, "--no-compile", output=support.unique_dir("whole") / "small")
+        cls.bundle = support.build(
+            cls.tree, *arguments, "--no-compile", output=support.unique_dir("whole") / "small"
+        )
         cls.image = fs_image.Image(cls.bundle)
         cls.source = fs_support.keys(fs_support.manifest_of(cls.tree))
         cls.damaged = support.unique_dir("damaged") / "small"
@@ -78,21 +87,38 @@ class TestVerify(DamageCase):
 
     def test_every_flip_is_found(self):
         """One flipped bit anywhere: runtime, padding, header, blocks, index, manifest, trailer."""
-        positions = self.positions(11, {"runtime": 25, "padding": 20, "header": 15, "blocks": 30, "index": 30,
-                                        "chunk checksums": 10, "manifest": 10, "trailer": 25})
+        positions = self.positions(
+            11,
+            {
+                "runtime": 25,
+                "padding": 20,
+                "header": 15,
+                "blocks": 30,
+                "index": 30,
+                "chunk checksums": 10,
+                "manifest": 10,
+                "trailer": 25,
+            },
+        )
         self.assertGreater(len(positions), 140)
         for name, offset, bit in positions:
             with self.subTest(part=name, offset=offset, bit=bit):
                 damaged = self.flip(offset, bit)
-                done, seconds = fs_support.timed(lambda: support.haft("verify", damaged, check=False))
-                self.assertEqual(done.returncode, 1, f"not found, or crashed: {done.stdout}{done.stderr}")
+                done, seconds = fs_support.timed(
+                    lambda: support.haft("verify", damaged, check=False)
+                )
+                self.assertEqual(
+                    done.returncode, 1, f"not found, or crashed: {done.stdout}{done.stderr}"
+                )
                 self.assertRegex(done.stderr, r"^haft: ")
                 self.assertLess(seconds, 1 * fs_support.SLOWNESS)
 
     def test_names_the_files(self):
         """verify says which files a damaged block takes with it."""
-        number = next(i for i in range(len(self.image.blocks)) if len(self.image.files_of_block(i)) == 1)
-        path, = self.image.files_of_block(number)
+        number = next(
+            i for i in range(len(self.image.blocks)) if len(self.image.files_of_block(i)) == 1
+        )
+        (path,) = self.image.files_of_block(number)
         damaged = self.flip(self.image.image_offset + self.image.blocks[number][0] + 5, 3)
         done = support.haft("verify", damaged, check=False)
         self.assertIn(os.fsdecode(path), done.stdout + done.stderr)
@@ -112,8 +138,10 @@ class TestMountedDamage(DamageCase):
         errors = {}
         try:
             try:
-                shown = fs_manifest.manifest(os.fsencode(point) + b"/site-packages",
-                                             on_error=lambda path, code: errors.setdefault(path.rstrip(b"/"), code))
+                shown = fs_manifest.manifest(
+                    os.fsencode(point) + b"/site-packages",
+                    on_error=lambda path, code: errors.setdefault(path.rstrip(b"/"), code),
+                )
             except OSError as error:  # not even the root of the tree
                 errors[b""] = error.errno
                 shown = {}
@@ -136,7 +164,11 @@ class TestMountedDamage(DamageCase):
                 self.assertEqual(entry.key(), self.source[path], f"wrong and no error: {path!r}")
         for path in self.source:
             if path not in shown:
-                above = {path} | {path[:at] for at in range(len(path)) if path[at:at + 1] == b"/"} | {b""}
+                above = (
+                    {path}
+                    | {path[:at] for at in range(len(path)) if path[at : at + 1] == b"/"}
+                    | {b""}
+                )
                 self.assertTrue(above & set(errors), f"missing without an error: {path!r}")
         return set(errors), shown
 
@@ -151,14 +183,28 @@ class TestMountedDamage(DamageCase):
                 with self.subTest(block=number, offset=offset):
                     result = self.check_read(self.flip(offset, chance.randrange(8)))
                     self.assertIsNotNone(result, "a damaged block is no reason to refuse the mount")
-                    wanted = {path.removeprefix(b"site-packages/") for path in self.image.files_of_block(number)}
-                    self.assertEqual(result[0], {path for path in wanted if not path.startswith(b".haft/")})
+                    wanted = {
+                        path.removeprefix(b"site-packages/")
+                        for path in self.image.files_of_block(number)
+                    }
+                    self.assertEqual(
+                        result[0], {path for path in wanted if not path.startswith(b".haft/")}
+                    )
 
     def test_flipped_elsewhere(self):
         """Index, manifest, header, trailer: refused, or the right bytes, or EIO for what is damaged."""
         with self.clean(quiet_host=False):
-            for name, offset, bit in self.positions(22, {"index": 18, "chunk checksums": 4, "manifest": 3, "header": 3,
-                                                         "trailer": 4, "padding": 3}):
+            for name, offset, bit in self.positions(
+                22,
+                {
+                    "index": 18,
+                    "chunk checksums": 4,
+                    "manifest": 3,
+                    "header": 3,
+                    "trailer": 4,
+                    "padding": 3,
+                },
+            ):
                 with self.subTest(part=name, offset=offset, bit=bit):
                     self.check_read(self.flip(offset, bit))
 
@@ -175,13 +221,17 @@ class TestMountedDamage(DamageCase):
 
     def test_server_survives(self):
         """After an EIO the same server still answers, for the good files and again with EIO for the bad one."""
-        number = next(i for i in range(len(self.image.blocks)) if len(self.image.files_of_block(i)) == 1)
-        bad, = self.image.files_of_block(number)
+        number = next(
+            i for i in range(len(self.image.blocks)) if len(self.image.files_of_block(i)) == 1
+        )
+        (bad,) = self.image.files_of_block(number)
         damaged = self.flip(self.image.image_offset + self.image.blocks[number][0] + 9, 1)
         with self.clean(quiet_host=False), Mounted(damaged) as mount:
             server = mount.server()
             for _ in range(3):
-                with self.assertRaises(OSError) as caught, open(mount.root + b"/" + bad, "rb") as file:
+                with self.assertRaises(OSError) as caught, open(
+                    mount.root + b"/" + bad, "rb"
+                ) as file:
                     file.read()
                 self.assertEqual(caught.exception.errno, errno.EIO)
                 with open(mount.tree + b"/" + fs_support.MODULE.encode() + b".py") as file:
@@ -195,7 +245,16 @@ class TestTruncated(DamageCase):
 
     def lengths(self):
         chance = random.Random(31)
-        edges = {0, 1, 255, 256, 257, self.image.size - 1, self.image.size - 255, self.image.size - 257}
+        edges = {
+            0,
+            1,
+            255,
+            256,
+            257,
+            self.image.size - 1,
+            self.image.size - 255,
+            self.image.size - 257,
+        }
         for part in self.image.parts():
             edges |= {part.start, part.start + 1, part.end - 1}
         edges |= {self.image.image_offset + 64 + extra for extra in (-1, 0, 1, 100)}
@@ -209,8 +268,12 @@ class TestTruncated(DamageCase):
         """Has N bytes, needs M. Without the header nobody knows how many it needs: then, that the end is missing."""
         self.assertOneLine(text)
         if length >= self.image.image_offset + fs_image.HEADER_SIZE:
-            self.assertRegex(text, rf"\b{length} bytes?\b", f"does not say how many bytes there are: {text}")
-            self.assertRegex(text, rf"\b{self.image.size}\b", f"does not say how many it needs: {text}")
+            self.assertRegex(
+                text, rf"\b{length} bytes?\b", f"does not say how many bytes there are: {text}"
+            )
+            self.assertRegex(
+                text, rf"\b{self.image.size}\b", f"does not say how many it needs: {text}"
+            )
         else:
             self.assertRegex(text, rf"\b({length} bytes?|trailer|empty)\b")
 
@@ -219,7 +282,9 @@ class TestTruncated(DamageCase):
             damaged = self.write_damaged(self.image.data[:length])
             for verb in ("info", "verify"):
                 with self.subTest(length=length, verb=verb):
-                    done, seconds = fs_support.timed(lambda: support.haft(verb, damaged, check=False))
+                    done, seconds = fs_support.timed(
+                        lambda: support.haft(verb, damaged, check=False)
+                    )
                     self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
                     self.check_message(done.stderr, length)
                     self.assertLess(seconds, 1 * fs_support.SLOWNESS)
@@ -228,8 +293,12 @@ class TestTruncated(DamageCase):
         damaged = self.write_damaged(self.image.data[:-1])
         point = support.unique_dir("truncated-mnt")
         out = point / "out"
-        for command in (["ls", damaged], ["cat", damaged, "site-packages/large-1"], ["mount", damaged, point],
-                        ["extract", damaged, out]):
+        for command in (
+            ["ls", damaged],
+            ["cat", damaged, "site-packages/large-1"],
+            ["mount", damaged, point],
+            ["extract", damaged, out],
+        ):
             with self.subTest(command=command[0]), self.clean():
                 done = support.haft(*command, check=False)
                 self.assertEqual(done.returncode, 1)
@@ -244,8 +313,14 @@ class TestTruncated(DamageCase):
             with self.subTest(length=length), self.clean():
                 began = time.monotonic()
                 try:
-                    done = subprocess.run([damaged], capture_output=True, text=True, timeout=10,
-                                          env=support.clean_env(), errors="replace")
+                    done = subprocess.run(
+                        [damaged],
+                        capture_output=True,
+                        text=True,
+                        timeout=10,
+                        env=support.clean_env(),
+                        errors="replace",
+                    )
                 except OSError as error:  # not a program at all
                     self.assertEqual(error.errno, errno.ENOEXEC)
                     self.assertLess(length, runtime)
@@ -264,14 +339,22 @@ class TestAppended(DamageCase):
             self.assertEqual(done.returncode, 1, f"{verb}: {done.stdout}{done.stderr}")
             self.assertOneLine(done.stderr)
             if surplus:
-                self.assertRegex(done.stderr, rf"\b{surplus}\b", "does not say how many bytes are too many")
+                self.assertRegex(
+                    done.stderr, rf"\b{surplus}\b", "does not say how many bytes are too many"
+                )
         with self.clean():
             done = support.run([damaged])
             self.assertEqual(done.returncode, 125, done.stdout + done.stderr)
             self.assertOneLine(done.stderr)
 
     def test_bytes(self):
-        for surplus, byte in ((1, b"\0"), (1, b"x"), (4096, b"\0"), (4096, b"\xff"), (1 << 20, b"\0")):
+        for surplus, byte in (
+            (1, b"\0"),
+            (1, b"x"),
+            (4096, b"\0"),
+            (4096, b"\xff"),
+            (1 << 20, b"\0"),
+        ):
             with self.subTest(surplus=surplus, byte=byte):
                 self.check_refused(self.write_damaged(self.image.data + byte * surplus), surplus)
 
@@ -285,14 +368,16 @@ class TestAppended(DamageCase):
     def test_another_image(self):
         """The image of one bundle behind another bundle."""
         other = fs_image.Image(support.lab())
-        self.check_refused(self.write_damaged(self.image.data + other.data[other.image_offset:]))
+        self.check_refused(self.write_damaged(self.image.data + other.data[other.image_offset :]))
         padding = bytes(-len(self.image.data) % 4096)
-        self.check_refused(self.write_damaged(self.image.data + padding + other.data[other.image_offset:]))
+        self.check_refused(
+            self.write_damaged(self.image.data + padding + other.data[other.image_offset :])
+        )
 
     def test_bare_image(self):
         """An image without a runtime in front is no damage: it can be read."""
         bare = self.damaged.parent / "bare"
-        bare.write_bytes(self.image.data[self.image.image_offset:])
+        bare.write_bytes(self.image.data[self.image.image_offset :])
         done = support.haft("ls", bare, check=False)
         # Its trailer names a runtime that is not there.
         self.assertEqual(done.returncode, 1)

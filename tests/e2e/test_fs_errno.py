@@ -18,21 +18,40 @@ class TestErrno(support.TestCase):
         cls.tree = support.unique_dir("errno")
         fs_support.write_errno_tree(cls.tree)
         (cls.tree / "fs_errno.py").write_bytes((fs_support.HERE / "fs_errno.py").read_bytes())
-        cls.bundle = support.build(cls.tree, "-m", "fs_errno", "--no-compile",
-                                   output=support.unique_dir("errno-out") / "errno")
+        cls.bundle = support.build(
+            cls.tree,
+            "-m",
+            "fs_errno",
+            "--no-compile",
+            output=support.unique_dir("errno-out") / "errno",
+        )
 
     def check(self, done, uid):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         report = json.loads(done.stdout)
         self.assertEqual(report["uid"], uid)
         self.assertGreater(report["checks"], 100)
-        self.assertEqual("\n".join(f"{what}: expected {wanted}, got {got}"
-                                   for what, wanted, got in report["differences"]), "")
+        self.assertEqual(
+            "\n".join(
+                f"{what}: expected {wanted}, got {got}"
+                for what, wanted, got in report["differences"]
+            ),
+            "",
+        )
 
     def test_mount(self):
         with self.clean(quiet_host=False), Mounted(self.bundle) as mount:
-            self.check(support.run([support.PYTHON, fs_support.HERE / "fs_errno.py", os.fsdecode(mount.tree),
-                                    support.unique_dir("other")]), os.geteuid())
+            self.check(
+                support.run(
+                    [
+                        support.PYTHON,
+                        fs_support.HERE / "fs_errno.py",
+                        os.fsdecode(mount.tree),
+                        support.unique_dir("other"),
+                    ]
+                ),
+                os.geteuid(),
+            )
 
     def test_bundle(self, mode):
         with self.clean():
@@ -41,13 +60,17 @@ class TestErrno(support.TestCase):
 
     def test_set_user_id_program(self, mode):
         """A program with a set-user-id bit in the source runs without it."""
-        code = ("import os, subprocess, sys\n"
-                "path = os.path.join(os.path.dirname(__file__), 'suid')\n"
-                "assert not os.stat(path).st_mode & 0o6000\n"
-                "sys.exit(int(subprocess.check_output([path])) != os.getuid())\n")
+        code = (
+            "import os, subprocess, sys\n"
+            "path = os.path.join(os.path.dirname(__file__), 'suid')\n"
+            "assert not os.stat(path).st_mode & 0o6000\n"
+            "sys.exit(int(subprocess.check_output([path])) != os.getuid())\n"
+        )
         tree = support.write_tree(support.unique_dir("suid"), {"suid_program.py": code})
         fs_support.put(os.fsencode(tree) + b"/suid", b"#!/bin/sh\nid -u\n", 0o6755)
-        bundle = support.build(tree, "-m", "suid_program", output=support.unique_dir("suid-out") / "suid")
+        bundle = support.build(
+            tree, "-m", "suid_program", output=support.unique_dir("suid-out") / "suid"
+        )
         with self.clean():
             done = support.run([bundle], mode=mode)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -70,27 +93,47 @@ class TestModes(support.TestCase):
             (directory / "file").write_text("text")
             directory.chmod(mode)
         bundle = support.build(tree, *arguments, output=support.unique_dir("modes-out") / "modes")
-        code = ("import os, sys\n"
-                "def may(path, flags):\n"
-                "    try: os.close(os.open(path, flags)); return True\n"
-                "    except PermissionError: return False\n"
-                "os.chdir(sys.argv[1])\n"
-                "print([n for n in sorted(os.listdir()) if n.startswith('file') and may(n, os.O_RDONLY)],\n"
-                "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n, os.O_RDONLY)],\n"
-                "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n + '/file', os.O_RDONLY)])")
+        code = (
+            "import os, sys\n"
+            "def may(path, flags):\n"
+            "    try: os.close(os.open(path, flags)); return True\n"
+            "    except PermissionError: return False\n"
+            "os.chdir(sys.argv[1])\n"
+            "print([n for n in sorted(os.listdir()) if n.startswith('file') and may(n, os.O_RDONLY)],\n"
+            "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n, os.O_RDONLY)],\n"
+            "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n + '/file', os.O_RDONLY)])"
+        )
         with self.clean(quiet_host=False), Mounted(bundle, "--allow-other") as mount:
-            done = support.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", support.PYTHON, "-c",
-                                code, os.fsdecode(mount.tree)], check=True)
-        self.assertEqual(done.stdout, "['file-604', 'file-644', 'file-755'] ['directory-755'] "
-                                      "['directory-711', 'directory-755']\n")
+            done = support.run(
+                [
+                    "setpriv",
+                    "--reuid=65534",
+                    "--regid=65534",
+                    "--clear-groups",
+                    support.PYTHON,
+                    "-c",
+                    code,
+                    os.fsdecode(mount.tree),
+                ],
+                check=True,
+            )
+        self.assertEqual(
+            done.stdout,
+            "['file-604', 'file-644', 'file-755'] ['directory-755'] "
+            "['directory-711', 'directory-755']\n",
+        )
 
     def test_not_for_others_without_being_asked(self):
         """Without --allow-other nobody else gets in."""
         if os.geteuid() != 0:
             self.skipTest("needs root")
         tree = support.unique_dir("private")
-        bundle = support.build(tree, *fs_support.program(tree), output=support.unique_dir("private-out") / "private")
+        bundle = support.build(
+            tree, *fs_support.program(tree), output=support.unique_dir("private-out") / "private"
+        )
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
-            done = support.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ls", mount.root])
+            done = support.run(
+                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ls", mount.root]
+            )
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("Permission denied", done.stderr)

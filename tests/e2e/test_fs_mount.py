@@ -17,8 +17,10 @@ from fs_support import Mounted, memory_kb
 SECONDS = 60
 RSS_KB = 40 * 1000
 # Shell: sets $pid to the server of the mount at $2.
-PID_OF_SERVER = ("pid=$(tr -d ' \\n' < \"$2/.haft/stats\" | sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p'); "
-                 "test -n \"$pid\"; ")
+PID_OF_SERVER = (
+    "pid=$(tr -d ' \\n' < \"$2/.haft/stats\" | sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p'); "
+    'test -n "$pid"; '
+)
 
 
 def is_mounted(path):
@@ -30,7 +32,9 @@ def data_bundle(name, files):
     arguments = fs_support.program(tree)
     for file, content in files.items():
         fs_support.put(os.fsencode(tree) + b"/" + file.encode(), content)
-    return support.build(tree, *arguments, "--no-compile", output=support.unique_dir(name + "-out") / name)
+    return support.build(
+        tree, *arguments, "--no-compile", output=support.unique_dir(name + "-out") / name
+    )
 
 
 def mount_point(test, name):
@@ -38,8 +42,12 @@ def mount_point(test, name):
     point = support.unique_dir(name)
 
     def clear():
-        while is_mounted(point) and not subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL).returncode:
+        while (
+            is_mounted(point)
+            and not subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL).returncode
+        ):
             pass
+
     test.addCleanup(clear)
     return point
 
@@ -84,8 +92,12 @@ class TestLife(support.TestCase):
         with self.clean(quiet_host=False):
             began = time.monotonic()
             # If the server kept the pipe open, reading to its end would not end.
-            done = support.run([support.HAFT, "mount", self.bundle, self.point], timeout=10, check=True,
-                               cwd=support.unique_dir("cwd"))
+            done = support.run(
+                [support.HAFT, "mount", self.bundle, self.point],
+                timeout=10,
+                check=True,
+                cwd=support.unique_dir("cwd"),
+            )
             self.assertLess(time.monotonic() - began, 5)
             self.assertEqual((done.stdout, done.stderr), ("", ""))
             server = self.server()
@@ -93,7 +105,9 @@ class TestLife(support.TestCase):
             self.assertEqual(os.getsid(server), server)
             with open(f"/proc/{server}/comm") as file:
                 self.assertEqual(file.read(), "haft-server\n")
-            descriptors = [os.readlink(f"/proc/{server}/fd/{fd}") for fd in os.listdir(f"/proc/{server}/fd")]
+            descriptors = [
+                os.readlink(f"/proc/{server}/fd/{fd}") for fd in os.listdir(f"/proc/{server}/fd")
+            ]
             self.assertLessEqual(len(descriptors), 8, descriptors)
             self.assertFalse([d for d in descriptors if d.startswith("pipe:")], descriptors)
             self.umount()
@@ -110,8 +124,11 @@ class TestLife(support.TestCase):
     def test_foreground(self):
         """--foreground serves in this process; Ctrl-C unmounts."""
         with self.clean(quiet_host=False):
-            with support.start([support.HAFT, "mount", "--foreground", self.bundle, self.point],
-                               stderr=subprocess.PIPE, text=True) as process:
+            with support.start(
+                [support.HAFT, "mount", "--foreground", self.bundle, self.point],
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
                 self.assertTrue(support.wait_until(lambda: is_mounted(self.point)))
                 self.assertEqual(self.read(), "text of the lab\n")
                 process.send_signal(signal.SIGINT)
@@ -121,7 +138,9 @@ class TestLife(support.TestCase):
 
     def test_foreground_ends_with_umount(self):
         with self.clean(quiet_host=False):
-            with support.start([support.HAFT, "mount", "--foreground", self.bundle, self.point]) as process:
+            with support.start(
+                [support.HAFT, "mount", "--foreground", self.bundle, self.point]
+            ) as process:
                 self.assertTrue(support.wait_until(lambda: is_mounted(self.point)))
                 self.umount()
                 self.assertEqual(process.wait(5), 0)
@@ -146,12 +165,23 @@ class TestLife(support.TestCase):
             self.mount()
             support.haft("mount", self.bundle, other)
             self.umount()
-            self.assertEqual((other / "site-packages/lab_data/text.txt").read_text(), "text of the lab\n")
+            self.assertEqual(
+                (other / "site-packages/lab_data/text.txt").read_text(), "text of the lab\n"
+            )
             support.haft("umount", other)
 
     def test_path_with_odd_characters(self):
-        for name in ("with space", "comma,allow_other,suid", "back\\slash", "new\nline", "quote'\"", "%s", "-leading",
-                     "ü", "\udcff"):
+        for name in (
+            "with space",
+            "comma,allow_other,suid",
+            "back\\slash",
+            "new\nline",
+            "quote'\"",
+            "%s",
+            "-leading",
+            "ü",
+            "\udcff",
+        ):
             with self.subTest(name=name), self.clean(quiet_host=False):
                 directory = support.unique_dir("odd-point") / name
                 directory.mkdir()
@@ -159,8 +189,13 @@ class TestLife(support.TestCase):
                 shutil.copy(self.bundle, bundle)
                 support.haft("mount", bundle, directory)
                 try:
-                    self.assertEqual((directory / "site-packages/lab_data/text.txt").read_text(), "text of the lab\n")
-                    line, = [line for line in support.mount_table() if " - fuse.haft haft " in line]
+                    self.assertEqual(
+                        (directory / "site-packages/lab_data/text.txt").read_text(),
+                        "text of the lab\n",
+                    )
+                    (line,) = [
+                        line for line in support.mount_table() if " - fuse.haft haft " in line
+                    ]
                     options = line.split(" - ")[0].split()[5].split(",")
                     self.assertTrue({"ro", "nosuid", "nodev"} <= set(options), line)
                     # Private unless asked: nothing from the path became an option.
@@ -241,13 +276,19 @@ class TestOrdinaryUser(support.TestCase):
     def test_mount_read_umount(self):
         point = mount_point(self, "user")
         os.chown(point, support.NOBODY, support.NOBODY)
-        script = ('set -e; "$0" mount "$1" "$2"; cat "$2/site-packages/lab_data/text.txt"; id -u; '
-                  'grep " - fuse.haft haft " /proc/self/mountinfo | sed "s/.* - //"; '
-                  'test -O "$2/site-packages/lab_data/text.txt"; ' + PID_OF_SERVER + '"$0" umount "$2"; ls -A "$2"; '
-                  'for i in 1 2 3 4 5 6 7 8 9 10; do test -d /proc/$pid || exit 0; sleep 0.2; done; '
-                  'echo server still there')
+        script = (
+            'set -e; "$0" mount "$1" "$2"; cat "$2/site-packages/lab_data/text.txt"; id -u; '
+            'grep " - fuse.haft haft " /proc/self/mountinfo | sed "s/.* - //"; '
+            'test -O "$2/site-packages/lab_data/text.txt"; '
+            + PID_OF_SERVER
+            + '"$0" umount "$2"; ls -A "$2"; '
+            "for i in 1 2 3 4 5 6 7 8 9 10; do test -d /proc/$pid || exit 0; sleep 0.2; done; "
+            "echo server still there"
+        )
         with self.clean(quiet_host=False):
-            done = support.run(support.as_user(["sh", "-c", script, support.HAFT, support.lab(), point]))
+            done = support.run(
+                support.as_user(["sh", "-c", script, support.HAFT, support.lab(), point])
+            )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         text, uid, line, *rest = done.stdout.splitlines()
         self.assertEqual((text, uid, rest), ("text of the lab", "65534", []))
@@ -266,16 +307,23 @@ class TestMemory(support.TestCase):
 
     def check_memory(self, server, note):
         now, most = memory_kb(server)
-        self.assertLessEqual(most, RSS_KB * fs_support.SLOWNESS, f"{note}: {now} KiB now, {most} KiB at most")
+        self.assertLessEqual(
+            most, RSS_KB * fs_support.SLOWNESS, f"{note}: {now} KiB now, {most} KiB at most"
+        )
 
     def test_reading_django(self):
         bundle = support.bundle("python3-django", "-m", "django")
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             server = mount.server()
-            self.assertLessEqual(memory_kb(server)[0], 10_000 * fs_support.SLOWNESS, "after mounting")
+            self.assertLessEqual(
+                memory_kb(server)[0], 10_000 * fs_support.SLOWNESS, "after mounting"
+            )
             fs_manifest.manifest(mount.tree)
             self.check_memory(server, "read by one")
-            readers = [subprocess.Popen(["grep", "-rqs", "nothing like this", mount.tree]) for _ in range(6)]
+            readers = [
+                subprocess.Popen(["grep", "-rqs", "nothing like this", mount.tree])
+                for _ in range(6)
+            ]
             for reader in readers:
                 reader.wait()
             self.check_memory(server, "read by six")
@@ -285,25 +333,40 @@ class TestMemory(support.TestCase):
     def test_reading_200_megabytes(self):
         """Half noise, half compressible, read by four at once from different ends."""
         chance = random.Random(1)
-        text = b"".join(b"%d: some line of text, as logs have it\n" % chance.randrange(10**6) for _ in range(200_000))
+        text = b"".join(
+            b"%d: some line of text, as logs have it\n" % chance.randrange(10**6)
+            for _ in range(200_000)
+        )
         files = {f"noise-{i}": chance.randbytes(25_000_000) for i in range(4)}
-        files |= {f"text-{i}": (text[i * 1000:] * 4)[:25_000_000] for i in range(4)}
+        files |= {f"text-{i}": (text[i * 1000 :] * 4)[:25_000_000] for i in range(4)}
         bundle = data_bundle("memory", files)
-        code = ("import hashlib, os, sys\n"
-                "names = sorted(n for n in os.listdir() if '-' in n)\n"
-                "start = int(sys.argv[1])\n"
-                "for name in names[start:] + names[:start]:\n"
-                "    with open(name, 'rb') as f: print(name, hashlib.sha256(f.read()).hexdigest())\n")
+        code = (
+            "import hashlib, os, sys\n"
+            "names = sorted(n for n in os.listdir() if '-' in n)\n"
+            "start = int(sys.argv[1])\n"
+            "for name in names[start:] + names[:start]:\n"
+            "    with open(name, 'rb') as f: print(name, hashlib.sha256(f.read()).hexdigest())\n"
+        )
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             server = mount.server()
-            readers = [support.start([support.PYTHON, "-c", code, str(start)], cwd=mount.tree,
-                                     stdout=subprocess.PIPE, text=True) for start in (0, 2, 4, 6)]
+            readers = [
+                support.start(
+                    [support.PYTHON, "-c", code, str(start)],
+                    cwd=mount.tree,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                for start in (0, 2, 4, 6)
+            ]
             outputs = [sorted(reader.communicate()[0].splitlines()) for reader in readers]
             self.check_memory(server, "read by four")
             with open(f"/proc/{server}/status") as file:
                 threads = [line for line in file if line.startswith("Threads:")]
             self.assertLessEqual(int(threads[0].split()[1]), 16)
-        wanted = sorted(f"{name} {fs_manifest.hashlib.sha256(content).hexdigest()}" for name, content in files.items())
+        wanted = sorted(
+            f"{name} {fs_manifest.hashlib.sha256(content).hexdigest()}"
+            for name, content in files.items()
+        )
         for output in outputs:
             self.assertEqual(output, wanted)
 
@@ -369,8 +432,12 @@ class TestFileUnderneath(support.TestCase):
         shutil.copy(support.bundle("python3-flask", "-m", "timeit"), bundle)
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             server = mount.server()
-            readers = [subprocess.Popen(["cp", "-r", mount.tree, support.unique_dir("copy")], stderr=subprocess.DEVNULL)
-                       for _ in range(8)]
+            readers = [
+                subprocess.Popen(
+                    ["cp", "-r", mount.tree, support.unique_dir("copy")], stderr=subprocess.DEVNULL
+                )
+                for _ in range(8)
+            ]
             time.sleep(0.02)
             os.truncate(bundle, 5000)
             for reader in readers:
@@ -419,7 +486,7 @@ class TestKilledServer(support.TestCase):
 
     def mount_and_kill(self, mode):
         self.mount(mode)
-        server, = support.servers() - self.before
+        (server,) = support.servers() - self.before
         os.kill(server, signal.SIGKILL)
         self.assertTrue(support.wait_until(lambda: support.state(server) in (None, "Z"), 2, 0.001))
 
@@ -428,14 +495,21 @@ class TestKilledServer(support.TestCase):
         return super().run(result)
 
     def test_error_at_once_and_mounted_again(self, mode):
-        code = ("import os, sys\nfor name in ('', '/site-packages', '/site-packages/lab.py'):\n"
-                "  try: os.listdir(sys.argv[1] + name)\n  except OSError as error: print(error.errno)")
+        code = (
+            "import os, sys\nfor name in ('', '/site-packages', '/site-packages/lab.py'):\n"
+            "  try: os.listdir(sys.argv[1] + name)\n  except OSError as error: print(error.errno)"
+        )
         with self.clean(quiet_host=False):
             self.mount_and_kill(mode)
             self.assertEqual(self.as_owner(mode, code).stdout, f"{errno.ENOTCONN}\n" * 3)
             self.mount(mode)
-            self.assertEqual(self.as_owner(mode, "import sys; print(open(sys.argv[1] + '/site-packages/lab_data/text.txt').read())").stdout,
-                             "text of the lab\n\n")
+            self.assertEqual(
+                self.as_owner(
+                    mode,
+                    "import sys; print(open(sys.argv[1] + '/site-packages/lab_data/text.txt').read())",
+                ).stdout,
+                "text of the lab\n\n",
+            )
             self.assertFine(self.command(mode, "umount", self.point))
         self.assertEqual(os.listdir(self.point), [])
 
@@ -453,15 +527,26 @@ class TestKilledServer(support.TestCase):
         for clear in (["umount", "--lazy", self.point], ["mount", support.lab(), self.point]):
             with self.subTest(clear[0]), self.clean(quiet_host=False):
                 self.mount(mode)
-                server, = support.servers() - self.before
-                user = support.start([support.PYTHON, "-c", "import os, sys; os.chdir(sys.argv[1]); print(flush=True); sys.stdin.read()",
-                                      self.point], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                (server,) = support.servers() - self.before
+                user = support.start(
+                    [
+                        support.PYTHON,
+                        "-c",
+                        "import os, sys; os.chdir(sys.argv[1]); print(flush=True); sys.stdin.read()",
+                        self.point,
+                    ],
+                    mode=mode,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
                 user.stdout.readline()
                 os.kill(server, signal.SIGKILL)
                 support.wait_until(lambda: support.state(server) in (None, "Z"), 2, 0.001)
                 busy = self.command(mode, "umount", self.point)
                 self.assertEqual(busy.returncode, 1)
-                self.assertOneLine(busy.stderr, "unmount", "end the programs that use it, or use --lazy")
+                self.assertOneLine(
+                    busy.stderr, "unmount", "end the programs that use it, or use --lazy"
+                )
                 self.assertFine(self.command(mode, *clear))
                 user.communicate()
                 if clear[0] == "mount":
@@ -477,11 +562,17 @@ class TestStoppedServer(support.TestCase):
         digest = fs_manifest.hashlib.sha256(content).hexdigest()
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             server = mount.server()
-            os.stat(mount.tree + b"/big")  # who waits for somebody else's look-up cannot be killed, on any file system
+            os.stat(
+                mount.tree + b"/big"
+            )  # who waits for somebody else's look-up cannot be killed, on any file system
             os.kill(server, signal.SIGSTOP)
             try:
-                readers = [support.start(["sha256sum", mount.tree + b"/big"], stdout=subprocess.PIPE, text=True)
-                           for _ in range(8)]
+                readers = [
+                    support.start(
+                        ["sha256sum", mount.tree + b"/big"], stdout=subprocess.PIPE, text=True
+                    )
+                    for _ in range(8)
+                ]
                 time.sleep(1)
                 self.assertEqual([reader.poll() for reader in readers], [None] * 8)
                 victim = readers.pop()
@@ -498,21 +589,25 @@ class TestStoppedServer(support.TestCase):
     def test_killed_under_a_mapping(self):
         """Server killed: what is cached stays readable, the rest is ENOTCONN or SIGBUS for the reader, never a hang."""
         bundle = data_bundle("mapped", {"big": random.Random(4).randbytes(8 << 20)})
-        code = ("import mmap, os, signal, sys\n"
-                "f = open(sys.argv[1], 'rb')\n"
-                "m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
-                "first = m[0]\n"
-                "os.kill(int(sys.argv[2]), signal.SIGKILL)\n"
-                "import time; time.sleep(0.3)\n"
-                "assert m[0] == first\n"
-                "try: f.seek(7 << 20); f.read(1 << 20)\n"
-                "except OSError as e: print(e.errno, flush=True)\n"
-                "m[7 << 20]\n")
+        code = (
+            "import mmap, os, signal, sys\n"
+            "f = open(sys.argv[1], 'rb')\n"
+            "m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
+            "first = m[0]\n"
+            "os.kill(int(sys.argv[2]), signal.SIGKILL)\n"
+            "import time; time.sleep(0.3)\n"
+            "assert m[0] == first\n"
+            "try: f.seek(7 << 20); f.read(1 << 20)\n"
+            "except OSError as e: print(e.errno, flush=True)\n"
+            "m[7 << 20]\n"
+        )
         with self.clean(quiet_host=False):
             point = mount_point(self, "mapped-mnt")
             support.haft("mount", bundle, point)
             server = json.loads((point / ".haft/stats").read_text())["server"]["pid"]
-            done = support.run([support.PYTHON, "-c", code, point / "site-packages/big", str(server)], timeout=20)
+            done = support.run(
+                [support.PYTHON, "-c", code, point / "site-packages/big", str(server)], timeout=20
+            )
             self.assertEqual(done.stdout, f"{errno.ENOTCONN}\n")
             self.assertEqual(done.returncode, -signal.SIGBUS)
             support.haft("umount", point)

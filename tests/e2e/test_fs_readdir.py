@@ -28,7 +28,9 @@ def getdents(descriptor, buffer):
     entries, position, raw = [], 0, buffer.raw[:size]
     while position < size:
         inode, offset, length, kind = struct.unpack_from("<QqHB", raw, position)
-        entries.append((raw[position + 19:position + length].split(b"\0", 1)[0], inode, offset, kind))
+        entries.append(
+            (raw[position + 19 : position + length].split(b"\0", 1)[0], inode, offset, kind)
+        )
         position += length
     return entries
 
@@ -52,8 +54,11 @@ class ReaddirCase(support.TestCase):
         names = {name for name, _, _, _ in entries}
         self.assertEqual(len(names), len(entries), "a name was listed twice")
         wanted_names = {b".", b"..", *wanted}
-        self.assertEqual((sorted(wanted_names - names)[:5], sorted(names - wanted_names)[:5]), ([], []),
-                         "(missing, surplus)")
+        self.assertEqual(
+            (sorted(wanted_names - names)[:5], sorted(names - wanted_names)[:5]),
+            ([], []),
+            "(missing, surplus)",
+        )
         wrong = [(name, kind) for name, _, _, kind in entries if wanted.get(name, DT_DIR) != kind]
         self.assertEqual(wrong[:5], [], "d_type")
 
@@ -62,7 +67,9 @@ class ReaddirCase(support.TestCase):
         if got != wanted:
             pairs = enumerate(itertools.zip_longest(got, wanted))
             place, (one, other) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
-            self.fail(f"{note or 'lists differ'}: at {place} of {len(got)}/{len(wanted)}: {one!r} instead of {other!r}")
+            self.fail(
+                f"{note or 'lists differ'}: at {place} of {len(got)}/{len(wanted)}: {one!r} instead of {other!r}"
+            )
 
 
 class TestHugeDirectory(ReaddirCase):
@@ -95,13 +102,17 @@ class TestHugeDirectory(ReaddirCase):
                     cls.wanted[name] = DT_REG
         finally:
             os.chdir("/")
-        cls.bundle = support.build(cls.tree, *arguments, "--no-compile", output=support.unique_dir("huge-out") / "huge")
+        cls.bundle = support.build(
+            cls.tree, *arguments, "--no-compile", output=support.unique_dir("huge-out") / "huge"
+        )
 
     def test_same_as_the_source(self):
         source = fs_support.keys(fs_support.manifest_of(self.tree))
         with self.clean(quiet_host=False), Mounted(self.bundle) as mount:
             manifest = fs_support.manifest_of(mount.tree)
-            self.assertEqual("\n".join(fs_support.differences(source, fs_support.keys(manifest))), "")
+            self.assertEqual(
+                "\n".join(fs_support.differences(source, fs_support.keys(manifest))), ""
+            )
             fs_support.assert_links_and_inodes(self, manifest)
 
     def test_buffers_of_any_size(self):
@@ -135,12 +146,18 @@ class TestHugeDirectory(ReaddirCase):
     def test_bytewise_order(self):
         """`ls -U` and `haft ls` show names in bytewise order, as the image holds them."""
         with self.clean(quiet_host=False), Mounted(self.bundle) as mount:
-            shown = subprocess.run(["ls", "-U", mount.tree + b"/all"], stdout=subprocess.PIPE, check=True,
-                                   env=support.clean_env(LC_ALL="C"))
+            shown = subprocess.run(
+                ["ls", "-U", mount.tree + b"/all"],
+                stdout=subprocess.PIPE,
+                check=True,
+                env=support.clean_env(LC_ALL="C"),
+            )
         names = shown.stdout.splitlines()
         self.assert_same(names, sorted(self.wanted))
         listed = support.haft("ls", self.bundle, "site-packages/all", text=False).stdout.split()
-        self.assert_same([name.rstrip(b"/@").rpartition(b"/")[2] for name in listed], sorted(self.wanted))
+        self.assert_same(
+            [name.rstrip(b"/@").rpartition(b"/")[2] for name in listed], sorted(self.wanted)
+        )
 
     def test_readers_side_by_side(self):
         """Four readers of the same fresh directory, with different buffers."""
@@ -153,7 +170,11 @@ class TestHugeDirectory(ReaddirCase):
                     results[size] = listing(descriptor, size)
                 finally:
                     os.close(descriptor)
-            threads = [threading.Thread(target=reader, args=(size,)) for size in (4096, 5000, 32768, 1 << 20)]
+
+            threads = [
+                threading.Thread(target=reader, args=(size,))
+                for size in (4096, 5000, 32768, 1 << 20)
+            ]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -187,7 +208,9 @@ class TestSeekdir(ReaddirCase):
             else:
                 os.mkdir(directory + b"/" + name)
             cls.wanted[name] = DT_REG if number % 3 else DT_DIR
-        cls.bundle = support.build(cls.tree, *arguments, "--no-compile", output=support.unique_dir("seek-out") / "seek")
+        cls.bundle = support.build(
+            cls.tree, *arguments, "--no-compile", output=support.unique_dir("seek-out") / "seek"
+        )
 
     def check_every_position(self, path, size):
         descriptor = open_directory(path)
@@ -202,11 +225,11 @@ class TestSeekdir(ReaddirCase):
             for index in order:
                 os.lseek(descriptor, offsets[index], os.SEEK_SET)
                 entries = getdents(descriptor, buffer)
-                self.assert_same(entries, reference[index + 1:index + 1 + len(entries)])
+                self.assert_same(entries, reference[index + 1 : index + 1 + len(entries)])
                 self.assertEqual(bool(entries), index + 1 < len(reference))
             for index in order[:25]:
                 os.lseek(descriptor, offsets[index], os.SEEK_SET)
-                self.assert_same(listing(descriptor, size), reference[index + 1:])
+                self.assert_same(listing(descriptor, size), reference[index + 1 :])
             return reference
         finally:
             os.close(descriptor)
@@ -232,7 +255,7 @@ class TestSeekdir(ReaddirCase):
             with Mounted(self.bundle) as mount:
                 descriptor = open_directory(mount.tree + b"/all")
                 os.lseek(descriptor, reference[index][2], os.SEEK_SET)
-                self.assert_same(listing(descriptor, 4096), reference[index + 1:])
+                self.assert_same(listing(descriptor, 4096), reference[index + 1 :])
                 os.close(descriptor)
 
     def test_smallest_buffer(self):
@@ -253,7 +276,16 @@ class TestSeekdir(ReaddirCase):
         with self.clean(quiet_host=False), Mounted(self.bundle) as mount:
             descriptor = open_directory(mount.tree + b"/all")
             buffer = ctypes.create_string_buffer(4096)
-            for position in (1003, 5000, 1 << 31, 1 << 32, (1 << 32) + 5, 1 << 40, 1 << 62, (1 << 63) - 1):
+            for position in (
+                1003,
+                5000,
+                1 << 31,
+                1 << 32,
+                (1 << 32) + 5,
+                1 << 40,
+                1 << 62,
+                (1 << 63) - 1,
+            ):
                 os.lseek(descriptor, position, os.SEEK_SET)
                 try:
                     self.assertEqual(getdents(descriptor, buffer), [])
@@ -273,6 +305,7 @@ class TestSeekdir(ReaddirCase):
         def next_name(stream):
             entry = LIBC.readdir64(stream)
             return ctypes.string_at(entry + 19) if entry else None
+
         with self.clean(quiet_host=False), Mounted(self.bundle) as mount:
             stream = LIBC.opendir(mount.tree + b"/all")
             self.assertTrue(stream)
@@ -291,8 +324,12 @@ class TestSeekdir(ReaddirCase):
             LIBC.closedir(stream)
 
     def test_scandir(self):
-        with self.clean(quiet_host=False), Mounted(self.bundle) as mount, os.scandir(mount.tree + b"/all") as entries:
+        with self.clean(quiet_host=False), Mounted(self.bundle) as mount, os.scandir(
+            mount.tree + b"/all"
+        ) as entries:
             for entry in entries:
                 status = os.lstat(entry.path)
                 self.assertEqual(entry.inode(), status.st_ino)
-                self.assertEqual(entry.is_dir(follow_symlinks=False), self.wanted[entry.name] == DT_DIR)
+                self.assertEqual(
+                    entry.is_dir(follow_symlinks=False), self.wanted[entry.name] == DT_DIR
+                )

@@ -53,7 +53,11 @@ class Reader(threading.Thread):
         names = list(self.contents)
         plain = {name: os.open(self.directory + name, os.O_RDONLY) for name in names}
         direct = {name: os.open(self.directory + name, os.O_RDONLY | os.O_DIRECT) for name in names}
-        maps = {name: mmap.mmap(plain[name], 0, prot=mmap.PROT_READ) for name in names if self.contents[name]}
+        maps = {
+            name: mmap.mmap(plain[name], 0, prot=mmap.PROT_READ)
+            for name in names
+            if self.contents[name]
+        }
         try:
             for number in range(self.reads):
                 name = self.chance.choice(names)
@@ -64,11 +68,11 @@ class Reader(threading.Thread):
                     os.posix_fadvise(plain[name], 0, 0, os.POSIX_FADV_DONTNEED)
                 way = number % OTHER_READS
                 if way == 1 and content:
-                    got = maps[name][offset:offset + size]
+                    got = maps[name][offset : offset + size]
                 else:
                     got = os.pread((direct if way == 2 else plain)[name], size, offset)
                 self.done += 1
-                if got != content[offset:offset + size]:
+                if got != content[offset : offset + size]:
                     self.mismatch = f"{name} at {offset}, {size} bytes, way {way}: {len(got)} bytes"
                     return
         finally:
@@ -86,11 +90,32 @@ class TestRandomReads(support.TestCase):
         tree = support.unique_dir("reads")
         arguments = fs_support.program(tree)
         contents = {}
-        for number, size in enumerate((0, 1, 100, 4095, 4096, 4097, EDGE - 1, EDGE, EDGE + 1, 2 * EDGE, 1_000_003,
-                                       (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_000_011, 16 << 20)):
+        for number, size in enumerate(
+            (
+                0,
+                1,
+                100,
+                4095,
+                4096,
+                4097,
+                EDGE - 1,
+                EDGE,
+                EDGE + 1,
+                2 * EDGE,
+                1_000_003,
+                (1 << 20) - 1,
+                1 << 20,
+                (1 << 20) + 1,
+                5_000_011,
+                16 << 20,
+            )
+        ):
             # Compressible halves, noise (stored blocks), zeros: every kind of block.
-            contents[b"f%d" % number] = (fs_support.odd_bytes(size, number) if number % 3 else
-                                         random.Random(number).randbytes(size))
+            contents[b"f%d" % number] = (
+                fs_support.odd_bytes(size, number)
+                if number % 3
+                else random.Random(number).randbytes(size)
+            )
         hole = bytearray(3_000_000)
         hole[700_000:700_100] = b"\xaa" * 100
         contents[b"hole"] = bytes(hole)
@@ -105,7 +130,10 @@ class TestRandomReads(support.TestCase):
                 fs_support.put(root + name, content)
         bundle = support.build(tree, *arguments, output=support.unique_dir("reads-out") / "reads")
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
-            readers = [Reader(seed, mount.tree + b"/", contents, READS // THREADS) for seed in range(THREADS)]
+            readers = [
+                Reader(seed, mount.tree + b"/", contents, READS // THREADS)
+                for seed in range(THREADS)
+            ]
             for reader in readers:
                 reader.start()
             for reader in readers:
@@ -121,17 +149,29 @@ class TestRandomReads(support.TestCase):
         content = fs_support.odd_bytes(300_001, 8)
         fs_support.put(os.fsencode(tree) + b"/file", content, 0o755)
         bundle = support.build(tree, *arguments, output=support.unique_dir("maps-out") / "maps")
-        with self.clean(quiet_host=False), Mounted(bundle) as mount, open(mount.tree + b"/file", "rb") as file:
-            with mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE,
-                           prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC) as private:
+        with self.clean(quiet_host=False), Mounted(bundle) as mount, open(
+            mount.tree + b"/file", "rb"
+        ) as file:
+            with mmap.mmap(
+                file.fileno(),
+                0,
+                flags=mmap.MAP_PRIVATE,
+                prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC,
+            ) as private:
                 self.assertEqual(private[:], content)
                 private[1000] ^= 0xFF
                 self.assertEqual(file.read(), content)
             with mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ) as shared:
                 shared.madvise(mmap.MADV_WILLNEED)
                 self.assertEqual(hashlib.sha256(shared).digest(), hashlib.sha256(content).digest())
-            self.assertRaises(OSError, mmap.mmap, file.fileno(), 0, flags=mmap.MAP_SHARED,
-                              prot=mmap.PROT_READ | mmap.PROT_WRITE)
+            self.assertRaises(
+                OSError,
+                mmap.mmap,
+                file.fileno(),
+                0,
+                flags=mmap.MAP_SHARED,
+                prot=mmap.PROT_READ | mmap.PROT_WRITE,
+            )
 
     def test_sendfile_and_splice(self):
         tree = support.unique_dir("splice")
@@ -143,7 +183,9 @@ class TestRandomReads(support.TestCase):
             for way in ("sendfile", "splice"):
                 out = support.unique_dir("copy") / way
                 os.close(os.open(out, os.O_CREAT | os.O_WRONLY))
-                with self.subTest(way=way), open(mount.tree + b"/file", "rb") as file, open(out, "r+b") as copy:
+                with self.subTest(way=way), open(mount.tree + b"/file", "rb") as file, open(
+                    out, "r+b"
+                ) as copy:
                     self.copy(way, file.fileno(), copy.fileno(), len(content))
                     self.assertEqual(out.read_bytes(), content)
 
@@ -173,12 +215,20 @@ class TestReadersSideBySide(support.TestCase):
         bundle = support.bundle("python3-django", "-m", "django")
         source = fs_support.keys(fs_support.manifest_of(support.tree("python3-django")))
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
-            readers = [subprocess.Popen([support.PYTHON, fs_support.HERE / "fs_manifest.py", os.fsdecode(mount.tree)],
-                                        stdout=subprocess.PIPE, text=True, env=support.clean_env()) for _ in range(8)]
+            readers = [
+                subprocess.Popen(
+                    [support.PYTHON, fs_support.HERE / "fs_manifest.py", os.fsdecode(mount.tree)],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env=support.clean_env(),
+                )
+                for _ in range(8)
+            ]
             outputs = {}
 
             def collect(number):
                 outputs[number] = readers[number].communicate()[0]
+
             collectors = [threading.Thread(target=collect, args=(number,)) for number in range(8)]
             for thread in collectors:
                 thread.start()
@@ -187,7 +237,9 @@ class TestReadersSideBySide(support.TestCase):
             self.assertEqual([reader.returncode for reader in readers], [0] * 8)
         self.assertEqual(len(set(map(self.sorted_text, outputs.values()))), 1)
         shown = fs_manifest.load(outputs[0])
-        self.assertEqual("\n".join(fs_support.differences(source, shown, fs_support.compiled_extra)), "")
+        self.assertEqual(
+            "\n".join(fs_support.differences(source, shown, fs_support.compiled_extra)), ""
+        )
 
     @staticmethod
     def sorted_text(text):
@@ -205,12 +257,16 @@ class TestReadersSideBySide(support.TestCase):
             def forget():
                 while not stop.wait(0.01):
                     fs_support.forget_names(mount.root)
+
             forgetter = threading.Thread(target=forget)
             forgetter.start()
             try:
                 for _ in range(4):
                     shown = fs_support.keys(fs_support.manifest_of(mount.tree))
-                    self.assertEqual("\n".join(fs_support.differences(source, shown, fs_support.compiled_extra)), "")
+                    self.assertEqual(
+                        "\n".join(fs_support.differences(source, shown, fs_support.compiled_extra)),
+                        "",
+                    )
             finally:
                 stop.set()
                 forgetter.join()

@@ -17,7 +17,17 @@ class TestReproducible(support.TestCase):
 
     def build(self, tree, arguments, name="same", env=None, umask=None, cwd=None):
         out = support.unique_dir("out") / "other-file-name"
-        command = [support.HAFT, "build", "--site-packages", tree, *arguments, "--name", name, "-o", out]
+        command = [
+            support.HAFT,
+            "build",
+            "--site-packages",
+            tree,
+            *arguments,
+            "--name",
+            name,
+            "-o",
+            out,
+        ]
         environment = support.clean_env(**(env or {}))
         options = {"umask": umask} if umask is not None else {}
         support.run(command, env=environment, check=True, cwd=cwd, timeout=100, **options)
@@ -25,27 +35,47 @@ class TestReproducible(support.TestCase):
 
     def assert_same_bytes(self, first, second):
         if subprocess.run(["cmp", "-s", first, second], check=False).returncode:
-            shown = subprocess.run(["cmp", first, second], capture_output=True, text=True, check=False).stdout
-            self.fail(f"not the same bytes: {shown}{first.stat().st_size} and {second.stat().st_size} bytes")
+            shown = subprocess.run(
+                ["cmp", first, second], capture_output=True, text=True, check=False
+            ).stdout
+            self.fail(
+                f"not the same bytes: {shown}{first.stat().st_size} and {second.stat().st_size} bytes"
+            )
 
     @support.parametrised(compiled=[True, False])
     def test_other_circumstances(self, compiled):
         """Another directory, umask, time zone, language, working directory, number of workers, user's home."""
         arguments = ["-m", "django", *([] if compiled else ["--no-compile"])]
         tree = support.tree("python3-django")
-        first = self.build(tree, [*arguments, "--jobs", "1"], env={"TZ": "UTC", "LANG": "C"}, umask=0o022)
+        first = self.build(
+            tree, [*arguments, "--jobs", "1"], env={"TZ": "UTC", "LANG": "C"}, umask=0o022
+        )
         copy = support.unique_dir("copy") / "deeper" / "another name with spaces"
         copy.parent.mkdir()
         subprocess.run(["cp", "-a", tree, copy], check=True)
-        second = self.build(copy.name, [*arguments, "--jobs", "3"], umask=0o027, cwd=copy.parent,
-                            env={"TZ": "Asia/Kathmandu", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8",
-                                 "HOME": "/nonexistent", "TMPDIR": "/var/tmp", "PYTHONHASHSEED": "123"})
+        second = self.build(
+            copy.name,
+            [*arguments, "--jobs", "3"],
+            umask=0o027,
+            cwd=copy.parent,
+            env={
+                "TZ": "Asia/Kathmandu",
+                "LANG": "de_DE.UTF-8",
+                "LC_ALL": "C.UTF-8",
+                "HOME": "/nonexistent",
+                "TMPDIR": "/var/tmp",
+                "PYTHONHASHSEED": "123",
+            },
+        )
         self.assert_same_bytes(first, second)
 
     def test_order_of_creation(self):
         """A directory whose entries were made in another order, on file systems that show that order."""
         files = {f"d{i % 7}/m{i}.py": f"VALUE = {i}\n" * (i % 30) for i in range(300)}
-        files |= {f"data/{i}": fs_support.odd_bytes(i * 700, i % 5).decode("latin-1").encode() for i in range(60)}
+        files |= {
+            f"data/{i}": fs_support.odd_bytes(i * 700, i % 5).decode("latin-1").encode()
+            for i in range(60)
+        }
         outputs = []
         for number, place in enumerate((support.scratch(), "/dev/shm", "/dev/shm")):
             names = sorted(files)
@@ -62,7 +92,8 @@ class TestReproducible(support.TestCase):
 
     def memory_dir(self):
         path = pathlib.Path(
-            subprocess.check_output(["mktemp", "-d", "/dev/shm/haft-e2e-XXXXXX"], text=True).strip())
+            subprocess.check_output(["mktemp", "-d", "/dev/shm/haft-e2e-XXXXXX"], text=True).strip()
+        )
         path.chmod(0o755)
         self.addCleanup(shutil.rmtree, path, ignore_errors=True)
         return path
@@ -79,7 +110,9 @@ class TestReproducible(support.TestCase):
         arguments = fs_support.write_odd_tree(tree)
         copy = support.unique_dir("odd-copy") / "c"
         subprocess.run(["cp", "-a", "--sparse=always", tree, copy], check=True)
-        self.assert_same_bytes(self.build(tree, arguments), self.build(copy, [*arguments, "--jobs", "1"]))
+        self.assert_same_bytes(
+            self.build(tree, arguments), self.build(copy, [*arguments, "--jobs", "1"])
+        )
 
     def test_source_date_epoch(self):
         """It caps all times: files touched later no longer matter."""

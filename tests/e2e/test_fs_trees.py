@@ -48,9 +48,13 @@ class TestDebianTrees(TreeCase):
     def test_inside_the_running_bundle(self, mode):
         """The program walks its own site-packages."""
         tree = support.tree("python3-flask")
-        own = support.write_tree(support.unique_dir("program"),
-                                 {"fs_manifest.py": (fs_support.HERE / "fs_manifest.py").read_bytes()})
-        bundle = support.build([tree, own], "-m", "fs_manifest", output=support.unique_dir("run") / "walker")
+        own = support.write_tree(
+            support.unique_dir("program"),
+            {"fs_manifest.py": (fs_support.HERE / "fs_manifest.py").read_bytes()},
+        )
+        bundle = support.build(
+            [tree, own], "-m", "fs_manifest", output=support.unique_dir("run") / "walker"
+        )
         source = keys(manifest_of(tree))
         with self.clean():
             done = support.run([bundle], mode=mode, check=True)
@@ -66,8 +70,11 @@ class TestDebianTrees(TreeCase):
         out = support.unique_dir("extract") / "out"
         with self.clean():
             support.haft("extract", bundle, out)
-        self.assert_same(keys(manifest_of(support.tree("python3-flask"))), keys(manifest_of(out / "site-packages")),
-                         fs_support.compiled_extra)
+        self.assert_same(
+            keys(manifest_of(support.tree("python3-flask"))),
+            keys(manifest_of(out / "site-packages")),
+            fs_support.compiled_extra,
+        )
 
     def test_listed(self):
         """`haft ls -R` names every entry, `-lR` with its size."""
@@ -86,10 +93,16 @@ class TestDebianTrees(TreeCase):
         """`haft cat` of several files is their contents one after another."""
         tree = support.tree("python3-flask")
         bundle = support.bundle("python3-flask", "-m", "timeit")
-        files = sorted(os.fsdecode(path) for path, e in manifest_of(tree, contents=False).items() if e.kind == "file")
+        files = sorted(
+            os.fsdecode(path)
+            for path, e in manifest_of(tree, contents=False).items()
+            if e.kind == "file"
+        )
         chosen = random.Random(5).sample(files, 60)
         wanted = b"".join((tree / name).read_bytes() for name in chosen)
-        done = support.haft("cat", bundle, *("site-packages/" + name for name in chosen), text=False)
+        done = support.haft(
+            "cat", bundle, *("site-packages/" + name for name in chosen), text=False
+        )
         self.assertEqual(done.stdout, wanted)
 
 
@@ -102,7 +115,9 @@ class TestOddTree(TreeCase):
     def setUpClass(cls):
         cls.tree = support.unique_dir("odd")
         arguments = fs_support.write_odd_tree(cls.tree)
-        cls.bundle = support.build(cls.tree, *arguments, "--no-compile", output=support.unique_dir("odd-out") / "odd")
+        cls.bundle = support.build(
+            cls.tree, *arguments, "--no-compile", output=support.unique_dir("odd-out") / "odd"
+        )
         cls.source = keys(manifest_of(cls.tree))
 
     def test_mounted(self):
@@ -122,7 +137,12 @@ class TestOddTree(TreeCase):
         self.assert_same(self.source, keys(manifest_of(out / "site-packages")))
 
     def test_printed(self):
-        for name in (b"names/" + b"n" * 255, b"names/\xff\xfe not utf-8 \xc3", b"names/new\nline", b"sizes/131073"):
+        for name in (
+            b"names/" + b"n" * 255,
+            b"names/\xff\xfe not utf-8 \xc3",
+            b"names/new\nline",
+            b"sizes/131073",
+        ):
             with self.subTest(name=name):
                 done = support.haft("cat", self.bundle, b"site-packages/" + name, text=False)
                 self.assertEqual(done.stdout, (self.tree / os.fsdecode(name)).read_bytes())
@@ -152,8 +172,13 @@ class TestOddTree(TreeCase):
                 with open(links + name, "rb") as file:
                     self.assertEqual(file.read(), b"behind the link")
             self.assertTrue(os.path.samefile(links + b"root", b"/"))
-            for name, code in ((b"loop", "ELOOP"), (b"loop-a", "ELOOP"), (b"dangling", "ENOENT"),
-                               (b"long", "ENAMETOOLONG"), (b"long-path", "ENOENT|ENAMETOOLONG")):
+            for name, code in (
+                (b"loop", "ELOOP"),
+                (b"loop-a", "ELOOP"),
+                (b"dangling", "ENOENT"),
+                (b"long", "ENAMETOOLONG"),
+                (b"long-path", "ENOENT|ENAMETOOLONG"),
+            ):
                 with self.assertRaises(OSError, msg=name) as caught:
                     os.stat(links + name)
                 self.assertIn(fs_support.fs_errno.name_of(caught.exception.errno), code.split("|"))
@@ -175,7 +200,9 @@ class TestOddTree(TreeCase):
         os.write(descriptor, b"at the end")
         os.close(descriptor)
         os.close(directory)
-        bundle = support.build(tree, *arguments, "--no-compile", output=tree.parent / (tree.name + "-bundle"))
+        bundle = support.build(
+            tree, *arguments, "--no-compile", output=tree.parent / (tree.name + "-bundle")
+        )
         source = keys(manifest_of(tree))
         self.assertEqual(len(max(source, key=len)), 4095 - len("site-packages/"))
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
@@ -196,7 +223,9 @@ class TestManyFiles(TreeCase):
             for number in range(100):
                 with open(f"{path}/f{number}", "wb", buffering=0) as file:
                     file.write(b"%d of %d\n" % (number, directory) * (number % 50))
-        bundle = support.build(tree, *arguments, "--no-compile", output=support.unique_dir("many-out") / "many")
+        bundle = support.build(
+            tree, *arguments, "--no-compile", output=support.unique_dir("many-out") / "many"
+        )
         source = keys(manifest_of(tree))
         self.assertGreater(len(source), 70_000)
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
@@ -213,8 +242,12 @@ class TestSparseFile(TreeCase):
     def setUpClass(cls):
         cls.tree = support.unique_dir("sparse")
         arguments = fs_support.program(cls.tree)
-        cls.islands = {0: fs_support.odd_bytes(5000, 1), (1 << 30) + 4096 * 7 + 5: fs_support.odd_bytes(300_000, 2),
-                       (3 << 30) - 3: b"six by", cls.SIZE - (1 << 21): fs_support.odd_bytes(70_000, 3)}
+        cls.islands = {
+            0: fs_support.odd_bytes(5000, 1),
+            (1 << 30) + 4096 * 7 + 5: fs_support.odd_bytes(300_000, 2),
+            (3 << 30) - 3: b"six by",
+            cls.SIZE - (1 << 21): fs_support.odd_bytes(70_000, 3),
+        }
         path = cls.tree / "sparse"
         with open(path, "wb") as file:
             file.truncate(cls.SIZE)
@@ -223,8 +256,9 @@ class TestSparseFile(TreeCase):
                 file.write(data)
         (cls.tree / "all-hole").touch()
         os.truncate(cls.tree / "all-hole", 1 << 33)
-        cls.bundle = support.build(cls.tree, *arguments, "--no-compile",
-                                   output=support.unique_dir("sparse-out") / "sparse")
+        cls.bundle = support.build(
+            cls.tree, *arguments, "--no-compile", output=support.unique_dir("sparse-out") / "sparse"
+        )
 
     def check_contents(self, path):
         status = os.stat(path)
@@ -236,13 +270,19 @@ class TestSparseFile(TreeCase):
                 around = os.pread(descriptor, len(data) + 8192, max(0, offset - 4096))
                 before = min(offset, 4096)
                 after = min(self.SIZE - offset - len(data), 8192 - before)
-                self.assertEqual(around[:before + len(data) + after], bytes(before) + data + bytes(after))
+                self.assertEqual(
+                    around[: before + len(data) + after], bytes(before) + data + bytes(after)
+                )
             chance = random.Random(7)
             for _ in range(300):
                 offset = chance.randrange(self.SIZE)
                 size = chance.choice((1, 4096, 131073, 1 << 20))
-                if not any(offset < o + len(d) and o < offset + size for o, d in self.islands.items()):
-                    self.assertEqual(os.pread(descriptor, size, offset), bytes(min(size, self.SIZE - offset)))
+                if not any(
+                    offset < o + len(d) and o < offset + size for o, d in self.islands.items()
+                ):
+                    self.assertEqual(
+                        os.pread(descriptor, size, offset), bytes(min(size, self.SIZE - offset))
+                    )
             self.check_holes(descriptor)
 
     def check_holes(self, descriptor):
@@ -258,8 +298,10 @@ class TestSparseFile(TreeCase):
             data.append((begin, end))
             position = end
         for offset, island in self.islands.items():
-            self.assertTrue(any(begin <= offset and offset + len(island) <= end for begin, end in data),
-                            f"island at {offset} not in {data}")
+            self.assertTrue(
+                any(begin <= offset and offset + len(island) <= end for begin, end in data),
+                f"island at {offset} not in {data}",
+            )
         self.assertLess(sum(end - begin for begin, end in data), 8 << 20)
         hole = os.lseek(descriptor, 2 << 30, os.SEEK_HOLE)
         self.assertEqual(hole, 2 << 30)
@@ -288,4 +330,3 @@ class TestSparseFile(TreeCase):
         out = self.bundle.parent / "extracted"
         support.haft("extract", self.bundle, out)
         self.check_contents(out / "site-packages" / "sparse")
-

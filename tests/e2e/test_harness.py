@@ -11,15 +11,26 @@ import support
 
 class TestHarness(support.TestCase):
     def test_user_command_keeps_its_pid(self, mode):
-        with support.start(["/bin/sh", "-c", "echo $$; id -u; test -w /dev/fuse && echo fuse"], mode=mode,
-                           stdout=subprocess.PIPE, text=True) as process:
+        with support.start(
+            ["/bin/sh", "-c", "echo $$; id -u; test -w /dev/fuse && echo fuse"],
+            mode=mode,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
             pid, uid, fuse = process.stdout.read().split()
         self.assertEqual(int(pid), process.pid)
         self.assertEqual(int(uid), {"namespace": 0, "userns": support.NOBODY}[mode])
 
     def test_clean_environment(self):
         names = set(support.clean_env())
-        self.assertFalse([name for name in names if name.startswith(("PYTHON", "HAFT", "LD_")) and name != "HAFT_INDEX"], names)
+        self.assertFalse(
+            [
+                name
+                for name in names
+                if name.startswith(("PYTHON", "HAFT", "LD_")) and name != "HAFT_INDEX"
+            ],
+            names,
+        )
 
     @unittest.skipIf(os.geteuid(), "needs root")
     def test_mount_change_is_noticed(self):
@@ -56,7 +67,9 @@ class TestTrees(support.TestCase):
 
     def test_missing_package_is_one_line(self):
         tool = support.REPO / "tools" / "debian_tree.py"
-        done = support.run([support.PYTHON, tool, "no-such-package", "-o", support.unique_dir() / "t"])
+        done = support.run(
+            [support.PYTHON, tool, "no-such-package", "-o", support.unique_dir() / "t"]
+        )
         self.assertEqual(done.returncode, 1)
         self.assertOneLine(done.stderr, "no-such-package", start="debian_tree: ")
 
@@ -65,9 +78,12 @@ class TestTrees(support.TestCase):
             found = []
             for path in sorted(root.rglob("*")):
                 status = path.lstat()
-                content = os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
+                content = (
+                    os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
+                )
                 found.append((path.relative_to(root), status.st_mode, status.st_mtime_ns, content))
             return found
+
         again = support.unique_dir() / "again"
         support.trees.debian_tree.make_tree(["python3-flask"], again)
         self.assertEqual(listing(support.tree("python3-flask")), listing(again))
@@ -87,8 +103,14 @@ class TestDocument(support.TestCase):
                 continue
             found = __import__(file)
             for part in parts:
-                found = next((getattr(found, member) for member in dir(found) if member == part
-                              or part.startswith("test") and member.startswith(part)), None)
+                found = next(
+                    (
+                        getattr(found, member)
+                        for member in dir(found)
+                        if member == part or part.startswith("test") and member.startswith(part)
+                    ),
+                    None,
+                )
             if found is None:
                 wrong.append(name)
         self.assertEqual(wrong, [])

@@ -11,7 +11,7 @@ import threading
 import support
 
 # Waits until nobody reads ahead any more.
-ENTRY = '''
+ENTRY = """
 import os, time
 def reading():
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -27,15 +27,22 @@ def main():
     while reading() and time.monotonic() < end:
         time.sleep(0.01)
     print("reading" if reading() else "done")
-'''
+"""
 
 
 def is_cached(path):
     """Asked of a mapping: to try to read would begin to read."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE) as mapping:
+    with open(path, "rb") as file, mmap.mmap(
+        file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE
+    ) as mapping:
         resident = ctypes.create_string_buffer(1)
         address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
-        if ctypes.CDLL(None, use_errno=True).mincore(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), resident) < 0:
+        if (
+            ctypes.CDLL(None, use_errno=True).mincore(
+                ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), resident
+            )
+            < 0
+        ):
             raise OSError(ctypes.get_errno(), "mincore")
         return bool(resident.raw[0] & 1)
 
@@ -68,11 +75,27 @@ class TestHostReadAhead(support.TestCase):
         tree = support.unique_dir("ahead")
         (tree / "ahead.py").write_text(ENTRY)
         profile = support.unique_dir("ahead-profile") / "profile"
-        names = ["missing", "fifo", "directory", "directory/wanted", "wanted/below", "link", "loop", "unreadable", "wanted"]
+        names = [
+            "missing",
+            "fifo",
+            "directory",
+            "directory/wanted",
+            "wanted/below",
+            "link",
+            "loop",
+            "unreadable",
+            "wanted",
+        ]
         host = ["data/" + name for name in names] + ["/usr/missing", "/usr/bin"]
         profile.write_text(json.dumps({"files": ["site-packages/ahead.py"], "host": host}))
         cls.bundle = support.build(
-            tree, "-e", "ahead:main", "--profile-from", profile, "--no-profile", output=support.unique_dir("ahead-out") / "ahead"
+            tree,
+            "-e",
+            "ahead:main",
+            "--profile-from",
+            profile,
+            "--no-profile",
+            output=support.unique_dir("ahead-out") / "ahead",
         )
 
     def setUp(self):
@@ -82,9 +105,15 @@ class TestHostReadAhead(support.TestCase):
             self.skipTest("this file system keeps its files in memory")
 
     def cached(self, **variables):
-        done = support.run([self.bundle], env=support.clean_env(HAFT_PYTHON=str(self.python), **variables), check=True)
+        done = support.run(
+            [self.bundle],
+            env=support.clean_env(HAFT_PYTHON=str(self.python), **variables),
+            check=True,
+        )
         self.assertEqual(done.stdout, "done\n")
-        return [name for name in ("wanted", "other", "far") if is_cached(self.prefix / "data" / name)]
+        return [
+            name for name in ("wanted", "other", "far") if is_cached(self.prefix / "data" / name)
+        ]
 
     def test_reads_what_is_not_there(self):
         self.assertEqual(self.cached(), ["wanted"])
@@ -109,7 +138,9 @@ class TestHostReadAhead(support.TestCase):
         hidden = self.prefix / "data" / "wanted.hidden"
         (self.prefix / "data" / "wanted").rename(hidden)
         try:
-            done = support.run([self.bundle], env=support.clean_env(HAFT_PYTHON=str(self.python)), check=True)
+            done = support.run(
+                [self.bundle], env=support.clean_env(HAFT_PYTHON=str(self.python)), check=True
+            )
         finally:
             hidden.rename(self.prefix / "data" / "wanted")
         self.assertEqual(done.stdout, "done\n")
@@ -118,11 +149,15 @@ class TestHostReadAhead(support.TestCase):
         """Paths below the interpreter's prefix; none of the host's packages, none of the machine's settings."""
         tree = support.unique_dir("recorded")
         (tree / "recorded.py").write_text("import wave\ndef main(): pass\n")
-        bundle = support.build(tree, "-e", "recorded:main", output=support.unique_dir("recorded-out") / "recorded")
+        bundle = support.build(
+            tree, "-e", "recorded:main", output=support.unique_dir("recorded-out") / "recorded"
+        )
         data = pathlib.Path(bundle).read_bytes()
         offset = data.rindex(b'{"files"')
         host = json.JSONDecoder().raw_decode(data[offset:].decode("utf-8", "replace"))[0]["host"]
-        self.assertTrue(any(path.startswith("lib/python") and "/wave." in path for path in host), host)
+        self.assertTrue(
+            any(path.startswith("lib/python") and "/wave." in path for path in host), host
+        )
         self.assertTrue(any("/libc.so." in path for path in host), host)
         for path in host:
             self.assertTrue(not path.startswith("/") or path.startswith("/usr/"), path)

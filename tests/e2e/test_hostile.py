@@ -40,8 +40,24 @@ class TestRace(support.TestCase):
         starts = 1700 if support.LONG else 170
         code = "import lab_lazy.m5; print(lab_lazy.m5.VALUE)"
         with self.clean(timeout=5.0):
-            done = support.run(["unshare", "-m", "--propagation", "private", support.PYTHON, RACE, self.bundle(), str(user), mode, str(starts),
-                                running.open_fuse_node(), code], timeout=self.seconds - 20, check=True)
+            done = support.run(
+                [
+                    "unshare",
+                    "-m",
+                    "--propagation",
+                    "private",
+                    support.PYTHON,
+                    RACE,
+                    self.bundle(),
+                    str(user),
+                    mode,
+                    str(starts),
+                    running.open_fuse_node(),
+                    code,
+                ],
+                timeout=self.seconds - 20,
+                check=True,
+            )
         result = json.loads(done.stdout)
         self.assertEqual((result["strange"], result["stolen"], result["left"]), ([], 0, []), result)
         self.assertGreater(sum(result["planted"].values()), starts // 10, result)  # it was a race
@@ -72,11 +88,15 @@ class TestRace(support.TestCase):
 class TestReaders(support.TestCase):
     """Who reads a mount of `haft mount`: its user; others only if asked, and then as file modes say."""
 
-    LOOK = ('for f in . site-packages/open.txt site-packages/private.txt; do for c in "stat -c %a" "ls -d" cat; do '
-            '[ "$f$c" = .cat ] || { $c "$0/$f" >/dev/null 2>&1 && printf y || printf n; }; done; done')
+    LOOK = (
+        'for f in . site-packages/open.txt site-packages/private.txt; do for c in "stat -c %a" "ls -d" cat; do '
+        '[ "$f$c" = .cat ] || { $c "$0/$f" >/dev/null 2>&1 && printf y || printf n; }; done; done'
+    )
 
     def bundle(self):
-        tree = support.write_tree(support.unique_dir(), {"open.txt": "o", "private.txt": "p", "reads.py": "pass\n"})
+        tree = support.write_tree(
+            support.unique_dir(), {"open.txt": "o", "private.txt": "p", "reads.py": "pass\n"}
+        )
         (tree / "private.txt").chmod(0o600)
         return support.build(tree, "-m", "reads", output=support.unique_dir() / "reads")
 
@@ -84,14 +104,31 @@ class TestReaders(support.TestCase):
         """{reader: what LOOK says}, the mount made by `mounter`."""
         bundle, point = self.bundle(), support.unique_dir()
         os.chown(point, mounter, mounter)
-        looks = "; ".join(f"printf '\\n{uid} '; setpriv --reuid={uid} --regid={uid} --clear-groups -- sh -c '{self.LOOK}' \"$2\""
-                          for uid in readers)
+        looks = "; ".join(
+            f"printf '\\n{uid} '; setpriv --reuid={uid} --regid={uid} --clear-groups -- sh -c '{self.LOOK}' \"$2\""
+            for uid in readers
+        )
         become = f"setpriv --reuid={mounter} --regid={mounter} --clear-groups --"
-        script = (f'mount --bind "$3" /dev/fuse && {become} "$0" mount {" ".join(options)} "$1" "$2" && {{ {looks}; echo; '
-                  f'{become} "$0" umount "$2"; }}')
+        script = (
+            f'mount --bind "$3" /dev/fuse && {become} "$0" mount {" ".join(options)} "$1" "$2" && {{ {looks}; echo; '
+            f'{become} "$0" umount "$2"; }}'
+        )
         with self.clean():
-            done = support.run(["unshare", "-m", "--propagation", "private", "sh", "-c", script, support.HAFT, bundle, point,
-                                running.open_fuse_node()])
+            done = support.run(
+                [
+                    "unshare",
+                    "-m",
+                    "--propagation",
+                    "private",
+                    "sh",
+                    "-c",
+                    script,
+                    support.HAFT,
+                    bundle,
+                    point,
+                    running.open_fuse_node(),
+                ]
+            )
         if done.returncode:
             return done
         self.assertEqual(done.stderr, "")
@@ -99,12 +136,16 @@ class TestReaders(support.TestCase):
 
     def test_nobody_but_the_user(self):
         nothing, everything = "n" * 8, "y" * 8
-        self.assertEqual(self.seen(support.NOBODY, [support.NOBODY, STRANGER, 0]),
-                         {"65534": everything, str(STRANGER): nothing, "0": nothing})
+        self.assertEqual(
+            self.seen(support.NOBODY, [support.NOBODY, STRANGER, 0]),
+            {"65534": everything, str(STRANGER): nothing, "0": nothing},
+        )
         self.assertEqual(self.seen(0, [0, STRANGER]), {"0": everything, str(STRANGER): nothing})
 
     def test_all_if_asked_as_modes_allow(self):
-        self.assertEqual(self.seen(0, [0, STRANGER], "--allow-other"), {"0": "y" * 8, str(STRANGER): "yy" "yyy" "yyn"})
+        self.assertEqual(
+            self.seen(0, [0, STRANGER], "--allow-other"), {"0": "y" * 8, str(STRANGER): "yyyyyyyn"}
+        )
 
     def test_user_may_not_ask_unless_the_host_allows_it(self):
         with open("/etc/fuse.conf") as file:
@@ -119,27 +160,46 @@ class TestReaders(support.TestCase):
         """Its workers are another user: they are refused everything, or what the modes of the files forbid."""
         point = support.unique_dir()
         configuration = support.unique_dir() / "httpd.conf"
-        lines = [f"ServerRoot {configuration.parent}", "ServerName localhost", "PidFile httpd.pid", "ErrorLog /dev/stderr",
-                 "User www-data", "Group www-data", f"DocumentRoot {web.paths.unique_dir()}", f"Alias /mount {point}/site-packages",
-                 *(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in ("mpm_event", "authz_core", "alias", "dir")),
-                 "<Directory />", "Require all granted", "</Directory>"]
+        lines = [
+            f"ServerRoot {configuration.parent}",
+            "ServerName localhost",
+            "PidFile httpd.pid",
+            "ErrorLog /dev/stderr",
+            "User www-data",
+            "Group www-data",
+            f"DocumentRoot {web.paths.unique_dir()}",
+            f"Alias /mount {point}/site-packages",
+            *(
+                f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so"
+                for name in ("mpm_event", "authz_core", "alias", "dir")
+            ),
+            "<Directory />",
+            "Require all granted",
+            "</Directory>",
+        ]
         with self.clean(quiet_host=False):
             support.haft("mount", *(["--allow-other"] if asked else []), self.bundle(), point)
             try:
                 port = web.free_port()
                 configuration.write_text("\n".join([*lines, f"Listen 127.0.0.1:{port}", ""]))
                 (pathlib.Path(lines[6].split()[1]) / "index.html").write_text("ready")
-                with web.Server(["/usr/sbin/apache2", "-f", configuration, "-DFOREGROUND"], port=port) as server:
-                    found = [server.get(f"/mount/{name}.txt").status for name in ("open", "private")]
+                with web.Server(
+                    ["/usr/sbin/apache2", "-f", configuration, "-DFOREGROUND"], port=port
+                ) as server:
+                    found = [
+                        server.get(f"/mount/{name}.txt").status for name in ("open", "private")
+                    ]
             finally:
                 support.haft("umount", point)
         self.assertEqual(found, [200, 403] if asked else [403, 403])
 
 
 FAKE = "import os\nopen(os.path.join({proof!r}, {name!r}), 'w').close()\n"
-SHOW = ("import encodings, json, os, sys\n"
-        "print(json.dumps([sys.path, sys.prefix, sys.flags, sys.executable, os.__file__, encodings.__file__, "
-        "sorted({line.split(' - ')[0].split()[5] + ' ' + line.split(' - ')[1] for line in open('/proc/self/mountinfo') if 'fuse.haft' in line})]))")
+SHOW = (
+    "import encodings, json, os, sys\n"
+    "print(json.dumps([sys.path, sys.prefix, sys.flags, sys.executable, os.__file__, encodings.__file__, "
+    "sorted({line.split(' - ')[0].split()[5] + ' ' + line.split(' - ')[1] for line in open('/proc/self/mountinfo') if 'fuse.haft' in line})]))"
+)
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
@@ -150,9 +210,20 @@ class TestEnvironment(support.TestCase):
         """(directory with fakes, where fakes that ran leave a file)"""
         proof = support.unique_dir(mode=0o777)
         fakes = support.unique_dir(mode=0o755)
-        for name in ("os", "encodings/__init__", "sitecustomize", "usercustomize", "lab_lazy/__init__", "_haft", "json", "site"):
+        for name in (
+            "os",
+            "encodings/__init__",
+            "sitecustomize",
+            "usercustomize",
+            "lab_lazy/__init__",
+            "_haft",
+            "json",
+            "site",
+        ):
             (fakes / name).parent.mkdir(exist_ok=True)
-            (fakes / f"{name}.py").write_text(FAKE.format(proof=str(proof), name=name.replace("/", ".")))
+            (fakes / f"{name}.py").write_text(
+                FAKE.format(proof=str(proof), name=name.replace("/", "."))
+            )
         for name in ("fusermount3", "python3", "haft-runtime", "mount"):
             (fakes / name).write_text(f"#!/bin/sh\ntouch {proof}/{name}\nexit 1\n")
             (fakes / name).chmod(0o755)
@@ -162,15 +233,45 @@ class TestEnvironment(support.TestCase):
 
     def environments(self, fakes):
         fakes = str(fakes)
-        yield from ({"LD_LIBRARY_PATH": fakes}, {"LD_ORIGIN_PATH": fakes}, {"LD_DEBUG_OUTPUT": fakes}, {"GCONV_PATH": fakes})
-        yield from ({"PATH": f"{fakes}:/usr/bin:/bin"}, {"PATH": ""}, {"PATH": "."}, {"_FUSE_COMMFD": "1"}, {"_FUSE_COMMFD": "77"},
-                    {"FUSERMOUNT_PROG": f"{fakes}/fusermount3"}, {"FUSE_CONF": f"{fakes}/fuse.conf"})
-        for odd in ("relative", "/nonexistent", "/" + "x" * 5000, "/tmp/new\nline", "/tmp/a,allow_other,suid", "", fakes, "/proc/self"):
+        yield from (
+            {"LD_LIBRARY_PATH": fakes},
+            {"LD_ORIGIN_PATH": fakes},
+            {"LD_DEBUG_OUTPUT": fakes},
+            {"GCONV_PATH": fakes},
+        )
+        yield from (
+            {"PATH": f"{fakes}:/usr/bin:/bin"},
+            {"PATH": ""},
+            {"PATH": "."},
+            {"_FUSE_COMMFD": "1"},
+            {"_FUSE_COMMFD": "77"},
+            {"FUSERMOUNT_PROG": f"{fakes}/fusermount3"},
+            {"FUSE_CONF": f"{fakes}/fuse.conf"},
+        )
+        for odd in (
+            "relative",
+            "/nonexistent",
+            "/" + "x" * 5000,
+            "/tmp/new\nline",
+            "/tmp/a,allow_other,suid",
+            "",
+            fakes,
+            "/proc/self",
+        ):
             yield {"TMPDIR": odd}
         for odd in ("relative", "/nonexistent", "/tmp/a,allow_other", fakes):
             yield {"XDG_RUNTIME_DIR": odd}
-        yield from ({"HOME": fakes}, {"HOME": ""}, {"LANGUAGE": fakes}, {"LC_ALL": "C.UTF-8"}, {"PWD": "/nonexistent"}, {"_": f"{fakes}/python3"},
-                    {"VIRTUAL_ENV": fakes}, {"HAFT_BUNDLE": f"{fakes}/lab"}, {"MALLOC_CONF": "junk:true"})
+        yield from (
+            {"HOME": fakes},
+            {"HOME": ""},
+            {"LANGUAGE": fakes},
+            {"LC_ALL": "C.UTF-8"},
+            {"PWD": "/nonexistent"},
+            {"_": f"{fakes}/python3"},
+            {"VIRTUAL_ENV": fakes},
+            {"HAFT_BUNDLE": f"{fakes}/lab"},
+            {"MALLOC_CONF": "junk:true"},
+        )
 
     @support.parametrised(rung=["namespace", "userns", "fusermount", "extract"])
     def test_changes_nothing(self, rung):
@@ -180,18 +281,27 @@ class TestEnvironment(support.TestCase):
 
         def shown(env):
             variables = [f"{name}={value}" for name, value in env.items()]
-            done = support.run(["/usr/bin/env", f"HAFT_MODE={rung}", *variables, bundle, SHOW], mode=mode_of(rung), cwd=fakes)
+            done = support.run(
+                ["/usr/bin/env", f"HAFT_MODE={rung}", *variables, bundle, SHOW],
+                mode=mode_of(rung),
+                cwd=fakes,
+            )
             return re.sub("/m[a-z2-7]{8}/", "/RANDOM/", done.stdout), done.stderr, done.returncode
+
         environments = list(self.environments(fakes))
         self.assertGreaterEqual(len(environments), 32)
-        with self.clean(timeout=4.0, quiet_host=False), concurrent.futures.ThreadPoolExecutor(4) as pool:
+        with self.clean(timeout=4.0, quiet_host=False), concurrent.futures.ThreadPoolExecutor(
+            4
+        ) as pool:
             expected, *found = pool.map(shown, [{}, *environments])
         self.assertEqual(expected[1:], ("", 0))
         path, *_, mounts = json.loads(expected[0])
         self.assertFalse({"", str(fakes)} & set(path), path)
         for mount in mounts:
             self.assertTrue({"ro", "nosuid", "nodev"} <= set(mount.split()[0].split(",")), mount)
-            self.assertEqual("allow_other" in mount, rung == "namespace")  # root's is for all: httpd's workers
+            self.assertEqual(
+                "allow_other" in mount, rung == "namespace"
+            )  # root's is for all: httpd's workers
         self.assertEqual(bool(mounts), rung != "extract")
         for environment, result in zip(environments, found):
             with self.subTest(environment=environment):
@@ -208,16 +318,31 @@ def mode_of(rung):
 class TestPaths(support.TestCase):
     @support.parametrised(rung=["namespace", "userns", "fusermount"])
     def test_no_path_becomes_a_mount_option(self, rung):
-        names = ["with space", "comma,allow_other,suid", ",allow_other,suid,dev", "back\\slash", "new\nline", 'quote"', "%s%n",
-                 "not-utf8-\udcff", "-o allow_other", "x" * 250]
+        names = [
+            "with space",
+            "comma,allow_other,suid",
+            ",allow_other,suid,dev",
+            "back\\slash",
+            "new\nline",
+            'quote"',
+            "%s%n",
+            "not-utf8-\udcff",
+            "-o allow_other",
+            "x" * 250,
+        ]
         directory = support.unique_dir(mode=0o755)
 
         def shown(name):
             os.makedirs(directory / name[:200])
             path = directory / name[:200] / name
             os.link(support.lab(), path)
-            return support.run([path, SHOW], mode=mode_of(rung), env=support.clean_env(HAFT_MODE=rung))
-        with self.clean(timeout=4.0, quiet_host=False), concurrent.futures.ThreadPoolExecutor(4) as pool:
+            return support.run(
+                [path, SHOW], mode=mode_of(rung), env=support.clean_env(HAFT_MODE=rung)
+            )
+
+        with self.clean(timeout=4.0, quiet_host=False), concurrent.futures.ThreadPoolExecutor(
+            4
+        ) as pool:
             ends = list(pool.map(shown, names))
         for name, done in zip(names, ends):
             with self.subTest(name=name):
@@ -226,7 +351,9 @@ class TestPaths(support.TestCase):
                     options, _, source = mount.partition(" ")
                     self.assertTrue({"ro", "nosuid", "nodev"} <= set(options.split(",")), mount)
                     self.assertTrue(source.startswith("fuse.haft haft "), mount)
-                    self.assertEqual("allow_other" in mount, rung == "namespace")  # root's is for all: httpd's workers
+                    self.assertEqual(
+                        "allow_other" in mount, rung == "namespace"
+                    )  # root's is for all: httpd's workers
 
 
 class TestReplaced(support.TestCase):
@@ -239,7 +366,9 @@ class TestReplaced(support.TestCase):
         other = support.code_app("other", "print('other')")
         code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m9; print(lab_lazy.m9.VALUE)"
         with self.clean():
-            with support.start([path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            with support.start(
+                [path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ) as process:
                 self.assertEqual(process.stdout.readline(), "ready\n")
                 seen = set()
                 for number in range(times):
@@ -259,9 +388,15 @@ class TestReplaced(support.TestCase):
         path.write_bytes(support.lab().read_bytes())
         path.chmod(0o755)
         code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m9; print(lab_lazy.m9.VALUE)"
-        with self.clean(), support.start([path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        with self.clean(), support.start(
+            [path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
             self.assertEqual(process.stdout.readline(), "ready\n")
-            for attempt in (lambda: open(path, "w").close(), lambda: open(path, "r+b").close(), lambda: os.truncate(path, 100)):
+            for attempt in (
+                lambda: open(path, "w").close(),
+                lambda: open(path, "r+b").close(),
+                lambda: os.truncate(path, 100),
+            ):
                 with self.assertRaises(OSError) as refused:
                     attempt()
                 self.assertEqual(refused.exception.errno, errno.ETXTBSY)

@@ -15,13 +15,23 @@ ALLOWED = re.compile(r"/locale/|gconv|/libnss_systemd|/libcap\.")
 
 class SiteCase(support.TestCase):
     def check_site(self, server, mount):
-        self.assertEqual(server.get("/").json()["django"], f"{mount}/site-packages/django/__init__.py")
+        self.assertEqual(
+            server.get("/").json()["django"], f"{mount}/site-packages/django/__init__.py"
+        )
         page = server.get("/admin/login/")
         self.assertEqual(page.status, 200)
         self.assertIn(b"csrfmiddlewaretoken", page.body)
         css = server.get("/static/admin/css/base.css")
-        self.assertEqual((css.status, css.headers["Content-Type"], len(css.body)),
-                         (200, "text/css", (django_site.django_tree() / "django/contrib/admin/static/admin/css/base.css").stat().st_size))
+        self.assertEqual(
+            (css.status, css.headers["Content-Type"], len(css.body)),
+            (
+                200,
+                "text/css",
+                (django_site.django_tree() / "django/contrib/admin/static/admin/css/base.css")
+                .stat()
+                .st_size,
+            ),
+        )
         self.assertTrue(server.get("/static/big.bin").body == django_site.BIG)
         part = server.get("/static/big.bin", headers={"Range": "bytes=1000000-1000099"})
         self.assertEqual((part.status, part.body), (206, django_site.BIG[1000000:1000100]))
@@ -30,11 +40,19 @@ class SiteCase(support.TestCase):
     def log_in(self, server, page):
         token = re.search(rb'csrfmiddlewaretoken" value="(\w+)"', page.body)[1].decode()
         cookie = page.headers["Set-Cookie"].split(";")[0]
-        answer = server.get("/admin/login/?next=/admin/", method="POST",
-                            body=f"username=admin&password=secret&next=/admin/&csrfmiddlewaretoken={token}",
-                            headers={"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded",
-                                     "Referer": f"http://127.0.0.1:{server.port}/admin/login/"})
-        self.assertEqual((answer.status, answer.headers["Location"]), (302, "/admin/"), answer.body[:500])
+        answer = server.get(
+            "/admin/login/?next=/admin/",
+            method="POST",
+            body=f"username=admin&password=secret&next=/admin/&csrfmiddlewaretoken={token}",
+            headers={
+                "Cookie": cookie,
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Referer": f"http://127.0.0.1:{server.port}/admin/login/",
+            },
+        )
+        self.assertEqual(
+            (answer.status, answer.headers["Location"]), (302, "/admin/"), answer.body[:500]
+        )
 
 
 class TestRunmodwsgi(SiteCase):
@@ -46,14 +64,28 @@ class TestRunmodwsgi(SiteCase):
         env = web.environment(MYSITE_DB=str(database))
         self.assertEqual(support.run([bundle, "check"], env=env).returncode, 0)
         self.assertEqual(support.run([bundle, "no-such-command"], env=env).returncode, 1)
-        done = support.run([bundle, "shell"], env=env, input="from django.contrib.auth.models import User\nprint(User.objects.count())\n")
+        done = support.run(
+            [bundle, "shell"],
+            env=env,
+            input="from django.contrib.auth.models import User\nprint(User.objects.count())\n",
+        )
         self.assertEqual((done.returncode, done.stdout), (0, "1\n"))
 
     @support.parametrised(option=["", "--enable-sendfile"])
     def test_site(self, option):
         bundle = django_site.mysite(self)
         env = web.environment(MYSITE_DB=str(django_site.new_database(bundle)))
-        command = [bundle, "runmodwsgi", *web.OPTIONS, *web.AS_WWW_DATA, "--port", "{port}", "--server-root", "{dir}/root", *option.split()]
+        command = [
+            bundle,
+            "runmodwsgi",
+            *web.OPTIONS,
+            *web.AS_WWW_DATA,
+            "--port",
+            "{port}",
+            "--server-root",
+            "{dir}/root",
+            *option.split(),
+        ]
         with self.clean(), web.Server(command, env=env) as server:
             page = self.check_site(server, "/haft/mysite")
             self.log_in(server, page)
@@ -74,13 +106,19 @@ class TestWholeStack(SiteCase):
         if mode == "userns":
             command = support.as_user(command)
         env = web.environment(HTTPD="/bin/false")
-        with web.Server(["unshare", "-m", "sh", "-c", hide, *command], env=env, seconds=60) as server:
+        with web.Server(
+            ["unshare", "-m", "sh", "-c", hide, *command], env=env, seconds=60
+        ) as server:
             self.check_site(server, "/haft/whole")
             self.assertEqual(server.get("/").json()["prefix"], "/haft/whole/usr")
             for pid in [server.pid, *server.children()]:
                 with open(f"/proc/{pid}/maps") as file:
-                    maps = {line.split(None, 5)[5].strip() for line in file if len(line.split()) > 5}
-                foreign = {path for path in maps if path.startswith("/usr") or path.startswith("/lib")}
+                    maps = {
+                        line.split(None, 5)[5].strip() for line in file if len(line.split()) > 5
+                    }
+                foreign = {
+                    path for path in maps if path.startswith("/usr") or path.startswith("/lib")
+                }
                 self.assertEqual({path for path in foreign if not ALLOWED.search(path)}, set())
                 self.assertIn("/haft/whole/usr/lib/libc.so.6", maps)
             before = server.get("/").json()["pid"]
@@ -93,8 +131,17 @@ class TestWholeStack(SiteCase):
         """A root file system with busybox and nothing else; every process maps files of the mount alone."""
         root = roots.busybox_root()
         (program,) = roots.put(root, django_site.whole_site())
-        command = [program, "--port", "{port}", "--static", "/static=mysite:static", *(["--user", "www-data"] if uid == 0 else [])]
-        with web.Server(command, session=False, preexec_fn=roots.enter(root, uid, session=True), seconds=60) as server:
+        command = [
+            program,
+            "--port",
+            "{port}",
+            "--static",
+            "/static=mysite:static",
+            *(["--user", "www-data"] if uid == 0 else []),
+        ]
+        with web.Server(
+            command, session=False, preexec_fn=roots.enter(root, uid, session=True), seconds=60
+        ) as server:
             self.check_site(server, "/haft/whole")
             processes = roots.session(server.pid)
             self.assertGreaterEqual(len(processes), 3)

@@ -20,8 +20,19 @@ LAZY = "/haft/hello/site-packages/hello_lazy/m{}.py"
 
 class LifetimeCase(support.TestCase):
     def start(self, *options, **settings):
-        return web.Server([web.hello(self), *web.OPTIONS, *web.AS_WWW_DATA, "--port", "{port}", "--server-root", "{dir}/root",
-                           *options], **settings)
+        return web.Server(
+            [
+                web.hello(self),
+                *web.OPTIONS,
+                *web.AS_WWW_DATA,
+                "--port",
+                "{port}",
+                "--server-root",
+                "{dir}/root",
+                *options,
+            ],
+            **settings,
+        )
 
 
 class TestSignals(LifetimeCase):
@@ -47,11 +58,14 @@ class TestSignals(LifetimeCase):
                     return server.get("/", timeout=5).json()["pid"] != before["pid"]
                 except (OSError, AssertionError):
                     return False
+
             self.assertTrue(support.wait_until(replaced, 15), server.log())
             after = server.get("/").json()
             self.assertEqual(after["ppid"], server.pid)
             self.assertEqual(server.get("/lazy/5").json(), LAZY.format(5))
-            self.assertEqual([line for line in support.mount_table(server.pid) if " /haft/hello " in line], mount)
+            self.assertEqual(
+                [line for line in support.mount_table(server.pid) if " /haft/hello " in line], mount
+            )
             self.assertEqual(server.stop(), 0)
             self.assertNotIn("Cannot load", server.log())
 
@@ -68,6 +82,7 @@ class TestSignals(LifetimeCase):
                     answers.append(server.get("/slow/2/6").json())
                 except (OSError, http.client.HTTPException):
                     pass
+
             asking = threading.Thread(target=ask)
             asking.start()
             time.sleep(0.7)
@@ -88,7 +103,15 @@ class TestTerminal(LifetimeCase):
         def own_terminal():
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        server = self.start(stdin=slave, stdout=slave, stderr=slave, preexec_fn=own_terminal, ready=None, session=False)
+
+        server = self.start(
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            preexec_fn=own_terminal,
+            ready=None,
+            session=False,
+        )
         os.close(slave)
         self.addCleanup(os.close, master)
         server.output = bytearray()
@@ -99,6 +122,7 @@ class TestTerminal(LifetimeCase):
                     server.output.extend(data)
             except OSError:
                 pass
+
         threading.Thread(target=drain, daemon=True).start()
         server.wait_ready()
         return master, server
@@ -118,7 +142,9 @@ class TestTerminal(LifetimeCase):
             master, server = self.start_on_terminal()
             with server:
                 null = os.open("/dev/null", os.O_RDWR)
-                os.dup2(null, master)  # closes the terminal: the kernel sends SIGHUP to the session's leader
+                os.dup2(
+                    null, master
+                )  # closes the terminal: the kernel sends SIGHUP to the session's leader
                 os.close(null)
                 support.wait_until(lambda: server.process.poll() is not None, 5)
                 if server.process.poll() is None:

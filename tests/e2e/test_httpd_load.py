@@ -46,7 +46,11 @@ class Load:
                     answer.read()
                     self._count(answer.status)
                     break
-                except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
+                except (
+                    http.client.RemoteDisconnected,
+                    ConnectionResetError,
+                    BrokenPipeError,
+                ) as error:
                     connection.close()
                     # httpd closes idle connections when it restarts; HTTP clients ask again then (RFC 9112, 9.3.1). A new
                     # connection has no such excuse.
@@ -70,33 +74,61 @@ class Load:
 
 # What mod_wsgi's daemon mode itself does at a graceful restart, out of a directory as well (side by side: 225 of 20 000
 # requests there, 216 from a bundle): it removes the sockets of the old generation while httpd's old children still have requests.
-DAEMON_RESTART = re.compile(r"\(2\)No such file or directory: .*Unable to connect to WSGI daemon process"
-                            r"|\(111\)Connection refused: .*Unable to connect to WSGI daemon process"
-                            r"|Truncated or oversized response headers received from daemon process")
+DAEMON_RESTART = re.compile(
+    r"\(2\)No such file or directory: .*Unable to connect to WSGI daemon process"
+    r"|\(111\)Connection refused: .*Unable to connect to WSGI daemon process"
+    r"|Truncated or oversized response headers received from daemon process"
+)
 
 
 class TestGracefulRestarts(support.TestCase):
     seconds = 300
 
     def run_load(self, bundle, requests, clients, restarts, *options):
-        command = [bundle, *web.OPTIONS, *web.AS_WWW_DATA, "--port", "{port}", "--server-root", "{dir}/root", "--processes", "2",
-                   "--threads", "8", *options]
+        command = [
+            bundle,
+            *web.OPTIONS,
+            *web.AS_WWW_DATA,
+            "--port",
+            "{port}",
+            "--server-root",
+            "{dir}/root",
+            "--processes",
+            "2",
+            "--threads",
+            "8",
+            *options,
+        ]
         with self.clean(), web.Server(command) as server:
             load = Load(server.port, clients, requests)
             for _ in range(restarts):
                 left = load.left
                 # The next restart when a fair share has been answered by this generation.
-                support.wait_until(lambda: load.done() or load.left <= left - requests // (restarts + 1), 60)
+                support.wait_until(
+                    lambda: load.done() or load.left <= left - requests // (restarts + 1), 60
+                )
                 server.send(signal.SIGUSR1)
                 time.sleep(0.2)
             load.join()
             self.assertEqual(load.failures, [])
             self.assertEqual(server.stop(), 0)
             log = server.log()
-            self.assertEqual(log.count("SIGUSR1 received.  Doing graceful restart"), restarts, log[-3000:])
-            wrong = [line for line in log.splitlines() if ":error]" in line or ":crit]" in line or ":emerg]" in line or "Traceback" in line]
-            wrong = [line for line in wrong if not re.search("AH0028[678]:", line)]  # how many threads httpd has: mod_wsgi-express's choice
-            excused = [line for line in wrong if DAEMON_RESTART.search(line)] if "--embedded-mode" not in options else []
+            self.assertEqual(
+                log.count("SIGUSR1 received.  Doing graceful restart"), restarts, log[-3000:]
+            )
+            wrong = [
+                line
+                for line in log.splitlines()
+                if ":error]" in line or ":crit]" in line or ":emerg]" in line or "Traceback" in line
+            ]
+            wrong = [
+                line for line in wrong if not re.search("AH0028[678]:", line)
+            ]  # how many threads httpd has: mod_wsgi-express's choice
+            excused = (
+                [line for line in wrong if DAEMON_RESTART.search(line)]
+                if "--embedded-mode" not in options
+                else []
+            )
             self.assertEqual([line for line in wrong if line not in excused], [])
             # Every answer but 200 is one of those.
             self.assertEqual(load.statuses.pop(200), requests - len(excused))
@@ -119,7 +151,15 @@ class TestServerKilled(support.TestCase):
 
     def test_kill(self):
         bundle = web.hello(self)
-        command = [bundle, *web.OPTIONS, *web.AS_WWW_DATA, "--port", "{port}", "--server-root", "{dir}/root"]
+        command = [
+            bundle,
+            *web.OPTIONS,
+            *web.AS_WWW_DATA,
+            "--port",
+            "{port}",
+            "--server-root",
+            "{dir}/root",
+        ]
         with self.clean(timeout=5):
             before = support.servers()
             with web.Server(command) as server:
@@ -131,11 +171,15 @@ class TestServerKilled(support.TestCase):
                 began = time.monotonic()
                 answer = server.get("/lazy/20")
                 self.assertLess(time.monotonic() - began, 10)
-                if answer.status != 200:  # without a keeper: the cause is in the log, not only what follows from it
+                if (
+                    answer.status != 200
+                ):  # without a keeper: the cause is in the log, not only what follows from it
                     self.assertEqual(answer.status, 500)
                     self.assertIn("Transport endpoint is not connected", server.log())
                 server.send(signal.SIGTERM)
                 server.wait()
             with web.Server(command) as server:
-                self.assertEqual(server.get("/lazy/20").json(), "/haft/hello/site-packages/hello_lazy/m20.py")
+                self.assertEqual(
+                    server.get("/lazy/20").json(), "/haft/hello/site-packages/hello_lazy/m20.py"
+                )
                 self.assertEqual(server.stop(), 0)

@@ -11,7 +11,7 @@ import support
 SECONDS = 15
 
 # Prints all that a process inherits, as JSON. `keep` is filled by the tests that compare.
-SHOW = r'''
+SHOW = r"""
 import json, resource
 def status(*names):
     lines = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
@@ -35,7 +35,7 @@ shown = {
     "comm": open("/proc/self/comm").read(),
 }
 json.dump(shown, open(3, "w") if os.environ.get("TO_FD3") else sys.stdout)
-'''
+"""
 
 
 def plain_lab():
@@ -48,21 +48,31 @@ class TestInherit(support.TestCase):
         """(what the bundle's program inherits, what a plain Python inherits)."""
         env = support.clean_env() if env is None else env
         with self.clean():
-            done = support.run([support.lab(), code, *arguments], mode=mode, env=env, check=True, **options)
+            done = support.run(
+                [support.lab(), code, *arguments], mode=mode, env=env, check=True, **options
+            )
         self.assertEqual(done.stderr, "")
-        plain = support.run([*plain_lab(), code, *arguments], mode=mode, env=env, check=True, **options)
+        plain = support.run(
+            [*plain_lab(), code, *arguments], mode=mode, env=env, check=True, **options
+        )
         return json.loads(done.stdout), json.loads(plain.stdout)
 
     def test_everything_at_once(self, mode):
         program, plain = self.both(mode)
-        for part in ("argv", "env", "fds"):  # have tests of their own below; pipes differ in their numbers
+        for part in (
+            "argv",
+            "env",
+            "fds",
+        ):  # have tests of their own below; pipes differ in their numbers
             del program[part], plain[part]
         self.assertEqual(program, plain)
 
     def test_changed_from_the_defaults(self, mode):
         def change():
             os.umask(0o137)
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD})
+            signal.pthread_sigmask(
+                signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD}
+            )
             for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_IGN)
             os.nice(3)
@@ -71,15 +81,20 @@ class TestInherit(support.TestCase):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 4096))
             with open("/proc/self/oom_score_adj", "w") as file:
                 file.write("77")
+
         program, plain = self.both(mode, preexec_fn=change, cwd="/usr/share")
         for part in ("argv", "env", "fds"):
             del program[part], plain[part]
         self.assertEqual(program, plain)
-        self.assertEqual((program["umask"], program["cwd"], program["nice"]), (0o137, "/usr/share", 3))
+        self.assertEqual(
+            (program["umask"], program["cwd"], program["nice"]), (0o137, "/usr/share", 3)
+        )
 
     def test_no_new_privileges(self, mode):
         """As under systemd with NoNewPrivileges=yes."""
-        command = support.running.in_mode([support.lab(), "print(open('/proc/self/status').read())"], mode)
+        command = support.running.in_mode(
+            [support.lab(), "print(open('/proc/self/status').read())"], mode
+        )
         with self.clean():
             done = support.run(["setpriv", "--no-new-privs", "--", *command], check=True)
         self.assertIn("NoNewPrivs:\t1", done.stdout)
@@ -100,8 +115,11 @@ class TestInherit(support.TestCase):
                 os.rmdir(directory)
             if where == "unreadable":
                 os.chmod(directory, 0)
-        code = ("try: print(os.getcwd())\nexcept OSError as e: print(e.errno)\n"
-                "try: print(os.listdir('.'))\nexcept OSError as e: print(e.errno)")
+
+        code = (
+            "try: print(os.getcwd())\nexcept OSError as e: print(e.errno)\n"
+            "try: print(os.listdir('.'))\nexcept OSError as e: print(e.errno)"
+        )
         with self.clean():
             done = support.run([support.lab(), code], mode=mode, preexec_fn=enter)
         # The process stays in a directory it may not enter again; only its name cannot be told (EACCES).
@@ -114,7 +132,11 @@ class TestInherit(support.TestCase):
 
     def test_environment(self, mode):
         """Only PYTHONPATH and HAFT_BUNDLE are set; nothing named LD_* appears."""
-        for env in (support.clean_env(), support.clean_env(ODD="a=b\nc", EMPTY="", LONG="x" * 100_000), {"A": "b"}):
+        for env in (
+            support.clean_env(),
+            support.clean_env(ODD="a=b\nc", EMPTY="", LONG="x" * 100_000),
+            {"A": "b"},
+        ):
             program, plain = self.both(mode, env=env)
             path = program["env"].pop("PYTHONPATH")
             plain["env"].pop("PYTHONPATH", None)
@@ -124,21 +146,32 @@ class TestInherit(support.TestCase):
 
     def test_users_PYTHONPATH_is_kept_behind(self, mode):
         program, _ = self.both(mode, env=support.clean_env(PYTHONPATH="/nonexistent/mine:/other"))
-        self.assertEqual(program["env"]["PYTHONPATH"],
-                         "/haft/lab/.haft/py:/haft/lab/site-packages:/nonexistent/mine:/other")
+        self.assertEqual(
+            program["env"]["PYTHONPATH"],
+            "/haft/lab/.haft/py:/haft/lab/site-packages:/nonexistent/mine:/other",
+        )
 
 
 class TestDescriptors(support.TestCase):
     def listing(self, command, mode, setup, pass_fds=()):
         """{fd: target} of a program that writes the list to a file, started after setup()."""
         proof = support.unique_dir(mode=0o777) / "fds"
-        code = ("found = {}\n"
-                "for fd in range(64):\n"
-                "  try: found[fd] = os.readlink(f'/proc/self/fd/{fd}')\n"
-                "  except OSError: pass\n"
-                f"__import__('json').dump(found, open({str(proof)!r}, 'w'))")
-        with support.start([*command, code], mode=mode, preexec_fn=setup, pass_fds=pass_fds,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        code = (
+            "found = {}\n"
+            "for fd in range(64):\n"
+            "  try: found[fd] = os.readlink(f'/proc/self/fd/{fd}')\n"
+            "  except OSError: pass\n"
+            f"__import__('json').dump(found, open({str(proof)!r}, 'w'))"
+        )
+        with support.start(
+            [*command, code],
+            mode=mode,
+            preexec_fn=setup,
+            pass_fds=pass_fds,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
             self.assertEqual(process.wait(30), 0)
         return json.loads(proof.read_text())
 
@@ -163,24 +196,37 @@ class TestDescriptors(support.TestCase):
     @support.parametrised(closed=["0", "1", "2", "01", "02", "12", "012"])
     def test_standard_streams_closed(self, closed, mode):
         """They stay closed, and no descriptor of ours takes their place."""
+
         def close():
             for fd in closed:
                 os.close(int(fd))
+
         self.compare(mode, close)
 
     @support.parametrised(closed=["0", "12", "012"])
     def test_device_is_no_standard_stream_of_the_helpers(self, closed, mode):
         """What writes to standard error would write to the kernel."""
+
         def close():
             for fd in closed:
                 os.close(int(fd))
+
         before = support.haft_processes()
-        with self.clean(), support.start([support.lab(), "time.sleep(0.5)"], mode=mode, preexec_fn=close) as process:
+        with self.clean(), support.start(
+            [support.lab(), "time.sleep(0.5)"], mode=mode, preexec_fn=close
+        ) as process:
             helpers = support.wait_until(lambda: support.servers() - before, 5)
-            helpers |= {pid for pid in support.haft_processes() - before if support.clean._comm(pid) == "haft-keeper"}
+            helpers |= {
+                pid
+                for pid in support.haft_processes() - before
+                if support.clean._comm(pid) == "haft-keeper"
+            }
             self.assertEqual(len(helpers), 2)
             for helper in helpers:
-                links = {fd: os.readlink(f"/proc/{helper}/fd/{fd}") for fd in os.listdir(f"/proc/{helper}/fd")}
+                links = {
+                    fd: os.readlink(f"/proc/{helper}/fd/{fd}")
+                    for fd in os.listdir(f"/proc/{helper}/fd")
+                }
                 self.assertEqual([links.pop(fd) for fd in "012"], ["/dev/null"] * 3)
                 self.assertIn("/dev/fuse", links.values())
             self.assertEqual(process.wait(5), 0)
@@ -188,6 +234,7 @@ class TestDescriptors(support.TestCase):
     def test_few_descriptors_allowed(self, mode):
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
         self.compare(mode, limit)
 
     def test_many_descriptors_inherited(self, mode):
@@ -195,6 +242,7 @@ class TestDescriptors(support.TestCase):
             fd = os.open("/dev/null", os.O_RDONLY)
             for target in range(10, 1000):
                 os.dup2(fd, target)
+
         self.compare(mode, fill)
 
     def test_server_holds_none_of_them(self, mode):
@@ -203,16 +251,26 @@ class TestDescriptors(support.TestCase):
         code = "sys.stdin.close(); print('ready', flush=True); time.sleep(0.3)"
         before = support.servers()
         with self.clean():
-            with support.start([support.lab(), code], mode=mode, pass_fds=[writer], stdout=subprocess.PIPE,
-                               stdin=subprocess.PIPE) as process:
+            with support.start(
+                [support.lab(), code],
+                mode=mode,
+                pass_fds=[writer],
+                stdout=subprocess.PIPE,
+                stdin=subprocess.PIPE,
+            ) as process:
                 os.close(writer)
                 process.stdout.readline()
                 servers = support.servers() - before
                 self.assertEqual(len(servers), 1)
                 server = servers.pop()
-                held = [os.readlink(f"/proc/{server}/fd/{fd}") for fd in os.listdir(f"/proc/{server}/fd")]
+                held = [
+                    os.readlink(f"/proc/{server}/fd/{fd}")
+                    for fd in os.listdir(f"/proc/{server}/fd")
+                ]
                 given = (reader, process.stdin.fileno(), process.stdout.fileno())
-                self.assertFalse({os.readlink(f"/proc/self/fd/{fd}") for fd in given} & set(held), held)
+                self.assertFalse(
+                    {os.readlink(f"/proc/self/fd/{fd}") for fd in given} & set(held), held
+                )
                 self.assertEqual(os.readlink(f"/proc/{server}/cwd"), "/")
                 self.assertNotEqual(os.getsid(server), os.getsid(process.pid))
             self.assertEqual(os.read(reader, 1), b"")
@@ -228,7 +286,21 @@ class TestArguments(support.TestCase):
         return eval(done.stdout)
 
     def test_arguments_that_look_like_ours(self, mode):
-        arguments = ["--help", "-c", "-m", "--mount", "--version", "--", "", "-", "--haft", "a b", "*", "ä", "-V"]
+        arguments = [
+            "--help",
+            "-c",
+            "-m",
+            "--mount",
+            "--version",
+            "--",
+            "",
+            "-",
+            "--haft",
+            "a b",
+            "*",
+            "ä",
+            "-V",
+        ]
         self.assertEqual(self.argv([support.lab()], mode, *arguments)[1:], arguments)
 
     @support.parametrised(argument=["--help", "-c", "--version", "-h", "--mount", "info"])
@@ -248,9 +320,13 @@ class TestArguments(support.TestCase):
         os.link(bundle, hard)
         path = support.clean_env(PATH=f"{bundle.parent}:/usr/bin:/bin")
         self.assertEqual(self.argv([bundle], mode), [str(bundle)])
-        self.assertEqual(self.argv([f"./{bundle.name}"], mode, cwd=bundle.parent), [f"./{bundle.name}"])
-        self.assertEqual(self.argv(["../" + bundle.parent.name + "/lab"], mode, cwd=bundle.parent),
-                         [f"../{bundle.parent.name}/lab"])
+        self.assertEqual(
+            self.argv([f"./{bundle.name}"], mode, cwd=bundle.parent), [f"./{bundle.name}"]
+        )
+        self.assertEqual(
+            self.argv(["../" + bundle.parent.name + "/lab"], mode, cwd=bundle.parent),
+            [f"../{bundle.parent.name}/lab"],
+        )
         self.assertEqual(self.argv([link], mode), [str(link)])
         self.assertEqual(self.argv([hard], mode), [str(hard)])
         self.assertEqual(self.argv(["lab"], mode, env=path), ["lab"])

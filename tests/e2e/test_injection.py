@@ -9,10 +9,26 @@ import support
 
 SECONDS = 45
 CODE = "import lab_lazy.m5, hashlib, lab\ndata = open(os.path.dirname(lab.__file__) + '/lab_data/big.bin', 'rb').read()\nprint(lab_lazy.m5.VALUE, len(data))"
-FAULTS = ["mount:error=EPERM", "openat:error=EMFILE", "openat:error=ENOMEM", "pread64:error=EIO", "pread64:error=EINTR", "unshare:error=ENOSPC",
-          "setns:error=EPERM", "clone,clone3:error=EAGAIN", "chroot:error=EPERM", "mkdirat,mkdir:error=ENOSPC", "socketpair:error=EMFILE",
-          "mmap:error=ENOMEM", "brk:error=ENOMEM", "pread64:retval=0", "read:error=EINTR", "writev:error=ENOMEM", "writev:error=EINVAL",
-          "writev:error=ENODEV"]
+FAULTS = [
+    "mount:error=EPERM",
+    "openat:error=EMFILE",
+    "openat:error=ENOMEM",
+    "pread64:error=EIO",
+    "pread64:error=EINTR",
+    "unshare:error=ENOSPC",
+    "setns:error=EPERM",
+    "clone,clone3:error=EAGAIN",
+    "chroot:error=EPERM",
+    "mkdirat,mkdir:error=ENOSPC",
+    "socketpair:error=EMFILE",
+    "mmap:error=ENOMEM",
+    "brk:error=ENOMEM",
+    "pread64:retval=0",
+    "read:error=EINTR",
+    "writev:error=ENOMEM",
+    "writev:error=EINVAL",
+    "writev:error=ENODEV",
+]
 # From the nth call on, in every server that follows: only a short error, nothing, or only the first answers.
 FROM_THERE_ON = ["writev:error=ENOMEM", "writev:error=ENODEV", "write,writev:error=ENOMEM"]
 
@@ -26,8 +42,20 @@ class TestInjection(support.TestCase):
         """The outcome, and whether there was such a call at all."""
         user = ["-u", "nobody"] if mode == "userns" else []
         log = support.scratch() / "injected"
-        command = ["strace", *user, "-f", "-qq", "-o", log, "-e", f"trace={fault.partition(':')[0]}",
-                   "-e", f"inject={fault}:when={when}", support.lab(), CODE]
+        command = [
+            "strace",
+            *user,
+            "-f",
+            "-qq",
+            "-o",
+            log,
+            "-e",
+            f"trace={fault.partition(':')[0]}",
+            "-e",
+            f"inject={fault}:when={when}",
+            support.lab(),
+            CODE,
+        ]
         with self.subTest(fault=fault, when=when, mode=mode):
             with self.clean(quiet_host=False):  # a later rung may mount on the host
                 done = support.run(command, timeout=5)
@@ -36,7 +64,10 @@ class TestInjection(support.TestCase):
             else:
                 self.assertEqual(done.stdout, "")
                 # Where no write succeeds, neither does that of a message.
-                self.assertTrue(done.stderr or done.returncode < 0 or fault.startswith("write,"), done.returncode)
+                self.assertTrue(
+                    done.stderr or done.returncode < 0 or fault.startswith("write,"),
+                    done.returncode,
+                )
             return done, b"(INJECTED" in log.read_bytes()
 
     @support.parametrised(fault=FAULTS)

@@ -18,19 +18,19 @@ AT_ONCE = 4
 CLEAN_SECONDS = 2.0
 
 # Reads some files, prints their checksum and ends.
-ONCE = '''
+ONCE = """
 import hashlib, lab
 base, sums = os.path.dirname(lab.__file__), hashlib.sha256()
 for name in NAMES:
     with open(f"{base}/{name}", "rb") as file:
         sums.update(file.read())
 print(sums.hexdigest())
-'''
+"""
 NAMES = [f"lab_lazy/m{i}.py" for i in range(0, 200, 20)] + ["lab_data/big.bin"]
 
 # Uses the mount without pause: imports, reads, stats. Ends with status 3 at the first error, with 0 when its
 # input ends.
-BUSY = '''
+BUSY = """
 import threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 base = os.path.dirname(sys.modules["lab"].__file__)
@@ -49,12 +49,14 @@ while True:
         except BaseException as error:
             print(repr(error), file=sys.stderr, flush=True)
             os._exit(3)
-'''
+"""
 
 # The moments, each just after a system call, in the order in which they come; who is stopped there is said behind.
 _COMMON = {
     "exec": Hook("execve", name="program", text="python"),
-    "first read": Hook("read", name="haft-server"),  # the server, which has a request and has not answered it
+    "first read": Hook(
+        "read", name="haft-server"
+    ),  # the server, which has a request and has not answered it
     "steady": Hook("write", name="program", text="ready", stop=False),  # nobody
 }
 PRIVATE = {  # the program, or the child that builds its user namespace
@@ -63,7 +65,9 @@ PRIVATE = {  # the program, or the child that builds its user namespace
     "private directory": Hook("mount", text="^tmpfs$"),
     "mount": Hook("mount", text="^fuse"),
     **_COMMON,
-    "unmount": Hook("read", name="haft-server", fails=19),  # the server, to which the kernel has said ENODEV
+    "unmount": Hook(
+        "read", name="haft-server", fails=19
+    ),  # the server, to which the kernel has said ENODEV
 }
 FUSERMOUNT = {
     "private directory": Hook("mkdirat", text="^m[a-z2-7]{8}$"),  # the program
@@ -71,23 +75,42 @@ FUSERMOUNT = {
     "mount": Hook("mount", text="^fuse"),  # fusermount3
     "fork": Hook("fork", holds="/dev/fuse"),  # the program
     **_COMMON,
-    "unmount": Hook("umount2", name="haft-reaper", fails=1),  # the reaper, who now has to call fusermount3
+    "unmount": Hook(
+        "umount2", name="haft-reaper", fails=1
+    ),  # the reaper, who now has to call fusermount3
 }
 HOOKS = {"namespace": PRIVATE, "userns": PRIVATE, "fusermount": FUSERMOUNT}
 ALL = list(_COMMON) + ["unmount"]
 # From which moment on there is somebody to kill; the program has ended when the unmounting begins. "stopped" is whoever is at the hook
 # and is none of the others.
 VICTIMS = {
-    "namespace": {"program": list(PRIVATE)[:-1], "keeper": list(PRIVATE)[1:], "server": ALL, "keeper+server": ALL,
-                  "all": list(PRIVATE)[:-1]},
-    "fusermount": {"program": list(FUSERMOUNT)[:-1], "keeper": list(FUSERMOUNT)[3:], "server": ALL, "keeper+server": ALL,
-                   "reaper": list(FUSERMOUNT)[1:], "stopped": ["open /dev/fuse", "mount"], "all": list(FUSERMOUNT)},
+    "namespace": {
+        "program": list(PRIVATE)[:-1],
+        "keeper": list(PRIVATE)[1:],
+        "server": ALL,
+        "keeper+server": ALL,
+        "all": list(PRIVATE)[:-1],
+    },
+    "fusermount": {
+        "program": list(FUSERMOUNT)[:-1],
+        "keeper": list(FUSERMOUNT)[3:],
+        "server": ALL,
+        "keeper+server": ALL,
+        "reaper": list(FUSERMOUNT)[1:],
+        "stopped": ["open /dev/fuse", "mount"],
+        "all": list(FUSERMOUNT),
+    },
 }
 VICTIMS["userns"] = {**VICTIMS["namespace"], "stopped": list(PRIVATE)[:4]}
 
 
 def digest():
-    return hashlib.sha256(b"".join((support.lab_tree() / name).read_bytes() for name in NAMES)).hexdigest() + "\n"
+    return (
+        hashlib.sha256(
+            b"".join((support.lab_tree() / name).read_bytes() for name in NAMES)
+        ).hexdigest()
+        + "\n"
+    )
 
 
 def kill(*pids):
@@ -97,7 +120,9 @@ def kill(*pids):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-    support.wait_until(lambda: all(support.state(pid) in (None, "Z", "X") for pid in pids), 0.1, 0.0005)
+    support.wait_until(
+        lambda: all(support.state(pid) in (None, "Z", "X") for pid in pids), 0.1, 0.0005
+    )
 
 
 class Start(StoppedStart):
@@ -106,15 +131,22 @@ class Start(StoppedStart):
     def __init__(self, path, rung, hook):
         self.path = str(path)
         code = BUSY if hook == "steady" else ONCE.replace("NAMES", repr(NAMES))
-        super().__init__([path, code], HOOKS[rung][hook], user=None if rung == "namespace" else support.NOBODY,
-                         env=support.clean_env(HAFT_MODE=rung))
+        super().__init__(
+            [path, code],
+            HOOKS[rung][hook],
+            user=None if rung == "namespace" else support.NOBODY,
+            env=support.clean_env(HAFT_MODE=rung),
+        )
 
     def processes(self, name=None):
         """Pids of its processes, all or of a name, that have not executed anything else."""
         found = set()
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                if os.readlink(f"/proc/{pid}/exe") == self.path and name in (None, support.clean._comm(pid)):
+                if os.readlink(f"/proc/{pid}/exe") == self.path and name in (
+                    None,
+                    support.clean._comm(pid),
+                ):
                     found.add(int(pid))
             except OSError:
                 pass
@@ -192,7 +224,9 @@ class KillCase(support.TestCase):
 
 
 class TestPrivate(KillCase):
-    @support.parametrised(rung=["namespace", "userns"], victim=["program", "keeper", "server", "keeper+server", "all"])
+    @support.parametrised(
+        rung=["namespace", "userns"], victim=["program", "keeper", "server", "keeper+server", "all"]
+    )
     def test_killed(self, rung, victim):
         for hook in VICTIMS[rung][victim]:
             self.cell(victim, hook, rung)
@@ -233,14 +267,21 @@ class TestFusermount(KillCase):
                 if victim == "all":
                     self.assertEqual(support.haft_processes(), set())
                 self.assertTrue(os.listdir(self.PLACE))
-                done = support.run([support.lab(), "result = 3"], mode="userns", env=support.clean_env(HAFT_MODE="fusermount"))
+                done = support.run(
+                    [support.lab(), "result = 3"],
+                    mode="userns",
+                    env=support.clean_env(HAFT_MODE="fusermount"),
+                )
                 self.assertEqual((done.returncode, done.stderr), (3, ""))
                 self.assertGone(hook)
             self.doCleanups()
 
     def assertGone(self, hook):
-        left = lambda: [*(point for _, point in support.haft_mounts() if point.startswith(self.PLACE)),
-                        *support.haft_processes(), *([self.PLACE] if os.path.exists(self.PLACE) else [])]
+        left = lambda: [
+            *(point for _, point in support.haft_mounts() if point.startswith(self.PLACE)),
+            *support.haft_processes(),
+            *([self.PLACE] if os.path.exists(self.PLACE) else []),
+        ]
         support.wait_until(lambda: not left(), CLEAN_SECONDS)
         self.assertEqual(left(), [], hook)
 

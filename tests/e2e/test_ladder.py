@@ -10,12 +10,14 @@ import support
 
 SECONDS = 45
 
-CODE = ("import lab_lazy.m5, lab, subprocess, hashlib\n"
-        "base = os.path.dirname(lab.__file__)\n"
-        "print(lab_lazy.m5.VALUE, hashlib.sha256(open(base + '/lab_data/big.bin', 'rb').read()).hexdigest())\n"
-        "print(sorted(n for n in os.listdir(base + '/lab_lazy') if n.endswith('.py'))[:9], os.getcwd(), sys.argv[2:], flush=True)\n"
-        "child = 'import lab_lazy.m6; print(lab_lazy.m6.VALUE)'\n"
-        "result = subprocess.run([sys.executable, '-c', child]).returncode + 5")
+CODE = (
+    "import lab_lazy.m5, lab, subprocess, hashlib\n"
+    "base = os.path.dirname(lab.__file__)\n"
+    "print(lab_lazy.m5.VALUE, hashlib.sha256(open(base + '/lab_data/big.bin', 'rb').read()).hexdigest())\n"
+    "print(sorted(n for n in os.listdir(base + '/lab_lazy') if n.endswith('.py'))[:9], os.getcwd(), sys.argv[2:], flush=True)\n"
+    "child = 'import lab_lazy.m6; print(lab_lazy.m6.VALUE)'\n"
+    "result = subprocess.run([sys.executable, '-c', child]).returncode + 5"
+)
 RUNGS = ("namespace", "userns", "fusermount", "extract")
 DENY = [support.PYTHON, os.path.join(os.path.dirname(support.running.__file__), "deny.py")]
 DROP = ["setpriv", f"--reuid={support.NOBODY}", f"--regid={support.NOBODY}", "--clear-groups", "--"]
@@ -23,7 +25,10 @@ DROP = ["setpriv", f"--reuid={support.NOBODY}", f"--regid={support.NOBODY}", "--
 
 def places(uid):
     """Directories that a start may make on the host, and that are not there before it."""
-    candidates = ["/run/haft", *(f"{parent}/haft-{uid}" for parent in ("/tmp", "/var/tmp", "/dev/shm"))]
+    candidates = [
+        "/run/haft",
+        *(f"{parent}/haft-{uid}" for parent in ("/tmp", "/var/tmp", "/dev/shm")),
+    ]
     return [path for path in candidates if not os.path.exists(path)]
 
 
@@ -42,16 +47,22 @@ class LadderCase(support.TestCase):
             command = [*DROP, *command]
         command = [*map(str, wrap), *map(str, command)]
         uid = support.NOBODY if user else 0
-        inside = (f"{prepare or ':'}\ncd /; {shlex.join(command)}; status=$?\n"
-                  f"for i in $(seq 60); do left=$(grep -c fuse.haft /proc/self/mountinfo; ls -d {shlex.join(places(uid))} "
-                  "/nonexistent 2>/dev/null); [ \"$left\" = 0 ] && break; sleep 0.05; done\n"
-                  "echo left: $left; exit $status")
+        inside = (
+            f"{prepare or ':'}\ncd /; {shlex.join(command)}; status=$?\n"
+            f"for i in $(seq 60); do left=$(grep -c fuse.haft /proc/self/mountinfo; ls -d {shlex.join(places(uid))} "
+            '/nonexistent 2>/dev/null); [ "$left" = 0 ] && break; sleep 0.05; done\n'
+            "echo left: $left; exit $status"
+        )
         variables = dict(env)
         if modes:
             variables["HAFT_MODE"] = modes
         began = time.monotonic()
         with self.clean(timeout=4.0):
-            done = support.run(["unshare", "-m", "sh", "-c", inside], env=support.clean_env(**variables), timeout=seconds)
+            done = support.run(
+                ["unshare", "-m", "sh", "-c", inside],
+                env=support.clean_env(**variables),
+                timeout=seconds,
+            )
         self.took = time.monotonic() - began
         done.stdout, _, left = done.stdout.rpartition("left: ")
         self.assertEqual(left, "0\n", done.stderr)
@@ -86,8 +97,11 @@ class TestForced(LadderCase):
 
     def test_order_and_reasons_in_the_log(self):
         done = self.works(True, env={"HAFT_LOG": "debug"})
-        self.assertRegex(done.stderr, r"(?s)\d+\.\d{3} ms  mode namespace: no right to mount.*mode userns: the files are in "
-                                      r"'/haft/lab'")
+        self.assertRegex(
+            done.stderr,
+            r"(?s)\d+\.\d{3} ms  mode namespace: no right to mount.*mode userns: the files are in "
+            r"'/haft/lab'",
+        )
 
     @support.parametrised(user=[False, True])
     def test_forbidden_one_by_one(self, user):
@@ -98,8 +112,10 @@ class TestForced(LadderCase):
         self.refuses(user, modes=",".join("!" + rung for rung in RUNGS), parts=["HAFT_MODE"])
 
 
-NO_DEVICE = ("e=$(mktemp -d); mount -t tmpfs none $e && chmod 755 $e && for d in null zero tty urandom; do touch $e/$d && "
-             "mount --bind /dev/$d $e/$d; done && mkdir $e/shm && mount --rbind $e /dev && rmdir $e 2>/dev/null")
+NO_DEVICE = (
+    "e=$(mktemp -d); mount -t tmpfs none $e && chmod 755 $e && for d in null zero tty urandom; do touch $e/$d && "
+    "mount --bind /dev/$d $e/$d; done && mkdir $e/shm && mount --rbind $e /dev && rmdir $e 2>/dev/null"
+)
 NO_HELPER = "mount --bind /dev/null /usr/bin/fusermount3"
 
 
@@ -107,14 +123,29 @@ class TestFailing(LadderCase):
     @support.parametrised(user=[False, True])
     def test_no_device(self, user):
         self.works(user, prepare=NO_DEVICE, announced=True)
-        line = self.refuses(user, prepare=NO_DEVICE, modes="!extract", parts=["/dev/fuse: No such file", "--device /dev/fuse"])
+        line = self.refuses(
+            user,
+            prepare=NO_DEVICE,
+            modes="!extract",
+            parts=["/dev/fuse: No such file", "--device /dev/fuse"],
+        )
         self.assertIn("mode fusermount: ", line)
 
     def test_device_not_allowed(self):
         """EACCES for the user, and so for the helper, which opens it as the user."""
         prepare = "n=$(mktemp -u); mknod -m 600 $n c 10 229; mount --bind $n /dev/fuse; rm -f $n"
-        self.refuses(True, prepare=prepare, modes="userns", parts=["/dev/fuse: Permission denied", "chmod 666"])
-        self.refuses(True, prepare=prepare, modes="fusermount", parts=["/dev/fuse: Permission denied", "fuse.conf"])
+        self.refuses(
+            True,
+            prepare=prepare,
+            modes="userns",
+            parts=["/dev/fuse: Permission denied", "chmod 666"],
+        )
+        self.refuses(
+            True,
+            prepare=prepare,
+            modes="fusermount",
+            parts=["/dev/fuse: Permission denied", "fuse.conf"],
+        )
         self.works(True, prepare=prepare, announced=True)
 
     def test_no_helper(self):
@@ -124,17 +155,24 @@ class TestFailing(LadderCase):
 
     def test_helper_that_cannot_be_read(self):
         """Mode 4711, as some distributions install it."""
-        prepare = ("f=$(mktemp -d); cp -p /usr/bin/fusermount3 $f/f; chown root $f/f; chmod 4711 $f/f; mount --bind $f/f "
-                   "/usr/bin/fusermount3; rm -r $f")
+        prepare = (
+            "f=$(mktemp -d); cp -p /usr/bin/fusermount3 $f/f; chown root $f/f; chmod 4711 $f/f; mount --bind $f/f "
+            "/usr/bin/fusermount3; rm -r $f"
+        )
         self.works(True, prepare=prepare, modes="fusermount")
 
     def test_no_new_privileges(self):
         wrap = ["setpriv", "--no-new-privs", "--"]
         self.works(True, wrap=wrap)
-        self.refuses(True, wrap=wrap, modes="fusermount", parts=["NO_NEW_PRIVS", "NoNewPrivileges=no"])
+        self.refuses(
+            True, wrap=wrap, modes="fusermount", parts=["NO_NEW_PRIVS", "NoNewPrivileges=no"]
+        )
         self.works(True, wrap=wrap, modes="!userns", announced=True)
 
-    @support.parametrised(calls=["unshare", "setns", "mount,pivot_root", "unshare,setns,mount,pivot_root"], user=[False, True])
+    @support.parametrised(
+        calls=["unshare", "setns", "mount,pivot_root", "unshare,setns,mount,pivot_root"],
+        user=[False, True],
+    )
     def test_seccomp(self, calls, user):
         """A failed rung leaves the process as it was: the next one works."""
         wrap = [*DENY, calls]
@@ -152,23 +190,37 @@ class TestFailing(LadderCase):
         """user.max_user_namespaces=0, in a user namespace of the test's own."""
         script = f"echo 0 >/proc/sys/user/max_user_namespaces; exec {shlex.join([str(support.lab()), CODE, 'a b'])}"
         with self.clean():
-            done = support.run(["unshare", "-r", "sh", "-c", script], env=support.clean_env(HAFT_MODE="userns"))
+            done = support.run(
+                ["unshare", "-r", "sh", "-c", script], env=support.clean_env(HAFT_MODE="userns")
+            )
         self.assertEqual((done.returncode, done.stdout), (125, ""))
         self.assertOneLine(done.stderr, "user namespace", "max_user_namespaces")
         with self.clean():
-            done = support.run(["unshare", "-r", "sh", "-c", script], env=support.clean_env(), cwd="/")
+            done = support.run(
+                ["unshare", "-r", "sh", "-c", script], env=support.clean_env(), cwd="/"
+            )
         self.assertEqual((done.returncode, done.stdout), (5, self.plain().stdout), done.stderr)
 
     def test_mount_max_reached(self):
         prepare = "f=$(mktemp); echo 'mount_max = 1' >$f; chmod 644 $f; mount --bind $f /etc/fuse.conf; rm -f $f"
         hold = "; o=$(mktemp -d); chown nobody $o; mount -i -t fuse.haft -o ro,fd=3,rootmode=40000,user_id=65534,group_id=65534 haft $o 3<>/dev/fuse"
         release = "; (sleep 1; umount $o; rmdir $o) >/dev/null 2>&1 &"
-        self.refuses(True, prepare=prepare + hold + release, modes="fusermount", parts=["too many", "mount_max"])
+        self.refuses(
+            True,
+            prepare=prepare + hold + release,
+            modes="fusermount",
+            parts=["too many", "mount_max"],
+        )
 
     def test_all_fail(self):
         """No FUSE, and no place to unpack to."""
         full = f"mount -t tmpfs none /mnt; cp {support.lab()} /mnt/lab; for d in /tmp /var/tmp /run /dev/shm; do mount -t tmpfs -o size=16k,mode=1777 none $d; done"
-        line = self.refuses(True, prepare=f"{NO_DEVICE}; {full}", bundle="/mnt/lab", parts=["mode userns", "mode fusermount", "mode extract", "needs"])
+        line = self.refuses(
+            True,
+            prepare=f"{NO_DEVICE}; {full}",
+            bundle="/mnt/lab",
+            parts=["mode userns", "mode fusermount", "mode extract", "needs"],
+        )
         self.assertIn("MB", line)
 
 
@@ -179,13 +231,17 @@ class TestPlaces(LadderCase):
         code = "import lab; print(lab.__file__)"
         command = [*(DROP if user else []), "env", "HAFT_MODE=extract", support.lab(), code]
         with self.clean(timeout=4.0):
-            done = support.run(["unshare", "-m", "sh", "-c", f"{prepare} exec {shlex.join(map(str, command))}"],
-                               env=support.clean_env(**dict(env)))
+            done = support.run(
+                ["unshare", "-m", "sh", "-c", f"{prepare} exec {shlex.join(map(str, command))}"],
+                env=support.clean_env(**dict(env)),
+            )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout
 
     def test_tmp(self):
-        self.assertRegex(self.where(""), r"^/tmp/haft-65534/lab-[0-9a-f]{32}/lab/site-packages/lab.py$")
+        self.assertRegex(
+            self.where(""), r"^/tmp/haft-65534/lab-[0-9a-f]{32}/lab/site-packages/lab.py$"
+        )
         self.assertRegex(self.where("", user=False), r"^/tmp/haft-0/lab-")
 
     def test_full_disk_means_the_next_place(self):
@@ -194,34 +250,61 @@ class TestPlaces(LadderCase):
 
     def test_noexec_matters_for_machine_code_only(self):
         noexec = "mount -t tmpfs -o noexec,mode=1777 none /tmp;"
-        tree = support.write_tree(support.unique_dir(), {"where.py": "print(__file__)", "lib/x.so": "no library"})
+        tree = support.write_tree(
+            support.unique_dir(), {"where.py": "print(__file__)", "lib/x.so": "no library"}
+        )
         code = support.build(tree, "-m", "where", output=support.unique_dir() / "where")
-        command = ["unshare", "-m", "sh", "-c", f"{noexec} exec {shlex.join([*DROP, 'env', 'HAFT_MODE=extract', str(code)])}"]
+        command = [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            f"{noexec} exec {shlex.join([*DROP, 'env', 'HAFT_MODE=extract', str(code)])}",
+        ]
         with self.clean(timeout=4.0):
             self.assertRegex(support.run(command, check=True).stdout, "^/var/tmp/haft-65534/")
         self.assertRegex(self.where(noexec), r"^/tmp/haft-65534/")
 
     def test_TMPDIR(self):
         mine = support.unique_dir(mode=0o1777)
-        self.assertTrue(self.where("", env={"TMPDIR": str(mine)}).startswith(f"{mine}/haft-65534/lab-"))
+        self.assertTrue(
+            self.where("", env={"TMPDIR": str(mine)}).startswith(f"{mine}/haft-65534/lab-")
+        )
 
-    @support.parametrised(tmpdir=["relative", "/nonexistent", "/" + "x" * 5000, "/tmp/new\nline", "/tmp/a:b", "", "/etc", "/../tmp",
-                                  "/proc/self"])
+    @support.parametrised(
+        tmpdir=[
+            "relative",
+            "/nonexistent",
+            "/" + "x" * 5000,
+            "/tmp/new\nline",
+            "/tmp/a:b",
+            "",
+            "/etc",
+            "/../tmp",
+            "/proc/self",
+        ]
+    )
     def test_odd_TMPDIR(self, tmpdir):
-        self.assertRegex(self.where("", env={"TMPDIR": tmpdir, "XDG_RUNTIME_DIR": tmpdir}), r"^/tmp/haft-65534/")
+        self.assertRegex(
+            self.where("", env={"TMPDIR": tmpdir, "XDG_RUNTIME_DIR": tmpdir}), r"^/tmp/haft-65534/"
+        )
 
     @support.parametrised(planted=["foreign", "symlink", "open", "file"])
     def test_planted(self, planted):
         """Somebody has made our directory before us: another place, and what is his is not touched."""
-        plant = {"foreign": "mkdir /tmp/haft-65534 && chown 1 /tmp/haft-65534",
-                 "symlink": "mkdir /tmp/target && chmod 777 /tmp/target && ln -s /tmp/target /tmp/haft-65534",
-                 "open": "mkdir /tmp/haft-65534 && chown 65534 /tmp/haft-65534 && chmod 777 /tmp/haft-65534",
-                 "file": "touch /tmp/haft-65534"}[planted]
+        plant = {
+            "foreign": "mkdir /tmp/haft-65534 && chown 1 /tmp/haft-65534",
+            "symlink": "mkdir /tmp/target && chmod 777 /tmp/target && ln -s /tmp/target /tmp/haft-65534",
+            "open": "mkdir /tmp/haft-65534 && chown 65534 /tmp/haft-65534 && chmod 777 /tmp/haft-65534",
+            "file": "touch /tmp/haft-65534",
+        }[planted]
         prepare = f"mount -t tmpfs -o mode=1777 none /tmp; {plant};"
         self.assertRegex(self.where(prepare), r"^/var/tmp/haft-65534/")
 
     def test_no_sticky_bit(self):
-        self.assertRegex(self.where("mount -t tmpfs -o mode=0777 none /tmp;"), r"^/var/tmp/haft-65534/")
+        self.assertRegex(
+            self.where("mount -t tmpfs -o mode=0777 none /tmp;"), r"^/var/tmp/haft-65534/"
+        )
 
     def test_read_only_home_does_not_matter(self):
         self.assertRegex(self.where("", env={"HOME": "/proc"}), r"^/tmp/haft-65534/")

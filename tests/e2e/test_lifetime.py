@@ -18,7 +18,9 @@ SECONDS = 20
 
 class TestMount(support.TestCase):
     def test_options_and_place(self, mode):
-        code = "print([l for l in open('/proc/self/mountinfo') if ' - fuse' in l and '/haft/' in l])"
+        code = (
+            "print([l for l in open('/proc/self/mountinfo') if ' - fuse' in l and '/haft/' in l])"
+        )
         with self.clean():
             lines = eval(support.run([support.lab(), code], mode=mode, check=True).stdout)
         self.assertEqual(len(lines), 1, lines)
@@ -30,8 +32,9 @@ class TestMount(support.TestCase):
         """Neither in its mount table nor in its root directory."""
         before = os.listdir("/")
         code = "print('ready', flush=True); sys.stdin.read()"
-        with self.clean(), support.start([support.lab(), code], mode=mode, stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE) as process:
+        with self.clean(), support.start(
+            [support.lab(), code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
             table = support.mount_table()
             process.stdout.readline()
             self.assertEqual(support.mount_table(), table)
@@ -41,12 +44,16 @@ class TestMount(support.TestCase):
 
     def test_program_sees_the_hosts_root(self, mode):
         """All top-level names of the host with the same files behind them, and /haft."""
-        code = ("print({n: [(s := os.lstat('/' + n)).st_dev, s.st_ino, s.st_mode] for n in os.listdir('/')})\n"
-                "print(open('/etc/passwd').read() == sys.argv[2])")
+        code = (
+            "print({n: [(s := os.lstat('/' + n)).st_dev, s.st_ino, s.st_mode] for n in os.listdir('/')})\n"
+            "print(open('/etc/passwd').read() == sys.argv[2])"
+        )
         with open("/etc/passwd") as file:
             passwd = file.read()
         with self.clean():
-            out = support.run([support.lab(), code, passwd], mode=mode, check=True).stdout.splitlines()
+            out = support.run(
+                [support.lab(), code, passwd], mode=mode, check=True
+            ).stdout.splitlines()
         seen, here = eval(out[0]), {}
         for name in os.listdir("/"):
             status = os.lstat("/" + name)
@@ -60,18 +67,37 @@ class TestMount(support.TestCase):
 
     def test_two_programs_at_the_same_path(self, mode):
         """Two versions of one name at once, each sees its own."""
-        versions = [support.code_app("twin", f"import sys; print({n}, flush=True); sys.stdin.read(); import extra; "
-                                             "print(extra.N)", {"extra.py": f"N = {n}"}) for n in (1, 2)]
+        versions = [
+            support.code_app(
+                "twin",
+                f"import sys; print({n}, flush=True); sys.stdin.read(); import extra; "
+                "print(extra.N)",
+                {"extra.py": f"N = {n}"},
+            )
+            for n in (1, 2)
+        ]
         with self.clean():
-            running = [support.start([v], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                       for v in versions]
+            running = [
+                support.start(
+                    [v], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+                for v in versions
+            ]
             self.assertEqual([process.stdout.readline() for process in running], ["1\n", "2\n"])
-            self.assertEqual([process.communicate(timeout=10)[0] for process in running], ["1\n", "2\n"])
+            self.assertEqual(
+                [process.communicate(timeout=10)[0] for process in running], ["1\n", "2\n"]
+            )
 
     def test_many_starts_at_once(self, mode):
         with self.clean(timeout=5):
-            running = [support.start([support.lab(), "import lab_lazy.m5; result = 7"], mode=mode,
-                                     stderr=subprocess.PIPE) for _ in range(20)]
+            running = [
+                support.start(
+                    [support.lab(), "import lab_lazy.m5; result = 7"],
+                    mode=mode,
+                    stderr=subprocess.PIPE,
+                )
+                for _ in range(20)
+            ]
             ends = [(process.communicate(timeout=50)[1], process.returncode) for process in running]
         self.assertEqual(set(ends), {(b"", 7)})
 
@@ -81,8 +107,9 @@ class TestMount(support.TestCase):
         running = directory / "lab"
         support.run(["cp", support.lab(), running], check=True)
         code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m50; print(lab_lazy.m50.VALUE)"
-        with self.clean(), support.start([running, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         text=True) as process:
+        with self.clean(), support.start(
+            [running, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
             process.stdout.readline()
             os.rename(support.write_tree(directory, {"new": "other"}) / "new", running)
             running.unlink()
@@ -90,7 +117,7 @@ class TestMount(support.TestCase):
             self.assertEqual(process.returncode, 0)
 
 
-DAEMON = '''
+DAEMON = """
 proof = sys.argv[2]
 if os.fork():
     os._exit(0)
@@ -107,7 +134,7 @@ for i in range(10):
         data = file.read(1000)
     with open(proof, "a") as file:
         print(os.getpid(), module.VALUE, len(data), file=file)
-'''
+"""
 
 
 class TestDaemon(support.TestCase):
@@ -118,8 +145,12 @@ class TestDaemon(support.TestCase):
             done = support.run([support.lab(), DAEMON, proof], mode=mode, timeout=5)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertTrue(support.haft_mounts() - before, "mount gone with the parent")
-            wrote = support.wait_until(lambda: proof.exists() and proof.read_text().count("\n") == 10, 10)
-            self.assertTrue(wrote, proof.read_text() if proof.exists() else "the daemon wrote nothing")
+            wrote = support.wait_until(
+                lambda: proof.exists() and proof.read_text().count("\n") == 10, 10
+            )
+            self.assertTrue(
+                wrote, proof.read_text() if proof.exists() else "the daemon wrote nothing"
+            )
             daemon = int(proof.read_text().split()[0])
             self.assertTrue(support.wait_until(lambda: support.state(daemon) in (None, "Z"), 5))
             ended = time.monotonic()
@@ -132,14 +163,21 @@ class TestDaemon(support.TestCase):
         """A child that is no Python and uses no file of ours keeps the mount, too, and nothing longer."""
         code = "import subprocess; subprocess.Popen(['sleep', '0.5'], close_fds=True)"
         with self.clean(timeout=2.0):
-            done = support.run([support.lab(), code], mode=mode, timeout=5, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+            done = support.run(
+                [support.lab(), code],
+                mode=mode,
+                timeout=5,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             self.assertEqual(done.returncode, 0)
             self.assertTrue(support.servers())
 
     def test_daemon_is_killed(self, mode):
-        code = ("if os.fork(): os._exit(0)\nos.setsid(); os.closerange(0, 1000)\n"
-                "open(sys.argv[2], 'w').write(str(os.getpid())); time.sleep(30)")
+        code = (
+            "if os.fork(): os._exit(0)\nos.setsid(); os.closerange(0, 1000)\n"
+            "open(sys.argv[2], 'w').write(str(os.getpid())); time.sleep(30)"
+        )
         proof = support.unique_dir(mode=0o777) / "pid"
         with self.clean(timeout=1.0):
             support.run([support.lab(), code, proof], mode=mode, check=True)
@@ -152,8 +190,12 @@ class TestServer(support.TestCase):
         """The keeper and its child, the server: named, in a session of their own, outside of the namespace they serve (or they
         would keep the mount alive), with few descriptors, no capabilities, no core files; nobody else may trace them."""
         before = support.servers()
-        with self.clean(), support.start([support.lab(), "print('ready', flush=True); sys.stdin.read()"], mode=mode,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with self.clean(), support.start(
+            [support.lab(), "print('ready', flush=True); sys.stdin.read()"],
+            mode=mode,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
             process.stdout.readline()
             servers = support.servers() - before
             self.assertEqual(len(servers), 1)
@@ -168,10 +210,14 @@ class TestServer(support.TestCase):
                 self.assertNotIn(f"PPid:\t{process.pid}\n", status)
                 self.assertIn("CapEff:\t0000000000000000\n", status)
                 self.assertIn("CapPrm:\t0000000000000000\n", status)
-                self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/mnt"), os.readlink(f"/proc/{process.pid}/ns/mnt"))
+                self.assertNotEqual(
+                    os.readlink(f"/proc/{pid}/ns/mnt"), os.readlink(f"/proc/{process.pid}/ns/mnt")
+                )
                 self.assertRegex(open(f"/proc/{pid}/limits").read(), r"Max core file size +0 ")
                 self.assertLessEqual(len(os.listdir(f"/proc/{pid}/fd")), descriptors)
-                self.assertEqual(os.stat(f"/proc/{pid}/fd").st_uid, 0, "dumpable")  # the user's own too
+                self.assertEqual(
+                    os.stat(f"/proc/{pid}/fd").st_uid, 0, "dumpable"
+                )  # the user's own too
                 rss = int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
                 self.assertLessEqual(rss, 8 << 10, name)
             process.stdin.close()
@@ -180,14 +226,24 @@ class TestServer(support.TestCase):
         """Neither another user nor the user whose they are."""
         attach = "import ctypes, sys; c = ctypes.CDLL(None, use_errno=True); print([(c.ptrace(16, int(p), 0, 0), ctypes.get_errno()) for p in sys.argv[1:]])"
         before = support.servers()
-        with self.clean(), support.start([support.lab(), "print('ready', flush=True); sys.stdin.read()"], mode=mode,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with self.clean(), support.start(
+            [support.lab(), "print('ready', flush=True); sys.stdin.read()"],
+            mode=mode,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
             process.stdout.readline()
             (server,) = support.servers() - before
             keeper = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
             for uid in (support.NOBODY, 4242) if os.geteuid() == 0 else (None,):
-                become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"] if uid else []
-                done = support.run([*become, support.PYTHON, "-c", attach, str(server), str(keeper)], check=True)
+                become = (
+                    ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
+                    if uid
+                    else []
+                )
+                done = support.run(
+                    [*become, support.PYTHON, "-c", attach, str(server), str(keeper)], check=True
+                )
                 self.assertEqual(done.stdout, f"{[(-1, errno.EPERM)] * 2}\n")
             process.stdin.close()
 
@@ -197,8 +253,13 @@ class TestServer(support.TestCase):
         for path in (support.HAFT, support.lab()):
             data = pathlib.Path(path).read_bytes()
             kind, machine = struct.unpack_from("<HH", data, 16)
-            offset, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
-            segments = dict(struct.unpack_from("<II", data, offset + size * i) for i in range(count))
+            offset, size, count = (
+                struct.unpack_from("<Q", data, 32)[0],
+                *struct.unpack_from("<HH", data, 54),
+            )
+            segments = dict(
+                struct.unpack_from("<II", data, offset + size * i) for i in range(count)
+            )
             self.assertEqual(kind, 3, "ET_DYN")
             self.assertEqual(segments[0x6474E551] & 1, 0, "PT_GNU_STACK")
             self.assertIn(0x6474E552, segments, "PT_GNU_RELRO")
@@ -222,16 +283,25 @@ class TestServer(support.TestCase):
         everything = "print(*(os.path.realpath(f'/proc/self/fd/{fd}') for fd in range(256)))"
         with self.clean():
             for program in (code, everything):
-                self.assertNotIn("fuse", support.run([support.lab(), program], mode=mode, check=True).stdout)
+                self.assertNotIn(
+                    "fuse", support.run([support.lab(), program], mode=mode, check=True).stdout
+                )
 
     def test_frozen_server_freezes_only_readers(self, mode):
         """SIGSTOP for a second: readers wait, can be killed at once, and go on with the right bytes afterwards."""
-        code = ("print('ready', flush=True); sys.stdin.readline()\n"
-                "import lab_lazy.m123; print(lab_lazy.m123.VALUE, flush=True)")
+        code = (
+            "print('ready', flush=True); sys.stdin.readline()\n"
+            "import lab_lazy.m123; print(lab_lazy.m123.VALUE, flush=True)"
+        )
         before = support.servers()
         with self.clean():
-            process = support.start([support.lab(), code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                    text=True)
+            process = support.start(
+                [support.lab(), code],
+                mode=mode,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
             process.stdout.readline()
             server = (support.servers() - before).pop()
             os.kill(server, signal.SIGSTOP)
@@ -247,31 +317,42 @@ class TestServer(support.TestCase):
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestDropRights(support.TestCase):
     def test_program_that_drops_to_nobody_still_reads(self):
-        code = ("os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-                "import lab_lazy.m60, subprocess\n"
-                "data = open('/haft/lab/site-packages/lab_data/big.bin', 'rb').read()\n"
-                "print(os.getuid(), lab_lazy.m60.VALUE, len(data), flush=True)\n"
-                "child = 'import lab_lazy.m61, os; print(os.getuid(), lab_lazy.m61.VALUE)'\n"
-                "subprocess.run([sys.executable, '-c', child])")
+        code = (
+            "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+            "import lab_lazy.m60, subprocess\n"
+            "data = open('/haft/lab/site-packages/lab_data/big.bin', 'rb').read()\n"
+            "print(os.getuid(), lab_lazy.m60.VALUE, len(data), flush=True)\n"
+            "child = 'import lab_lazy.m61, os; print(os.getuid(), lab_lazy.m61.VALUE)'\n"
+            "subprocess.run([sys.executable, '-c', child])"
+        )
         with self.clean():
             done = support.run([support.lab(), code], mode="namespace")
         self.assertEqual((done.stdout, done.stderr), ("65534 60 1048576\n65534 61\n", ""))
 
     def test_worker_of_a_root_master(self):
         """As httpd does it: the master stays root, forked workers drop; both read."""
-        code = ("pid = os.fork()\n"
-                "if not pid: os.setgroups([]); os.setresgid(*[65534] * 3); os.setresuid(*[65534] * 3)\n"
-                "import lab_lazy.m70; print(os.getuid(), lab_lazy.m70.VALUE, flush=True)\n"
-                "if pid: os.wait()")
+        code = (
+            "pid = os.fork()\n"
+            "if not pid: os.setgroups([]); os.setresgid(*[65534] * 3); os.setresuid(*[65534] * 3)\n"
+            "import lab_lazy.m70; print(os.getuid(), lab_lazy.m70.VALUE, flush=True)\n"
+            "if pid: os.wait()"
+        )
         with self.clean():
             done = support.run([support.lab(), code], mode="namespace", check=True)
         self.assertEqual(sorted(done.stdout.splitlines()), ["0 70", "65534 70"])
 
     def test_permissions_of_the_image_hold(self):
         """default_permissions: what root may read by 0600, the dropped program may not."""
-        tree = support.write_tree(support.unique_dir(), {"private.txt": "x", "perm.py": (
-            "import os\nprint(len(open(os.path.dirname(__file__) + '/private.txt').read()))\nos.setuid(65534)\n"
-            "try: open(os.path.dirname(__file__) + '/private.txt')\nexcept OSError as e: print(e.errno)\n")})
+        tree = support.write_tree(
+            support.unique_dir(),
+            {
+                "private.txt": "x",
+                "perm.py": (
+                    "import os\nprint(len(open(os.path.dirname(__file__) + '/private.txt').read()))\nos.setuid(65534)\n"
+                    "try: open(os.path.dirname(__file__) + '/private.txt')\nexcept OSError as e: print(e.errno)\n"
+                ),
+            },
+        )
         (tree / "private.txt").chmod(0o600)
         bundle = support.build(tree, "-m", "perm", output=support.unique_dir() / "perm")
         with self.clean():

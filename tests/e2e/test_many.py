@@ -16,10 +16,18 @@ class TestManyStarts(support.TestCase):
 
     def starts(self, count, at_once, modes, env=None):
         """Where their files were."""
+
         def one(number):
-            done = support.run([support.lab(), CODE], mode=modes[number % len(modes)], env=env and support.clean_env(**env))
+            done = support.run(
+                [support.lab(), CODE],
+                mode=modes[number % len(modes)],
+                env=env and support.clean_env(**env),
+            )
             return done.returncode, done.stderr, done.stdout
-        with self.clean(timeout=8.0, quiet_host=env is None), concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+
+        with self.clean(timeout=8.0, quiet_host=env is None), concurrent.futures.ThreadPoolExecutor(
+            at_once
+        ) as pool:
             ends = list(pool.map(one, range(count)))
         self.assertEqual({end[:2] for end in ends}, {(7, "")})
         return [place for _, _, place in ends]

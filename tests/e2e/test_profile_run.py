@@ -16,25 +16,37 @@ SECONDS = 20
 
 
 def build(tree, *arguments, **options):
-    return support.build(tree, *arguments, output=support.unique_dir("profiled-out") / "profiled", **options)
+    return support.build(
+        tree, *arguments, output=support.unique_dir("profiled-out") / "profiled", **options
+    )
 
 
 def profile_of(bundle):
     data = pathlib.Path(bundle).read_bytes()
-    return json.JSONDecoder().raw_decode(data[data.rindex(b'{"files":[') :].decode("utf-8", "replace"))[0]
+    return json.JSONDecoder().raw_decode(
+        data[data.rindex(b'{"files":[') :].decode("utf-8", "replace")
+    )[0]
 
 
 def deny_personality():
     """For preexec_fn: personality(2) fails with EPERM, as by the seccomp filters of some containers."""
+
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
     number = {"x86_64": 135, "aarch64": 92}[os.uname().machine]
     load, jump_if_equal, reply = 0x20, 0x15, 0x06
-    steps = [(load, 0, 0, 0), (jump_if_equal, 0, 1, number), (reply, 0, 0, 0x0005_0001), (reply, 0, 0, 0x7FFF_0000)]
+    steps = [
+        (load, 0, 0, 0),
+        (jump_if_equal, 0, 1, number),
+        (reply, 0, 0, 0x0005_0001),
+        (reply, 0, 0, 0x7FFF_0000),
+    ]
     program = Program(len(steps), b"".join(struct.pack("=HBBI", *step) for step in steps))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(
+        22, 2, ctypes.byref(program), 0, 0
+    ):  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
         raise OSError(ctypes.get_errno(), "seccomp")
 
 
@@ -73,13 +85,22 @@ class TestMappedLibraries(support.TestCase):
     def test_a_large_mapped_file_is_not_looked_through(self):
         """Of a database of 1 TiB the pagemap has 2 GiB."""
         with open(self.tree / "mapped.py", "a", encoding="utf-8") as module:
-            module.write("import tempfile\nfile = tempfile.TemporaryFile()\nfile.truncate(1 << 40)\n"
-                         "LARGE = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\nLARGE[1 << 39]\n")
-        self.assertIn(self.LIBRARY, profile_of(build(self.tree, "-e", "mapped:main", preexec_fn=limit_written_memory))["ranges"])
+            module.write(
+                "import tempfile\nfile = tempfile.TemporaryFile()\nfile.truncate(1 << 40)\n"
+                "LARGE = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\nLARGE[1 << 39]\n"
+            )
+        self.assertIn(
+            self.LIBRARY,
+            profile_of(build(self.tree, "-e", "mapped:main", preexec_fn=limit_written_memory))[
+                "ranges"
+            ],
+        )
 
     def test_without_fixed_addresses_a_library_is_taken_as_a_whole(self):
         """The pages that are mapped vary with the addresses then, and two builds had differed."""
-        bundles = [build(self.tree, "-e", "mapped:main", preexec_fn=deny_personality) for _ in range(2)]
+        bundles = [
+            build(self.tree, "-e", "mapped:main", preexec_fn=deny_personality) for _ in range(2)
+        ]
         profile = profile_of(bundles[0])
         self.assertIn(self.LIBRARY, profile["files"])
         self.assertNotIn("ranges", profile)
@@ -100,7 +121,9 @@ class TestRecorder(support.TestCase):
     def record(self, text):
         tree = support.unique_dir("recorded")
         head = "import os\nHERE = os.path.dirname(__file__) + '/'\n"
-        (tree / "recorded.py").write_text(head + textwrap.dedent(text) + "\nimport reached\ndef main(): pass\n")
+        (tree / "recorded.py").write_text(
+            head + textwrap.dedent(text) + "\nimport reached\ndef main(): pass\n"
+        )
         (tree / "reached.py").write_text("")
         profile = profile_of(build(tree, "-e", "recorded:main"))
         self.assertTrue(any("reached" in path for path in profile["files"]), profile["files"])
@@ -109,10 +132,16 @@ class TestRecorder(support.TestCase):
     def missing(self, text):
         """Those of the program's own."""
         prefix = "site-packages/data."
-        return [path.removeprefix(prefix) for path in self.record(text).get("missing", []) if path.startswith(prefix)]
+        return [
+            path.removeprefix(prefix)
+            for path in self.record(text).get("missing", [])
+            if path.startswith(prefix)
+        ]
 
     def test_stat_of_odd_paths_fails_as_without_the_recorder(self):
-        self.assertEqual(["1", "2"], self.missing("""
+        self.assertEqual(
+            ["1", "2"],
+            self.missing("""
             class Once:
                 asked = False
                 def __fspath__(self):
@@ -138,10 +167,13 @@ class TestRecorder(support.TestCase):
             fails(FileNotFoundError, "data.3", dir_fd=directory)
             os.stat("recorded.py", dir_fd=directory)
             os.stat(directory)
-            """))
+            """),
+        )
 
     def test_files_the_program_makes_are_not_missing(self):
-        self.assertEqual(["absent"], self.missing("""
+        self.assertEqual(
+            ["absent"],
+            self.missing("""
             for path in (HERE + "data.made", os.fsencode(HERE + "data.bytes")):
                 with open(path, "w") as file:
                     file.write("x")
@@ -153,7 +185,8 @@ class TestRecorder(support.TestCase):
                     open(HERE + name)
                 except OSError:
                     pass
-            """))
+            """),
+        )
 
     def test_host_has_libraries_and_data_only(self):
         host = self.record("""
@@ -170,8 +203,10 @@ class TestRecorder(support.TestCase):
     def test_a_program_run_as_a_module_needs_no_parser(self):
         """The recorder parses such a one. Its `ast` and `tokenize` had brought `re` unseen, and themselves into the list."""
         tree = support.unique_dir("parsed")
-        (tree / "parsed.py").write_text("if True:\n    import re\n    from json import decoder as kept\ntry:\n    import csv\n"
-                                        "finally:\n    pass\ndef main():\n    import tarfile\nraise SystemExit('is run')\n")
+        (tree / "parsed.py").write_text(
+            "if True:\n    import re\n    from json import decoder as kept\ntry:\n    import csv\n"
+            "finally:\n    pass\ndef main():\n    import tarfile\nraise SystemExit('is run')\n"
+        )
         host = profile_of(build(tree, "-m", "parsed"))["host"]
         for wanted in ("/re", "/json", "/csv", "/enum"):
             self.assertTrue([path for path in host if wanted in path], (wanted, host))
@@ -216,9 +251,13 @@ class TestRecorder(support.TestCase):
 
 class TestProfileFromATrace(support.TestCase):
     def build(self, *options):
-        tree = support.write_tree(support.unique_dir("from"), {"from_trace.py": "def main(): pass\n", "data.bin": "x"})
+        tree = support.write_tree(
+            support.unique_dir("from"), {"from_trace.py": "def main(): pass\n", "data.bin": "x"}
+        )
         (tree / "profile").write_text(json.dumps({"files": ["site-packages/data.bin"]}))
-        return profile_of(build(tree, "-e", "from_trace:main", "--profile-from", tree / "profile", *options))
+        return profile_of(
+            build(tree, "-e", "from_trace:main", "--profile-from", tree / "profile", *options)
+        )
 
     def test_what_a_trace_cannot_tell_is_recorded_beside_it(self):
         """What Python reads of the host was lost, and starts with an empty page cache took as long as ever."""
@@ -228,9 +267,23 @@ class TestProfileFromATrace(support.TestCase):
         self.assertTrue(profile["host"])
 
     def test_profile_of_another_program_is_told(self):
-        tree = support.write_tree(support.unique_dir("from"), {"from_trace.py": "def main(): pass\n"})
-        (tree / "profile").write_text(json.dumps({"files": ["site-packages/other.py", "../../etc/passwd"]}))
-        done = support.haft("build", "--site-packages", tree, "-e", "from_trace:main", "--profile-from", tree / "profile", "-o", tree / "out")
+        tree = support.write_tree(
+            support.unique_dir("from"), {"from_trace.py": "def main(): pass\n"}
+        )
+        (tree / "profile").write_text(
+            json.dumps({"files": ["site-packages/other.py", "../../etc/passwd"]})
+        )
+        done = support.haft(
+            "build",
+            "--site-packages",
+            tree,
+            "-e",
+            "from_trace:main",
+            "--profile-from",
+            tree / "profile",
+            "-o",
+            tree / "out",
+        )
         self.assertOneLine(done.stderr, "--profile-from", "none of its 2 files is in the bundle")
 
     def test_nothing_is_run_without_profile(self):
@@ -238,18 +291,32 @@ class TestProfileFromATrace(support.TestCase):
 
 
 class TestBundledPython(support.TestCase):
-    MODULES = ("asyncio", "email.message", "http.client", "json", "logging.config", "unittest.mock", "xml.dom.minidom")
+    MODULES = (
+        "asyncio",
+        "email.message",
+        "http.client",
+        "json",
+        "logging.config",
+        "unittest.mock",
+        "xml.dom.minidom",
+    )
     APP = f"import {', '.join(MODULES)}\ndef main():\n    print(open('/haft/inside/.haft/stats').read())\n"
 
     @classmethod
     def setUpClass(cls):
-        cls.bundle = support.app("inside", {"inside.py": cls.APP}, "-e", "inside:main", "--bundle-python")
+        cls.bundle = support.app(
+            "inside", {"inside.py": cls.APP}, "-e", "inside:main", "--bundle-python"
+        )
 
     def test_profile_holds_the_interpreter_and_its_library(self):
         """It had been run by the host's interpreter: what a start reads of its own lay scattered in the coldest blocks."""
         profile = profile_of(self.bundle)
         self.assertNotIn("host", profile)
-        compiled = [path for path in profile["files"] if path.startswith("usr/lib/python3") and path.endswith(".pyc")]
+        compiled = [
+            path
+            for path in profile["files"]
+            if path.startswith("usr/lib/python3") and path.endswith(".pyc")
+        ]
         self.assertGreater(len(compiled), 100, profile["files"])
         (program,) = [path for path in profile["files"] if path.startswith("usr/libexec/")]
         name = program.rpartition("/")[2]
@@ -257,16 +324,23 @@ class TestBundledPython(support.TestCase):
         order = [f"usr/bin/{name}", f"usr/loader/{name}", "usr/lib/libc.so.6", program, compiled[0]]
         self.assertEqual(sorted(order, key=place.__getitem__), order)
         # What an extension module brings is needed with it, not in the end.
-        later = next(path for path in profile["files"] if "/_contextvars." in path or "/_json." in path)
+        later = next(
+            path for path in profile["files"] if "/_contextvars." in path or "/_json." in path
+        )
         self.assertLess(place["usr/lib/libssl.so.3"], place[later])
         size = int(support.haft("ls", "-l", self.bundle, program).stdout.split()[1])
         self.assertLess(sum(part for _, part in profile["ranges"][program]), size)
 
     def test_of_several_programs_the_loader_of_python_is_taken(self):
         """They are one file of the host: the first by name, that of `ab`, had been fetched ahead."""
-        tree = support.write_tree(support.unique_dir("httpd-inside"), {"site_inside.py": "def application(environ, start): return []\n"})
+        tree = support.write_tree(
+            support.unique_dir("httpd-inside"),
+            {"site_inside.py": "def application(environ, start): return []\n"},
+        )
         files = profile_of(build(tree, "--wsgi", "site_inside", "--bundle-httpd"))["files"]
-        self.assertRegex(" ".join(path for path in files if "/loader/" in path), r"^usr/loader/python3\.\d+$")
+        self.assertRegex(
+            " ".join(path for path in files if "/loader/" in path), r"^usr/loader/python3\.\d+$"
+        )
 
     def test_modules_of_its_library_come_from_the_index(self):
         def counters(**env):
@@ -283,8 +357,31 @@ class TestBundledPython(support.TestCase):
             self.skipTest("needs root to mount")
         directory = support.unique_dir("noexec")
         tree = support.write_tree(support.unique_dir(), {"inside.py": self.APP})
-        script = 'mount -t tmpfs -o noexec none "$1" && TMPDIR=$1 && export TMPDIR && shift && exec "$@"'
-        done = support.run(["unshare", "-m", "sh", "-c", script, "sh", directory, support.HAFT, "build", "--site-packages", tree,
-                            "-e", "inside:main", "--bundle-python", "-o", tree / "out"], timeout=60)
+        script = (
+            'mount -t tmpfs -o noexec none "$1" && TMPDIR=$1 && export TMPDIR && shift && exec "$@"'
+        )
+        done = support.run(
+            [
+                "unshare",
+                "-m",
+                "sh",
+                "-c",
+                script,
+                "sh",
+                directory,
+                support.HAFT,
+                "build",
+                "--site-packages",
+                tree,
+                "-e",
+                "inside:main",
+                "--bundle-python",
+                "-o",
+                tree / "out",
+            ],
+            timeout=60,
+        )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("site-packages/__pycache__/inside", " ".join(profile_of(tree / "out")["files"]))
+        self.assertIn(
+            "site-packages/__pycache__/inside", " ".join(profile_of(tree / "out")["files"])
+        )

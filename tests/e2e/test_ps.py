@@ -16,8 +16,14 @@ RUNGS = ("namespace", "userns", "fusermount", "extract")
 class TestPs(support.TestCase):
     def start(self, rung, code="print('ready', flush=True); sys.stdin.read()"):
         mode = "namespace" if rung == "namespace" else "userns"
-        process = support.start([support.lab(), code], mode=mode, env=support.clean_env(HAFT_MODE=rung), text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = support.start(
+            [support.lab(), code],
+            mode=mode,
+            env=support.clean_env(HAFT_MODE=rung),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self.assertEqual(process.stdout.readline(), "ready\n")
         return process
 
@@ -60,14 +66,19 @@ class TestPs(support.TestCase):
             [bundle] = self.ps(mode)
             listed = support.run(["ls", bundle["inside"]], mode=mode, check=True).stdout
             self.assertIn("site-packages", listed)
-            attached = support.haft("exec", "--attach", str(process.pid), "--", "ls", "/haft/lab", mode=mode).stdout
+            attached = support.haft(
+                "exec", "--attach", str(process.pid), "--", "ls", "/haft/lab", mode=mode
+            ).stdout
             self.assertEqual(attached, listed)
             process.communicate()
 
     def test_children_and_crashes(self, mode):
         with self.clean():
-            process = self.start(mode, "child = os.fork()\nif child == 0: sys.stdin.read(); os._exit(0)\n"
-                                       "print('ready', flush=True); os.wait()")
+            process = self.start(
+                mode,
+                "child = os.fork()\nif child == 0: sys.stdin.read(); os._exit(0)\n"
+                "print('ready', flush=True); os.wait()",
+            )
             [bundle] = self.ps(mode)
             self.assertEqual(len(bundle["pids"]), 2)
             self.assertEqual(bundle["pids"][0], process.pid)
@@ -94,5 +105,7 @@ class TestPs(support.TestCase):
         with self.clean(quiet_host=False):
             support.haft("mount", support.lab(), directory)
             [bundle] = self.ps()
-            self.assertEqual((bundle["mode"], bundle["mount"], bundle["pids"]), ("mount", str(directory), []))
+            self.assertEqual(
+                (bundle["mode"], bundle["mount"], bundle["pids"]), ("mount", str(directory), [])
+            )
             support.haft("umount", directory)

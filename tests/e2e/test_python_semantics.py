@@ -6,16 +6,18 @@ import support
 
 SECONDS = 20
 
-NSPKG = ("import sys, types, os;p = os.path.join(sys._getframe(1).f_locals['sitedir'], *('old',));"
-         "m = sys.modules.setdefault('old', types.ModuleType('old'));mp = m.__dict__.setdefault('__path__', []);"
-         "(p not in mp) and mp.append(p)\n")
+NSPKG = (
+    "import sys, types, os;p = os.path.join(sys._getframe(1).f_locals['sitedir'], *('old',));"
+    "m = sys.modules.setdefault('old', types.ModuleType('old'));mp = m.__dict__.setdefault('__path__', []);"
+    "(p not in mp) and mp.append(p)\n"
+)
 FILES = {
     "app.py": "import sys\n\ndef main():\n    exec(sys.argv[1], {'__name__': 'code', 'sys': sys})\n",
     "dep.py": "NAME = 'dep'\n",
     "old/one.py": "NAME = 'old.one'\n",  # no __init__.py: a pkg_resources-style namespace package
     "old_one-1-nspkg.pth": NSPKG,
     "workers.py": "import multiprocessing, sys\n\ndef work(_):\n    import old.one, dep\n    return old.one.NAME, dep.NAME\n\n"
-                  "def main():\n    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:\n        print(pool.map(work, [0]))\n",
+    "def main():\n    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:\n        print(pool.map(work, [0]))\n",
 }
 WHERE = "import dep; print(dep.__file__)"
 SITE = "/haft/semantics/site-packages"
@@ -27,13 +29,20 @@ class SemanticsCase(support.TestCase):
     def bundle(self, *arguments):
         if arguments not in self.built:
             site = support.write_tree(support.unique_dir(), FILES)
-            self.built[arguments] = support.build(site, "--name", "semantics", *(arguments or ("-e", "app:main")),
-                                                  output=support.unique_dir() / "semantics")
+            self.built[arguments] = support.build(
+                site,
+                "--name",
+                "semantics",
+                *(arguments or ("-e", "app:main")),
+                output=support.unique_dir() / "semantics",
+            )
         return self.built[arguments]
 
     def run_code(self, code, *arguments, mode=None, **variables):
         with self.clean():
-            return support.run([self.bundle(*arguments), code], mode=mode, env=support.clean_env(**variables))
+            return support.run(
+                [self.bundle(*arguments), code], mode=mode, env=support.clean_env(**variables)
+            )
 
     def says(self, out, code, *arguments, **variables):
         done = self.run_code(code, *arguments, **variables)
@@ -41,8 +50,19 @@ class SemanticsCase(support.TestCase):
 
 
 class TestVariables(SemanticsCase):
-    @support.parametrised(variable=["PYTHONSAFEPATH=1", "PYTHONNOUSERSITE=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1",
-                                    "PYTHONOPTIMIZE=2", "PYTHONHASHSEED=0", "PYTHONUTF8=1", "PYTHONWARNINGS=error", "PYTHONDEVMODE=1"])
+    @support.parametrised(
+        variable=[
+            "PYTHONSAFEPATH=1",
+            "PYTHONNOUSERSITE=1",
+            "PYTHONDONTWRITEBYTECODE=1",
+            "PYTHONUNBUFFERED=1",
+            "PYTHONOPTIMIZE=2",
+            "PYTHONHASHSEED=0",
+            "PYTHONUTF8=1",
+            "PYTHONWARNINGS=error",
+            "PYTHONDEVMODE=1",
+        ]
+    )
     def test_program_starts(self, variable, mode):
         name, value = variable.split("=")
         self.says(f"{SITE}/dep.py\n", WHERE, mode=mode, **{name: value})
@@ -56,20 +76,53 @@ class TestVariables(SemanticsCase):
         """Modules that every start imports, in a PYTHONPATH of somebody else's: nothing of them runs before the program.
 
         (Only `encodings` would: Python itself imports that, with or without a bundle.)"""
-        names = ("enum", "site", "os", "io", "abc", "codecs", "_haft", "_haft_bundle", "sitecustomize2", "runpy", "app")
-        evil = support.write_tree(support.unique_dir(), {f"{name}.py": "print('evil')\n" for name in names})
+        names = (
+            "enum",
+            "site",
+            "os",
+            "io",
+            "abc",
+            "codecs",
+            "_haft",
+            "_haft_bundle",
+            "sitecustomize2",
+            "runpy",
+            "app",
+        )
+        evil = support.write_tree(
+            support.unique_dir(), {f"{name}.py": "print('evil')\n" for name in names}
+        )
         self.says(f"{SITE}/dep.py\n", WHERE, mode=mode, PYTHONPATH=str(evil))
-        self.says(f"{SITE}/dep.py\n", WHERE, "-e", "app:main", "--isolated", mode=mode, PYTHONPATH=str(evil))
+        self.says(
+            f"{SITE}/dep.py\n",
+            WHERE,
+            "-e",
+            "app:main",
+            "--isolated",
+            mode=mode,
+            PYTHONPATH=str(evil),
+        )
 
     def test_flags_of_the_bundle(self):
-        self.says("1 1 True\n", "print(sys.flags.optimize, sys.flags.no_user_site, sys.flags.dev_mode)",
-                  "-e", "app:main", "-p", "/usr/bin/python3 -sE", "--python-arg", "-O", "--python-arg=-Xdev")
+        self.says(
+            "1 1 True\n",
+            "print(sys.flags.optimize, sys.flags.no_user_site, sys.flags.dev_mode)",
+            "-e",
+            "app:main",
+            "-p",
+            "/usr/bin/python3 -sE",
+            "--python-arg",
+            "-O",
+            "--python-arg=-Xdev",
+        )
 
 
 class TestChildren(SemanticsCase):
     def child(self, *flags, env=""):
-        return (f"import subprocess; done = subprocess.run([sys.executable, *{flags!r}, '-c', {WHERE!r}], "
-                f"capture_output=True, text=True{env}); print(done.stdout.strip() or done.stderr.splitlines()[-1])")
+        return (
+            f"import subprocess; done = subprocess.run([sys.executable, *{flags!r}, '-c', {WHERE!r}], "
+            f"capture_output=True, text=True{env}); print(done.stdout.strip() or done.stderr.splitlines()[-1])"
+        )
 
     @support.parametrised(flag=["-s", "-B", "-O", "-P", "-u", "-Xdev"])
     def test_flags_that_keep_the_packages(self, flag, mode):
@@ -95,19 +148,27 @@ class TestChildren(SemanticsCase):
 
     def test_workers_of_a_program_that_ignores_variables(self):
         with self.clean():
-            done = support.run([self.bundle("-e", "workers:main", "-p", "/usr/bin/python3 -I"), "spawn"],
-                               env=support.clean_env(PYTHONPATH="/nonexistent"))
+            done = support.run(
+                [self.bundle("-e", "workers:main", "-p", "/usr/bin/python3 -I"), "spawn"],
+                env=support.clean_env(PYTHONPATH="/nonexistent"),
+            )
         self.assertEqual((done.stdout, done.stderr), ("[('old.one', 'dep')]\n", ""))
 
     def test_old_namespace_package_in_a_child(self):
-        self.says("old.one\n", "import subprocess; subprocess.run([sys.executable, '-c', 'import old.one; print(old.one.NAME)'])")
+        self.says(
+            "old.one\n",
+            "import subprocess; subprocess.run([sys.executable, '-c', 'import old.one; print(old.one.NAME)'])",
+        )
 
 
 class TestIsolated(SemanticsCase):
     CODE = "print([p for p in sys.path if not p.startswith(('/usr/lib/python3.11', '/usr/lib/python311'))])"
 
     def test_program_and_children(self, mode):
-        for code in (self.CODE, f"import subprocess; subprocess.run([sys.executable, '-c', 'import sys; ' + {self.CODE!r}.replace('if not', 'if p and not')])"):
+        for code in (
+            self.CODE,
+            f"import subprocess; subprocess.run([sys.executable, '-c', 'import sys; ' + {self.CODE!r}.replace('if not', 'if p and not')])",
+        ):
             self.says(f"['{SITE}']\n", code, "-e", "app:main", "--isolated", mode=mode)
 
     def test_user_site(self):

@@ -14,7 +14,7 @@ SECONDS_OF_KILLS = 60 if support.LONG else 8
 
 # Reads all files again and again, from the server every time; prints how often, ends with 3 at the first error
 # or wrong byte.
-READERS = '''
+READERS = """
 import hashlib
 base = os.path.dirname(sys.modules["lab"].__file__)
 files = [f"{base}/lab_lazy/m{i}.py" for i in range(200)] + [base + "/lab_data/big.bin"]
@@ -46,7 +46,7 @@ for _ in range(8):
     children.append(pid)
 result = max(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children)
 print(open(base + "/../.haft/stats").read(), flush=True)
-'''
+"""
 
 
 def kernel_resends():
@@ -59,8 +59,15 @@ class RecoveryCase(support.TestCase):
 
     def start(self, code, mode, *arguments, **variables):
         known = support.servers()
-        process = support.start([support.lab(), code, *arguments], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=support.clean_env(HAFT_MODE=mode, **variables))
+        process = support.start(
+            [support.lab(), code, *arguments],
+            mode=mode,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=support.clean_env(HAFT_MODE=mode, **variables),
+        )
         self.assertEqual(process.stdout.readline(), "ready\n")
         return process, known
 
@@ -95,12 +102,16 @@ class TestReplaced(RecoveryCase):
 
     def test_crashes_are_survived_and_told(self, mode):
         """Five crashes of its own; HAFT_LOG=debug shows them, .haft/stats counts them, and fresh numbers are read."""
-        code = ("stats = os.environ['PYTHONPATH'].split('/.haft')[0] + '/.haft/stats'\n"
-                "import json; print('ready', flush=True)\n"
-                "for line in sys.stdin: print(json.load(open(stats))['server']['deaths'], flush=True)")
+        code = (
+            "stats = os.environ['PYTHONPATH'].split('/.haft')[0] + '/.haft/stats'\n"
+            "import json; print('ready', flush=True)\n"
+            "for line in sys.stdin: print(json.load(open(stats))['server']['deaths'], flush=True)"
+        )
         with self.clean():
             process, known = self.start(code, mode, HAFT_LOG="debug")
-            for count, how in enumerate((signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV), 1):
+            for count, how in enumerate(
+                (signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV), 1
+            ):
                 self.kill(known, how)
                 process.stdin.write("\n")
                 process.stdin.flush()
@@ -110,8 +121,10 @@ class TestReplaced(RecoveryCase):
         self.assertEqual(errors.count("; replaced"), 5, errors)
 
     def test_crashing_again_and_again_ends_in_ENOTCONN(self, mode):
-        code = ("print('ready', flush=True); sys.stdin.readline()\n"
-                "try: import lab_lazy.m77; result = 0\nexcept OSError as error: result = error.errno")
+        code = (
+            "print('ready', flush=True); sys.stdin.readline()\n"
+            "try: import lab_lazy.m77; result = 0\nexcept OSError as error: result = error.errno"
+        )
         with self.clean():
             process, known = self.start(code, mode)
             for _ in range(6):
@@ -121,7 +134,7 @@ class TestReplaced(RecoveryCase):
             self.assertEqual(process.returncode, 107)
 
     def test_keeper_killed_then_the_server_goes_on(self, mode):
-        code = ("print('ready', flush=True); sys.stdin.readline()\nimport lab_lazy.m78; print(lab_lazy.m78.VALUE)")
+        code = "print('ready', flush=True); sys.stdin.readline()\nimport lab_lazy.m78; print(lab_lazy.m78.VALUE)"
         with self.clean():
             process, known = self.start(code, mode)
             server = self.server(known)
@@ -133,16 +146,18 @@ class TestReplaced(RecoveryCase):
 class TestLost(RecoveryCase):
     """Keeper and server are killed: errors at once, which the program can handle, and it ends as it likes."""
 
-    USE = ("import lab, mmap\nbase = os.path.dirname(lab.__file__)\n"
-           "file = open(base + '/lab_data/big.bin', 'rb')\n"
-           "os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)\n"
-           "pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ); first = pages[0]\n"
-           "print('ready', flush=True)\n"
-           "try:\n  while True:\n    for i in range(200):\n      with open(f'{base}/lab_lazy/m{i}.py') as source:\n"
-           "        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED); source.read()\n"
-           "except OSError as error: print(error.errno, flush=True)\n"
-           "try: os.stat(base + '/none')\nexcept OSError as error: print(error.errno, flush=True)\n"
-           "assert pages[0] == first\n")
+    USE = (
+        "import lab, mmap\nbase = os.path.dirname(lab.__file__)\n"
+        "file = open(base + '/lab_data/big.bin', 'rb')\n"
+        "os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)\n"
+        "pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ); first = pages[0]\n"
+        "print('ready', flush=True)\n"
+        "try:\n  while True:\n    for i in range(200):\n      with open(f'{base}/lab_lazy/m{i}.py') as source:\n"
+        "        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED); source.read()\n"
+        "except OSError as error: print(error.errno, flush=True)\n"
+        "try: os.stat(base + '/none')\nexcept OSError as error: print(error.errno, flush=True)\n"
+        "assert pages[0] == first\n"
+    )
 
     def lose(self, code, mode):
         before = support.haft_processes()
@@ -174,14 +189,19 @@ class TestStopped(RecoveryCase):
             server = self.server(known)
             time.sleep(0.2)
             os.kill(server, signal.SIGSTOP)
-            children = [int(pid) for pid in open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()]
+            children = [
+                int(pid)
+                for pid in open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()
+            ]
             self.assertEqual(len(children), 8)
             time.sleep(5 if support.LONG else 1.5)
             # Those whose requests the server had already read wait for the answers (one per thread of it); others die at once.
             killed = children[:5]
             for child in killed:
                 os.kill(child, signal.SIGKILL)
-            gone = support.wait_until(lambda: any(support.state(child) in (None, "Z") for child in killed), 1)
+            gone = support.wait_until(
+                lambda: any(support.state(child) in (None, "Z") for child in killed), 1
+            )
             self.assertTrue(gone, [support.state(child) for child in killed])
             os.kill(server, signal.SIGCONT)
             out, errors = process.communicate(timeout=30)

@@ -20,15 +20,28 @@ class TestCrowd(support.TestCase):
         shutil.copy(support.lab(), bundle)
         code = "import lab_lazy.m5; print(os.getpid(), lab_lazy.m5.VALUE); result = 7"
         with self.clean(timeout=10):
-            running = [support.start([bundle, code], mode=mode, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                     text=True) for _ in range(number)]
+            running = [
+                support.start(
+                    [bundle, code],
+                    mode=mode,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+                for _ in range(number)
+            ]
             ends = [(*process.communicate(timeout=200), process.returncode) for process in running]
         self.assertEqual(ends, [(f"{process.pid} 5\n", "", 7) for process in running])
 
     def short_runs(self, number, at_a_time, mode):
         def one(_):
-            done = support.run([support.lab(), "import lab_lazy.m6; result = lab_lazy.m6.VALUE"], mode=mode, timeout=200)
+            done = support.run(
+                [support.lab(), "import lab_lazy.m6; result = lab_lazy.m6.VALUE"],
+                mode=mode,
+                timeout=200,
+            )
             return done.returncode, done.stdout, done.stderr
+
         with self.clean(timeout=10), concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
             failed = [end for end in pool.map(one, range(number)) if end != (6, "", "")]
         self.assertEqual(failed, [])
@@ -49,16 +62,40 @@ class TestCrowd(support.TestCase):
         for place, text in (("a", "one"), ("b", "two"), ("copy-of-a", None)):
             directory = support.unique_dir(place, 0o755)
             if text:
-                bundle = support.build(support.write_tree(directory / "tree", {"who.py": (
-                    f"import sys\nprint({text!r}, flush=True)\nsys.stdin.read()\nimport late\nprint(late.NAME)\n"),
-                    "late.py": f"NAME = {text!r}\n"}), "-m", "who", "--name", "same", output=directory / "same")
+                bundle = support.build(
+                    support.write_tree(
+                        directory / "tree",
+                        {
+                            "who.py": (
+                                f"import sys\nprint({text!r}, flush=True)\nsys.stdin.read()\nimport late\nprint(late.NAME)\n"
+                            ),
+                            "late.py": f"NAME = {text!r}\n",
+                        },
+                    ),
+                    "-m",
+                    "who",
+                    "--name",
+                    "same",
+                    output=directory / "same",
+                )
             else:
                 bundle = shutil.copy(places["a"][0], directory / "same")
                 text = "one"
             places[place] = bundle, text
         with self.clean():
-            running = [(text, support.start([bundle], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            text=True)) for bundle, text in [*places.values()] * 3]
+            running = [
+                (
+                    text,
+                    support.start(
+                        [bundle],
+                        mode=mode,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        text=True,
+                    ),
+                )
+                for bundle, text in [*places.values()] * 3
+            ]
             for text, process in running:
                 self.assertEqual(process.stdout.readline(), f"{text}\n")
             for text, process in running:  # all run now
@@ -70,10 +107,19 @@ class TestCrowd(support.TestCase):
         directory = support.unique_dir("replaced", 0o755)
         versions = []
         for number in (1, 2):
-            tree = support.write_tree(directory / f"tree{number}", {
-                "who.py": f"import late\nprint({number}, late.VERSION)\n", "late.py": f"VERSION = {number}\n",
-                "padding": os.urandom(200_000 * number)})
-            versions.append(support.build(tree, "-m", "who", "--name", "who", output=directory / f"who-{number}"))
+            tree = support.write_tree(
+                directory / f"tree{number}",
+                {
+                    "who.py": f"import late\nprint({number}, late.VERSION)\n",
+                    "late.py": f"VERSION = {number}\n",
+                    "padding": os.urandom(200_000 * number),
+                },
+            )
+            versions.append(
+                support.build(
+                    tree, "-m", "who", "--name", "who", output=directory / f"who-{number}"
+                )
+            )
         path = directory / "who"
         shutil.copy(versions[0], path)
         seen = set()
@@ -82,8 +128,11 @@ class TestCrowd(support.TestCase):
             for turn in range(24):
                 new = shutil.copy(versions[turn % 2], directory / "new")
                 os.rename(new, path)
-                running.append(support.start([path], mode=mode, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                             text=True))
+                running.append(
+                    support.start(
+                        [path], mode=mode, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                    )
+                )
             for process in running:
                 out, err = process.communicate(timeout=60)
                 self.assertEqual((err, process.returncode), ("", 0))

@@ -23,19 +23,30 @@ def authority():
 
     def certificate(subject, key, signer, *extensions):
         now = datetime.datetime.utcnow()
-        builder = (x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name("haft test authority"))
-                   .public_key(key.public_key()).serial_number(x509.random_serial_number())
-                   .not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(30)))
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name(subject))
+            .issuer_name(name("haft test authority"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(1))
+            .not_valid_after(now + datetime.timedelta(30))
+        )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = certificate("haft test authority", signer, signer, x509.BasicConstraints(ca=True, path_length=None))
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"),
-                                         x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    root = certificate(
+        "haft test authority", signer, signer, x509.BasicConstraints(ca=True, path_length=None)
+    )
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    )
     server = certificate("localhost", key, signer, names)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                            serialization.NoEncryption())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return root, server, pem
 
 
@@ -49,11 +60,11 @@ DATA = {
     "pkg/templates/page.html": "{% extends 'base.html' %}{% block inner %}{{ name|upper }}{% endblock %}",
     "single.py": "VALUE = 1\n",
     "Mixed_Case-2.5.dist-info/METADATA": "Metadata-Version: 2.1\nName: Mixed.Case\nVersion: 2.5\n"
-                                         "Provides-Extra: fast\nRequires-Dist: markupsafe (>=1.0) ; extra == 'fast'\n",
+    "Provides-Extra: fast\nRequires-Dist: markupsafe (>=1.0) ; extra == 'fast'\n",
     "Mixed_Case-2.5.dist-info/RECORD": "pkg/__init__.py,,\npkg/x.json,sha256=abc,17\nsingle.py,,\n"
-                                       "Mixed_Case-2.5.dist-info/METADATA,,\n",
+    "Mixed_Case-2.5.dist-info/METADATA,,\n",
     "Mixed_Case-2.5.dist-info/entry_points.txt": "[console_scripts]\nprobe = probe:main\n\n[pkg.plugins]\n"
-                                                 "one = single:VALUE\n",
+    "one = single:VALUE\n",
     "Mixed_Case-2.5.dist-info/INSTALLER": "pip\n",
     "old.egg-info/PKG-INFO": "Metadata-Version: 1.0\nName: old\nVersion: 0.3\n",
     "old.egg-info/top_level.txt": "single\n",
@@ -133,8 +144,14 @@ class TestData(support.ScenarioCase):
     @support.parametrised(what=["READ", "METADATA", "SETUPTOOLS"])
     def test_read(self, what, mode):
         said = self.same(BOTH, globals()[what], mode=mode)
-        self.assertIn({"READ": "[1, 2, 3]} SITE/pkg\n", "METADATA": "2.5 2.5 0.3\n",
-                       "SETUPTOOLS": "SITE/pkg/x.json b'deeper\\n'\n"}[what], said)
+        self.assertIn(
+            {
+                "READ": "[1, 2, 3]} SITE/pkg\n",
+                "METADATA": "2.5 2.5 0.3\n",
+                "SETUPTOOLS": "SITE/pkg/x.json b'deeper\\n'\n",
+            }[what],
+            said,
+        )
 
     def test_read_in_a_child(self):
         code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {'import os' + READ!r}], check=True)"
@@ -149,26 +166,35 @@ class TestData(support.ScenarioCase):
         self.assertEqual([line.split()[1] for line in lines[1:]], ["EROFS"] * 9, done.stdout)
 
     def test_jinja_loaders(self, mode):
-        code = ("import jinja2, os, pkg\n"
-                "for loader in (jinja2.PackageLoader('pkg'),"
-                " jinja2.FileSystemLoader(os.path.dirname(pkg.__file__) + '/templates')):\n"
-                "    template = jinja2.Environment(loader=loader).get_template('page.html')\n"
-                "    print(template.render(name='haft'), template.filename, loader.list_templates())\n"
-                "print(jinja2.__file__)")
+        code = (
+            "import jinja2, os, pkg\n"
+            "for loader in (jinja2.PackageLoader('pkg'),"
+            " jinja2.FileSystemLoader(os.path.dirname(pkg.__file__) + '/templates')):\n"
+            "    template = jinja2.Environment(loader=loader).get_template('page.html')\n"
+            "    print(template.render(name='haft'), template.filename, loader.list_templates())\n"
+            "print(jinja2.__file__)"
+        )
         both = support.Both("jinja", [DATA, "python3-flask"], "-e", "probe:main")
         said = self.same(both, code, mode=mode)
-        self.assertEqual(said.count("<b>HAFT</b> SITE/pkg/templates/page.html ['base.html', 'page.html']\n"), 2)
+        self.assertEqual(
+            said.count("<b>HAFT</b> SITE/pkg/templates/page.html ['base.html', 'page.html']\n"), 2
+        )
         self.assertTrue(said.endswith("SITE/jinja2/__init__.py\n"))
 
     def test_certificates_handed_to_curl(self, mode):
         """As certifi.where() is: a program of the system reads the file in the mount."""
         root, server, key = authority()
-        files = {**support.PROBE, "trust/__init__.py": (
-            "import atexit, contextlib, importlib.resources\n"
-            "stack = contextlib.ExitStack()\natexit.register(stack.close)\n"
-            "def where():\n"
-            "    return str(stack.enter_context(importlib.resources.as_file("
-            "importlib.resources.files('trust') / 'cacert.pem')))\n"), "trust/cacert.pem": root}
+        files = {
+            **support.PROBE,
+            "trust/__init__.py": (
+                "import atexit, contextlib, importlib.resources\n"
+                "stack = contextlib.ExitStack()\natexit.register(stack.close)\n"
+                "def where():\n"
+                "    return str(stack.enter_context(importlib.resources.as_file("
+                "importlib.resources.files('trust') / 'cacert.pem')))\n"
+            ),
+            "trust/cacert.pem": root,
+        }
         directory = support.write_tree(support.unique_dir("tls"), {"server.pem": server + key})
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(directory / "server.pem")
@@ -177,14 +203,16 @@ class TestData(support.ScenarioCase):
         httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
         thread = threading.Thread(target=httpd.serve_forever)
         thread.start()
-        code = ("import subprocess, trust, ssl, urllib.request\n"
-                f"url = 'https://localhost:{httpd.server_port}/nothing-here'\n"
-                "curl = ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code} %{ssl_verify_result}', '--noproxy', '*']\n"
-                "done = subprocess.run([*curl, '--cacert', trust.where(), url], capture_output=True, text=True)\n"
-                "print(trust.where(), done.stdout, done.stderr, done.returncode)\n"
-                "try: urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler("
-                "context=ssl.create_default_context(cafile=trust.where()))).open(url)\n"
-                "except urllib.error.HTTPError as error: print(error.code)\n")
+        code = (
+            "import subprocess, trust, ssl, urllib.request\n"
+            f"url = 'https://localhost:{httpd.server_port}/nothing-here'\n"
+            "curl = ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code} %{ssl_verify_result}', '--noproxy', '*']\n"
+            "done = subprocess.run([*curl, '--cacert', trust.where(), url], capture_output=True, text=True)\n"
+            "print(trust.where(), done.stdout, done.stderr, done.returncode)\n"
+            "try: urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler("
+            "context=ssl.create_default_context(cafile=trust.where()))).open(url)\n"
+            "except urllib.error.HTTPError as error: print(error.code)\n"
+        )
         try:
             said = self.same(support.Both("trust", files, "-e", "probe:main"), code, mode=mode)
         finally:
@@ -217,10 +245,12 @@ large: .fill {count}, 4, 0x6c6c616d
 .size large, {size}
 .section .note.GNU-stack,"",@progbits
 """
-MAPS = ("for line in open('/proc/self/maps'):\n"
-        "    if '.so' in line and ('/haft/' in line or 'site-packages' in line):\n"
-        "        found.add(os.path.realpath(line.split(maxsplit=5)[5].strip()))\n"
-        "print(*sorted(found), sep='\\n')\n")
+MAPS = (
+    "for line in open('/proc/self/maps'):\n"
+    "    if '.so' in line and ('/haft/' in line or 'site-packages' in line):\n"
+    "        found.add(os.path.realpath(line.split(maxsplit=5)[5].strip()))\n"
+    "print(*sorted(found), sep='\\n')\n"
+)
 
 
 def compile_c(*arguments):
@@ -232,60 +262,89 @@ class TestCompiled(support.ScenarioCase):
 
     def test_lxml(self, mode):
         both = support.Both("lxml", [support.PROBE, "python3-lxml"], "-e", "probe:main")
-        code = ("import lxml.etree, lxml.html, lxml.objectify, lxml.isoschematron\n"
-                "tree = lxml.etree.XML('<a><b n=\"1\">x</b><b n=\"2\">y</b></a>')\n"
-                "sheet = lxml.etree.XSLT(lxml.etree.XML('<x:stylesheet version=\"1.0\" xmlns:x=\"http://www.w3.org/1999/"
-                "XSL/Transform\"><x:template match=\"/\"><r><x:value-of select=\"//b[2]\"/></r></x:template>"
-                "</x:stylesheet>'))\n"
-                "print(tree.xpath('string(//b[@n=1])'), str(sheet(tree)))\n"
-                # A schema compiler in XSLT files of the package.
-                "print(lxml.isoschematron.Schematron(lxml.etree.XML('<schema xmlns=\"http://purl.oclc.org/dsdl/"
-                "schematron\"><pattern><rule context=\"a\"><assert test=\"b\"/></rule></pattern></schema>'))"
-                ".validate(tree))\n"
-                "found = set()\n" + MAPS)
+        code = (
+            "import lxml.etree, lxml.html, lxml.objectify, lxml.isoschematron\n"
+            'tree = lxml.etree.XML(\'<a><b n="1">x</b><b n="2">y</b></a>\')\n'
+            'sheet = lxml.etree.XSLT(lxml.etree.XML(\'<x:stylesheet version="1.0" xmlns:x="http://www.w3.org/1999/'
+            'XSL/Transform"><x:template match="/"><r><x:value-of select="//b[2]"/></r></x:template>'
+            "</x:stylesheet>'))\n"
+            "print(tree.xpath('string(//b[@n=1])'), str(sheet(tree)))\n"
+            # A schema compiler in XSLT files of the package.
+            "print(lxml.isoschematron.Schematron(lxml.etree.XML('<schema xmlns=\"http://purl.oclc.org/dsdl/"
+            'schematron"><pattern><rule context="a"><assert test="b"/></rule></pattern></schema>\'))'
+            ".validate(tree))\n"
+            "found = set()\n" + MAPS
+        )
         said = self.same(both, code, mode=mode)
         self.assertIn("x <?xml", said)
         self.assertRegex(said, r"(?m)^SITE/lxml/etree\.cpython-311-x86_64-linux-gnu\.so$")
 
     def native(self, size=0):
         """A package with an extension module, libraries in pkg.libs and, if asked, a large one."""
-        tree = support.write_tree(support.unique_dir("native"), {
-            **support.PROBE, "native/__init__.py": "from native._native import VALUE\n", "native.libs": None})
-        sources = support.write_tree(support.unique_dir("sources"), {
-            "dependency.c": DEPENDENCY, "extension.c": EXTENSION,
-            "large.s": LARGE.format(count=size // 4, size=size)})
+        tree = support.write_tree(
+            support.unique_dir("native"),
+            {
+                **support.PROBE,
+                "native/__init__.py": "from native._native import VALUE\n",
+                "native.libs": None,
+            },
+        )
+        sources = support.write_tree(
+            support.unique_dir("sources"),
+            {
+                "dependency.c": DEPENDENCY,
+                "extension.c": EXTENSION,
+                "large.s": LARGE.format(count=size // 4, size=size),
+            },
+        )
         libraries = tree / "native.libs"
-        compile_c(sources / "dependency.c", "-o", libraries / "libdependency-1f.so.1",
-                  "-Wl,-soname,libdependency-1f.so.1")
-        compile_c(sources / "extension.c", libraries / "libdependency-1f.so.1", "-Wl,-rpath,$ORIGIN/../native.libs",
-                  "-o", tree / "native" / "_native.abi3.so")
+        compile_c(
+            sources / "dependency.c",
+            "-o",
+            libraries / "libdependency-1f.so.1",
+            "-Wl,-soname,libdependency-1f.so.1",
+        )
+        compile_c(
+            sources / "extension.c",
+            libraries / "libdependency-1f.so.1",
+            "-Wl,-rpath,$ORIGIN/../native.libs",
+            "-o",
+            tree / "native" / "_native.abi3.so",
+        )
         if size:
             compile_c("-nostdlib", sources / "large.s", "-o", libraries / "liblarge.so")
         return support.Both("native", tree, "-e", "probe:main")
 
     def test_origin_rpath_and_ctypes(self, mode):
-        code = ("import ctypes, native, native._native\n"
-                "print(native.VALUE, native._native.__file__)\n"
-                "where = os.path.dirname(os.path.dirname(native.__file__)) + '/native.libs/libdependency-1f.so.1'\n"
-                "print(ctypes.CDLL(where).dependency_value())\n"
-                "found = set()\n" + MAPS)
+        code = (
+            "import ctypes, native, native._native\n"
+            "print(native.VALUE, native._native.__file__)\n"
+            "where = os.path.dirname(os.path.dirname(native.__file__)) + '/native.libs/libdependency-1f.so.1'\n"
+            "print(ctypes.CDLL(where).dependency_value())\n"
+            "found = set()\n" + MAPS
+        )
         said = self.same(self.native(), code, mode=mode)
-        self.assertEqual(said, "42 SITE/native/_native.abi3.so\n42\nSITE/native.libs/libdependency-1f.so.1\n"
-                               "SITE/native/_native.abi3.so\n")
+        self.assertEqual(
+            said,
+            "42 SITE/native/_native.abi3.so\n42\nSITE/native.libs/libdependency-1f.so.1\n"
+            "SITE/native/_native.abi3.so\n",
+        )
 
     def check_large_library(self, size):
         """One page of a large library is read: the program and the server grow by pages, not by its size."""
         both = self.native(size)
-        code = ("import ctypes, json, native\n"
-                "def rss(pid='self'): return [int(l.split()[1]) for l in open(f'/proc/{pid}/status')"
-                " if l.startswith('VmRSS')][0]\n"
-                "def server():\n"
-                "    return json.load(open('/haft/native/.haft/stats'))['server']\n"
-                "before, server_before = rss(), server()\n"
-                "library = ctypes.CDLL('/haft/native/site-packages/native.libs/liblarge.so')\n"
-                f"large = (ctypes.c_char * {size}).in_dll(library, 'large')\n"
-                f"print(large[{size // 2}:{size // 2 + 8}])\n"
-                "print(rss() - before, (server()['rss_bytes'] - server_before['rss_bytes']) // 1024)\n")
+        code = (
+            "import ctypes, json, native\n"
+            "def rss(pid='self'): return [int(l.split()[1]) for l in open(f'/proc/{pid}/status')"
+            " if l.startswith('VmRSS')][0]\n"
+            "def server():\n"
+            "    return json.load(open('/haft/native/.haft/stats'))['server']\n"
+            "before, server_before = rss(), server()\n"
+            "library = ctypes.CDLL('/haft/native/site-packages/native.libs/liblarge.so')\n"
+            f"large = (ctypes.c_char * {size}).in_dll(library, 'large')\n"
+            f"print(large[{size // 2}:{size // 2 + 8}])\n"
+            "print(rss() - before, (server()['rss_bytes'] - server_before['rss_bytes']) // 1024)\n"
+        )
         with self.clean():
             done = support.run([both.bundle, code], mode=support.MODES[-1], check=True)
         text, grown = done.stdout.splitlines()

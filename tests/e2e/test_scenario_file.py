@@ -15,7 +15,7 @@ import support
 SECONDS = 40
 
 # Reads and checks all files of the program's tree whenever a line comes in. Prints how many were right and EIO.
-READER = '''\
+READER = """\
 import errno, hashlib, os, sys
 
 def digests():
@@ -37,7 +37,7 @@ def digests():
 print("ready", flush=True)
 for line in sys.stdin:
     print(*digests(), flush=True)
-'''
+"""
 
 
 class Running:
@@ -47,12 +47,24 @@ class Running:
         directory = support.unique_dir("spoiled", 0o777)
         dice = random.Random(22)
         files = {f"data/f{i:02}": dice.randbytes(dice.randrange(1, 300_000)) for i in range(20)}
-        sums = "\n".join(f"{hashlib.sha256(content).hexdigest()} {name}" for name, content in files.items())
-        tree = support.write_tree(directory / "tree", {**files, "reader.py": f'SUMS = """{sums}"""\n{READER}'})
-        self.bundle = support.build(tree, "-m", "reader", "--no-compile", output=directory / "reader")
+        sums = "\n".join(
+            f"{hashlib.sha256(content).hexdigest()} {name}" for name, content in files.items()
+        )
+        tree = support.write_tree(
+            directory / "tree", {**files, "reader.py": f'SUMS = """{sums}"""\n{READER}'}
+        )
+        self.bundle = support.build(
+            tree, "-m", "reader", "--no-compile", output=directory / "reader"
+        )
         self.content = self.bundle.read_bytes()
-        self.process = support.start([self.bundle], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=subprocess.PIPE, text=True)
+        self.process = support.start(
+            [self.bundle],
+            mode=mode,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         self.process.stdout.readline()
 
     def read(self):
@@ -116,12 +128,18 @@ class TestFile(support.TestCase):
     @support.parametrised(part=["runtime", "data", "index", "trailer"])
     def test_next_start_of_a_damaged_file(self, part, mode):
         """One flipped bit: refused with the file's name, or the program gets EIO; never other bytes."""
-        with self.clean():  # the server has the file open as its program: nothing can be cut before it has ended
+        with (
+            self.clean()
+        ):  # the server has the file open as its program: nothing can be cut before it has ended
             running = Running(mode)
             running.end()
         about = support.info(running.bundle)
-        offset = {"runtime": None, "data": about["image_offset"] + about["image_size"] // 2, "index": None,
-                  "trailer": len(running.content) - 200}[part]
+        offset = {
+            "runtime": None,
+            "data": about["image_offset"] + about["image_size"] // 2,
+            "index": None,
+            "trailer": len(running.content) - 200,
+        }[part]
         outcomes = set()
         for number in range(4):
             spot = offset
@@ -155,10 +173,16 @@ class TestFile(support.TestCase):
 
     @support.parametrised(cut=[1, 100, 4096, 0.5, 0.9])
     def test_cut_download(self, cut, mode):
-        with self.clean():  # the server has the file open as its program: nothing can be cut before it has ended
+        with (
+            self.clean()
+        ):  # the server has the file open as its program: nothing can be cut before it has ended
             running = Running(mode)
             running.end()
-        length = int(len(running.content) * cut) if isinstance(cut, float) else len(running.content) - cut
+        length = (
+            int(len(running.content) * cut)
+            if isinstance(cut, float)
+            else len(running.content) - cut
+        )
         os.truncate(running.bundle, length)
         with self.clean():
             done = support.run([running.bundle], mode=mode, timeout=20)
@@ -170,15 +194,26 @@ class TestFile(support.TestCase):
 
     def test_verify_covers_every_kind_of_file(self):
         """Not only *.py: data, links, directories and byte code."""
-        tree = support.write_tree(support.unique_dir("kinds"), {
-            "m.py": "pass\n" * 50, "data.bin": os.urandom(9000), "lib.so": b"\x7fELF" + os.urandom(5000), "d": None})
+        tree = support.write_tree(
+            support.unique_dir("kinds"),
+            {
+                "m.py": "pass\n" * 50,
+                "data.bin": os.urandom(9000),
+                "lib.so": b"\x7fELF" + os.urandom(5000),
+                "d": None,
+            },
+        )
         (tree / "link").symlink_to("the-target-of-the-link")
-        bundle = support.build(tree, "-m", "m", "--uncompressed", output=support.unique_dir("kinds-out") / "kinds")
+        bundle = support.build(
+            tree, "-m", "m", "--uncompressed", output=support.unique_dir("kinds-out") / "kinds"
+        )
         self.assertEqual(support.haft("verify", bundle).returncode, 0)
         content = bundle.read_bytes()
         about = support.info(bundle)
         dice = random.Random(5)
-        spots = [content.index((tree / name).read_bytes()[1000:1100]) for name in ("data.bin", "lib.so")]
+        spots = [
+            content.index((tree / name).read_bytes()[1000:1100]) for name in ("data.bin", "lib.so")
+        ]
         spots += [content.index(b"the-target-of-the-link"), content.rindex(b"data.bin")]
         spots += [dice.randrange(about["image_offset"] + 64, len(content)) for _ in range(20)]
         for spot in spots:
@@ -195,15 +230,17 @@ class TestSize(support.ScenarioCase):
 
     seconds = 800 if support.LONG else 120
 
-    WALK = ("import os, sys\n"
-            "def main():\n"
-            "    here = os.path.dirname(os.path.abspath(__file__)) + '/tree'\n"
-            "    files = size = 0\n"
-            "    for directory, names, leaves in os.walk(here):\n"
-            "        names.sort()\n"
-            "        files += len(leaves)\n"
-            "        for leaf in leaves: size += os.lstat(os.path.join(directory, leaf)).st_size\n"
-            "    print(files, size, os.listdir(here) == sorted(os.listdir(here)) if '/haft/' in here else True)\n")
+    WALK = (
+        "import os, sys\n"
+        "def main():\n"
+        "    here = os.path.dirname(os.path.abspath(__file__)) + '/tree'\n"
+        "    files = size = 0\n"
+        "    for directory, names, leaves in os.walk(here):\n"
+        "        names.sort()\n"
+        "        files += len(leaves)\n"
+        "        for leaf in leaves: size += os.lstat(os.path.join(directory, leaf)).st_size\n"
+        "    print(files, size, os.listdir(here) == sorted(os.listdir(here)) if '/haft/' in here else True)\n"
+    )
 
     def many(self, number, directories):
         tree = support.write_tree(support.unique_dir("many"), {"walk.py": self.WALK})
@@ -238,16 +275,25 @@ class TestSize(support.ScenarioCase):
 
     def large(self, sizes):
         """Files of these sizes in MiB come out as they went in, through the program and through haft cat."""
-        tree = support.write_tree(support.unique_dir("large"), {"large.py": (
-            "import hashlib, os, sys\n"
-            "def main():\n"
-            "    for name in sorted(os.listdir(os.path.dirname(__file__) + '/data')):\n"
-            "        digest = hashlib.sha256()\n"
-            "        with open(os.path.dirname(__file__) + '/data/' + name, 'rb') as file:\n"
-            "            while piece := file.read(1 << 20): digest.update(piece)\n"
-            "            file.seek(-5, 2); tail = file.read()\n"
-            "        print(name, digest.hexdigest(), tail.hex())\n"), "data": None})
-        wanted = {f"f{i}": self.noise(tree / f"data/f{i}", size << 20, i) for i, size in enumerate(sizes)}
+        tree = support.write_tree(
+            support.unique_dir("large"),
+            {
+                "large.py": (
+                    "import hashlib, os, sys\n"
+                    "def main():\n"
+                    "    for name in sorted(os.listdir(os.path.dirname(__file__) + '/data')):\n"
+                    "        digest = hashlib.sha256()\n"
+                    "        with open(os.path.dirname(__file__) + '/data/' + name, 'rb') as file:\n"
+                    "            while piece := file.read(1 << 20): digest.update(piece)\n"
+                    "            file.seek(-5, 2); tail = file.read()\n"
+                    "        print(name, digest.hexdigest(), tail.hex())\n"
+                ),
+                "data": None,
+            },
+        )
+        wanted = {
+            f"f{i}": self.noise(tree / f"data/f{i}", size << 20, i) for i, size in enumerate(sizes)
+        }
         output = support.unique_dir("large-out") / "large"
         support.build(tree, "-e", "large:main", output=output, timeout=800)
         self.addCleanup(output.unlink)
@@ -255,7 +301,9 @@ class TestSize(support.ScenarioCase):
         self.assertGreater(output.stat().st_size, sum(sizes) << 20)
         with self.clean():
             done = support.run([output], mode=support.MODES[-1], timeout=600, check=True)
-        self.assertEqual({line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}, wanted)
+        self.assertEqual(
+            {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}, wanted
+        )
         self.assertEqual(support.haft("verify", output, timeout=600).returncode, 0)
 
     def test_large_files(self):
@@ -267,24 +315,36 @@ class TestSize(support.ScenarioCase):
 
     def test_hard_links_come_out_as_files(self):
         """Two names of one file have its contents both, and take its place once."""
-        tree = support.write_tree(support.unique_dir("linked"), {"m.py": "", "one": random.Random(9).randbytes(500_000)})
+        tree = support.write_tree(
+            support.unique_dir("linked"), {"m.py": "", "one": random.Random(9).randbytes(500_000)}
+        )
         os.link(tree / "one", tree / "two")
         bundle = support.build(tree, "-m", "m", output=support.unique_dir("linked-out") / "linked")
         for name in ("one", "two"):
-            self.assertEqual(support.haft("cat", bundle, f"site-packages/{name}", text=False).stdout,
-                             (tree / "one").read_bytes())
+            self.assertEqual(
+                support.haft("cat", bundle, f"site-packages/{name}", text=False).stdout,
+                (tree / "one").read_bytes(),
+            )
         self.assertLess(support.info(bundle)["image_size"], 600_000)
 
     @unittest.skipIf(os.geteuid(), "needs root")
     def test_modes_without_a_right_to_read(self):
         """A wheel with 0000 and 0111 in it, built by root: the modes are kept, root reads them, others get EACCES."""
-        tree = support.write_tree(support.unique_dir("modes"), {
-            "m.py": ("import os, sys\nhere = os.path.dirname(__file__)\n"
-                     "for name in ('none', 'execute'):\n"
-                     "    try: print(oct(os.stat(f'{here}/{name}').st_mode), open(f'{here}/{name}').read())\n"
-                     "    except PermissionError: print(name, 'EACCES')\n"
-                     "print(os.listdir(here + '/empty'))\n"),
-            "none": "text", "execute": "text", "empty": None})
+        tree = support.write_tree(
+            support.unique_dir("modes"),
+            {
+                "m.py": (
+                    "import os, sys\nhere = os.path.dirname(__file__)\n"
+                    "for name in ('none', 'execute'):\n"
+                    "    try: print(oct(os.stat(f'{here}/{name}').st_mode), open(f'{here}/{name}').read())\n"
+                    "    except PermissionError: print(name, 'EACCES')\n"
+                    "print(os.listdir(here + '/empty'))\n"
+                ),
+                "none": "text",
+                "execute": "text",
+                "empty": None,
+            },
+        )
         (tree / "none").chmod(0)
         (tree / "execute").chmod(0o111)
         bundle = support.build(tree, "-m", "m", output=support.unique_dir("modes-out") / "modes")
@@ -310,12 +370,39 @@ class TestBuild(support.TestCase):
             place = support.unique_dir("who", 0o777)
             copy = place / "copy"
             subprocess.run(["cp", "-a", tree, copy], check=True)
-            command = [support.HAFT, "build", "--site-packages", copy, "-m", "flask", "--name", "flask", "-o",
-                       place / "out"]
+            command = [
+                support.HAFT,
+                "build",
+                "--site-packages",
+                copy,
+                "-m",
+                "flask",
+                "--name",
+                "flask",
+                "-o",
+                place / "out",
+            ]
             if number:
                 subprocess.run(["chown", "-R", "4242:4343", copy], check=True)
-                command = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere; exec "$@"', "sh",
-                           *map(str, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", *command])]
+                command = [
+                    "unshare",
+                    "--uts",
+                    "sh",
+                    "-c",
+                    'hostname elsewhere; exec "$@"',
+                    "sh",
+                    *map(
+                        str,
+                        [
+                            "setpriv",
+                            "--reuid=65534",
+                            "--regid=65534",
+                            "--clear-groups",
+                            "--",
+                            *command,
+                        ],
+                    ),
+                ]
             support.run(command, check=True, timeout=100)
             outputs.append((place / "out").read_bytes())
         self.assertEqual(hashlib.sha256(outputs[0]).digest(), hashlib.sha256(outputs[1]).digest())
@@ -324,8 +411,15 @@ class TestBuild(support.TestCase):
         """python -v: of the bundle's modules every one comes from byte code, and no byte code could not be made."""
         bundle = support.bundle("python3-flask", "-m", "flask")
         with self.clean():
-            done = support.run([bundle, "--version"], mode=mode, check=True, env=support.clean_env(PYTHONVERBOSE="1"))
+            done = support.run(
+                [bundle, "--version"],
+                mode=mode,
+                check=True,
+                env=support.clean_env(PYTHONVERBOSE="1"),
+            )
         self.assertNotIn("could not create", done.stderr)
         sources = re.findall(r"(?m)^# code object from '?(/haft/.*\.py)'?$", done.stderr)
         self.assertEqual(sources, [])
-        self.assertGreater(len(re.findall(r"(?m)^# code object from '?/haft/.*\.pyc'?$", done.stderr)), 20)
+        self.assertGreater(
+            len(re.findall(r"(?m)^# code object from '?/haft/.*\.pyc'?$", done.stderr)), 20
+        )

@@ -8,16 +8,19 @@ import support
 SECONDS = 30
 
 # Two distributions share the name space package `old` by the *-nspkg.pth files that setuptools wrote for years.
-NSPKG = ("import sys, types, os;has_mfs = sys.version_info > (3, 5);p = os.path.join(sys._getframe(1).f_locals["
-         "'sitedir'], *('old',));importlib = has_mfs and __import__('importlib.util');has_mfs and __import__("
-         "'importlib.machinery');m = has_mfs and sys.modules.setdefault('old', importlib.util.module_from_spec("
-         "importlib.machinery.PathFinder.find_spec('old', [os.path.dirname(p)])));m = m or sys.modules.setdefault("
-         "'old', types.ModuleType('old'));mp = (m or []) and m.__dict__.setdefault('__path__',[]);"
-         "(p not in mp) and mp.append(p)\n")
+NSPKG = (
+    "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = os.path.join(sys._getframe(1).f_locals["
+    "'sitedir'], *('old',));importlib = has_mfs and __import__('importlib.util');has_mfs and __import__("
+    "'importlib.machinery');m = has_mfs and sys.modules.setdefault('old', importlib.util.module_from_spec("
+    "importlib.machinery.PathFinder.find_spec('old', [os.path.dirname(p)])));m = m or sys.modules.setdefault("
+    "'old', types.ModuleType('old'));mp = (m or []) and m.__dict__.setdefault('__path__',[]);"
+    "(p not in mp) and mp.append(p)\n"
+)
 
 ONE = {
     **support.PROBE,
-    "old/one/__init__.py": "NAME = 'old one'\n", "one-1.0-nspkg.pth": NSPKG,
+    "old/one/__init__.py": "NAME = 'old one'\n",
+    "one-1.0-nspkg.pth": NSPKG,
     "declared/__init__.py": "__import__('pkg_resources').declare_namespace(__name__)\n",
     "declared/one.py": "NAME = 'declared one'\n",
     "extended/__init__.py": "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n",
@@ -32,7 +35,7 @@ ONE = {
     "uuid.py": "raise ImportError('the back-port of uuid')\n",
     "dep.py": "WHERE = 'bundle'\n",
     "enum.py": "raise ImportError('the back-port of enum')\n",
-    "mp.py": '''\
+    "mp.py": """\
 import multiprocessing
 import sys
 
@@ -44,10 +47,11 @@ def main():
         process = multiprocessing.get_context(kind).Process(target=work, args=(sys.argv[1],))
         process.start()
         process.join()
-''',
+""",
 }
 TWO = {
-    "old/two.py": "NAME = 'old two'\n", "two-1.0-nspkg.pth": NSPKG,
+    "old/two.py": "NAME = 'old two'\n",
+    "two-1.0-nspkg.pth": NSPKG,
     "declared/two.py": "NAME = 'declared two'\n",
     "extended/two.py": "NAME = 'extended two'\n",
     "modern/two.py": "NAME = 'modern two'\n",
@@ -68,7 +72,9 @@ print(sys.pth_ran, sys.early, hasattr(sys, "nested_ran"), *sys.modules["old"].__
 """
 
 # Runs its first argument in a child that is nothing but a Python.
-CHILD = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {code!r}]).returncode)"
+CHILD = (
+    "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {code!r}]).returncode)"
+)
 
 BOTH = support.Both("order", [ONE, TWO], "-e", "probe:main")
 WORKERS = support.Both("workers", [ONE, TWO], "-e", "mp:main")
@@ -96,25 +102,43 @@ class TestNamespaces(support.ScenarioCase):
 class TestBrokenPth(support.TestCase):
     def test_pth_file_that_is_no_text_ends_the_start(self, mode):
         """An installed Python does not start then; the bundle ran on with half a path and ended with 0."""
-        tree = support.write_tree(support.unique_dir("broken"), {**support.PROBE, "bad.pth": b"\xfc\n"})
-        bundle = support.build(tree, "-e", "probe:main", "--no-profile", output=support.unique_dir("broken-out") / "broken")
+        tree = support.write_tree(
+            support.unique_dir("broken"), {**support.PROBE, "bad.pth": b"\xfc\n"}
+        )
+        bundle = support.build(
+            tree,
+            "-e",
+            "probe:main",
+            "--no-profile",
+            output=support.unique_dir("broken-out") / "broken",
+        )
         with self.clean():
             done = support.run([bundle, "print('ran')"], mode=mode)
         self.assertEqual((done.stdout, done.returncode), ("", 125))
-        self.assertOneLine(done.stderr, "'/haft/broken/site-packages'", "UnicodeDecodeError", "remove")
+        self.assertOneLine(
+            done.stderr, "'/haft/broken/site-packages'", "UnicodeDecodeError", "remove"
+        )
 
 
 class TestOrder(support.ScenarioCase):
     """Scenario 7."""
 
-    CODE = ("import sys, argparse, uuid, enum, dep\n"
-            "print(argparse.__file__, uuid.__file__, enum.__file__, dep.__file__, dep.WHERE)\n")
+    CODE = (
+        "import sys, argparse, uuid, enum, dep\n"
+        "print(argparse.__file__, uuid.__file__, enum.__file__, dep.__file__, dep.WHERE)\n"
+    )
 
     def home(self):
         """A home directory with a user site that has an older `dep` and a module of its own."""
         home = support.unique_dir("home", 0o755)
-        support.write_tree(home / ".local/lib/python3.11/site-packages",
-                           {"dep.py": "WHERE = 'user site'\n", "only_user.py": "", "user.pth": "import only_user\n"})
+        support.write_tree(
+            home / ".local/lib/python3.11/site-packages",
+            {
+                "dep.py": "WHERE = 'user site'\n",
+                "only_user.py": "",
+                "user.pth": "import only_user\n",
+            },
+        )
         return support.clean_env(HOME=str(home))
 
     def test_library_then_bundle_then_user_site(self, mode):
@@ -123,16 +147,26 @@ class TestOrder(support.ScenarioCase):
             text = code if form == "{code}" else form.format(code=code)
             said = self.same(BOTH, text, mode=mode, env=self.home())
             library = "/usr/lib/python3.11"
-            self.assertEqual(said, f"{library}/argparse.py {library}/uuid.py {library}/enum.py SITE/dep.py bundle\n"
-                                   "only_user\n")
+            self.assertEqual(
+                said,
+                f"{library}/argparse.py {library}/uuid.py {library}/enum.py SITE/dep.py bundle\n"
+                "only_user\n",
+            )
 
     def test_bundle_before_the_hosts_packages(self, mode):
         """A package of the bundle that the host has too."""
-        own = support.Both("newer", {**support.PROBE, "jinja2/__init__.py": "__version__ = 'ours'\n"}, "-e",
-                           "probe:main")
+        own = support.Both(
+            "newer",
+            {**support.PROBE, "jinja2/__init__.py": "__version__ = 'ours'\n"},
+            "-e",
+            "probe:main",
+        )
         code = "import jinja2, markupsafe; print(jinja2.__version__, jinja2.__file__, markupsafe.__file__)"
         said = self.same(own, code, mode=mode)
-        self.assertEqual(said, "ours SITE/jinja2/__init__.py /usr/lib/python3/dist-packages/markupsafe/__init__.py\n")
+        self.assertEqual(
+            said,
+            "ours SITE/jinja2/__init__.py /usr/lib/python3/dist-packages/markupsafe/__init__.py\n",
+        )
         self.same(own, CHILD.format(code=code), mode=mode)
 
     def test_whole_path(self, mode):
@@ -140,19 +174,24 @@ class TestOrder(support.ScenarioCase):
         code = "import sys; print('\\n'.join(p for p in sys.path if not p.endswith('/plain/bin')))"
         self.assertIn("SITE\nSITE/later\nSITE/sub/deeper\n", self.same(BOTH, code, mode=mode))
         code = "import sys; print('\\n'.join(sys.path))"
-        self.assertIn("SITE\nSITE/later\nSITE/sub/deeper\n", self.same(BOTH, CHILD.format(code=code), mode=mode))
+        self.assertIn(
+            "SITE\nSITE/later\nSITE/sub/deeper\n",
+            self.same(BOTH, CHILD.format(code=code), mode=mode),
+        )
 
 
 class TestIsolated(support.ScenarioCase):
     """Scenario 7, isolated: as in a virtual environment that does not see the host's packages."""
 
     BOTH = support.Both("isolated", [ONE, TWO], "-e", "probe:main", "--isolated")
-    CODE = ("import sys, argparse, dep, by_line, modern.two\n"
-            "print(argparse.__file__, dep.WHERE, by_line.NAME, modern.two.NAME)\n"
-            "print(*[p for p in sys.path if not p.endswith('/plain/bin')], sep='\\n')\n"
-            "for name in ('jinja2', 'pkg_resources', 'pip', 'only_user'):\n"
-            "    try: print(__import__(name))\n"
-            "    except ImportError as error: print(error)\n")
+    CODE = (
+        "import sys, argparse, dep, by_line, modern.two\n"
+        "print(argparse.__file__, dep.WHERE, by_line.NAME, modern.two.NAME)\n"
+        "print(*[p for p in sys.path if not p.endswith('/plain/bin')], sep='\\n')\n"
+        "for name in ('jinja2', 'pkg_resources', 'pip', 'only_user'):\n"
+        "    try: print(__import__(name))\n"
+        "    except ImportError as error: print(error)\n"
+    )
 
     def test_program_and_child(self, mode):
         for text in (self.CODE, CHILD.format(code=self.CODE)):
@@ -168,22 +207,47 @@ class TestIsolated(support.ScenarioCase):
 class TestFlags(support.ScenarioCase):
     """Scenario 8: variables of Python. Options of Python (-I, -E, …) are in test_scenario_entries."""
 
-    CODE = ("import sys, dep, enum, warnings\n"
-            "print(sys.flags, sys.warnoptions, sys.dont_write_bytecode, sys.pycache_prefix, sys._xoptions)\n"
-            "print(dep.__file__, enum.__file__, __debug__)\n"
-            "print(sys.stdout.encoding, sys.stdout.line_buffering, sys.stdin.errors)\n")
+    CODE = (
+        "import sys, dep, enum, warnings\n"
+        "print(sys.flags, sys.warnoptions, sys.dont_write_bytecode, sys.pycache_prefix, sys._xoptions)\n"
+        "print(dep.__file__, enum.__file__, __debug__)\n"
+        "print(sys.stdout.encoding, sys.stdout.line_buffering, sys.stdin.errors)\n"
+    )
 
-    @support.parametrised(variable=[
-        "PYTHONSAFEPATH=1", "PYTHONNOUSERSITE=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONOPTIMIZE=1", "PYTHONOPTIMIZE=2",
-        "PYTHONUNBUFFERED=1", "PYTHONUTF8=1", "PYTHONIOENCODING=latin-1:replace", "PYTHONHASHSEED=7",
-        "PYTHONDEVMODE=1", "PYTHONWARNINGS=error", "PYTHONWARNDEFAULTENCODING=1", "PYTHONTRACEMALLOC=1",
-        "PYTHONFAULTHANDLER=1", "PYTHONPYCACHEPREFIX=/nonexistent/cache", "PYTHONBREAKPOINT=0",
-        "PYTHONSTARTUP=/nonexistent", "PYTHONNODEBUGRANGES=1", "PYTHONMALLOC=debug", "PYTHONCASEOK=1",
-        "PYTHONCOERCECLOCALE=0", "PYTHONINTMAXSTRDIGITS=0", "PYTHONLEGACYWINDOWSSTDIO=1", "LC_ALL=C", "LC_ALL=POSIX",
-    ])
+    @support.parametrised(
+        variable=[
+            "PYTHONSAFEPATH=1",
+            "PYTHONNOUSERSITE=1",
+            "PYTHONDONTWRITEBYTECODE=1",
+            "PYTHONOPTIMIZE=1",
+            "PYTHONOPTIMIZE=2",
+            "PYTHONUNBUFFERED=1",
+            "PYTHONUTF8=1",
+            "PYTHONIOENCODING=latin-1:replace",
+            "PYTHONHASHSEED=7",
+            "PYTHONDEVMODE=1",
+            "PYTHONWARNINGS=error",
+            "PYTHONWARNDEFAULTENCODING=1",
+            "PYTHONTRACEMALLOC=1",
+            "PYTHONFAULTHANDLER=1",
+            "PYTHONPYCACHEPREFIX=/nonexistent/cache",
+            "PYTHONBREAKPOINT=0",
+            "PYTHONSTARTUP=/nonexistent",
+            "PYTHONNODEBUGRANGES=1",
+            "PYTHONMALLOC=debug",
+            "PYTHONCASEOK=1",
+            "PYTHONCOERCECLOCALE=0",
+            "PYTHONINTMAXSTRDIGITS=0",
+            "PYTHONLEGACYWINDOWSSTDIO=1",
+            "LC_ALL=C",
+            "LC_ALL=POSIX",
+        ]
+    )
     def test_variable(self, variable):
         name, _, value = variable.partition("=")
-        said = self.same(BOTH, self.CODE, mode=support.MODES[-1], env=support.clean_env(**{name: value}))
+        said = self.same(
+            BOTH, self.CODE, mode=support.MODES[-1], env=support.clean_env(**{name: value})
+        )
         self.assertIn("SITE/dep.py", said)
 
     def test_import_times_name_the_bundles_modules(self, mode):
@@ -194,22 +258,45 @@ class TestFlags(support.ScenarioCase):
         plain = support.run([BOTH.plain, "import dep, old.two"], mode=mode, env=env, check=True)
 
         def modules(text):
-            return [line.rpartition("|")[2].strip() for line in text.splitlines() if line.startswith("import time:")]
+            return [
+                line.rpartition("|")[2].strip()
+                for line in text.splitlines()
+                if line.startswith("import time:")
+            ]
+
         ours, theirs = modules(done.stderr), modules(plain.stderr)
         self.assertLessEqual({"dep", "old.two", "probe"}, set(ours))
         self.assertLessEqual(set(theirs) - set(ours), {"_distutils_hack"}, "missing in the bundle")
         own = {name for name in ours if name.startswith("_haft") or name == "sitecustomize"}
         self.assertEqual(set(ours) - set(theirs) - own, set(), "only in the bundle")
 
-    @support.parametrised(name=["enum", "os", "site", "sitecustomize_", "encodings", "types", "_haft_bundle", "_haft",
-                                "importlib", "runpy", "warnings", "io"])
+    @support.parametrised(
+        name=[
+            "enum",
+            "os",
+            "site",
+            "sitecustomize_",
+            "encodings",
+            "types",
+            "_haft_bundle",
+            "_haft",
+            "importlib",
+            "runpy",
+            "warnings",
+            "io",
+        ]
+    )
     def test_fake_module_in_PYTHONPATH_does_not_reach_the_launcher(self, name):
         """What haft's own start imports is never taken from the user's PYTHONPATH. Python's own start does that
         with `encodings`, in a plain directory as well; there the outcome is the same."""
-        evil = support.write_tree(support.unique_dir("evil"), {f"{name}.py": "raise SystemExit('evil ran')\n"})
+        evil = support.write_tree(
+            support.unique_dir("evil"), {f"{name}.py": "raise SystemExit('evil ran')\n"}
+        )
         env = support.clean_env(PYTHONPATH=str(evil))
         with self.clean():
-            done = support.run([BOTH.bundle, "import dep; print(dep.WHERE)"], mode=support.MODES[-1], env=env)
+            done = support.run(
+                [BOTH.bundle, "import dep; print(dep.WHERE)"], mode=support.MODES[-1], env=env
+            )
         plain = support.run([support.PYTHON, "-c", "print('bundle')"], env=env)
         if plain.returncode == 0:
             self.assertEqual((done.stdout, done.stderr, done.returncode), ("bundle\n", "", 0))
@@ -225,26 +312,39 @@ class TestFlags(support.ScenarioCase):
         for name in ("home", "cache", "cwd", "tmp"):
             (place / name).mkdir()
             (place / name).chmod(0o777)
-        env = support.clean_env(HOME=f"{place}/home", PYTHONPYCACHEPREFIX=f"{place}/cache", TMPDIR=f"{place}/tmp",
-                                XDG_CACHE_HOME=f"{place}/cache", XDG_RUNTIME_DIR=f"{place}/tmp")
+        env = support.clean_env(
+            HOME=f"{place}/home",
+            PYTHONPYCACHEPREFIX=f"{place}/cache",
+            TMPDIR=f"{place}/tmp",
+            XDG_CACHE_HOME=f"{place}/cache",
+            XDG_RUNTIME_DIR=f"{place}/tmp",
+        )
         code = "import dep, old.one, old.two, by_line; print(dep.WHERE)"
         with self.clean():
             done = support.run([bundle, code], mode=mode, env=env, cwd=place / "cwd", check=True)
         self.assertEqual(done.stdout, "bundle\n")
         found = sorted(str(path.relative_to(place)) for path in place.rglob("*"))
         # PYTHONPYCACHEPREFIX is a wish to write byte code there: the user's, with any Python program.
-        self.assertEqual([path for path in found if not path.startswith("cache/")],
-                         ["cache", "cwd", "home", "order", "tmp"])
+        self.assertEqual(
+            [path for path in found if not path.startswith("cache/")],
+            ["cache", "cwd", "home", "order", "tmp"],
+        )
 
 
 class TestHostPath(support.ScenarioCase):
     """What the user's PYTHONPATH offers is behind the bundle, in children too."""
 
     def test_users_modules_are_found(self, mode):
-        other = support.write_tree(support.unique_dir("user"), {"dep.py": "WHERE = 'user'\n", "mine.py": "N = 5\n"})
+        other = support.write_tree(
+            support.unique_dir("user"), {"dep.py": "WHERE = 'user'\n", "mine.py": "N = 5\n"}
+        )
         code = "import dep, mine; print(dep.WHERE, mine.N)"
         for text in (code, CHILD.format(code=code)):
             with self.clean():
-                done = support.run([BOTH.bundle, text], mode=mode, check=True,
-                                   env=support.clean_env(PYTHONPATH=os.fspath(other)))
+                done = support.run(
+                    [BOTH.bundle, text],
+                    mode=mode,
+                    check=True,
+                    env=support.clean_env(PYTHONPATH=os.fspath(other)),
+                )
             self.assertEqual((done.stdout, done.stderr), ("bundle 5\n", ""))

@@ -39,8 +39,22 @@ class TestNames(NameCase):
         shutil.copy(support.code_app("wrong", "print('wrong')"), other)
         self.assertEqual(self.argv(["lab"], mode, env=env, cwd=directory), ["lab"])
 
-    @support.parametrised(name=["with space", "ünïcode", "not-utf8-\udcff\udcfe", "-dash", "new\nline", "quote'\"$(x)",
-                                "percent%s", "x" * 250, "python3", "haft", "back\\slash", "a:b"])
+    @support.parametrised(
+        name=[
+            "with space",
+            "ünïcode",
+            "not-utf8-\udcff\udcfe",
+            "-dash",
+            "new\nline",
+            "quote'\"$(x)",
+            "percent%s",
+            "x" * 250,
+            "python3",
+            "haft",
+            "back\\slash",
+            "a:b",
+        ]
+    )
     def test_odd_names(self, name, mode):
         directory = support.unique_dir("odd")
         path = self.copy(directory / name)
@@ -79,31 +93,41 @@ class TestNames(NameCase):
 
     def test_started_from_memory(self, mode):
         """A bundle without a name in any file system: memfd_create and execveat."""
-        code = ("import os, sys\n"
-                "fd = os.memfd_create('in-memory')\n"
-                "data = open(sys.argv[1], 'rb').read()\n"
-                "while data: data = data[os.write(fd, data):]\n"
-                f"os.execve(fd, ['in-memory', {SHOW!r}, 'x'], os.environ)")
+        code = (
+            "import os, sys\n"
+            "fd = os.memfd_create('in-memory')\n"
+            "data = open(sys.argv[1], 'rb').read()\n"
+            "while data: data = data[os.write(fd, data):]\n"
+            f"os.execve(fd, ['in-memory', {SHOW!r}, 'x'], os.environ)"
+        )
         with self.clean():
             done = support.run([support.PYTHON, "-c", code, support.lab()], mode=mode)
-        self.assertEqual((done.stdout, done.stderr, done.returncode), ("['in-memory', 'x']\n", "", 0))
+        self.assertEqual(
+            (done.stdout, done.stderr, done.returncode), ("['in-memory', 'x']\n", "", 0)
+        )
 
     def test_started_by_the_path_of_a_descriptor(self, mode):
-        code = ("import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY); os.set_inheritable(fd, True)\n"
-                f"os.execv(f'/proc/self/fd/{{fd}}', ['by path', {SHOW!r}])")
+        code = (
+            "import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY); os.set_inheritable(fd, True)\n"
+            f"os.execv(f'/proc/self/fd/{{fd}}', ['by path', {SHOW!r}])"
+        )
         with self.clean():
             done = support.run([support.PYTHON, "-c", code, support.lab()], mode=mode)
         self.assertEqual((done.stdout, done.stderr, done.returncode), ("['by path']\n", "", 0))
 
     def test_started_by_descriptor_after_it_was_removed(self, mode):
         path = self.copy(support.unique_dir("removed") / "lab")
-        code = ("import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY)\nprint(open(sys.argv[1], 'rb').read(4)[1:])\n"
-                f"sys.stdout.flush()\nos.execve(fd, ['removed', {SHOW!r}], os.environ)")
+        code = (
+            "import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY)\nprint(open(sys.argv[1], 'rb').read(4)[1:])\n"
+            f"sys.stdout.flush()\nos.execve(fd, ['removed', {SHOW!r}], os.environ)"
+        )
         remove = code.replace("sys.stdout.flush()", "sys.stdout.flush(); os.unlink(sys.argv[1])")
         path.parent.chmod(0o777)
         with self.clean():
             done = support.run([support.PYTHON, "-c", remove, path], mode=mode)
-        self.assertEqual((done.stdout, done.stderr, done.returncode), ("b'ELF'\n['removed']\n", "", 0))
+        self.assertEqual(
+            (done.stdout, done.stderr, done.returncode), ("b'ELF'\n['removed']\n", "", 0)
+        )
 
     def test_no_argument_at_all(self, mode):
         """argv with nothing in it, not even a name: the kernel makes that one empty string."""
@@ -114,8 +138,12 @@ class TestNames(NameCase):
 
     def test_shown_by_ps(self, mode):
         """`ps` finds the program by the name of its bundle."""
-        with self.clean(), support.start([support.lab(), "print('ready', flush=True); sys.stdin.read()"], mode=mode,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with self.clean(), support.start(
+            [support.lab(), "print('ready', flush=True); sys.stdin.read()"],
+            mode=mode,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
             process.stdout.readline()
             shown = support.run(["ps", "-o", "args=", "-p", str(process.pid)], check=True).stdout
             process.stdin.close()
@@ -127,11 +155,13 @@ class TestNames(NameCase):
         directory = support.unique_dir("shebang")
         bundle = support.code_app("show", "import sys; print(sys.argv[1:])")
         script = directory / "script"
-        script.write_text({"interpreter": f"#!{bundle} option\n", "env": f"#!/usr/bin/env {bundle}\n"}[how])
+        script.write_text(
+            {"interpreter": f"#!{bundle} option\n", "env": f"#!/usr/bin/env {bundle}\n"}[how]
+        )
         script.chmod(0o755)
         with self.clean():
             done = support.run([script, "x"], mode=mode, check=True)
-        self.assertEqual(eval(done.stdout), ["option"][how == "env":] + [str(script), "x"])
+        self.assertEqual(eval(done.stdout), ["option"][how == "env" :] + [str(script), "x"])
 
 
 class TestAmounts(NameCase):
@@ -140,16 +170,22 @@ class TestAmounts(NameCase):
     def test_one_variable_of_120_kilobytes(self, mode):
         env = support.clean_env(LARGE="x" * 120_000)
         with self.clean():
-            done = support.run([support.lab(), "print(len(os.environ['LARGE']))"], mode=mode, env=env)
+            done = support.run(
+                [support.lab(), "print(len(os.environ['LARGE']))"], mode=mode, env=env
+            )
         self.assertEqual((done.stdout, done.stderr), ("120000\n", ""))
 
     def test_PYTHONPATH_of_100_kilobytes(self, mode):
         other = support.write_tree(support.unique_dir("last"), {"at_the_end.py": "VALUE = 3\n"})
-        path = ":".join(f"/nonexistent/{number:04}{'x' * 180}" for number in range(520)) + f":{other}"
+        path = (
+            ":".join(f"/nonexistent/{number:04}{'x' * 180}" for number in range(520)) + f":{other}"
+        )
         self.assertGreater(len(path), 100_000)
         code = "import at_the_end, lab_lazy.m5; print(at_the_end.VALUE, lab_lazy.m5.VALUE)"
         with self.clean():
-            done = support.run([support.lab(), code], mode=mode, env=support.clean_env(PYTHONPATH=path))
+            done = support.run(
+                [support.lab(), code], mode=mode, env=support.clean_env(PYTHONPATH=path)
+            )
         self.assertEqual((done.stdout, done.stderr), ("3 5\n", ""))
 
     def test_PYTHONPATH_that_leaves_no_room(self, mode):
@@ -157,7 +193,9 @@ class TestAmounts(NameCase):
         path = "/" + "x" * (131_071 - len("PYTHONPATH=") - 2)
         self.assertEqual(support.run(["true"], env={"PYTHONPATH": path}).returncode, 0)
         with self.clean():
-            done = support.run([support.lab(), ""], mode=mode, env=support.clean_env(PYTHONPATH=path))
+            done = support.run(
+                [support.lab(), ""], mode=mode, env=support.clean_env(PYTHONPATH=path)
+            )
         self.assertIn(done.returncode, (125, 126))
         self.assertOneLine(done.stderr, "Argument list too long", start=("haft: ", "lab: "))
 
@@ -172,13 +210,22 @@ class TestAmounts(NameCase):
         def outcome(size):
             rest = ["z" * 1000] * (size // 1000) + ["z" * (size % 1000)]
             try:
-                done = support.run([support.lab(), "print(len(sys.argv), sum(map(len, sys.argv[2:])))", *many, *rest],
-                                   env={"A": "b"})
+                done = support.run(
+                    [
+                        support.lab(),
+                        "print(len(sys.argv), sum(map(len, sys.argv[2:])))",
+                        *many,
+                        *rest,
+                    ],
+                    env={"A": "b"},
+                )
             except OSError as error:
                 self.assertEqual(error.errno, errno.E2BIG)
                 return "kernel"
             if done.returncode == 0:
-                self.assertEqual(done.stdout, f"{len(many) + len(rest) + 2} {len(many) * 100_000 + size}\n")
+                self.assertEqual(
+                    done.stdout, f"{len(many) + len(rest) + 2} {len(many) * 100_000 + size}\n"
+                )
                 return "program"
             self.assertEqual((done.returncode, done.stdout), (126, ""), done.stderr)
             self.assertOneLine(done.stderr, "Argument list too long", start=("haft: ", "lab: "))
@@ -207,15 +254,26 @@ class TestAmounts(NameCase):
 
     def test_environment_that_is_no_text(self, mode):
         """Variables without a name, without a value, twice, in no encoding, all reach the program."""
-        entries = [b"=nameless", b"NOEQUALS", b"TWICE=1", b"TWICE=2", b"BYTES=\xff\xfe", b"PATH=/usr/bin:/bin"]
-        code = ("import ctypes, sys\n"
-                f"entries = {entries!r}\n"
-                "array = lambda items: (ctypes.c_char_p * (len(items) + 1))(*items, None)\n"
-                "lab = sys.argv[1].encode()\n"
-                "ctypes.CDLL(None).execve(lab, array([lab, sys.argv[2].encode()]), array(entries))")
+        entries = [
+            b"=nameless",
+            b"NOEQUALS",
+            b"TWICE=1",
+            b"TWICE=2",
+            b"BYTES=\xff\xfe",
+            b"PATH=/usr/bin:/bin",
+        ]
+        code = (
+            "import ctypes, sys\n"
+            f"entries = {entries!r}\n"
+            "array = lambda items: (ctypes.c_char_p * (len(items) + 1))(*items, None)\n"
+            "lab = sys.argv[1].encode()\n"
+            "ctypes.CDLL(None).execve(lab, array([lab, sys.argv[2].encode()]), array(entries))"
+        )
         show = "print(sorted(e for e in open('/proc/self/environ', 'rb').read().split(b'\\0') if b'haft' not in e))"
         with self.clean():
-            done = support.run([support.PYTHON, "-c", code, support.lab(), show], mode=mode, check=True)
+            done = support.run(
+                [support.PYTHON, "-c", code, support.lab(), show], mode=mode, check=True
+            )
         shown = eval(done.stdout)
         for entry in entries:
             self.assertIn(entry, shown)

@@ -31,7 +31,9 @@ class TestUsers(support.TestCase):
     def test_root_then_a_user_then_root(self):
         """Nothing that one leaves could be in the way of the other: nothing is left."""
         home = support.unique_dir("home", 0o777)
-        before = {place: set(os.listdir(place)) for place in ("/tmp", "/run", "/var/tmp", "/dev/shm", "/")}
+        before = {
+            place: set(os.listdir(place)) for place in ("/tmp", "/run", "/var/tmp", "/dev/shm", "/")
+        }
         for mode in ("namespace", "userns", "namespace", "userns"):
             env = support.clean_env(HOME=str(home))
             self.assertEqual(self.outcome([support.lab(), CODE], mode=mode, env=env), FINE)
@@ -39,29 +41,48 @@ class TestUsers(support.TestCase):
         for place, names in before.items():
             new = set(os.listdir(place)) - names
             # Builds and tests beside this one have directories of their own.
-            ours = [name for name in new if "haft" in name and "e2e" not in name and not name.startswith("haft-build-")]
+            ours = [
+                name
+                for name in new
+                if "haft" in name and "e2e" not in name and not name.startswith("haft-build-")
+            ]
             self.assertFalse(ours, place)
 
     def test_sudo(self):
         """With the environment that sudo makes, to another user and as root."""
         for user in ("root", "nobody"):
-            done = support.run(["sudo", "-n", "-u", user, support.lab(), CODE + "; print(os.geteuid())"],
-                               env=support.clean_env(HAFT_MODE="nonsense", PYTHONPATH="/nonexistent"))
+            done = support.run(
+                ["sudo", "-n", "-u", user, support.lab(), CODE + "; print(os.geteuid())"],
+                env=support.clean_env(HAFT_MODE="nonsense", PYTHONPATH="/nonexistent"),
+            )
             self.assertEqual((done.stderr, done.returncode), ("", 0))
             self.assertEqual(done.stdout, "fine 7\n" + {"root": "0\n", "nobody": "65534\n"}[user])
 
     def test_user_without_a_name_and_a_home(self):
         """A uid that /etc/passwd does not know, as containers have it."""
-        code = ("import lab_lazy.m7, pwd, pathlib\n"
-                "try: pwd.getpwuid(os.getuid())\nexcept KeyError: print('nobody knows', os.getuid())\n"
-                "print(os.path.expanduser('~'), lab_lazy.m7.VALUE)")
+        code = (
+            "import lab_lazy.m7, pwd, pathlib\n"
+            "try: pwd.getpwuid(os.getuid())\nexcept KeyError: print('nobody knows', os.getuid())\n"
+            "print(os.path.expanduser('~'), lab_lazy.m7.VALUE)"
+        )
         env = support.clean_env()
         env.pop("HOME", None)
-        self.assertEqual(self.outcome([*drop(4242), support.lab(), code], env=env), ("nobody knows 4242\n~ 7\n", "", 0))
+        self.assertEqual(
+            self.outcome([*drop(4242), support.lab(), code], env=env),
+            ("nobody knows 4242\n~ 7\n", "", 0),
+        )
 
     def test_group_without_a_name(self):
         code = "import lab_lazy.m7; print(os.getuid(), os.getgid(), os.getgroups())"
-        command = ["setpriv", "--reuid=4242", "--regid=4343", "--groups=4343,4444", "--", support.lab(), code]
+        command = [
+            "setpriv",
+            "--reuid=4242",
+            "--regid=4343",
+            "--groups=4343,4444",
+            "--",
+            support.lab(),
+            code,
+        ]
         # In a user namespace groups that cannot be mapped show as 65534; there they are the same groups still.
         out, err, status = self.outcome(command)
         self.assertEqual((err, status), ("", 0))
@@ -72,7 +93,16 @@ class TestUsers(support.TestCase):
         code = "os.setegid(65534); os.seteuid(65534); import lab_lazy.m8; print(lab_lazy.m8.VALUE, os.getuid())"
         if mode == "namespace":
             self.assertEqual(self.outcome([support.lab(), code], mode=mode), ("8 0\n", "", 0))
-        command = ["setpriv", "--ruid=4242", "--euid=65534", "--regid=65534", "--clear-groups", "--", support.lab(), CODE]
+        command = [
+            "setpriv",
+            "--ruid=4242",
+            "--euid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--",
+            support.lab(),
+            CODE,
+        ]
         out, err, status = self.outcome(command)
         if status:  # refusing is allowed; it has to be said
             self.assertEqual((out, status), ("", 125))
@@ -91,13 +121,25 @@ class TestUsers(support.TestCase):
         self.assertEqual(self.reads(who, "namespace"), who == "root")
 
     def reads(self, who, mode):
-        program = [support.lab(), "import lab_lazy.m1; print('ready', flush=True); sys.stdin.read()"]
-        with self.clean(), support.start(program, mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        program = [
+            support.lab(),
+            "import lab_lazy.m1; print('ready', flush=True); sys.stdin.read()",
+        ]
+        with self.clean(), support.start(
+            program, mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
             process.stdout.readline()
             prefix = {"another user": drop(4242), "the same user": drop(), "root": []}[who]
             reader = ["cat", f"/proc/{process.pid}/root/haft/lab/site-packages/lab_data/text.txt"]
             if who == "the same user":  # of the same rights means: in the same user namespace
-                reader = ["nsenter", "--user", "--preserve-credentials", "-t", str(process.pid), *reader]
+                reader = [
+                    "nsenter",
+                    "--user",
+                    "--preserve-credentials",
+                    "-t",
+                    str(process.pid),
+                    *reader,
+                ]
             done = support.run([*prefix, *reader])
             process.stdin.close()
         if done.returncode:
@@ -117,7 +159,9 @@ class PlaceCase(support.TestCase):
 class TestVariables(PlaceCase):
     """Scenario 20: what the environment and the process say about places."""
 
-    @support.parametrised(value=["unset", "relative/dir", "/nonexistent", "/" + "x" * 5000, "", "/proc"])
+    @support.parametrised(
+        value=["unset", "relative/dir", "/nonexistent", "/" + "x" * 5000, "", "/proc"]
+    )
     def test_TMPDIR(self, value):
         env = support.clean_env()
         if value != "unset":
@@ -144,25 +188,47 @@ class TestVariables(PlaceCase):
         """An ordinary user could not open the directory it had just made, nor could the next start."""
         for umask in (0o777, 0o022):
             with self.clean(quiet_host=False):
-                done = support.run([support.lab(), "print(os.umask(0))"], mode="userns", env=support.clean_env(HAFT_MODE=rung),
-                                   preexec_fn=lambda: os.umask(umask))
+                done = support.run(
+                    [support.lab(), "print(os.umask(0))"],
+                    mode="userns",
+                    env=support.clean_env(HAFT_MODE=rung),
+                    preexec_fn=lambda: os.umask(umask),
+                )
             self.assertEqual((done.stdout, done.stderr), (f"{umask}\n", ""))
 
     def test_unpack_with_a_umask_that_takes_the_owners_bits(self):
         """mkdtemp was called again and again until the disk was full."""
         target = support.unique_dir(mode=0o777) / "tree"
-        done = support.run([support.HAFT, "extract", support.lab(), target], mode="userns", preexec_fn=lambda: os.umask(0o777))
+        done = support.run(
+            [support.HAFT, "extract", support.lab(), target],
+            mode="userns",
+            preexec_fn=lambda: os.umask(0o777),
+        )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual((target / "site-packages/lab.py").stat().st_mode & 0o777, 0o644)
 
-    @support.parametrised(limit=["AS 300M", "NOFILE 20", "NOFILE 12", "FSIZE 0", "CORE 0", "STACK 256K", "DATA 200M",
-                                 "MEMLOCK 0", "CPU 20", "SIGPENDING 0", "MSGQUEUE 0"])
+    @support.parametrised(
+        limit=[
+            "AS 300M",
+            "NOFILE 20",
+            "NOFILE 12",
+            "FSIZE 0",
+            "CORE 0",
+            "STACK 256K",
+            "DATA 200M",
+            "MEMLOCK 0",
+            "CPU 20",
+            "SIGPENDING 0",
+            "MSGQUEUE 0",
+        ]
+    )
     def test_limits(self, limit):
         name, _, text = limit.partition(" ")
         value = int(text.rstrip("KM")) * {"K": 1 << 10, "M": 1 << 20}.get(text[-1], 1)
 
         def apply():
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+
         if name == "FSIZE":  # tempfile tries its directory by writing to it
             code = "import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)"
         else:
@@ -176,8 +242,9 @@ class TestVariables(PlaceCase):
         """Where nothing can work, one message of ours or of Python's, a status that is no success, no hang."""
         name, _, text = limit.partition(" ")
         value = int(text.rstrip("M")) << (20 if text.endswith("M") else 0)
-        command = support.running.in_mode(["prlimit", f"--{name.lower()}={value}", support.lab(), CODE],
-                                          support.MODES[-1])
+        command = support.running.in_mode(
+            ["prlimit", f"--{name.lower()}={value}", support.lab(), CODE], support.MODES[-1]
+        )
         with self.clean():
             done = support.run(command, timeout=20)
         if done.returncode == 0:
@@ -188,15 +255,20 @@ class TestVariables(PlaceCase):
 
     def test_working_directory_in_the_mount(self, mode):
         """The program changes into its own mount and starts children and itself from there."""
-        code = ("import subprocess\nos.chdir('/haft/lab/site-packages/lab_data')\n"
-                "print(open('text.txt').read(), os.getcwd(), flush=True)\n"
-                "subprocess.run([sys.executable, '-c', 'import os, lab_lazy.m3; print(os.getcwd(), lab_lazy.m3.VALUE)'])\n"
-                "subprocess.run([sys.argv[2], 'print(os.listdir(\".\") != [], open(\"text.txt\").read())'])")
+        code = (
+            "import subprocess\nos.chdir('/haft/lab/site-packages/lab_data')\n"
+            "print(open('text.txt').read(), os.getcwd(), flush=True)\n"
+            "subprocess.run([sys.executable, '-c', 'import os, lab_lazy.m3; print(os.getcwd(), lab_lazy.m3.VALUE)'])\n"
+            'subprocess.run([sys.argv[2], \'print(os.listdir(".") != [], open("text.txt").read())\'])'
+        )
         with self.clean():
             done = support.run([support.lab(), code, support.lab()], mode=mode)
         self.assertEqual((done.stderr, done.returncode), ("", 0))
-        self.assertEqual(done.stdout, "text of the lab\n /haft/lab/site-packages/lab_data\n"
-                                      "/haft/lab/site-packages/lab_data 3\nTrue text of the lab\n\n")
+        self.assertEqual(
+            done.stdout,
+            "text of the lab\n /haft/lab/site-packages/lab_data\n"
+            "/haft/lab/site-packages/lab_data 3\nTrue text of the lab\n\n",
+        )
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
@@ -208,66 +280,104 @@ class TestHosts(PlaceCase):
         command = command or [*(drop() if mode == "userns" else []), support.lab(), code]
         script = f"{prepare}\nexec {shlex.join(map(str, command))}"
         with self.clean():
-            done = support.run(["unshare", "-m", "--propagation", propagation, "sh", "-ec", script], timeout=20)
+            done = support.run(
+                ["unshare", "-m", "--propagation", propagation, "sh", "-ec", script], timeout=20
+            )
         if fine:
             self.assertEqual((done.stdout, done.stderr, done.returncode), FINE)
         return done
 
     @support.parametrised(place=["/tmp", "/var/tmp /tmp", "/run", "/dev/shm", "/home /root"])
     def test_noexec(self, place, mode):
-        self.within("\n".join(f"mount -t tmpfs -o noexec,nosuid,nodev,mode=1777 none {p}" for p in place.split()
-                              if not str(support.scratch()).startswith(p + "/") and os.path.isdir(p)), mode)
+        self.within(
+            "\n".join(
+                f"mount -t tmpfs -o noexec,nosuid,nodev,mode=1777 none {p}"
+                for p in place.split()
+                if not str(support.scratch()).startswith(p + "/") and os.path.isdir(p)
+            ),
+            mode,
+        )
 
     @support.parametrised(place=["/tmp", "/run", "/dev/shm"])
     def test_full(self, place, mode):
-        self.within(f"mount -t tmpfs -o size=4k,mode=1777 none {place}\n"
-                    f"dd if=/dev/zero of={place}/filler bs=4k count=1 2>/dev/null", mode)
+        self.within(
+            f"mount -t tmpfs -o size=4k,mode=1777 none {place}\n"
+            f"dd if=/dev/zero of={place}/filler bs=4k count=1 2>/dev/null",
+            mode,
+        )
 
     @support.parametrised(place=["/tmp", "/run", "/dev/shm", "/root"])
     def test_read_only(self, place, mode):
-        self.within(f"mount -t tmpfs -o ro none {place}", mode,
-                    code="import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)")
+        self.within(
+            f"mount -t tmpfs -o ro none {place}",
+            mode,
+            code="import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)",
+        )
 
     def test_whole_host_read_only(self, mode):
-        self.within("mount -o bind / /mnt && mount -o remount,bind,ro / 2>/dev/null || mount --bind -o ro / /\n"
-                    "mount -t tmpfs -o ro none /tmp", mode, code="import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)")
+        self.within(
+            "mount -o bind / /mnt && mount -o remount,bind,ro / 2>/dev/null || mount --bind -o ro / /\n"
+            "mount -t tmpfs -o ro none /tmp",
+            mode,
+            code="import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)",
+        )
 
     def test_no_shared_memory(self, mode):
         """/dev without shm, as some containers and chroots have it."""
         empty = support.unique_dir("dev")
-        self.within(f"mount -t tmpfs none {empty}; chmod 755 {empty}\n"
-                    f"for d in null zero full random urandom tty fuse; do touch {empty}/$d\n"
-                    f"mount --bind /dev/$d {empty}/$d; done\nmount --rbind {empty} /dev", mode)
+        self.within(
+            f"mount -t tmpfs none {empty}; chmod 755 {empty}\n"
+            f"for d in null zero full random urandom tty fuse; do touch {empty}/$d\n"
+            f"mount --bind /dev/$d {empty}/$d; done\nmount --rbind {empty} /dev",
+            mode,
+        )
 
     def test_bundle_on_a_read_only_file_system(self, mode):
         place = support.unique_dir("ro")
-        self.within(f"mount -t tmpfs none {place}; cp {support.lab()} {place}/lab; mount -o remount,ro {place}", mode,
-                    command=[*(drop() if mode == "userns" else []), f"{place}/lab", CODE])
+        self.within(
+            f"mount -t tmpfs none {place}; cp {support.lab()} {place}/lab; mount -o remount,ro {place}",
+            mode,
+            command=[*(drop() if mode == "userns" else []), f"{place}/lab", CODE],
+        )
 
     def test_bundle_on_a_nosuid_nodev_file_system(self, mode):
         place = support.unique_dir("nosuid")
-        self.within(f"mount -t tmpfs -o nosuid,nodev none {place}; cp {support.lab()} {place}/lab", mode,
-                    command=[*(drop() if mode == "userns" else []), f"{place}/lab", CODE])
+        self.within(
+            f"mount -t tmpfs -o nosuid,nodev none {place}; cp {support.lab()} {place}/lab",
+            mode,
+            command=[*(drop() if mode == "userns" else []), f"{place}/lab", CODE],
+        )
 
     def test_bundle_on_an_overlay(self, mode):
         """As in a container image."""
         place = support.unique_dir("overlay")
-        self.within(f"mount -t tmpfs none {place}; cd {place}; mkdir l u w m; cp {support.lab()} l/lab\n"
-                    "mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m; chmod 755 . m", mode,
-                    command=[*(drop() if mode == "userns" else []), f"{place}/m/lab", CODE])
+        self.within(
+            f"mount -t tmpfs none {place}; cd {place}; mkdir l u w m; cp {support.lab()} l/lab\n"
+            "mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m; chmod 755 . m",
+            mode,
+            command=[*(drop() if mode == "userns" else []), f"{place}/m/lab", CODE],
+        )
 
     def test_bundle_on_a_noexec_file_system(self):
         """The kernel refuses, as with any program."""
         place = support.unique_dir("noexec")
-        done = self.within(f"mount -t tmpfs -o noexec none {place}; cp {support.lab()} {place}/lab", "namespace",
-                           command=[f"{place}/lab", CODE], fine=False)
+        done = self.within(
+            f"mount -t tmpfs -o noexec none {place}; cp {support.lab()} {place}/lab",
+            "namespace",
+            command=[f"{place}/lab", CODE],
+            fine=False,
+        )
         self.assertEqual(done.returncode, 126)
         self.assertIn("Permission denied", done.stderr)
 
     def test_bundle_in_a_bundle(self, mode):
         """A bundle that lies in the mount of another: FUSE in FUSE, as on any network file system."""
-        tree = support.write_tree(support.unique_dir("outer"), {
-            "outer.py": "import os, sys\nos.execv(os.path.dirname(__file__) + '/inner', ['inner', *sys.argv[1:]])\n"})
+        tree = support.write_tree(
+            support.unique_dir("outer"),
+            {
+                "outer.py": "import os, sys\nos.execv(os.path.dirname(__file__) + '/inner', ['inner', *sys.argv[1:]])\n"
+            },
+        )
         shutil.copy(support.lab(), tree / "inner")
         outer = support.build(tree, "-m", "outer", output=support.unique_dir("outer-out") / "outer")
         self.fine([outer, CODE], mode=mode)
@@ -277,7 +387,9 @@ class TestHosts(PlaceCase):
         tree = support.write_tree(support.unique_dir("carrier"), {"m.py": ""})
         shutil.copy(support.lab(), tree / "lab")
         point = support.unique_dir("carrier-mnt")
-        carrier = support.build(tree, "-m", "m", output=support.unique_dir("carrier-out") / "carrier")
+        carrier = support.build(
+            tree, "-m", "m", output=support.unique_dir("carrier-out") / "carrier"
+        )
         support.haft("mount", carrier, point)
         try:
             self.fine([point / "site-packages/lab", CODE])
@@ -286,8 +398,17 @@ class TestHosts(PlaceCase):
 
     def test_bundle_on_a_noexec_file_system_through_haft_run(self, mode):
         place = support.unique_dir("noexec")
-        self.within(f"mount -t tmpfs -o noexec none {place}; cp {support.lab()} {place}/lab; chmod 644 {place}/lab", mode,
-                    command=[*(drop() if mode == "userns" else []), support.HAFT, "run", f"{place}/lab", CODE])
+        self.within(
+            f"mount -t tmpfs -o noexec none {place}; cp {support.lab()} {place}/lab; chmod 644 {place}/lab",
+            mode,
+            command=[
+                *(drop() if mode == "userns" else []),
+                support.HAFT,
+                "run",
+                f"{place}/lab",
+                CODE,
+            ],
+        )
 
     def test_without_proc(self, mode):
         """Starts, or says in one line what is missing."""
@@ -305,21 +426,28 @@ class TestHosts(PlaceCase):
     def test_many_mounts_on_the_host(self, mode):
         """Two hundred bind mounts, some on top of each other, as container hosts have."""
         place = support.unique_dir("many")
-        self.within(f"mount -t tmpfs none {place}; cd {place}; mkdir $(seq 100); for i in $(seq 100)\n"
-                    "do mount --bind $i $i; mount -t tmpfs none $i; done; cd /", mode)
+        self.within(
+            f"mount -t tmpfs none {place}; cd {place}; mkdir $(seq 100); for i in $(seq 100)\n"
+            "do mount --bind $i $i; mount -t tmpfs none $i; done; cd /",
+            mode,
+        )
 
     def test_top_level_directories_of_every_kind(self, mode):
         """Mounts, links, files, odd names and unreadable directories directly below the root."""
         new = support.unique_dir("root")
-        prepare = (f"mount -t tmpfs none {new}; chmod 755 {new}; cd {new}\n"
-                   "for d in bin sbin lib lib32 lib64 libx32; do [ -L /$d ] && cp -a /$d $d; done\n"
-                   "for d in usr etc dev proc sys var tmp run; do mkdir $d; mount --rbind /$d $d; done\n"
-                   "mkdir 'with space' \"$(printf 'new\\nline')\" closed empty; chmod 000 closed\n"
-                   "echo text >file; ln -s nothing dangling; ln -s / loop; mkfifo fifo; mkdir haft\n"
-                   "mount -t tmpfs none empty; mkdir old; pivot_root . old; umount -l /old")
+        prepare = (
+            f"mount -t tmpfs none {new}; chmod 755 {new}; cd {new}\n"
+            "for d in bin sbin lib lib32 lib64 libx32; do [ -L /$d ] && cp -a /$d $d; done\n"
+            "for d in usr etc dev proc sys var tmp run; do mkdir $d; mount --rbind /$d $d; done\n"
+            "mkdir 'with space' \"$(printf 'new\\nline')\" closed empty; chmod 000 closed\n"
+            "echo text >file; ln -s nothing dangling; ln -s / loop; mkfifo fifo; mkdir haft\n"
+            "mount -t tmpfs none empty; mkdir old; pivot_root . old; umount -l /old"
+        )
         lab = support.lab()
-        code = ("import lab_lazy.m7\n"
-                "assert open('/file').read() == 'text\\n' and os.readlink('/loop') == '/'\n"
-                "print('fine', lab_lazy.m7.VALUE)")
+        code = (
+            "import lab_lazy.m7\n"
+            "assert open('/file').read() == 'text\\n' and os.readlink('/loop') == '/'\n"
+            "print('fine', lab_lazy.m7.VALUE)"
+        )
         self.assertTrue(str(lab).startswith(("/var/", "/tmp/")), lab)
         self.within(prepare, mode, code=code)

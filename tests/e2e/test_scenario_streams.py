@@ -23,7 +23,9 @@ for fd in range(12):
 json.dump([found, [s is None for s in (sys.stdin, sys.stdout, sys.stderr)]], open(PROOF, "w"))
 """
 
-BOTH = support.Both("streams", {**support.PROBE, "late.py": "VALUE = 5\n", "late.txt": "data"}, "-e", "probe:main")
+BOTH = support.Both(
+    "streams", {**support.PROBE, "late.py": "VALUE = 5\n", "late.txt": "data"}, "-e", "probe:main"
+)
 
 
 class TestStreams(support.TestCase):
@@ -86,11 +88,12 @@ class TestStreams(support.TestCase):
 
     def through(self, size, mode):
         """Bytes through a program that copies: exact."""
-        code = ("import hashlib, shutil\nshutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)")
+        code = "import hashlib, shutil\nshutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
         block = hashlib.sha256(b"block").digest() * 32768  # 1 MiB
         digest = hashlib.sha256()
-        with self.clean(), support.start([BOTH.bundle, code], mode=mode, stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE) as process:
+        with self.clean(), support.start(
+            [BOTH.bundle, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
             writer = os.fork()
             if writer == 0:
                 process.stdout.close()
@@ -139,18 +142,27 @@ class TestDaemons(support.TestCase):
     seconds = 120
 
     def wrote(self, proof, seconds):
-        self.assertTrue(support.wait_until(lambda: proof.exists() and proof.read_text(), seconds), "nothing written")
+        self.assertTrue(
+            support.wait_until(lambda: proof.exists() and proof.read_text(), seconds),
+            "nothing written",
+        )
         self.assertEqual(proof.read_text(), "5 data")
 
-    @support.parametrised(how=["{}", "nohup {}", "setsid {}", "nohup {} &", "sh -c '{} &'", "timeout 30 {}"])
+    @support.parametrised(
+        how=["{}", "nohup {}", "setsid {}", "nohup {} &", "sh -c '{} &'", "timeout 30 {}"]
+    )
     def test_daemon_started_in_many_ways(self, how, mode):
         proof = support.unique_dir("daemon", 0o777) / "proof"
         arguments = support.running.in_mode([BOTH.bundle, "$CODE", proof, "0.4"], mode)
-        command = " ".join('"$CODE"' if part == "$CODE" else shlex.quote(part) for part in arguments)
+        command = " ".join(
+            '"$CODE"' if part == "$CODE" else shlex.quote(part) for part in arguments
+        )
         if "sh -c" in how:
             command = command.replace("'", "'\\''")
         with self.clean():
-            done = support.run(["sh", "-c", how.format(command)], env=support.clean_env(CODE=DAEMON), timeout=10)
+            done = support.run(
+                ["sh", "-c", how.format(command)], env=support.clean_env(CODE=DAEMON), timeout=10
+            )
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("started\n", done.stdout)
             self.wrote(proof, 10)
@@ -160,8 +172,13 @@ class TestDaemons(support.TestCase):
         proof = support.unique_dir("nohup", 0o777) / "proof"
         code = DAEMON.replace("if os.fork(): os._exit(0)\n", "").replace("os.setsid()\n", "")
         command = support.running.in_mode(["nohup", BOTH.bundle, code, proof, "0.6"], mode)
-        with self.clean(), support.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        with self.clean(), support.start(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process:
             process.stdout.readline()
             os.killpg(process.pid, 1)
             self.wrote(proof, 10)
@@ -183,5 +200,11 @@ class TestDaemons(support.TestCase):
         proof = support.unique_dir("shared", 0o777) / "proof"
         with self.clean():
             support.run([BOTH.bundle, DAEMON, proof, "0.5"], mode=mode, check=True, timeout=10)
-            self.assertFalse([line for line in support.mount_table() if " - fuse haft " in line or " /haft" in line])
+            self.assertFalse(
+                [
+                    line
+                    for line in support.mount_table()
+                    if " - fuse haft " in line or " /haft" in line
+                ]
+            )
             self.wrote(proof, 10)

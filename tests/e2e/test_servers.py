@@ -12,7 +12,8 @@ SECONDS = 60
 LAZY = "/haft/{}/site-packages/hello_lazy/m{}.py"
 
 # numpy behind Flask: extension modules with libraries of their own.
-DETERMINANT = {"det.py": '''\
+DETERMINANT = {
+    "det.py": """\
 import flask, numpy, sys
 
 app = application = flask.Flask(__name__)
@@ -25,23 +26,41 @@ def determinant():
 def main():
     import mod_wsgi.server
     mod_wsgi.server.start("--application-type", "module", "det", *sys.argv[1:])
-'''}
+"""
+}
 
 
 def gunicorn():
-    return trees._cached("gunicorn", ("-c", "gunicorn"), lambda: [support.tree("gunicorn"), web.site_tree()])
+    return trees._cached(
+        "gunicorn", ("-c", "gunicorn"), lambda: [support.tree("gunicorn"), web.site_tree()]
+    )
 
 
 class TestGunicorn(support.TestCase):
     def start(self, *options, **settings):
-        return web.Server([gunicorn(), "--bind", "127.0.0.1:{port}", "--pid", "{dir}/pid", *options, "hello_site.wsgi"], **settings)
+        return web.Server(
+            [
+                gunicorn(),
+                "--bind",
+                "127.0.0.1:{port}",
+                "--pid",
+                "{dir}/pid",
+                *options,
+                "hello_site.wsgi",
+            ],
+            **settings,
+        )
 
     def test_reload_at_hup(self):
         with self.clean(), self.start("--user", "www-data") as server:
             before = server.get("/").json()
             self.assertEqual(before["uid"], web.WWW_DATA)
             server.send(signal.SIGHUP)
-            self.assertTrue(support.wait_until(lambda: server.answers() and server.get("/").json()["pid"] != before["pid"], 15))
+            self.assertTrue(
+                support.wait_until(
+                    lambda: server.answers() and server.get("/").json()["pid"] != before["pid"], 15
+                )
+            )
             self.assertEqual(server.get("/lazy/1").json(), LAZY.format("gunicorn", 1))
             self.assertEqual(server.stop(), 0)
 
@@ -77,17 +96,50 @@ class TestHostsServers(support.TestCase):
 
     def test_uwsgi(self):
         bundle = gunicorn()
-        command = [support.HAFT, "exec", bundle, "--", "uwsgi-core", "--plugin", "python3", "--http-socket", "127.0.0.1:{port}",
-                   "--uid", "www-data", "--gid", "www-data", "--master", "--processes", "2", "--module", "hello_site.wsgi", "--die-on-term"]
+        command = [
+            support.HAFT,
+            "exec",
+            bundle,
+            "--",
+            "uwsgi-core",
+            "--plugin",
+            "python3",
+            "--http-socket",
+            "127.0.0.1:{port}",
+            "--uid",
+            "www-data",
+            "--gid",
+            "www-data",
+            "--master",
+            "--processes",
+            "2",
+            "--module",
+            "hello_site.wsgi",
+            "--die-on-term",
+        ]
         with self.clean(timeout=5), web.Server(command) as server:
             facts = server.get("/").json()
-            self.assertEqual((facts["uid"], facts["file"]), (web.WWW_DATA, "/haft/gunicorn/site-packages/hello_site/wsgi.py"))
+            self.assertEqual(
+                (facts["uid"], facts["file"]),
+                (web.WWW_DATA, "/haft/gunicorn/site-packages/hello_site/wsgi.py"),
+            )
             self.assertEqual(server.get("/lazy/4").json(), LAZY.format("gunicorn", 4))
             self.assertEqual(server.stop(), 0)
 
     def test_uvicorn_workers(self):
-        bundle = trees._cached("uvicorn", ("-c", "uvicorn"), lambda: [support.tree("python3-uvicorn"), web.site_tree()])
-        command = [bundle, "--interface", "wsgi", "--workers", "2", "--port", "{port}", "hello_site.wsgi:application"]
+        bundle = trees._cached(
+            "uvicorn", ("-c", "uvicorn"), lambda: [support.tree("python3-uvicorn"), web.site_tree()]
+        )
+        command = [
+            bundle,
+            "--interface",
+            "wsgi",
+            "--workers",
+            "2",
+            "--port",
+            "{port}",
+            "hello_site.wsgi:application",
+        ]
         with self.clean(timeout=5), web.Server(command) as server:
             self.assertEqual(server.get("/lazy/5").json(), LAZY.format("uvicorn", 5))
             server.stop()
@@ -104,8 +156,18 @@ class TestHostsServers(support.TestCase):
             f"LoadModule wsgi_module {modules}/mod_wsgi.so\nUser www-data\nGroup www-data\nWSGISocketPrefix {root}/wsgi\n"
             f"DefaultRuntimeDir {root}\n"
             f"WSGIDaemonProcess hand processes=2\nWSGIProcessGroup hand\nWSGIScriptAlias / {script}\n"
-            f"<Directory /haft/gunicorn>\nRequire all granted\n</Directory>\n")
-        command = [support.HAFT, "exec", gunicorn(), "--", "/usr/sbin/apache2", "-f", str(root / "httpd.conf"), "-DFOREGROUND"]
+            f"<Directory /haft/gunicorn>\nRequire all granted\n</Directory>\n"
+        )
+        command = [
+            support.HAFT,
+            "exec",
+            gunicorn(),
+            "--",
+            "/usr/sbin/apache2",
+            "-f",
+            str(root / "httpd.conf"),
+            "-DFOREGROUND",
+        ]
         with self.clean(), web.Server(command, port=port) as server:
             self.assertEqual(server.get("/").json()["uid"], web.WWW_DATA)
             self.assertEqual(server.get("/lazy/6").json(), LAZY.format("gunicorn", 6))
@@ -122,9 +184,21 @@ class TestApachectl(support.TestCase):
 
         def inside(*command):
             return support.haft("exec", bundle, "--", *command, env=web.environment(), cwd="/")
+
         with self.clean(timeout=5):
-            inside("mod_wsgi-express", "setup-server", *web.OPTIONS, *web.AS_WWW_DATA, "--port", str(port), "--server-root", str(root),
-                   "--application-type", "module", "hello_site.wsgi")
+            inside(
+                "mod_wsgi-express",
+                "setup-server",
+                *web.OPTIONS,
+                *web.AS_WWW_DATA,
+                "--port",
+                str(port),
+                "--server-root",
+                str(root),
+                "--application-type",
+                "module",
+                "hello_site.wsgi",
+            )
             # A service: outside of the test's session, like started at boot.
             server = web.Server(["true"], port=port, ready=None)
             with server:
@@ -136,22 +210,44 @@ class TestApachectl(support.TestCase):
                 self.assertEqual(web.parent(master), 1)
                 first = server.get("/").json()["pid"]
                 inside(f"{root}/apachectl", "graceful")
-                self.assertTrue(support.wait_until(lambda: server.answers() and server.get("/").json()["pid"] != first, 15))
+                self.assertTrue(
+                    support.wait_until(
+                        lambda: server.answers() and server.get("/").json()["pid"] != first, 15
+                    )
+                )
                 self.assertEqual(int((root / "httpd.pid").read_text()), master)
                 self.assertEqual(server.get("/lazy/7").json(), LAZY.format("hello", 7))
                 # Joining the running one works as well.
-                attached = support.haft("exec", "--attach", str(master), "--", f"{root}/apachectl", "configtest")
+                attached = support.haft(
+                    "exec", "--attach", str(master), "--", f"{root}/apachectl", "configtest"
+                )
                 self.assertIn("Syntax OK", attached.stderr)
                 inside(f"{root}/apachectl", "stop")
-                self.assertTrue(support.wait_until(lambda: support.state(master) in (None, "Z"), 10))
+                self.assertTrue(
+                    support.wait_until(lambda: support.state(master) in (None, "Z"), 10)
+                )
 
 
 class TestNumpy(support.TestCase):
     def test_three_processes_two_hundred_requests_at_once(self):
-        inputs = [mod_wsgi.require_express(self), support.tree("python3-flask"), support.tree("python3-numpy"),
-                  support.write_tree(support.unique_dir(), DETERMINANT)]
+        inputs = [
+            mod_wsgi.require_express(self),
+            support.tree("python3-flask"),
+            support.tree("python3-numpy"),
+            support.write_tree(support.unique_dir(), DETERMINANT),
+        ]
         bundle = support.build(inputs, "-e", "det:main", output=support.unique_dir() / "flask")
-        command = [bundle, *web.OPTIONS, *web.AS_WWW_DATA, "--port", "{port}", "--server-root", "{dir}/root", "--processes", "3"]
+        command = [
+            bundle,
+            *web.OPTIONS,
+            *web.AS_WWW_DATA,
+            "--port",
+            "{port}",
+            "--server-root",
+            "{dir}/root",
+            "--processes",
+            "3",
+        ]
         with self.clean(), web.Server(command) as server:
             facts = server.get("/").json()
             self.assertAlmostEqual(facts["value"], -2)

@@ -14,9 +14,11 @@ DROP = ["setpriv", f"--reuid={support.NOBODY}", f"--regid={support.NOBODY}", "--
 CODE = "import lab_lazy.m5, lab; print(lab_lazy.m5.VALUE, lab.__file__)"
 
 # ProtectSystem=strict, PrivateTmp=yes, ProtectHome=yes
-SANDBOX = ("mount --make-rslave / && mount --rbind / /mnt && mount -o remount,bind,ro /mnt && mount -t tmpfs -o mode=1777 none /mnt/tmp && "
-           "mount -t tmpfs -o mode=1777 none /mnt/var/tmp && mkdir -p /mnt{scratch} && mount --rbind {scratch} /mnt{scratch} && cd /mnt && pivot_root . mnt && "
-           "umount -l /mnt && ")
+SANDBOX = (
+    "mount --make-rslave / && mount --rbind / /mnt && mount -o remount,bind,ro /mnt && mount -t tmpfs -o mode=1777 none /mnt/tmp && "
+    "mount -t tmpfs -o mode=1777 none /mnt/var/tmp && mkdir -p /mnt{scratch} && mount --rbind {scratch} /mnt{scratch} && cd /mnt && pivot_root . mnt && "
+    "umount -l /mnt && "
+)
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
@@ -30,10 +32,16 @@ class TestServices(support.TestCase):
             listener.bind(address)
             os.chmod(address, 0o666)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            code = ("import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
-                    "s.connect(os.environ['NOTIFY_SOCKET']); s.send(b'READY=1'); sys.stdin.read()")
-            with self.clean(), support.start([support.lab(), code], mode=mode, stdin=subprocess.PIPE,
-                                             env=support.clean_env(NOTIFY_SOCKET=address)) as process:
+            code = (
+                "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+                "s.connect(os.environ['NOTIFY_SOCKET']); s.send(b'READY=1'); sys.stdin.read()"
+            )
+            with self.clean(), support.start(
+                [support.lab(), code],
+                mode=mode,
+                stdin=subprocess.PIPE,
+                env=support.clean_env(NOTIFY_SOCKET=address),
+            ) as process:
                 listener.settimeout(10)
                 data, ancillary, _, _ = listener.recvmsg(100, socket.CMSG_SPACE(12))
                 self.assertEqual(data, b"READY=1")
@@ -45,20 +53,38 @@ class TestServices(support.TestCase):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen()
-            code = ("import socket; assert os.environ['LISTEN_PID'] == str(os.getpid())\n"
-                    "print(socket.socket(fileno=3).getsockname()[1])")
+            code = (
+                "import socket; assert os.environ['LISTEN_PID'] == str(os.getpid())\n"
+                "print(socket.socket(fileno=3).getsockname()[1])"
+            )
             # exec keeps the pid, which the shell puts into LISTEN_PID.
-            command = ["sh", "-c", 'export LISTEN_PID=$$; exec "$@" 3<&%d' % listener.fileno(), "sh", support.lab(), code]
+            command = [
+                "sh",
+                "-c",
+                'export LISTEN_PID=$$; exec "$@" 3<&%d' % listener.fileno(),
+                "sh",
+                support.lab(),
+                code,
+            ]
             with self.clean():
-                done = support.run(command, mode=mode, pass_fds=[listener.fileno()], env=support.clean_env(LISTEN_FDS="1"))
+                done = support.run(
+                    command,
+                    mode=mode,
+                    pass_fds=[listener.fileno()],
+                    env=support.clean_env(LISTEN_FDS="1"),
+                )
             self.assertEqual((done.stdout, done.stderr), (f"{listener.getsockname()[1]}\n", ""))
 
     def test_stop_lets_the_program_read_while_it_shuts_down(self, mode):
         """SIGTERM to the whole control group, as KillMode=control-group sends it: helpers ignore it."""
-        code = ("def stop(*_):\n  import lab_lazy.m150; os.write(1, b'%d\\n' % lab_lazy.m150.VALUE); os._exit(0)\n"
-                "signal.signal(signal.SIGTERM, stop); print('ready', flush=True)\nwhile True: time.sleep(1)")
+        code = (
+            "def stop(*_):\n  import lab_lazy.m150; os.write(1, b'%d\\n' % lab_lazy.m150.VALUE); os._exit(0)\n"
+            "signal.signal(signal.SIGTERM, stop); print('ready', flush=True)\nwhile True: time.sleep(1)"
+        )
         known = support.haft_processes()
-        with self.clean(), support.start([support.lab(), code], mode=mode, stdout=subprocess.PIPE, text=True) as process:
+        with self.clean(), support.start(
+            [support.lab(), code], mode=mode, stdout=subprocess.PIPE, text=True
+        ) as process:
             process.stdout.readline()
             for pid in {*support.haft_processes() - known, process.pid}:
                 os.kill(pid, signal.SIGTERM)
@@ -68,13 +94,23 @@ class TestServices(support.TestCase):
     @support.parametrised(user=[False, True], modes=["", "extract"])
     def test_strict_sandbox(self, user, modes):
         """Read-only host, private /tmp, no new privileges."""
-        command = [*(DROP if user else ["setpriv"]), "--no-new-privs", "--", str(support.lab()), CODE]
+        command = [
+            *(DROP if user else ["setpriv"]),
+            "--no-new-privs",
+            "--",
+            str(support.lab()),
+            CODE,
+        ]
         prepare = SANDBOX.format(scratch=support.scratch())
         with self.clean(timeout=4.0):
-            done = support.run(["unshare", "-m", "sh", "-c", f"{prepare} cd / && exec {shlex.join(command)}"],
-                               env=support.clean_env(HAFT_MODE=modes))
+            done = support.run(
+                ["unshare", "-m", "sh", "-c", f"{prepare} cd / && exec {shlex.join(command)}"],
+                env=support.clean_env(HAFT_MODE=modes),
+            )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertTrue(done.stdout.startswith("5 /tmp/haft-" if modes else "5 /haft/lab/"), done.stdout)
+        self.assertTrue(
+            done.stdout.startswith("5 /tmp/haft-" if modes else "5 /haft/lab/"), done.stdout
+        )
 
     def test_root_without_capabilities(self):
         """CapabilityBoundingSet= : a user namespace, or, without CAP_SETFCAP, which mapping root into one needs, unpacked."""
@@ -89,8 +125,11 @@ class TestServices(support.TestCase):
         """Restart=always: the mount table does not grow, nobody waits for anything."""
         with self.clean(timeout=4.0):
             for _ in range(200 if support.LONG else 8):
-                process = support.start([support.lab(), "print('ready', flush=True); time.sleep(60)"], mode=mode,
-                                        stdout=subprocess.PIPE)
+                process = support.start(
+                    [support.lab(), "print('ready', flush=True); time.sleep(60)"],
+                    mode=mode,
+                    stdout=subprocess.PIPE,
+                )
                 process.stdout.readline()
                 process.send_signal(signal.SIGTERM)
                 process.wait(5)

@@ -12,22 +12,29 @@ SECONDS = 20
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 # Writes one line per call of a handler, until SIGTERM has come. No line is ever written by two signals at once.
-COUNT = '''
+COUNT = """
 def note(number, frame):
     os.write(1, b"%d\\n" % number)
 for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
     signal.signal(number, note)
 os.write(1, b"ready\\n")
 sys.stdin.read()
-'''
+"""
 
 SLEEP = "print('ready', flush=True); time.sleep(30)"
 
 
 class TestSignals(support.TestCase):
     def started(self, code, mode, *, program=None, **options):
-        process = support.start([program or support.lab(), code], mode=mode, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        process = support.start(
+            [program or support.lab(), code],
+            mode=mode,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
         self.addCleanup(process.__exit__, None, None, None)
         self.addCleanup(process.kill)
         self.assertEqual(process.stdout.readline(), "ready\n")
@@ -53,8 +60,10 @@ class TestSignals(support.TestCase):
 
     def test_interrupt_is_one_KeyboardInterrupt(self, mode):
         """… and the mount outlives the handler's own lazy imports."""
-        code = ("try:\n  print('ready', flush=True); time.sleep(30)\n"
-                "except KeyboardInterrupt:\n  import lab_lazy.m9; print(lab_lazy.m9.VALUE); time.sleep(0.2)")
+        code = (
+            "try:\n  print('ready', flush=True); time.sleep(30)\n"
+            "except KeyboardInterrupt:\n  import lab_lazy.m9; print(lab_lazy.m9.VALUE); time.sleep(0.2)"
+        )
         with self.clean():
             process = self.started(code, mode)
             process.send_signal(signal.SIGINT)
@@ -64,9 +73,11 @@ class TestSignals(support.TestCase):
     @support.parametrised(name=["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"])
     def test_whole_group_signalled(self, name, mode):
         """kill -TERM to the process group, as timeout(1) and shells do: the handler still reads from the mount, for a second."""
-        code = ("def end(*_):\n  for i in range(100):\n    __import__(f'lab_lazy.m{i}')\n    time.sleep(0.01)\n"
-                "  os.write(1, b'%d\\n' % len([m for m in sys.modules if m.startswith('lab_lazy.')])); os._exit(5)\n"
-                f"signal.signal(signal.{name}, end)\n" + SLEEP)
+        code = (
+            "def end(*_):\n  for i in range(100):\n    __import__(f'lab_lazy.m{i}')\n    time.sleep(0.01)\n"
+            "  os.write(1, b'%d\\n' % len([m for m in sys.modules if m.startswith('lab_lazy.')])); os._exit(5)\n"
+            f"signal.signal(signal.{name}, end)\n" + SLEEP
+        )
         with self.clean():
             process = self.started(code, mode, start_new_session=True)
             os.killpg(process.pid, getattr(signal, name))
@@ -102,7 +113,9 @@ class TestPipes(support.TestCase):
         code = "while True: print('line')"
         command = shlex.join(support.running.in_mode([support.lab(), code], mode))
         with self.clean():
-            done = support.run(["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[*]}}"], timeout=10)
+            done = support.run(
+                ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[*]}}"], timeout=10
+            )
         self.assertEqual(done.stdout, "line\n1 0\n")
         self.assertIn("BrokenPipeError", done.stderr)
 
@@ -110,18 +123,28 @@ class TestPipes(support.TestCase):
         code = "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\nwhile True: print('line')"
         command = shlex.join(support.running.in_mode([support.lab(), code], mode))
         with self.clean():
-            done = support.run(["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[*]}}"], timeout=10)
+            done = support.run(
+                ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[*]}}"], timeout=10
+            )
         self.assertEqual((done.stdout, done.stderr), ("line\n141 0\n", ""))
 
     def test_stdin_and_stdout_byte_exact(self, mode):
         data = os.urandom(1 << 20)
         with self.clean():
-            done = support.run([support.lab(), "sys.stdout.buffer.write(sys.stdin.buffer.read())"], mode=mode,
-                               input=data, text=False)
+            done = support.run(
+                [support.lab(), "sys.stdout.buffer.write(sys.stdin.buffer.read())"],
+                mode=mode,
+                input=data,
+                text=False,
+            )
         self.assertEqual((done.stdout == data, done.stderr, done.returncode), (True, b"", 0))
 
     def test_shell_pipeline_of_two_bundles(self, mode):
         one = shlex.join(support.running.in_mode([support.lab(), "print('a b')"], mode))
-        two = shlex.join(support.running.in_mode([support.lab(), "print(sys.stdin.read().upper())"], mode))
+        two = shlex.join(
+            support.running.in_mode([support.lab(), "print(sys.stdin.read().upper())"], mode)
+        )
         with self.clean():
-            self.assertEqual(support.run(["sh", "-c", f"{one} | {two}"], check=True).stdout, "A B\n\n")
+            self.assertEqual(
+                support.run(["sh", "-c", f"{one} | {two}"], check=True).stdout, "A B\n\n"
+            )

@@ -22,8 +22,15 @@ class Terminal:
 
         def own_terminal():
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        self.process = support.start(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                                     preexec_fn=own_terminal)
+
+        self.process = support.start(
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=own_terminal,
+        )
         os.close(slave)
         self.seen = b""
 
@@ -47,7 +54,9 @@ class Terminal:
         while text.encode() not in self.seen:
             left = deadline - time.monotonic()
             if left <= 0 or not self.read_some(left):
-                raise AssertionError(f"no {text!r} on the terminal: {self.seen.decode(errors='replace')!r}")
+                raise AssertionError(
+                    f"no {text!r} on the terminal: {self.seen.decode(errors='replace')!r}"
+                )
         before, _, self.seen = self.seen.partition(text.encode())
         return before.decode(errors="replace")
 
@@ -77,19 +86,23 @@ def program(code, mode):
 
 class TestProgramOnTerminal(support.TestCase):
     def test_owns_the_terminal(self, mode):
-        code = ("print(os.isatty(0), os.isatty(1), os.ttyname(0) == os.ttyname(2), os.tcgetpgrp(0) == os.getpgrp(),"
-                " os.getsid(0) == os.getpid(), open('/dev/tty').isatty(), 'end')")
+        code = (
+            "print(os.isatty(0), os.isatty(1), os.ttyname(0) == os.ttyname(2), os.tcgetpgrp(0) == os.getpgrp(),"
+            " os.getsid(0) == os.getpid(), open('/dev/tty').isatty(), 'end')"
+        )
         with self.clean(), Terminal(program(code, mode)) as terminal:
             self.assertEqual(terminal.expect("end").split(), ["True"] * 6)
             self.assertEqual(terminal.wait(), 0)
 
     def test_control_c_is_one_KeyboardInterrupt(self, mode):
-        code = ("count = 0\n"
-                "for _ in range(2):\n"
-                "  try: print('ready', flush=True); time.sleep(0.6)\n"
-                "  except KeyboardInterrupt:\n"
-                "    count += 1; import lab_lazy.m3\n"
-                "print('count', count, lab_lazy.m3.VALUE, 'end')")
+        code = (
+            "count = 0\n"
+            "for _ in range(2):\n"
+            "  try: print('ready', flush=True); time.sleep(0.6)\n"
+            "  except KeyboardInterrupt:\n"
+            "    count += 1; import lab_lazy.m3\n"
+            "print('count', count, lab_lazy.m3.VALUE, 'end')"
+        )
         with self.clean(), Terminal(program(code, mode)) as terminal:
             terminal.expect("ready")
             terminal.write("\x03")
@@ -97,15 +110,19 @@ class TestProgramOnTerminal(support.TestCase):
             self.assertEqual(terminal.wait(), 0)
 
     def test_control_c_without_handler_kills_by_SIGINT(self, mode):
-        with self.clean(), Terminal(program("print('ready', flush=True); time.sleep(30)", mode)) as terminal:
+        with self.clean(), Terminal(
+            program("print('ready', flush=True); time.sleep(30)", mode)
+        ) as terminal:
             terminal.expect("ready")
             terminal.write("\x03")
             terminal.expect("KeyboardInterrupt")
             self.assertEqual(terminal.wait(), -signal.SIGINT)
 
     def test_size_change(self, mode):
-        code = ("got = []\nsignal.signal(signal.SIGWINCH, lambda *_: got.append(1))\nprint('ready', flush=True)\n"
-                "while not got: time.sleep(0.01)\nprint(os.get_terminal_size().columns, 'wide')")
+        code = (
+            "got = []\nsignal.signal(signal.SIGWINCH, lambda *_: got.append(1))\nprint('ready', flush=True)\n"
+            "while not got: time.sleep(0.01)\nprint(os.get_terminal_size().columns, 'wide')"
+        )
         with self.clean(), Terminal(program(code, mode)) as terminal:
             terminal.expect("ready")
             fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 77, 0, 0))
@@ -113,7 +130,9 @@ class TestProgramOnTerminal(support.TestCase):
             self.assertEqual(terminal.wait(), 0)
 
     def test_terminal_closes(self, mode):
-        with self.clean(), Terminal(program("print('ready', flush=True); time.sleep(30)", mode)) as terminal:
+        with self.clean(), Terminal(
+            program("print('ready', flush=True); time.sleep(30)", mode)
+        ) as terminal:
             terminal.expect("ready")
             terminal.close()
             self.assertEqual(terminal.process.wait(5), -signal.SIGHUP)
@@ -121,8 +140,10 @@ class TestProgramOnTerminal(support.TestCase):
     def test_survives_the_terminal_when_it_ignores_hangup(self, mode):
         """The server must not die with the terminal either."""
         proof = support.unique_dir(mode=0o777) / "proof"
-        code = (f"signal.signal(signal.SIGHUP, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(0.5)\n"
-                f"import lab_lazy.m44\nopen({str(proof)!r}, 'w').write(str(lab_lazy.m44.VALUE))")
+        code = (
+            f"signal.signal(signal.SIGHUP, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(0.5)\n"
+            f"import lab_lazy.m44\nopen({str(proof)!r}, 'w').write(str(lab_lazy.m44.VALUE))"
+        )
         with self.clean(), Terminal(program(code, mode)) as terminal:
             terminal.expect("ready")
             terminal.close()
@@ -135,13 +156,17 @@ class TestJobControl(support.TestCase):
 
     def shell(self):
         terminal = Terminal(["bash", "--norc", "--noprofile", "-i"])
-        terminal.write("stty -echo; PS1='$ '; bind 'set enable-bracketed-paste off' 2>/dev/null; echo read''y\n")
+        terminal.write(
+            "stty -echo; PS1='$ '; bind 'set enable-bracketed-paste off' 2>/dev/null; echo read''y\n"
+        )
         terminal.expect("ready")
         return terminal
 
     def test_control_z_and_fg(self, mode):
-        code = ("print('started', flush=True)\nfor line in sys.stdin:\n  import lab_lazy.m8\n"
-                "  print('line', line.strip(), lab_lazy.m8.VALUE, flush=True)")
+        code = (
+            "print('started', flush=True)\nfor line in sys.stdin:\n  import lab_lazy.m8\n"
+            "  print('line', line.strip(), lab_lazy.m8.VALUE, flush=True)"
+        )
         with self.clean(), self.shell() as terminal:
             terminal.write(shlex.join(program(code, mode)) + "\n")
             terminal.expect("started")
@@ -163,7 +188,9 @@ class TestJobControl(support.TestCase):
 
     def test_control_c_in_a_shell(self, mode):
         with self.clean(), self.shell() as terminal:
-            terminal.write(shlex.join(program("print('started', flush=True); time.sleep(30)", mode)) + "\n")
+            terminal.write(
+                shlex.join(program("print('started', flush=True); time.sleep(30)", mode)) + "\n"
+            )
             terminal.expect("started")
             terminal.write("\x03")
             terminal.expect("KeyboardInterrupt")
@@ -174,7 +201,10 @@ class TestJobControl(support.TestCase):
 
     def test_background_job_and_wait(self, mode):
         with self.clean(), self.shell() as terminal:
-            terminal.write(shlex.join(program("time.sleep(0.2); result = 7", mode)) + " & wait $!; echo status=$?\n")
+            terminal.write(
+                shlex.join(program("time.sleep(0.2); result = 7", mode))
+                + " & wait $!; echo status=$?\n"
+            )
             terminal.expect("status=7")
             terminal.write("exit\n")
             terminal.wait()

@@ -22,7 +22,7 @@ APP = {
     "traced/at_import.txt": "read while traced.first is imported\n",
     "traced/big.bin": "0123456789abcdef" * 40_000,
     "traced/never.txt": "n" * 123_456,
-    "traced/main.py": '''\
+    "traced/main.py": """\
 import os
 import sys
 
@@ -38,34 +38,56 @@ def main():
     print(len(read("big.bin")), file=sys.stderr)
     exec(sys.argv[1] if len(sys.argv) > 1 else "")
     return 7
-''',
+""",
 }
 BLOCKS_OF_BIG = 5  # 640 000 bytes in blocks of 128 KiB
 TYPES = {"X", "M", "i"}
 
 
 def app():
-    return support.app("traced", APP, "-e", "traced.main:main", "--compression", "lz4")  # blocks of 128 KiB
+    return support.app(
+        "traced", APP, "-e", "traced.main:main", "--compression", "lz4"
+    )  # blocks of 128 KiB
 
 
 def chromium():
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
 
 
 def open_page(page, *arguments):
     """Runs a headless browser on a file, without a network; its standard output."""
     with tempfile.TemporaryDirectory(dir=support.scratch()) as profile:
-        command = [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                   "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                   "--disable-dev-shm-usage", f"--user-data-dir={profile}", *arguments, f"file://{page}"]
-        return support.run(command, env=support.clean_env(HOME=profile), timeout=60, check=True).stdout
+        command = [
+            chromium(),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            f"--user-data-dir={profile}",
+            *arguments,
+            f"file://{page}",
+        ]
+        return support.run(
+            command, env=support.clean_env(HOME=profile), timeout=60, check=True
+        ).stdout
 
 
 def cells(html, table):
     """The rows of a table in a rendered page: lists of texts."""
     body = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', html, re.S)[1]
-    return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)]
-            for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)]
+    return [
+        [re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)]
+        for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)
+    ]
 
 
 class TestTrace(support.TestCase):
@@ -88,8 +110,10 @@ class TestTrace(support.TestCase):
 
     def test_the_program_does_not_notice(self, mode):
         os.chmod(self.out, 0o777)
-        code = ("print(sorted(name for name in os.environ if name.startswith('HAFT_TRACE')));"
-                "print([fd for fd in os.listdir('/proc/self/fd') if int(fd) > 2 and os.path.exists('/proc/self/fd/' + fd)])")
+        code = (
+            "print(sorted(name for name in os.environ if name.startswith('HAFT_TRACE')));"
+            "print([fd for fd in os.listdir('/proc/self/fd') if int(fd) > 2 and os.path.exists('/proc/self/fd/' + fd)])"
+        )
         with self.clean():
             plain = support.run([app(), code], mode=mode)
             traced = self.trace("--table", self.path("table"), program=[code], mode=mode)
@@ -109,27 +133,44 @@ class TestTrace(support.TestCase):
         lines = done.stderr.splitlines()
         self.assertEqual(lines[0], "640000")  # the program's own
         text = done.stderr
-        self.assertRegex(text, r"read +site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second from traced\.first\]")
-        self.assertRegex(text, r"36 B +\d+  read +site-packages/traced/at_import.txt  \[traced\.first\]")
-        self.assertRegex(text, rf"625\.0 KiB +\d+\+{BLOCKS_OF_BIG - 1}  read +site-packages/traced/big\.bin  \[traced\.main\]")
+        self.assertRegex(
+            text,
+            r"read +site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second from traced\.first\]",
+        )
+        self.assertRegex(
+            text, r"36 B +\d+  read +site-packages/traced/at_import.txt  \[traced\.first\]"
+        )
+        self.assertRegex(
+            text,
+            rf"625\.0 KiB +\d+\+{BLOCKS_OF_BIG - 1}  read +site-packages/traced/big\.bin  \[traced\.main\]",
+        )
         self.assertRegex(text, r"traced\.later  \[traced\.main\]")
-        unused = text[text.index("\nnever used"):]
+        unused = text[text.index("\nnever used") :]
         self.assertRegex(unused, r"120\.6 KiB  site-packages/traced/never\.txt")
         self.assertNotIn("at_import", unused)
 
     @unittest.skipIf(os.environ.get("HAFT_INDEX") == "0", "the whole run is without the index")
     def test_modules_of_the_import_index(self):
         text = self.trace("--top", "50").stderr
-        self.assertRegex(text, r"- +index  site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second from traced\.first\]")
-        unused = text[text.index("\nnever used"):]
+        self.assertRegex(
+            text,
+            r"- +index  site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second from traced\.first\]",
+        )
+        unused = text[text.index("\nnever used") :]
         self.assertNotIn("__pycache__", unused)
         self.assertNotIn(".haft", unused)
 
     def test_an_archive_of_others(self):
         archive = self.path("old.pyz")
         with zipfile.ZipFile(archive, "w") as file:
-            file.writestr("__main__.py", "import sys, helper\nprint(sys.argv[1:], open(helper.DATA).read())\nsys.exit(3)\n")
-            file.writestr("helper.py", "import os\nDATA = os.path.join(os.path.dirname(__file__), 'data.txt')\n")
+            file.writestr(
+                "__main__.py",
+                "import sys, helper\nprint(sys.argv[1:], open(helper.DATA).read())\nsys.exit(3)\n",
+            )
+            file.writestr(
+                "helper.py",
+                "import os\nDATA = os.path.join(os.path.dirname(__file__), 'data.txt')\n",
+            )
             file.writestr("data.txt", "data")
         done = support.run([support.HAFT, "trace", "--all", archive, "--all", "x"])
         self.assertEqual((done.returncode, done.stdout), (3, "['--all', 'x'] data\n"))
@@ -138,9 +179,17 @@ class TestTrace(support.TestCase):
 
     def test_all_lists_everything_in_order(self):
         text = self.trace("--all").stderr
-        order = [text.index(f"traced/{name}") for name in
-                 ("__pycache__/__init__", "__pycache__/first", "__pycache__/second", "at_import.txt",
-                  "__pycache__/later", "big.bin")]
+        order = [
+            text.index(f"traced/{name}")
+            for name in (
+                "__pycache__/__init__",
+                "__pycache__/first",
+                "__pycache__/second",
+                "at_import.txt",
+                "__pycache__/later",
+                "big.bin",
+            )
+        ]
         self.assertEqual(order, sorted(order))
 
     def test_trace_events(self):
@@ -158,8 +207,14 @@ class TestTrace(support.TestCase):
         first, second = imports["traced.first"], imports["traced.second"]
         self.assertLessEqual(first["ts"], second["ts"])
         self.assertLessEqual(second["ts"] + second["dur"], first["ts"] + first["dur"])
-        self.assertGreaterEqual(imports["traced.first"]["dur"] * 1.001, imports["traced.first"]["args"]["self_us"])
-        reads = [event for event in spans if event["cat"] == "read" and event["args"]["path"].endswith("big.bin")]
+        self.assertGreaterEqual(
+            imports["traced.first"]["dur"] * 1.001, imports["traced.first"]["args"]["self_us"]
+        )
+        reads = [
+            event
+            for event in spans
+            if event["cat"] == "read" and event["args"]["path"].endswith("big.bin")
+        ]
         self.assertEqual(sum(event["args"]["replied"] for event in reads), 640_000)
         self.assertGreaterEqual(sum(event["args"]["decoded"] for event in reads), BLOCKS_OF_BIG)
         self.assertTrue(all(event["pid"] != run["pid"] for event in reads))
@@ -171,7 +226,9 @@ class TestTrace(support.TestCase):
         with open(self.path("t.json"), encoding="utf-8") as file:
             spans = [event for event in json.load(file)["traceEvents"] if event["ph"] == "X"]
         for operation in ("read", "readdirplus", "readlink"):
-            seen = sum(event["cat"] == operation and "stats" not in event["name"] for event in spans)
+            seen = sum(
+                event["cat"] == operation and "stats" not in event["name"] for event in spans
+            )
             # The snapshot was made at its look-up; reading it came later.
             self.assertAlmostEqual(seen, stats[operation], delta=2, msg=operation)
 
@@ -183,23 +240,38 @@ class TestTrace(support.TestCase):
             profile = json.load(file)
         files = profile["files"]
         names = [file for file in files if "traced/" in file and not file.endswith(".py")]
-        self.assertEqual([os.path.basename(name).split(".")[0] for name in names],
-                         ["__init__", "first", "second", "at_import", "main", "later", "big"])
+        self.assertEqual(
+            [os.path.basename(name).split(".")[0] for name in names],
+            ["__init__", "first", "second", "at_import", "main", "later", "big"],
+        )
         self.assertEqual(len(files), len(set(files)))
         self.assertIn("site-packages/traced", profile["directories"])
         self.assertNotIn("site-packages/traced/never.txt", files)
-        self.assertFalse([file for file in files if "_haft_trace" in file or "modules.index" in file])
+        self.assertFalse(
+            [file for file in files if "_haft_trace" in file or "modules.index" in file]
+        )
         self.assertTrue([file for file in files if "_haft." in file])
         # The builder takes it.
-        rebuilt = support.build(self.tree(), "-e", "traced.main:main", "--profile-from", self.path("p"), "--no-profile",
-                                output=self.path("rebuilt"))
+        rebuilt = support.build(
+            self.tree(),
+            "-e",
+            "traced.main:main",
+            "--profile-from",
+            self.path("p"),
+            "--no-profile",
+            output=self.path("rebuilt"),
+        )
         text = support.run([support.HAFT, "trace", "--all", rebuilt]).stderr
         self.assertRegex(text, r"index  site-packages/traced/__pycache__/later")
 
     def test_python_children(self):
         code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import traced.later'], check=True)"
         events = self.events(code)
-        later = [event for event in events if event.get("cat") == "import" and event["name"] == "traced.later"]
+        later = [
+            event
+            for event in events
+            if event.get("cat") == "import" and event["name"] == "traced.later"
+        ]
         self.assertEqual(len({event["pid"] for event in later}), 2)
 
     def test_failed_imports(self):
@@ -224,8 +296,11 @@ class TestTrace(support.TestCase):
     def test_signals_reach_the_program(self, sig):
         code = f"import signal, time; signal.signal(signal.SIG{sig}, lambda *_: sys.exit(42)); os.write(1, b'ready\\n'); time.sleep(30)"
         with self.clean():
-            tracer = support.start([support.HAFT, "trace", "--table", self.path("t"), app(), code],
-                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            tracer = support.start(
+                [support.HAFT, "trace", "--table", self.path("t"), app(), code],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
             with tracer:
                 while tracer.stdout.readline() != b"ready\n":
                     pass
@@ -234,8 +309,11 @@ class TestTrace(support.TestCase):
 
     def test_stops_with_the_program(self):
         code = "import signal; os.write(1, b'ready\\n'); os.kill(os.getpid(), signal.SIGSTOP); sys.exit(3)"
-        tracer = support.start([support.HAFT, "trace", "--table", self.path("t"), app(), code],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        tracer = support.start(
+            [support.HAFT, "trace", "--table", self.path("t"), app(), code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         with tracer:
             _, status = os.waitpid(tracer.pid, os.WUNTRACED)
             self.assertTrue(os.WIFSTOPPED(status))
@@ -265,7 +343,13 @@ class TestTrace(support.TestCase):
 
     def test_what_is_there_before_the_first_import_has_no_importer(self):
         """A page that a module touched later had made it the importer of the interpreter."""
-        bundle = support.app("inside", {"inside.py": "import json, decimal, ssl\ndef main(): pass\n"}, "-e", "inside:main", "--bundle-python")
+        bundle = support.app(
+            "inside",
+            {"inside.py": "import json, decimal, ssl\ndef main(): pass\n"},
+            "-e",
+            "inside:main",
+            "--bundle-python",
+        )
         text = support.run([support.HAFT, "trace", "--all", bundle]).stderr
         files = text[text.index("files in the order") : text.index("slowest imports")]
         self.assertRegex(files, r"(?m) usr/libexec/python3\.\d+$")

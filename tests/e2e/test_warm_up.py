@@ -13,7 +13,7 @@ import support
 SECONDS = 10
 
 # Reads a file of the profile. What it costs is what the counters say before and after.
-ENTRY = '''
+ENTRY = """
 import json, os, sys, time
 HERE = os.path.dirname(__file__)
 def reads():
@@ -49,7 +49,7 @@ def main():
     for line in processes():
         print(*line)
     print("mine", "-", mine)
-'''
+"""
 
 
 class TestWarmUp(support.TestCase):
@@ -59,7 +59,9 @@ class TestWarmUp(support.TestCase):
         (tree / "data").mkdir()
         (tree / "data" / "large.bin").write_bytes(os.urandom(1_000_000))
         (tree / "warm.py").write_text(ENTRY)
-        cls.bundle = support.build(tree, "-e", "warm:main", "--profile", "", output=support.unique_dir("warm-out") / "warm")
+        cls.bundle = support.build(
+            tree, "-e", "warm:main", "--profile", "", output=support.unique_dir("warm-out") / "warm"
+        )
 
     def start(self, **variables):
         done = support.run([self.bundle], env=support.clean_env(**variables), check=True)
@@ -78,7 +80,11 @@ class TestWarmUp(support.TestCase):
         self.assertGreater(reads, 2)
 
     def test_off_with_one_cpu(self):
-        done = support.run(["taskset", "-c", str(min(os.sched_getaffinity(0))), self.bundle], env=support.clean_env(), check=True)
+        done = support.run(
+            ["taskset", "-c", str(min(os.sched_getaffinity(0))), self.bundle],
+            env=support.clean_env(),
+            check=True,
+        )
         self.assertGreater(int(done.stdout.split()[0]), 2)
 
     def test_processes_are_as_without_it(self):
@@ -94,7 +100,9 @@ class TestWarmUp(support.TestCase):
         """A stopped one is noticed by nobody; a killed one neither."""
         for sent in (signal.SIGSTOP, signal.SIGKILL):
             with self.subTest(sent=sent):
-                program = support.start([self.bundle], env=support.clean_env(), stdout=subprocess.PIPE)
+                program = support.start(
+                    [self.bundle], env=support.clean_env(), stdout=subprocess.PIPE
+                )
                 end = time.monotonic() + 5
                 while time.monotonic() < end and program.poll() is None:
                     for status in pathlib.Path("/proc").glob("[0-9]*/status"):
@@ -127,23 +135,38 @@ class TestLibrariesUsedInPart(support.TestCase):
             "__attribute__((aligned(65536))) const unsigned char large[16 << 20] = {1, [8 << 20] = 2, [(16 << 20) - 1] = 3};\n"
             "int at(size_t i) { return large[i]; }\n"
         )
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", tree / "libparts.so", source], check=True)
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-O1", "-o", tree / "libparts.so", source], check=True
+        )
         (tree / "parts.py").write_text(
             "import ctypes, os\n"
             "def main():\n"
             "    library = ctypes.CDLL(os.path.join(os.path.dirname(__file__), 'libparts.so'))\n"
             "    print(library.at(8 << 20), library.at((16 << 20) - 1), library.at(5))\n"
         )
-        bundle = support.build(tree, "-e", "parts:main", "--profile", "", output=support.unique_dir("parts-out") / "parts")
+        bundle = support.build(
+            tree,
+            "-e",
+            "parts:main",
+            "--profile",
+            "",
+            output=support.unique_dir("parts-out") / "parts",
+        )
         self.assertEqual(support.run([bundle], check=True).stdout, "2 3 0\n")
         image = pathlib.Path(bundle).read_bytes()
         start = image.rindex(b'{"files":[')
         profile = json.JSONDecoder().raw_decode(image[start:].decode("utf-8", "replace"))[0]
         used = profile["ranges"]["site-packages/libparts.so"]
-        self.assertLess(sum(size for _, size in used), 8 << 20)  # the kernel may map a MiB where a byte is touched
+        self.assertLess(
+            sum(size for _, size in used), 8 << 20
+        )  # the kernel may map a MiB where a byte is touched
         self.assertGreaterEqual(len(used), 2, used)
-        self.assertEqual([[p[0], *p[1:]] for p in profile["ahead"] if p[0].endswith("libparts.so")],
-                         [["site-packages/libparts.so", *part] for part in used])
+        self.assertEqual(
+            [[p[0], *p[1:]] for p in profile["ahead"] if p[0].endswith("libparts.so")],
+            [["site-packages/libparts.so", *part] for part in used],
+        )
         copy = support.unique_dir("parts-extracted")
         support.run([support.HAFT, "extract", bundle, copy / "x"], check=True)
-        self.assertEqual((copy / "x/site-packages/libparts.so").read_bytes(), (tree / "libparts.so").read_bytes())
+        self.assertEqual(
+            (copy / "x/site-packages/libparts.so").read_bytes(), (tree / "libparts.so").read_bytes()
+        )

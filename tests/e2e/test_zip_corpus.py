@@ -67,7 +67,9 @@ class TestZipCorpus(support.TestCase):
             with self.subTest(name):
                 verified = self.limited("verify", file)
                 extracted = self.limited("extract", file, directory / "out")
-                self.assertEqual(verified.returncode, extracted.returncode, verified.stderr + extracted.stderr)
+                self.assertEqual(
+                    verified.returncode, extracted.returncode, verified.stderr + extracted.stderr
+                )
                 verdict = "OPEN" if verified.returncode == 0 else "REJECT"
                 verdicts[verdict] += 1
                 if not exception:
@@ -105,10 +107,20 @@ class TestZipCorpus(support.TestCase):
         statuses = {0: 0, 1: 0}
         for name, expected, exception in corpus_test.cases():
             with self.subTest(name):
-                done = self.limited("build", "--from", CORPUS / name, "--no-compile", "--no-profile", "-o", directory / "new")
+                done = self.limited(
+                    "build",
+                    "--from",
+                    CORPUS / name,
+                    "--no-compile",
+                    "--no-profile",
+                    "-o",
+                    directory / "new",
+                )
                 statuses[done.returncode] += 1
                 if not exception:
-                    self.assertEqual("OPEN" if done.returncode == 0 else "REJECT", expected, done.stderr)
+                    self.assertEqual(
+                        "OPEN" if done.returncode == 0 else "REJECT", expected, done.stderr
+                    )
                 if done.returncode == 0:
                     support.haft("verify", directory / "new")
                     (directory / "new").unlink()

@@ -42,9 +42,13 @@ std::vector<std::byte> SmallImage(std::size_t runtime_size = 0) {
   return BuildImage(tree, options);
 }
 
-Bytes SmallBundle() { return JoinBundle(FakeRuntime(kRuntimeSize), SmallImage(kRuntimeSize)); }
+Bytes SmallBundle() {
+  return JoinBundle(FakeRuntime(kRuntimeSize), SmallImage(kRuntimeSize));
+}
 
-Result<BundleFile> Locate(std::span<const std::byte> bytes) { return LocateImage(MemoryFile(bytes).get()); }
+Result<BundleFile> Locate(std::span<const std::byte> bytes) {
+  return LocateImage(MemoryFile(bytes).get());
+}
 
 TEST(LocateImageTest, FindsABareImage) {
   Bytes image = SmallImage();
@@ -82,21 +86,29 @@ void CheckTruncation(const Bytes& bundle, std::size_t runtime_size) {
     if (size < 64) {
       expected = fmt::format("not a haft bundle: it has {} bytes, the smallest needs 320", size);
     } else if (size < runtime_size) {
-      expected = fmt::format("the file is cut off inside its program: it has {} bytes and needs at least {}", size,
-                             runtime_size);
+      expected = fmt::format(
+          "the file is cut off inside its program: it has {} bytes and needs at least {}", size,
+          runtime_size);
     } else if (size < image_offset + 64) {
-      expected = fmt::format("not a haft bundle: no image behind the program; it has {} bytes and would need at least {}",
-                             size, image_offset + 320);
+      expected = fmt::format(
+          "not a haft bundle: no image behind the program; it has {} bytes and would need at least "
+          "{}",
+          size, image_offset + 320);
     } else {
-      expected = fmt::format("the file is cut off: it has {} bytes and needs {} ({} missing); copy it again", size,
-                             bundle.size(), bundle.size() - size);
+      expected = fmt::format(
+          "the file is cut off: it has {} bytes and needs {} ({} missing); copy it again", size,
+          bundle.size(), bundle.size() - size);
     }
     ASSERT_EQ(located.error().message(), expected);
   }
 }
 
-TEST(LocateImageTest, RefusesABareImageCutAtAnyLength) { CheckTruncation(SmallImage(), 0); }
-TEST(LocateImageTest, RefusesABundleCutAtAnyLength) { CheckTruncation(SmallBundle(), kRuntimeSize); }
+TEST(LocateImageTest, RefusesABareImageCutAtAnyLength) {
+  CheckTruncation(SmallImage(), 0);
+}
+TEST(LocateImageTest, RefusesABundleCutAtAnyLength) {
+  CheckTruncation(SmallBundle(), kRuntimeSize);
+}
 
 TEST(LocateImageTest, RefusesAppendedBytes) {
   for (const Bytes& good : {SmallImage(), SmallBundle()}) {
@@ -105,8 +117,9 @@ TEST(LocateImageTest, RefusesAppendedBytes) {
         Bytes longer = good;
         longer.insert(longer.end(), AsBytes(tail).begin(), AsBytes(tail).end());
         EXPECT_EQ(Message(Locate(longer)),
-                  fmt::format("the file has {} bytes after its end: it has {} and needs {}; copy it again", size,
-                              longer.size(), good.size()));
+                  fmt::format(
+                      "the file has {} bytes after its end: it has {} and needs {}; copy it again",
+                      size, longer.size(), good.size()));
       }
     }
   }
@@ -145,7 +158,9 @@ TEST(LocateImageTest, NoticesEveryFlippedBitOfTheTrailer) {
     auto located = LocateImage(file.get());
     ASSERT_EQ(Message(located), "the trailer is damaged; copy the file again") << "bit " << bit;
     ASSERT_EQ(located.error().kind(), ErrorKind::kCorrupt);
-    ASSERT_EQ(Message(WriteAllAt(file.get(), std::span(&bundle[begin + bit / 8], 1), begin + bit / 8)), "");
+    ASSERT_EQ(
+        Message(WriteAllAt(file.get(), std::span(&bundle[begin + bit / 8], 1), begin + bit / 8)),
+        "");
   }
   EXPECT_TRUE(LocateImage(file.get()).has_value());
 }
@@ -159,9 +174,12 @@ std::string LocateWith(const std::function<void(Trailer&)>& edit) {
 }
 
 TEST(LocateImageTest, RefusesVersionsAndFeaturesItDoesNotKnow) {
-  EXPECT_EQ(LocateWith([](Trailer& t) { t.major = 2; }), "format version 2.0; this haft reads version 1.x");
-  EXPECT_EQ(LocateWith([](Trailer& t) { t.major = 0; }), "format version 0.0; this haft reads version 1.x");
-  EXPECT_EQ(LocateWith([](Trailer& t) { t.incompatible = 1u << 5; }), "needs format feature 5, which this haft does not know");
+  EXPECT_EQ(LocateWith([](Trailer& t) { t.major = 2; }),
+            "format version 2.0; this haft reads version 1.x");
+  EXPECT_EQ(LocateWith([](Trailer& t) { t.major = 0; }),
+            "format version 0.0; this haft reads version 1.x");
+  EXPECT_EQ(LocateWith([](Trailer& t) { t.incompatible = 1u << 5; }),
+            "needs format feature 5, which this haft does not know");
   EXPECT_EQ(LocateWith([](Trailer& t) { t.incompatible = 1u << 31; }),
             "needs format feature 31, which this haft does not know");
   EXPECT_EQ(LocateWith([](Trailer& t) { t.minor = 7; }), "");
@@ -170,36 +188,54 @@ TEST(LocateImageTest, RefusesVersionsAndFeaturesItDoesNotKnow) {
 
 TEST(LocateImageTest, RefusesFieldsThatPointOutOfTheImage) {
   constexpr std::uint64_t kMax = ~std::uint64_t{0};
-  auto impossible = [](std::string_view field) { return fmt::format("trailer: {} is impossible", field); };
-  for (std::uint64_t value : {std::uint64_t{0}, std::uint64_t{319}, kMax, kMax / 2, std::uint64_t{1} << 40}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.image_size = value; }), impossible("image_size")) << value;
+  auto impossible = [](std::string_view field) {
+    return fmt::format("trailer: {} is impossible", field);
+  };
+  for (std::uint64_t value :
+       {std::uint64_t{0}, std::uint64_t{319}, kMax, kMax / 2, std::uint64_t{1} << 40}) {
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.image_size = value; }), impossible("image_size"))
+        << value;
   }
   for (std::uint64_t value : {std::uint64_t{1}, std::uint64_t{4096}, kMax, kMax / 2}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.runtime_size = value; }), impossible("runtime_size")) << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.runtime_size = value; }), impossible("runtime_size"))
+        << value;
   }
   for (std::uint64_t value : {std::uint64_t{0}, std::uint64_t{1} << 31, kMax}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.inode_count = value; }), impossible("inode_count")) << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.inode_count = value; }), impossible("inode_count"))
+        << value;
   }
-  EXPECT_EQ(LocateWith([&](Trailer& t) { t.inode_count = kMaxInodes; }), impossible("index_offset"));
+  EXPECT_EQ(LocateWith([&](Trailer& t) { t.inode_count = kMaxInodes; }),
+            impossible("index_offset"));
   for (std::uint64_t value : {std::uint64_t{0xFFFFFFFF}, kMax}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.block_count = value; }), impossible("block_count")) << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.block_count = value; }), impossible("block_count"))
+        << value;
   }
   EXPECT_EQ(LocateWith([&](Trailer& t) { t.extent_count = kMax; }), impossible("extent_count"));
   EXPECT_EQ(LocateWith([&](Trailer& t) { t.string_size = kMax; }), impossible("string_size"));
   for (std::uint64_t value : {std::uint64_t{1}, std::uint64_t{1} << 20, kMax, kMax - 4095}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.index_offset = value; }), impossible("index_offset")) << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.index_offset = value; }), impossible("index_offset"))
+        << value;
   }
   for (std::uint64_t value : {std::uint64_t{1} << 20, kMax}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.manifest_offset = value; }), impossible("manifest_offset")) << value;
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.manifest_size = value; }), impossible("manifest_offset")) << value;
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.profile_offset = value; }), impossible("profile_offset")) << value;
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.profile_size = value; }), impossible("profile_offset")) << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.manifest_offset = value; }),
+              impossible("manifest_offset"))
+        << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.manifest_size = value; }),
+              impossible("manifest_offset"))
+        << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.profile_offset = value; }),
+              impossible("profile_offset"))
+        << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.profile_size = value; }), impossible("profile_offset"))
+        << value;
   }
   for (std::uint32_t value : {0u, 1u, 2048u, 4097u, 3u << 12, 1u << 21, 0xFFFFFFFFu}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.block_size = value; }), impossible("block_size")) << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.block_size = value; }), impossible("block_size"))
+        << value;
   }
   for (std::uint32_t value : {0u, 4096u, 16385u, 0xFFFFFFFFu}) {
-    EXPECT_EQ(LocateWith([&](Trailer& t) { t.chunk_size = value; }), impossible("chunk_size")) << value;
+    EXPECT_EQ(LocateWith([&](Trailer& t) { t.chunk_size = value; }), impossible("chunk_size"))
+        << value;
   }
 }
 
@@ -207,7 +243,8 @@ TEST(LocateImageTest, RefusesFieldsThatPointOutOfTheImage) {
 TEST(LocateImageTest, SizesOfAHugeSparseFileDoNotOverflow) {
   UniqueFd file = MemoryFile({});
   constexpr std::uint64_t kFileSize = (std::uint64_t{1} << 63) - 4096;
-  if (::ftruncate(file.get(), static_cast<off_t>(kFileSize)) != 0) GTEST_SKIP() << "no file of 2^63 bytes here";
+  if (::ftruncate(file.get(), static_cast<off_t>(kFileSize)) != 0)
+    GTEST_SKIP() << "no file of 2^63 bytes here";
   Bytes image = SmallImage();
   Trailer trailer = TrailerOf(image);
   trailer.image_size = kFileSize;
@@ -245,7 +282,8 @@ TEST(ReadManifestTest, RefusesOneThatIsTooLarge) {
 }
 
 TEST(ForgedImageTest, PutsAnImageTogetherAsItWas) {
-  for (Bytes image : {SmallImage(), BuildImage(Tree())}) EXPECT_EQ(ForgedImage(image).Bytes(), image);
+  for (Bytes image : {SmallImage(), BuildImage(Tree())})
+    EXPECT_EQ(ForgedImage(image).Bytes(), image);
 }
 
 }  // namespace

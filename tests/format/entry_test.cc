@@ -9,7 +9,9 @@ namespace {
 
 using haft::testing::Message;
 
-std::string Target(const Result<Entry>& entry) { return entry ? Describe(*entry) : entry.error().message(); }
+std::string Target(const Result<Entry>& entry) {
+  return entry ? Describe(*entry) : entry.error().message();
+}
 
 TEST(ParseEntryTest, ChecksNames) {
   EXPECT_EQ(Target(ParseFunctionEntry("a.b_1:C.run", "entry point")), "a.b_1:C.run");
@@ -27,14 +29,27 @@ TEST(ParseEntryTest, ChecksNames) {
 
 TEST(DescribeEntryTest, ShowsEveryKind) {
   EXPECT_EQ(Describe({}), "none");
-  EXPECT_EQ(Describe({.kind = EntryKind::kInterpreter, .module = "", .function = "", .script = ""}), "the interpreter");
-  EXPECT_EQ(Describe({.kind = EntryKind::kScript, .module = "", .function = "", .script = "", .file = "bin/x"}), "bin/x");
-  EXPECT_EQ(Describe({.kind = EntryKind::kScript, .module = "", .function = "", .script = "x", .file = "bin/x"}), "x (bin/x)");
+  EXPECT_EQ(Describe({.kind = EntryKind::kInterpreter, .module = "", .function = "", .script = ""}),
+            "the interpreter");
+  EXPECT_EQ(Describe({.kind = EntryKind::kScript,
+                      .module = "",
+                      .function = "",
+                      .script = "",
+                      .file = "bin/x"}),
+            "bin/x");
+  EXPECT_EQ(Describe({.kind = EntryKind::kScript,
+                      .module = "",
+                      .function = "",
+                      .script = "x",
+                      .file = "bin/x"}),
+            "x (bin/x)");
 }
 
 TEST(ImagePathTest, TakesRelativePathsThatStayInside) {
-  for (const char* path : {"a", "bin/x y", "a/..b", "\xff", "a:b"}) EXPECT_TRUE(IsImagePath(path)) << path;
-  for (const char* path : {"", "/", "/a", "a/", "a//b", "..", "a/../b", ".", "./a"}) EXPECT_FALSE(IsImagePath(path)) << path;
+  for (const char* path : {"a", "bin/x y", "a/..b", "\xff", "a:b"})
+    EXPECT_TRUE(IsImagePath(path)) << path;
+  for (const char* path : {"", "/", "/a", "a/", "a//b", "..", "a/../b", ".", "./a"})
+    EXPECT_FALSE(IsImagePath(path)) << path;
   EXPECT_FALSE(IsImagePath(std::string_view("a\0", 2)));
 }
 

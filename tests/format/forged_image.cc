@@ -38,7 +38,9 @@ void Seal(Record& record) {
   record.checksum = format::Checksum(bytes.first(sizeof(Record) - sizeof record.checksum));
 }
 
-void PadTo(std::string& text, std::size_t unit) { text.resize((text.size() + unit - 1) / unit * unit); }
+void PadTo(std::string& text, std::size_t unit) {
+  text.resize((text.size() + unit - 1) / unit * unit);
+}
 
 }  // namespace
 
@@ -51,7 +53,8 @@ ForgedImage::ForgedImage(std::span<const std::byte> image) : trailer_(TrailerOf(
   extents = Table<format::Extent>(index, bundle->extents_offset(), trailer_.extent_count);
   blocks = Table<format::Block>(index, bundle->blocks_offset(), trailer_.block_count);
   strings = index.substr(bundle->strings_offset(), trailer_.string_size);
-  std::uint64_t end = blocks.empty() ? sizeof(format::Header) : blocks.back().offset + blocks.back().stored_size;
+  std::uint64_t end =
+      blocks.empty() ? sizeof(format::Header) : blocks.back().offset + blocks.back().stored_size;
   contents = text.substr(sizeof(format::Header), end - sizeof(format::Header));
   manifest = text.substr(trailer_.manifest_offset, trailer_.manifest_size);
 }
@@ -170,7 +173,8 @@ std::vector<std::byte> FakeRuntime(std::size_t size) {
   return {bytes.begin(), bytes.end()};
 }
 
-std::vector<std::byte> JoinBundle(std::span<const std::byte> runtime, std::span<const std::byte> image) {
+std::vector<std::byte> JoinBundle(std::span<const std::byte> runtime,
+                                  std::span<const std::byte> image) {
   std::vector<std::byte> bundle(runtime.begin(), runtime.end());
   bundle.resize((bundle.size() + format::kAlignment - 1) / format::kAlignment * format::kAlignment);
   bundle.insert(bundle.end(), image.begin(), image.end());

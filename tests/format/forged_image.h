@@ -13,8 +13,9 @@
 
 namespace haft::testing {
 
-// The parts of a bare image, free to be changed. Bytes() puts them together again: counts and offsets
-// follow from the parts, then `edit_trailer` may falsify them, then all checksums and the id are computed.
+// The parts of a bare image, free to be changed. Bytes() puts them together again: counts and
+// offsets follow from the parts, then `edit_trailer` may falsify them, then all checksums and the
+// id are computed.
 class ForgedImage {
  public:
   explicit ForgedImage(std::span<const std::byte> image);
@@ -23,8 +24,8 @@ class ForgedImage {
   std::vector<format::Extent> extents;
   std::vector<format::Block> blocks;
   std::string strings;
-  std::string contents;           // the stored bytes of the blocks
-  std::string gap;                // between the padding behind the blocks and the index
+  std::string contents;  // the stored bytes of the blocks
+  std::string gap;       // between the padding behind the blocks and the index
   std::string manifest;
   std::string profile;
   std::function<void(format::Trailer&)> edit_trailer;
@@ -55,6 +56,7 @@ format::Trailer TrailerOf(std::span<const std::byte> image);
 // A program of exactly `size` bytes (at least 192), as far as ELF headers go.
 std::vector<std::byte> FakeRuntime(std::size_t size);
 // Program, padding, image. The image has to be built for this program (ImageOptions::runtime_size).
-std::vector<std::byte> JoinBundle(std::span<const std::byte> runtime, std::span<const std::byte> image);
+std::vector<std::byte> JoinBundle(std::span<const std::byte> runtime,
+                                  std::span<const std::byte> image);
 
 }  // namespace haft::testing

@@ -16,8 +16,9 @@ TEST(ProfileTest, KeepsOrderThroughJson) {
 }
 
 TEST(ProfileTest, LeavesOutNamesThatAreNoText) {
-  EXPECT_EQ(Expect(ParseProfile(ToJson({.files = {"a", "\xFF\xFE", "b"}, .directories = {}}))).files,
-            (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(
+      Expect(ParseProfile(ToJson({.files = {"a", "\xFF\xFE", "b"}, .directories = {}}))).files,
+      (std::vector<std::string>{"a", "b"}));
 }
 
 TEST(ProfileTest, MergeAppendsWhatIsNew) {
@@ -44,7 +45,8 @@ TEST(ProfileTest, MergeJoinsRangesAndKeepsWholeFilesWhole) {
   Profile more{.files = {"both", "whole", "new", "mine"}, .directories = {}};
   more.ranges = {{"both", {{5, 10}}}, {"whole", {{0, 1}}}, {"new", {{7, 7}}}};
   Merge(profile, more);
-  EXPECT_EQ(profile.ranges, (std::map<std::string, std::vector<ByteRange>>{{"both", {{0, 15}}}, {"new", {{7, 7}}}}));
+  EXPECT_EQ(profile.ranges, (std::map<std::string, std::vector<ByteRange>>{{"both", {{0, 15}}},
+                                                                           {"new", {{7, 7}}}}));
 }
 
 TEST(ProfileTest, IgnoresUnknownMembersAndNamesBadOnes) {
@@ -53,7 +55,8 @@ TEST(ProfileTest, IgnoresUnknownMembersAndNamesBadOnes) {
   EXPECT_EQ(Message(ParseProfile("[]")), "profile: not a JSON object");
   EXPECT_EQ(Message(ParseProfile(R"({"files": 1})")), "profile: 'files': not an array of paths");
   EXPECT_EQ(Message(ParseProfile(R"({"files": [""]})")), "profile: 'files': not an array of paths");
-  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "directories": ["/etc"]})")), "profile: 'directories': not an array of paths");
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "directories": ["/etc"]})")),
+            "profile: 'directories': not an array of paths");
   const char* ranges = "profile: 'ranges': not an object of arrays of offset and size";
   EXPECT_EQ(Message(ParseProfile(R"({"files": [], "ranges": []})")), ranges);
   EXPECT_EQ(Message(ParseProfile(R"({"files": [], "ranges": {"a": [[1]]}})")), ranges);
@@ -65,7 +68,8 @@ TEST(ProfileTest, KeepsAndMergesFilesOfTheHost) {
   Profile profile{.files = {"a"}, .host = {"lib/os.pyc", "/usr/share/zone"}};
   EXPECT_EQ(Expect(ParseProfile(ToJson(profile))), profile);
   Merge(profile, {.host = {"lib/new.pyc", "lib/os.pyc"}});
-  EXPECT_EQ(profile.host, (std::vector<std::string>{"lib/os.pyc", "/usr/share/zone", "lib/new.pyc"}));
+  EXPECT_EQ(profile.host,
+            (std::vector<std::string>{"lib/os.pyc", "/usr/share/zone", "lib/new.pyc"}));
 }
 
 TEST(ProfileTest, KeepsAndMergesWhatIsMissing) {
@@ -76,11 +80,14 @@ TEST(ProfileTest, KeepsAndMergesWhatIsMissing) {
 }
 
 TEST(ProfileTest, HostPathsStayBelowTheirPrefix) {
-  for (const char* path : {"lib/os.pyc", "/usr/lib/x", "..lib/x", "lib/x.."}) EXPECT_TRUE(IsHostPath(path)) << path;
-  for (const char* path : {"", "/etc/passwd", "/usr", "..", "../x", "lib/../../x", "lib/..", "/usr/../etc/x"}) {
+  for (const char* path : {"lib/os.pyc", "/usr/lib/x", "..lib/x", "lib/x.."})
+    EXPECT_TRUE(IsHostPath(path)) << path;
+  for (const char* path :
+       {"", "/etc/passwd", "/usr", "..", "../x", "lib/../../x", "lib/..", "/usr/../etc/x"}) {
     EXPECT_FALSE(IsHostPath(path)) << path;
   }
-  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "host": ["/etc/passwd"]})")), "profile: 'host': not an array of paths");
+  EXPECT_EQ(Message(ParseProfile(R"({"files": [], "host": ["/etc/passwd"]})")),
+            "profile: 'host': not an array of paths");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// libFuzzer target: an image of any bytes is opened, walked, looked up in, read and verified. Checksums are not checked
-// in this build, so that changes get past them.
+// libFuzzer target: an image of any bytes is opened, walked, looked up in, read and verified.
+// Checksums are not checked in this build, so that changes get past them.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -67,7 +67,8 @@ class Walk {
       ListDirectory(dir, pending);
     }
     // Inodes that are in no directory, and some that do not exist.
-    for (std::uint32_t row = 0; row < std::min<std::uint64_t>(reader_.inode_count() + 2, 64); ++row) Touch(InodeId{row});
+    for (std::uint32_t row = 0; row < std::min<std::uint64_t>(reader_.inode_count() + 2, 64); ++row)
+      Touch(InodeId{row});
     Touch(InodeId{0xFFFFFFFF});
     static_cast<void>(reader_.Resolve("a/b/../c").has_value());
   }
@@ -86,17 +87,21 @@ class Walk {
       }
       Require(entry->has_value(), "EntryCount() agrees with EntryAt()");
       Require((*entry)->attributes.parent == dir, "an entry's parent is the directory it is in");
-      Require(std::to_underlying((*entry)->inode) > std::to_underlying(dir), "children come behind their parents");
+      Require(std::to_underlying((*entry)->inode) > std::to_underlying(dir),
+              "children come behind their parents");
       entries.push_back(**entry);
     }
     if (entries_ >= kMaxEntries) all_good = false;
     for (const Entry& entry : entries) {
       auto found = reader_.Lookup(dir, entry.name);
       if (all_good) {
-        Require(found && *found && (*found)->inode == entry.inode, "a listed name can be looked up");
+        Require(found && *found && (*found)->inode == entry.inode,
+                "a listed name can be looked up");
       }
       auto above = reader_.Lookup(dir, std::string(entry.name) + "x");
-      if (above && *above) Require((*above)->name == std::string(entry.name) + "x", "look-ups find the name asked for");
+      if (above && *above)
+        Require((*above)->name == std::string(entry.name) + "x",
+                "look-ups find the name asked for");
       Touch(entry.inode);
       if (entry.attributes.type == FileType::kDirectory) pending.push_back(entry.inode);
     }
@@ -105,21 +110,28 @@ class Walk {
   void Touch(InodeId inode) {
     auto attributes = reader_.Stat(inode);
     if (!attributes) return;
-    Require((attributes->mode & ~format::kModeMask) == 0, "no mode bits but those the format knows");
-    Require(attributes->stored <= attributes->size || attributes->size == 0, "holes are part of a file");
+    Require((attributes->mode & ~format::kModeMask) == 0,
+            "no mode bits but those the format knows");
+    Require(attributes->stored <= attributes->size || attributes->size == 0,
+            "holes are part of a file");
     if (attributes->type == FileType::kSymlink) {
       auto target = reader_.ReadLink(inode);
       if (target) {
-        Require(target->size() == attributes->size && target->find('\0') == target->npos, "link targets are strings");
+        Require(target->size() == attributes->size && target->find('\0') == target->npos,
+                "link targets are strings");
       }
     }
-    if (attributes->type == FileType::kFile && files_++ < kMaxFiles) ReadFile(inode, attributes->size);
+    if (attributes->type == FileType::kFile && files_++ < kMaxFiles)
+      ReadFile(inode, attributes->size);
   }
 
   void ReadFile(InodeId inode, std::uint64_t size) {
-    for (std::uint64_t offset : {std::uint64_t{0}, size / 2, size - std::min<std::uint64_t>(size, 5000), size, ~std::uint64_t{0}}) {
+    for (std::uint64_t offset :
+         {std::uint64_t{0}, size / 2, size - std::min<std::uint64_t>(size, 5000), size,
+          ~std::uint64_t{0}}) {
       auto n = reader_.Read(inode, offset, buffer_);
-      std::uint64_t expected = offset < size ? std::min<std::uint64_t>(size - offset, buffer_.size()) : 0;
+      std::uint64_t expected =
+          offset < size ? std::min<std::uint64_t>(size - offset, buffer_.size()) : 0;
       if (n) Require(*n == expected, "a read is only short at the end");
     }
     std::vector<Slice> slices;

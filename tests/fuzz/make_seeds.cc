@@ -1,4 +1,5 @@
-// Writes the inputs the fuzzers start from: make_seeds IMAGE_DIRECTORY MANIFEST_DIRECTORY ZIP_DIRECTORY
+// Writes the inputs the fuzzers start from: make_seeds IMAGE_DIRECTORY MANIFEST_DIRECTORY
+// ZIP_DIRECTORY
 #include <fmt/format.h>
 
 #include <string>
@@ -21,25 +22,36 @@ void WriteImages(const std::string& directory) {
   ImageOptions options{.block_size = 4096, .workers = 1, .progress = {}};
   Write(directory, "empty", BuildImage(Tree(), options));
   Write(directory, "one-file", BuildImage(MakeTree({{"a", "contents"}}), options));
-  Write(directory, "small", BuildImage(MakeTree({{"a/b/c", "x"}, {"a/b/d", ""}, {"e", std::string(5000, 'y')}}), options));
+  Write(directory, "small",
+        BuildImage(MakeTree({{"a/b/c", "x"}, {"a/b/d", ""}, {"e", std::string(5000, 'y')}}),
+                   options));
   Write(directory, "sample", SampleImage(4));
   Write(directory, "many", BuildImage(SampleTree(40)));
-  ImageOptions zstd{.block_size = 4096, .compression = Compression::kZstd, .workers = 1, .progress = {}};
-  Write(directory, "zstd", BuildImage(MakeTree({{"a/b", std::string(3000, 'x') + "y"}, {"e", std::string(9000, 'y')}}), zstd));
+  ImageOptions zstd{
+      .block_size = 4096, .compression = Compression::kZstd, .workers = 1, .progress = {}};
+  Write(directory, "zstd",
+        BuildImage(MakeTree({{"a/b", std::string(3000, 'x') + "y"}, {"e", std::string(9000, 'y')}}),
+                   zstd));
   auto runtime = FakeRuntime(200);
   options.runtime_size = runtime.size();
   options.runtime_checksum = format::Checksum(runtime);
   Write(directory, "bundle", JoinBundle(runtime, BuildImage(MakeTree({{"a/b", "c"}}), options)));
-  ForgedImage holes(BuildImage(MakeTree({{"holes", std::string(20'000, '\0') + "x"}, {"z", "z"}}), {.block_size = 4096, .workers = 1, .progress = {}}));
+  ForgedImage holes(BuildImage(MakeTree({{"holes", std::string(20'000, '\0') + "x"}, {"z", "z"}}),
+                               {.block_size = 4096, .workers = 1, .progress = {}}));
   Write(directory, "holes", holes.Bytes());
 }
 
 void WriteManifests(const std::string& directory) {
   format::Manifest manifest = TestManifest();
   Write(directory, "function", AsBytes(format::ToJson(manifest)));
-  manifest.entry = {.kind = format::EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
+  manifest.entry = {
+      .kind = format::EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
   Write(directory, "module", AsBytes(format::ToJson(manifest)));
-  manifest.scripts = {{.kind = format::EntryKind::kScript, .module = "", .function = "", .script = "s", .file = "bin/s"}};
+  manifest.scripts = {{.kind = format::EntryKind::kScript,
+                       .module = "",
+                       .function = "",
+                       .script = "s",
+                       .file = "bin/s"}};
   manifest.arguments = manifest.python_arguments = {"-O"};
   manifest.environment = {{"A", "b"}};
   manifest.isolated = manifest.multi_call = true;
@@ -50,7 +62,9 @@ void WriteManifests(const std::string& directory) {
 }
 
 void WriteZips(const std::string& directory) {
-  auto write = [&](std::string_view name, const MadeZip& zip) { Write(directory, name, AsBytes(zip.Bytes())); };
+  auto write = [&](std::string_view name, const MadeZip& zip) {
+    Write(directory, name, AsBytes(zip.Bytes()));
+  };
   using enum MadeEntry::Descriptor;
   write("empty", ZipOf({}));
   MadeZip kinds = ZipOf({{.name = "a", .data = "stored"},
@@ -66,24 +80,35 @@ void WriteZips(const std::string& directory) {
   kinds.adjusted = true;
   kinds.zip64 = true;
   write("zip64", kinds);
-  write("descriptors", ZipOf({{.name = "a", .data = "1", .flags = 8, .descriptor = kWithSignature},
-                              {.name = "b", .data = "2", .method = 8, .flags = 8, .descriptor = kWithoutSignature},
-                              {.name = "c", .data = "3", .flags = 8, .descriptor = kWide}}));
-  write("big", ZipOf({{.name = "a", .data = std::string(300'000, 'x'), .method = 8}, {.name = "b", .data = std::string(140'000, 'y')}}));
-  write("extra", ZipOf({{.name = "a", .data = "1", .flags = 0x800, .extra = Extra(0x5455, std::string("\1\0\0\0\0", 5))}}));
-  write("zipapp", ZipOf({{.name = "__main__.py", .data = "print()\n"}, {.name = "bin/x", .data = "#!/bin/sh\n", .mode = 0100755}}));
-  write("wheel", ZipOf({{.name = "d.py", .data = ""},
-                        {.name = "d-1.dist-info/WHEEL", .data = ""},
-                        {.name = "d-1.dist-info/entry_points.txt", .data = "[console_scripts]\nd = d:main\n"},
-                        {.name = "d-1.data/purelib/e.py", .data = ""}}));
-  write("shiv", ZipOf({{.name = "environment.json", .data = R"({"entry_point": "a.b:c", "build_id": "1", "preamble": "p.py"})"},
+  write("descriptors",
+        ZipOf({{.name = "a", .data = "1", .flags = 8, .descriptor = kWithSignature},
+               {.name = "b", .data = "2", .method = 8, .flags = 8, .descriptor = kWithoutSignature},
+               {.name = "c", .data = "3", .flags = 8, .descriptor = kWide}}));
+  write("big", ZipOf({{.name = "a", .data = std::string(300'000, 'x'), .method = 8},
+                      {.name = "b", .data = std::string(140'000, 'y')}}));
+  write("extra", ZipOf({{.name = "a",
+                         .data = "1",
+                         .flags = 0x800,
+                         .extra = Extra(0x5455, std::string("\1\0\0\0\0", 5))}}));
+  write("zipapp", ZipOf({{.name = "__main__.py", .data = "print()\n"},
+                         {.name = "bin/x", .data = "#!/bin/sh\n", .mode = 0100755}}));
+  write(
+      "wheel",
+      ZipOf({{.name = "d.py", .data = ""},
+             {.name = "d-1.dist-info/WHEEL", .data = ""},
+             {.name = "d-1.dist-info/entry_points.txt", .data = "[console_scripts]\nd = d:main\n"},
+             {.name = "d-1.data/purelib/e.py", .data = ""}}));
+  write("shiv", ZipOf({{.name = "environment.json",
+                        .data = R"({"entry_point": "a.b:c", "build_id": "1", "preamble": "p.py"})"},
                        {.name = "site-packages/a/b.py", .data = ""},
                        {.name = "site-packages/bin/p.py", .data = ""}}));
   write("shiv-script", ZipOf({{.name = "environment.json", .data = R"({"script": "s"})"},
                               {.name = "site-packages/bin/s", .data = "#!/usr/bin/python3\n"}}));
-  write("pex", ZipOf({{.name = "PEX-INFO", .data = R"({"script": "d", "inject_args": ["a"], "inject_env": {"A": "b"}})"},
-                      {.name = ".deps/d.whl/d.py", .data = ""},
-                      {.name = ".deps/d.whl/.prefix/bin/d", .data = "#!/usr/bin/python3\n"}}));
+  write("pex",
+        ZipOf({{.name = "PEX-INFO",
+                .data = R"({"script": "d", "inject_args": ["a"], "inject_env": {"A": "b"}})"},
+               {.name = ".deps/d.whl/d.py", .data = ""},
+               {.name = ".deps/d.whl/.prefix/bin/d", .data = "#!/usr/bin/python3\n"}}));
 }
 
 }  // namespace

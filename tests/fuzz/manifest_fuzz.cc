@@ -1,4 +1,5 @@
-// libFuzzer target: what ParseManifest() accepts is safe to use as paths and survives being written again.
+// libFuzzer target: what ParseManifest() accepts is safe to use as paths and survives being written
+// again.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,10 +26,14 @@ void Use(std::string_view text) {
   Require(IsBundleName(manifest->name), "the name is one");
   Require(IsMountPath(manifest->mount), "the mount path is one");
   const std::string& python = manifest->python.path;
-  Require(python.empty() || python[0] == '/' || IsImagePath(python), "the interpreter's path is absolute or in the image");
-  Require(manifest->entry.file.empty() || IsImagePath(manifest->entry.file), "a script is in the image");
-  Require(manifest->preamble.empty() || IsImagePath(manifest->preamble), "the preamble is in the image");
-  for (const Variable& variable : manifest->environment) Require(IsVariableName(variable.name), "a variable has a name");
+  Require(python.empty() || python[0] == '/' || IsImagePath(python),
+          "the interpreter's path is absolute or in the image");
+  Require(manifest->entry.file.empty() || IsImagePath(manifest->entry.file),
+          "a script is in the image");
+  Require(manifest->preamble.empty() || IsImagePath(manifest->preamble),
+          "the preamble is in the image");
+  for (const Variable& variable : manifest->environment)
+    Require(IsVariableName(variable.name), "a variable has a name");
   std::string written = ToJson(*manifest);
   auto again = ParseManifest(written);
   Require(again.has_value() && ToJson(*again) == written, "a manifest survives being written");

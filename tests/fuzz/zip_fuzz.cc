@@ -1,5 +1,6 @@
-// libFuzzer target: an archive of any bytes is opened, recognised, verified, made an image and read. What its directory says holds
-// in the image, and what is read has the CRC that the directory names.
+// libFuzzer target: an archive of any bytes is opened, recognised, verified, made an image and
+// read. What its directory says holds in the image, and what is read has the CRC that the directory
+// names.
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -46,7 +47,8 @@ void CheckEntry(const ImageReader& reader, const ZipEntry& entry, bool damaged) 
     Require(found->attributes.type == FileType::kDirectory, "directories are directories");
     return;
   }
-  Require(found->attributes.size == entry.size && found->attributes.mode == entry.mode, "attributes are the entry's");
+  Require(found->attributes.size == entry.size && found->attributes.mode == entry.mode,
+          "attributes are the entry's");
   if (entry.type == ZipEntryType::kSymlink) return;
   std::vector<std::byte> content(entry.size + 1);
   auto size = reader.Read(found->inode, 0, content);
@@ -94,7 +96,8 @@ void Use(std::span<const std::byte> bytes) {
     return;
   }
   const ZipDirectory& directory = (*archive)->directory();
-  Require(directory.content_size <= kMaxZipRatio * bytes.size(), "no archive unpacks to more than the ratio allows");
+  Require(directory.content_size <= kMaxZipRatio * bytes.size(),
+          "no archive unpacks to more than the ratio allows");
   if (directory.content_size > kMostContent) return;
   CheckRecognised(*archive);
   VerifyReport report = VerifyZip(**archive, {});

@@ -43,7 +43,9 @@ using testing::ThreadSeconds;
 constexpr int kFlips = HAFT_SLOW_BUILD ? 1'000 : 10'000;
 constexpr unsigned kWatchdogSeconds = 60;  // a hang kills the test
 
-UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(::dup(fd.get())); }
+UniqueFd Duplicate(const UniqueFd& fd) {
+  return UniqueFd(::dup(fd.get()));
+}
 
 std::vector<std::byte> SampleBundle() {
   auto runtime = FakeRuntime(5000);
@@ -82,7 +84,8 @@ TEST(BitFlipTest, NeverChangesWhatIsReadWithoutAnErrorAndVerifyFindsIt) {
       ASSERT_EQ(SilentDifferences(expected, seen), std::vector<std::string>()) << context;
       // Finding names is a path of its own; every path of many would double the time.
       if (i % 8 == 0) {
-        ASSERT_EQ(SilentLookupDifferences(expected, *reader), std::vector<std::string>()) << context;
+        ASSERT_EQ(SilentLookupDifferences(expected, *reader), std::vector<std::string>())
+            << context;
       }
       harmless += seen == expected;
     }
@@ -96,12 +99,15 @@ TEST(BitFlipTest, NeverChangesWhatIsReadWithoutAnErrorAndVerifyFindsIt) {
     ASSERT_EQ(Message(WriteAllAt(file.get(), std::span(&bytes[position], 1), position)), "");
   }
   ::alarm(0);
-  // Trailer and chunk checksums are checked when it is opened; the runtime, paddings and header are not read.
+  // Trailer and chunk checksums are checked when it is opened; the runtime, paddings and header are
+  // not read.
   EXPECT_GT(refused, 0);
   EXPECT_GT(harmless, 0);
   EXPECT_LT(harmless, kFlips / 2);
-  fmt::print("{} flips in {} bytes, seed {}: {} refused, {} without effect, the rest errors; slowest {:.1f} ms\n",
-             kFlips, bytes.size(), kSeed, refused, harmless, slowest * 1000);
+  fmt::print(
+      "{} flips in {} bytes, seed {}: {} refused, {} without effect, the rest errors; slowest "
+      "{:.1f} ms\n",
+      kFlips, bytes.size(), kSeed, refused, harmless, slowest * 1000);
 }
 
 TEST(CutOffTest, AFileCutWhileItIsOpenGivesErrorsNotOtherBytes) {
@@ -127,7 +133,8 @@ TEST(CutOffTest, AFileCutWhileItIsOpenGivesErrorsNotOtherBytes) {
 }
 
 TEST(CutOffTest, RecordsCutInTheMiddleAreErrors) {
-  // The end of a cut-off file's last page reads as zeros, and half a record of zeros can look like a good one.
+  // The end of a cut-off file's last page reads as zeros, and half a record of zeros can look like
+  // a good one.
   std::vector<std::byte> bytes = SampleImage(20);
   Snapshot expected = TakeSnapshot(OpenReader(bytes));
   format::Trailer trailer = testing::TrailerOf(bytes);
@@ -151,7 +158,8 @@ TEST(CutOffTest, AFileOverwrittenWithAnotherImageGivesErrors) {
   Snapshot expected = TakeSnapshot(reader);
   Tree other;
   ASSERT_EQ(Message(other.AddText("many/0003", "other contents")), "");
-  std::vector<std::byte> others = BuildImage(other, {.block_size = 4096, .workers = 1, .progress = {}});
+  std::vector<std::byte> others =
+      BuildImage(other, {.block_size = 4096, .workers = 1, .progress = {}});
   ASSERT_EQ(::ftruncate(file.get(), 0), 0);
   ASSERT_EQ(Message(WriteAllAt(file.get(), others, 0)), "");
   EXPECT_EQ(SilentDifferences(expected, TakeSnapshot(reader)), std::vector<std::string>());
@@ -177,7 +185,8 @@ TEST(CutOffTest, ALookupInNamesThatAreGoneIsAnErrorNotAMiss) {
   ImageReader reader = OpenReader(Duplicate(file));
   Entry many = Expect(reader.Resolve("many"));
   ASSERT_TRUE(Expect(reader.Lookup(many.inode, "0150")).has_value());
-  // The inodes stay, the names are cut off: within a page, which then reads as zeros without a fault.
+  // The inodes stay, the names are cut off: within a page, which then reads as zeros without a
+  // fault.
   const format::BundleFile& bundle = reader.bundle();
   std::uint64_t names = bundle.trailer.index_offset + bundle.strings_offset();
   ASSERT_EQ(::ftruncate(file.get(), static_cast<off_t>(names)), 0);

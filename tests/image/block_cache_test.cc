@@ -32,11 +32,14 @@ struct Source {
   }
 };
 
-PinnedBlock Get(BlockCache& cache, Source& source, std::uint32_t block, std::uint32_t size = kSize) {
+PinnedBlock Get(BlockCache& cache, Source& source, std::uint32_t block,
+                std::uint32_t size = kSize) {
   auto pinned = cache.Get(block, size, source.For(block));
   EXPECT_EQ(Message(pinned), "");
   EXPECT_EQ(pinned->bytes().size(), size);
-  EXPECT_TRUE(std::ranges::all_of(pinned->bytes(), [&](std::byte b) { return b == std::byte(block); })) << block;
+  EXPECT_TRUE(std::ranges::all_of(pinned->bytes(), [&](std::byte b) {
+    return b == std::byte(block);
+  })) << block;
   return *std::move(pinned);
 }
 
@@ -89,7 +92,8 @@ TEST(BlockCacheTest, KeepsWhatIsUsedAgain) {
     Get(cache, source, block);
     Get(cache, source, 1000);
   }
-  // A second chance after every use: it survives all but the rounds in which everything has been used.
+  // A second chance after every use: it survives all but the rounds in which everything has been
+  // used.
   EXPECT_LE(source.fills - fills_of_others, 1 + 50 / 3);
 }
 
@@ -146,7 +150,9 @@ TEST(BlockCacheTest, ConsumedBlocksGiveTheirBufferToTheNext) {
   }
   EXPECT_EQ(cache.counters().buffers, 2u);
   EXPECT_EQ(source.fills, 51);
-  { PinnedBlock wanted = Get(cache, source, 49); }  // still there, and from now on kept as any other
+  {
+    PinnedBlock wanted = Get(cache, source, 49);
+  }  // still there, and from now on kept as any other
   EXPECT_EQ(source.fills, 51);
   for (std::uint32_t block = 60; block < 65; ++block) Get(cache, source, block);
   Get(cache, source, 49);
@@ -154,7 +160,8 @@ TEST(BlockCacheTest, ConsumedBlocksGiveTheirBufferToTheNext) {
   EXPECT_EQ(kept.bytes()[0], std::byte(200));
 }
 
-// A thread that led the server had waited with the lead for a block that another one read from a slow disk.
+// A thread that led the server had waited with the lead for a block that another one read from a
+// slow disk.
 TEST(BlockCacheTest, ALongWaitForAnotherThreadsBlockIsTold) {
   BlockCache cache(4 * kSize, kSize);
   std::latch filling(1), told(1);
@@ -193,7 +200,8 @@ TEST(BlockCacheTest, DoesNotKeepFailures) {
   BlockCache cache(2 * kSize, kSize);
   Source source;
   for (int i = 0; i < 5; ++i) {
-    auto failed = cache.Get(3, kSize, [](std::span<std::byte>) -> Result<> { return Failure(Error::Corrupt("bad")); });
+    auto failed = cache.Get(
+        3, kSize, [](std::span<std::byte>) -> Result<> { return Failure(Error::Corrupt("bad")); });
     EXPECT_EQ(Message(failed), "bad");
   }
   EXPECT_EQ(cache.counters().failures, 5u);
@@ -206,7 +214,8 @@ TEST(BlockCacheTest, AFailureBeyondTheBudgetLeavesNothing) {
   BlockCache cache(2 * kSize, kSize);
   Source source;
   PinnedBlock first = Get(cache, source, 1), second = Get(cache, source, 2);
-  auto failed = cache.Get(3, kSize, [](std::span<std::byte>) -> Result<> { return Failure(Error::Corrupt("bad")); });
+  auto failed = cache.Get(
+      3, kSize, [](std::span<std::byte>) -> Result<> { return Failure(Error::Corrupt("bad")); });
   EXPECT_EQ(Message(failed), "bad");
   EXPECT_EQ(cache.counters().buffers, 2u);
 }
@@ -292,7 +301,8 @@ TEST(BlockCacheTest, ManyThreadsAlwaysSeeTheirBlock) {
           return source.For(block)(out);
         });
         if (!pinned) continue;
-        ASSERT_TRUE(std::ranges::all_of(pinned->bytes(), [&](std::byte b) { return b == std::byte(block); }));
+        ASSERT_TRUE(std::ranges::all_of(pinned->bytes(),
+                                        [&](std::byte b) { return b == std::byte(block); }));
         if (kept) {
           ASSERT_EQ(kept->bytes()[kSize / 2], std::byte(kept_number));
         }

@@ -38,7 +38,9 @@ TEST(ExtractTest, MakesTheTreeThatWasPacked) {
   TempDir dir;
   std::string target = dir / "new";
   std::uint64_t done = 0;
-  ASSERT_EQ(Message(ExtractImage(OpenReader(SampleImage()), target, [&](std::uint64_t bytes) { done = bytes; })), "");
+  ASSERT_EQ(Message(ExtractImage(OpenReader(SampleImage()), target,
+                                 [&](std::uint64_t bytes) { done = bytes; })),
+            "");
   EXPECT_GT(done, 50'000u);
   Tree tree = SampleTree();
   std::size_t nodes = 0;
@@ -56,14 +58,16 @@ TEST(ExtractTest, MakesTheTreeThatWasPacked) {
     if (const auto* file = node.file()) {
       EXPECT_TRUE(S_ISREG(status.st_mode));
       if (::geteuid() == 0 || (node.attributes.mode & 0400) != 0) {
-        EXPECT_EQ(testing::ReadTestFile(path), Expect(ReadSource(file->source, file->size))) << path;
+        EXPECT_EQ(testing::ReadTestFile(path), Expect(ReadSource(file->source, file->size)))
+            << path;
       }
     } else {
       EXPECT_TRUE(S_ISDIR(status.st_mode));
     }
   });
   std::size_t found = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::recursive_directory_iterator(target)) ++found;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::recursive_directory_iterator(target))
+    ++found;
   EXPECT_EQ(found, nodes);
   EXPECT_LT(Lstat(target + "/site-packages/zeros").st_blocks * 512, 50'000) << "holes stay holes";
   EXPECT_EQ(dir.List(), std::vector<std::string>{"new"});
@@ -81,7 +85,8 @@ TEST(ExtractTest, RefusesAndKeepsADirectoryWithSomethingInIt) {
   TempDir dir;
   testing::WriteTestFile(dir / "full/precious", "keep me");
   EXPECT_EQ(Message(ExtractImage(OpenReader(SampleImage(1)), dir / "full", {})),
-            "extract into '" + (dir / "full") + "': Directory not empty; the directory must not exist or be empty");
+            "extract into '" + (dir / "full") +
+                "': Directory not empty; the directory must not exist or be empty");
   EXPECT_EQ(dir.List(), std::vector<std::string>{"full"});
   EXPECT_EQ(testing::ReadTestFile(dir / "full/precious"), "keep me");
 }
@@ -97,7 +102,8 @@ TEST(ExtractTest, RefusesAFileInTheWay) {
 TEST(ExtractTest, NamesAMissingParent) {
   TempDir dir;
   std::string parent = dir / "no/such";
-  EXPECT_EQ(Message(ExtractImage(OpenReader(SampleImage(1)), parent + "/dir", {})), "'" + parent + "': No such file or directory");
+  EXPECT_EQ(Message(ExtractImage(OpenReader(SampleImage(1)), parent + "/dir", {})),
+            "'" + parent + "': No such file or directory");
   EXPECT_TRUE(dir.List().empty());
 }
 

@@ -53,7 +53,9 @@ struct HostileImage {
   std::function<void(ForgedImage&)> forge;
 };
 
-void PrintTo(const HostileImage& image, std::ostream* out) { *out << image.name; }
+void PrintTo(const HostileImage& image, std::ostream* out) {
+  *out << image.name;
+}
 
 class HostileImageTest : public ::testing::TestWithParam<HostileImage> {};
 
@@ -74,7 +76,8 @@ TEST_P(HostileImageTest, IsRefusedOrOnlyTheBadEntryFailsAndVerifyNamesIt) {
   long resident = MaxResidentKib();
 
   auto report = VerifyBundle(MemoryFile(bytes), {});
-  std::string problems = report ? fmt::format("{}", fmt::join(report->problems, "\n")) : Message(report);
+  std::string problems =
+      report ? fmt::format("{}", fmt::join(report->problems, "\n")) : Message(report);
   EXPECT_NE(problems.find(hostile.problem), problems.npos) << "verify says: " << problems;
   EXPECT_NE(problems, "");
 
@@ -91,7 +94,8 @@ TEST_P(HostileImageTest, IsRefusedOrOnlyTheBadEntryFailsAndVerifyNamesIt) {
       EXPECT_EQ(SilentDifferences(expected, seen), std::vector<std::string>());
       EXPECT_EQ(SilentLookupDifferences(expected, *reader), std::vector<std::string>());
       auto found = seen.find(hostile.where);
-      EXPECT_TRUE(found == seen.end() || IsError(found->second)) << hostile.where << " is " << found->second;
+      EXPECT_TRUE(found == seen.end() || IsError(found->second))
+          << hostile.where << " is " << found->second;
     } else {
       EXPECT_EQ(SilentDifferences(expected, seen, affected), std::vector<std::string>());
       EXPECT_EQ(SilentLookupDifferences(expected, *reader, affected), std::vector<std::string>());
@@ -104,20 +108,22 @@ TEST_P(HostileImageTest, IsRefusedOrOnlyTheBadEntryFailsAndVerifyNamesIt) {
 
 std::string CaseName(const ::testing::TestParamInfo<HostileImage>& info) {
   std::string name = info.param.name;
-  std::ranges::replace_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  std::ranges::replace_if(
+      name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 }
 
 // --- the tree ---
 
 const char* const kOne = "site-packages/one.py";
-const char* const kText = "site-packages/text";  // several compressed blocks
+const char* const kText = "site-packages/text";    // several compressed blocks
 const char* const kNoise = "site-packages/noise";  // several stored blocks
 const char* const kHoles = "site-packages/holes";
 const char* const kLink = "odd/link";
 
 // Hands the children of `path` to a directory that is not their parent.
-void SetChildren(ForgedImage& image, std::string_view path, std::uint64_t first, std::uint32_t count) {
+void SetChildren(ForgedImage& image, std::string_view path, std::uint64_t first,
+                 std::uint32_t count) {
   image.At(path).first = first;
   image.At(path).count = count;
 }
@@ -128,11 +134,13 @@ HostileImage BadName(std::string name, std::string_view bytes) {
 }
 
 HostileImage BadMode(std::string name, std::uint32_t mode, std::string problem) {
-  return {"mode " + name, Harm::kFails, kOne, problem + " is impossible", [mode](ForgedImage& image) { image.At(kOne).mode = mode; }};
+  return {"mode " + name, Harm::kFails, kOne, problem + " is impossible",
+          [mode](ForgedImage& image) { image.At(kOne).mode = mode; }};
 }
 
 template <typename Field>
-HostileImage BadInode(std::string name, std::string path, std::string problem, Field format::Inode::*field, Field value) {
+HostileImage BadInode(std::string name, std::string path, std::string problem,
+                      Field format::Inode::*field, Field value) {
   return {std::move(name), Harm::kFails, path, std::move(problem),
           [path, field, value](ForgedImage& image) { image.At(path).*field = value; }};
 }
@@ -146,8 +154,9 @@ INSTANTIATE_TEST_SUITE_P(
                      [](ForgedImage& image) { image.At("odd/d").parent = image.Row("odd/d/e"); }},
         HostileImage{"parent is another directory", Harm::kFails, "odd/d", "parent is impossible",
                      [](ForgedImage& image) { image.At("odd/d").parent = image.Row("many"); }},
-        HostileImage{"parent is a file", Harm::kFails, "odd/d/e", "parent is impossible",
-                     [](ForgedImage& image) { image.At("odd/d/e").parent = image.Row("odd/link"); }},
+        HostileImage{
+            "parent is a file", Harm::kFails, "odd/d/e", "parent is impossible",
+            [](ForgedImage& image) { image.At("odd/d/e").parent = image.Row("odd/link"); }},
         HostileImage{"parent does not exist", Harm::kFails, kOne, "parent is impossible",
                      [](ForgedImage& image) { image.At(kOne).parent = kMax32; }},
         HostileImage{"root has a parent", Harm::kRefused, "", "parent is impossible",
@@ -157,21 +166,29 @@ INSTANTIATE_TEST_SUITE_P(
                        image.At("").mode = S_IFREG | 0644;
                        image.At("").count = 0;
                      }},
-        HostileImage{"root has a name", Harm::kHarmless, "", "name", [](ForgedImage& image) { image.Rename("", "root"); }},
+        HostileImage{"root has a name", Harm::kHarmless, "", "name",
+                     [](ForgedImage& image) { image.Rename("", "root"); }},
         HostileImage{"root contains itself", Harm::kRefused, "", "first is impossible",
                      [](ForgedImage& image) { SetChildren(image, "", 0, 3); }},
-        HostileImage{"directory contains itself", Harm::kFails, "odd/d", "first is impossible",
-                     [](ForgedImage& image) { SetChildren(image, "odd/d", image.Row("odd/d"), 1); }},
-        HostileImage{"directory contains its parent", Harm::kFails, "odd/d/e", "first is impossible",
-                     [](ForgedImage& image) { SetChildren(image, "odd/d/e", image.Row("odd"), 1); }},
-        HostileImage{"directory takes the children of another", Harm::kFails, "odd/d/e/#0", "parent is impossible",
-                     [](ForgedImage& image) { SetChildren(image, "odd/d/e", image.At("odd/d/e/e").first, 1); }},
+        HostileImage{
+            "directory contains itself", Harm::kFails, "odd/d", "first is impossible",
+            [](ForgedImage& image) { SetChildren(image, "odd/d", image.Row("odd/d"), 1); }},
+        HostileImage{
+            "directory contains its parent", Harm::kFails, "odd/d/e", "first is impossible",
+            [](ForgedImage& image) { SetChildren(image, "odd/d/e", image.Row("odd"), 1); }},
+        HostileImage{"directory takes the children of another", Harm::kFails, "odd/d/e/#0",
+                     "parent is impossible",
+                     [](ForgedImage& image) {
+                       SetChildren(image, "odd/d/e", image.At("odd/d/e/e").first, 1);
+                     }},
         HostileImage{"children beyond the table", Harm::kFails, "many", "count is impossible",
                      [](ForgedImage& image) { image.At("many").first = image.inodes.size() - 1; }},
-        HostileImage{"children at the end of the world", Harm::kFails, "many", "count is impossible",
+        HostileImage{"children at the end of the world", Harm::kFails, "many",
+                     "count is impossible",
                      [](ForgedImage& image) { image.At("many").first = kMax64; }},
-        HostileImage{"children count wraps around", Harm::kFails, "many", "count is impossible",
-                     [](ForgedImage& image) { SetChildren(image, "many", kMax64 - kMax32 + 2, kMax32); }},
+        HostileImage{
+            "children count wraps around", Harm::kFails, "many", "count is impossible",
+            [](ForgedImage& image) { SetChildren(image, "many", kMax64 - kMax32 + 2, kMax32); }},
         HostileImage{"four billion children", Harm::kFails, "many", "count is impossible",
                      [](ForgedImage& image) { image.At("many").count = kMax32; }},
         HostileImage{"one child too many", Harm::kFails, "many/#20", "parent is impossible",
@@ -179,29 +196,39 @@ INSTANTIATE_TEST_SUITE_P(
         HostileImage{"one child too few", Harm::kInside, "many/0019", "in no directory",
                      [](ForgedImage& image) { --image.At("many").count; }},
         HostileImage{"first child left out", Harm::kInside, "many/0000", "in no directory",
-                     [](ForgedImage& image) { SetChildren(image, "many", image.At("many").first + 1, kFiles - 1); }},
+                     [](ForgedImage& image) {
+                       SetChildren(image, "many", image.At("many").first + 1, kFiles - 1);
+                     }},
         HostileImage{"directory of a size", Harm::kFails, "many", "size is impossible",
                      [](ForgedImage& image) { image.At("many").size = 4096; }},
-        HostileImage{"wrong links of a directory", Harm::kHarmless, "odd", "links", [](ForgedImage& image) { image.At("odd").links = 7; }},
-        HostileImage{"wrong links of a file", Harm::kHarmless, kOne, "links", [](ForgedImage& image) { image.At(kOne).links = 0; }},
-        HostileImage{"reserved field used", Harm::kHarmless, kOne, "reserved", [](ForgedImage& image) { image.At(kOne).reserved = 1; }}),
+        HostileImage{"wrong links of a directory", Harm::kHarmless, "odd", "links",
+                     [](ForgedImage& image) { image.At("odd").links = 7; }},
+        HostileImage{"wrong links of a file", Harm::kHarmless, kOne, "links",
+                     [](ForgedImage& image) { image.At(kOne).links = 0; }},
+        HostileImage{"reserved field used", Harm::kHarmless, kOne, "reserved",
+                     [](ForgedImage& image) { image.At(kOne).reserved = 1; }}),
     CaseName);
 
 INSTANTIATE_TEST_SUITE_P(
     Names, HostileImageTest,
     ::testing::Values(
-        BadName("with a slash", "00/7"), BadName("with a zero byte", std::string_view("00\0007", 5)), BadName("dot", "."),
+        BadName("with a slash", "00/7"),
+        BadName("with a zero byte", std::string_view("00\0007", 5)), BadName("dot", "."),
         BadName("dot dot", ".."), BadName("just a slash", "/"),
         HostileImage{"name empty", Harm::kFails, "many/0007", "name_size is impossible",
                      [](ForgedImage& image) { image.At("many/0007").name_size = 0; }},
         HostileImage{"name of 256 bytes", Harm::kFails, "many/0007", "name_size is impossible",
                      [](ForgedImage& image) { image.Rename("many/0007", std::string(256, '0')); }},
-        HostileImage{"name of four billion bytes", Harm::kFails, "many/0007", "name_size is impossible",
+        HostileImage{"name of four billion bytes", Harm::kFails, "many/0007",
+                     "name_size is impossible",
                      [](ForgedImage& image) { image.At("many/0007").name_size = kMax32; }},
-        HostileImage{"name behind the heap", Harm::kFails, "many/0007", "string at",
-                     [](ForgedImage& image) { image.At("many/0007").name_offset = image.strings.size(); }},
+        HostileImage{
+            "name behind the heap", Harm::kFails, "many/0007", "string at",
+            [](ForgedImage& image) { image.At("many/0007").name_offset = image.strings.size(); }},
         HostileImage{"name leaves the heap", Harm::kFails, "many/0007", "string at",
-                     [](ForgedImage& image) { image.At("many/0007").name_offset = image.strings.size() - 3; }},
+                     [](ForgedImage& image) {
+                       image.At("many/0007").name_offset = image.strings.size() - 3;
+                     }},
         HostileImage{"name offset wraps around", Harm::kFails, "many/0007", "string at",
                      [](ForgedImage& image) { image.At("many/0007").name_offset = kMax64 - 1; }},
         HostileImage{"duplicate name", Harm::kInside, "many", "name order is impossible",
@@ -212,47 +239,67 @@ INSTANTIATE_TEST_SUITE_P(
                      [](ForgedImage& image) {
                        std::uint32_t first = image.Row("many/0000");
                        for (std::uint32_t i = 0; i < kFiles / 2; ++i) {
-                         std::swap(image.inodes[first + i].name_offset, image.inodes[first + kFiles - 1 - i].name_offset);
+                         std::swap(image.inodes[first + i].name_offset,
+                                   image.inodes[first + kFiles - 1 - i].name_offset);
                        }
                      }}),
     CaseName);
 
 INSTANTIATE_TEST_SUITE_P(
     Attributes, HostileImageTest,
-    ::testing::Values(BadMode("without type", 0644, "type"), BadMode("of a pipe", S_IFIFO | 0644, "type"),
-                      BadMode("of a device", S_IFBLK | 0644, "type"), BadMode("of a character device", S_IFCHR | 0666, "type"),
-                      BadMode("of a socket", S_IFSOCK | 0644, "type"), BadMode("of all types", S_IFMT | 0644, "type"),
-                      BadMode("setuid", S_IFREG | 04755, "mode"), BadMode("setgid", S_IFREG | 02755, "mode"),
-                      BadMode("beyond 16 bits", S_IFREG | 0x10000 | 0644, "mode"),
-                      BadInode("a billion nanoseconds", kOne, "mtime is impossible", &format::Inode::mtime_nanoseconds, 1'000'000'000u),
-                      BadInode("file too large", kOne, "size is impossible", &format::Inode::size, format::kMaxFileSize + 1),
-                      BadInode("file of a negative size", kOne, "size is impossible", &format::Inode::size, kMax64),
-                      BadInode("file larger than its extents", kOne, "extents do not add up", &format::Inode::size, std::uint64_t{12}),
-                      BadInode("huge file without contents", kOne, "extents do not add up", &format::Inode::size, format::kMaxFileSize),
-                      BadInode("file smaller than its extents", kOne, "extent", &format::Inode::size, std::uint64_t{10}),
-                      BadInode("file without size but extents", kOne, "count is impossible", &format::Inode::size, std::uint64_t{0}),
-                      BadInode("file with size but no extents", kOne, "count is impossible", &format::Inode::count, 0u),
-                      BadInode("empty file with extents", "site-packages/__init__.py", "count is impossible", &format::Inode::count, 1u),
-                      BadInode("four billion extents", kOne, "extents is impossible", &format::Inode::count, kMax32),
-                      BadInode("extents behind the table", kOne, "extents is impossible", &format::Inode::first, kMax64),
-                      BadInode("link without target", kLink, "size is impossible", &format::Inode::size, std::uint64_t{0}),
-                      BadInode("link of 4096 bytes", "odd/long-link", "size is impossible", &format::Inode::size, std::uint64_t{4096}),
-                      BadInode("link target behind the heap", kLink, "string at", &format::Inode::first, std::uint64_t{1} << 40),
-                      BadInode("link target wraps around", kLink, "string at", &format::Inode::first, kMax64 - 5),
-                      HostileImage{"link target with a zero byte", Harm::kFails, kLink, "target is impossible",
-                                   [](ForgedImage& image) { image.strings[image.At(kLink).first + 3] = '\0'; }},
-                      HostileImage{"link with extents", Harm::kHarmless, kLink, "", [](ForgedImage& image) { image.At(kLink).count = 3; }}),
+    ::testing::Values(
+        BadMode("without type", 0644, "type"), BadMode("of a pipe", S_IFIFO | 0644, "type"),
+        BadMode("of a device", S_IFBLK | 0644, "type"),
+        BadMode("of a character device", S_IFCHR | 0666, "type"),
+        BadMode("of a socket", S_IFSOCK | 0644, "type"),
+        BadMode("of all types", S_IFMT | 0644, "type"), BadMode("setuid", S_IFREG | 04755, "mode"),
+        BadMode("setgid", S_IFREG | 02755, "mode"),
+        BadMode("beyond 16 bits", S_IFREG | 0x10000 | 0644, "mode"),
+        BadInode("a billion nanoseconds", kOne, "mtime is impossible",
+                 &format::Inode::mtime_nanoseconds, 1'000'000'000u),
+        BadInode("file too large", kOne, "size is impossible", &format::Inode::size,
+                 format::kMaxFileSize + 1),
+        BadInode("file of a negative size", kOne, "size is impossible", &format::Inode::size,
+                 kMax64),
+        BadInode("file larger than its extents", kOne, "extents do not add up",
+                 &format::Inode::size, std::uint64_t{12}),
+        BadInode("huge file without contents", kOne, "extents do not add up", &format::Inode::size,
+                 format::kMaxFileSize),
+        BadInode("file smaller than its extents", kOne, "extent", &format::Inode::size,
+                 std::uint64_t{10}),
+        BadInode("file without size but extents", kOne, "count is impossible", &format::Inode::size,
+                 std::uint64_t{0}),
+        BadInode("file with size but no extents", kOne, "count is impossible",
+                 &format::Inode::count, 0u),
+        BadInode("empty file with extents", "site-packages/__init__.py", "count is impossible",
+                 &format::Inode::count, 1u),
+        BadInode("four billion extents", kOne, "extents is impossible", &format::Inode::count,
+                 kMax32),
+        BadInode("extents behind the table", kOne, "extents is impossible", &format::Inode::first,
+                 kMax64),
+        BadInode("link without target", kLink, "size is impossible", &format::Inode::size,
+                 std::uint64_t{0}),
+        BadInode("link of 4096 bytes", "odd/long-link", "size is impossible", &format::Inode::size,
+                 std::uint64_t{4096}),
+        BadInode("link target behind the heap", kLink, "string at", &format::Inode::first,
+                 std::uint64_t{1} << 40),
+        BadInode("link target wraps around", kLink, "string at", &format::Inode::first, kMax64 - 5),
+        HostileImage{"link target with a zero byte", Harm::kFails, kLink, "target is impossible",
+                     [](ForgedImage& image) { image.strings[image.At(kLink).first + 3] = '\0'; }},
+        HostileImage{"link with extents", Harm::kHarmless, kLink, "",
+                     [](ForgedImage& image) { image.At(kLink).count = 3; }}),
     CaseName);
 
 // --- contents ---
 
-HostileImage BadExtent(std::string name, std::string path, std::uint32_t number, std::string problem,
-                       std::function<void(format::Extent&)> edit) {
+HostileImage BadExtent(std::string name, std::string path, std::uint32_t number,
+                       std::string problem, std::function<void(format::Extent&)> edit) {
   return {"extent " + name, Harm::kFails, path, std::move(problem),
           [path, number, edit](ForgedImage& image) { edit(image.ExtentOf(path, number)); }};
 }
 
-HostileImage BadBlock(std::string name, std::string path, std::string problem, std::function<void(format::Block&)> edit) {
+HostileImage BadBlock(std::string name, std::string path, std::string problem,
+                      std::function<void(format::Block&)> edit) {
   return {"block " + name, Harm::kFails, path, std::move(problem),
           [path, edit](ForgedImage& image) { edit(image.BlockOf(path, 1)); }};
 }
@@ -260,47 +307,77 @@ HostileImage BadBlock(std::string name, std::string path, std::string problem, s
 INSTANTIATE_TEST_SUITE_P(
     Extents, HostileImageTest,
     ::testing::Values(
-        BadExtent("empty", kOne, 0, "extents do not follow", [](format::Extent& e) { e.length = 0; }),
+        BadExtent("empty", kOne, 0, "extents do not follow",
+                  [](format::Extent& e) { e.length = 0; }),
         BadExtent("endless", kOne, 0, "extent", [](format::Extent& e) { e.length = kMax64; }),
-        BadExtent("starts late", kOne, 0, "extents do not follow", [](format::Extent& e) { e.file_offset = 1; }),
-        BadExtent("starts at the end of the world", kOne, 0, "extents do not follow", [](format::Extent& e) { e.file_offset = kMax64; }),
-        BadExtent("overlaps the one before", kHoles, 1, "extents do not follow", [](format::Extent& e) { e.file_offset -= 1; }),
-        BadExtent("leaves a gap", kHoles, 1, "extents do not follow", [](format::Extent& e) { e.file_offset += 1; }),
-        BadExtent("too short", kHoles, 0, "extents do not follow", [](format::Extent& e) { e.length -= 1; }),
-        BadExtent("too long", kHoles, 0, "extents do not follow", [](format::Extent& e) { e.length += 1; }),
-        BadExtent("beyond the blocks", kOne, 0, "extent leaves its blocks", [](format::Extent& e) { e.block = kMax32 - 1; }),
-        BadExtent("outside of its block", kOne, 0, "extent leaves its blocks", [](format::Extent& e) { e.block_offset = 4090; }),
-        BadExtent("far outside of its block", kOne, 0, "extent leaves its blocks", [](format::Extent& e) { e.block_offset = kMax32; }),
-        BadExtent("of several blocks not at the start of the first", kText, 0, "extent", [](format::Extent& e) { e.block_offset = 1; }),
+        BadExtent("starts late", kOne, 0, "extents do not follow",
+                  [](format::Extent& e) { e.file_offset = 1; }),
+        BadExtent("starts at the end of the world", kOne, 0, "extents do not follow",
+                  [](format::Extent& e) { e.file_offset = kMax64; }),
+        BadExtent("overlaps the one before", kHoles, 1, "extents do not follow",
+                  [](format::Extent& e) { e.file_offset -= 1; }),
+        BadExtent("leaves a gap", kHoles, 1, "extents do not follow",
+                  [](format::Extent& e) { e.file_offset += 1; }),
+        BadExtent("too short", kHoles, 0, "extents do not follow",
+                  [](format::Extent& e) { e.length -= 1; }),
+        BadExtent("too long", kHoles, 0, "extents do not follow",
+                  [](format::Extent& e) { e.length += 1; }),
+        BadExtent("beyond the blocks", kOne, 0, "extent leaves its blocks",
+                  [](format::Extent& e) { e.block = kMax32 - 1; }),
+        BadExtent("outside of its block", kOne, 0, "extent leaves its blocks",
+                  [](format::Extent& e) { e.block_offset = 4090; }),
+        BadExtent("far outside of its block", kOne, 0, "extent leaves its blocks",
+                  [](format::Extent& e) { e.block_offset = kMax32; }),
+        BadExtent("of several blocks not at the start of the first", kText, 0, "extent",
+                  [](format::Extent& e) { e.block_offset = 1; }),
         HostileImage{"extent hole with an offset", Harm::kHarmless, kHoles, "extent",
                      [](ForgedImage& image) { image.ExtentOf(kHoles, 1).block_offset = 5; }},
         HostileImage{"extents not in order", Harm::kFails, kHoles, "extents do not follow",
-                     [](ForgedImage& image) { std::swap(image.ExtentOf(kHoles, 1), image.ExtentOf(kHoles, 2)); }},
-        HostileImage{"extent runs off the last block", Harm::kFails, kNoise, "extent leaves its blocks",
                      [](ForgedImage& image) {
-                       image.ExtentOf(kNoise).block = static_cast<std::uint32_t>(image.blocks.size() - 1);
-                     }}),
+                       std::swap(image.ExtentOf(kHoles, 1), image.ExtentOf(kHoles, 2));
+                     }},
+        HostileImage{
+            "extent runs off the last block", Harm::kFails, kNoise, "extent leaves its blocks",
+            [](ForgedImage& image) {
+              image.ExtentOf(kNoise).block = static_cast<std::uint32_t>(image.blocks.size() - 1);
+            }}),
     CaseName);
 
 INSTANTIATE_TEST_SUITE_P(
     Blocks, HostileImageTest,
     ::testing::Values(
-        BadBlock("decodes to nothing", kText, "record is impossible", [](format::Block& b) { b.raw_size = 0; }),
-        BadBlock("decodes to more than a block", kText, "record is impossible", [](format::Block& b) { b.raw_size = 4097; }),
-        BadBlock("decodes to four billion bytes", kText, "record is impossible", [](format::Block& b) { b.raw_size = kMax32; }),
-        BadBlock("decodes to less than it says", kText, "extent leaves its blocks", [](format::Block& b) { b.raw_size = 4095; }),
-        BadBlock("stores nothing", kText, "record is impossible", [](format::Block& b) { b.stored_size = 0; }),
-        BadBlock("stores more than a block", kText, "record is impossible", [](format::Block& b) { b.stored_size = 4097; }),
-        BadBlock("stores more than the image", kText, "record is impossible", [](format::Block& b) { b.stored_size = kMax32; }),
-        BadBlock("stores less than it does", kText, "block checksum", [](format::Block& b) { b.stored_size -= 1; }),
-        BadBlock("behind the image", kText, "record is impossible", [](format::Block& b) { b.offset = std::uint64_t{1} << 40; }),
-        BadBlock("at the end of the world", kText, "record is impossible", [](format::Block& b) { b.offset = kMax64; }),
-        BadBlock("offset wraps around", kText, "record is impossible", [](format::Block& b) { b.offset = kMax64 - b.stored_size + 2; }),
-        BadBlock("of an unknown codec", kText, "block codec 3 is unknown", [](format::Block& b) { b.codec = format::Codec{3}; }),
-        BadBlock("of the last codec", kText, "block codec 255 is unknown", [](format::Block& b) { b.codec = format::Codec{255}; }),
-        BadBlock("compressed called stored", kText, "sizes", [](format::Block& b) { b.codec = format::Codec::kStored; }),
-        BadBlock("stored called compressed", kNoise, "record is impossible", [](format::Block& b) { b.codec = format::Codec::kLz4; }),
-        BadBlock("with a wrong checksum", kText, "block checksum is wrong", [](format::Block& b) { b.checksum ^= 1; }),
+        BadBlock("decodes to nothing", kText, "record is impossible",
+                 [](format::Block& b) { b.raw_size = 0; }),
+        BadBlock("decodes to more than a block", kText, "record is impossible",
+                 [](format::Block& b) { b.raw_size = 4097; }),
+        BadBlock("decodes to four billion bytes", kText, "record is impossible",
+                 [](format::Block& b) { b.raw_size = kMax32; }),
+        BadBlock("decodes to less than it says", kText, "extent leaves its blocks",
+                 [](format::Block& b) { b.raw_size = 4095; }),
+        BadBlock("stores nothing", kText, "record is impossible",
+                 [](format::Block& b) { b.stored_size = 0; }),
+        BadBlock("stores more than a block", kText, "record is impossible",
+                 [](format::Block& b) { b.stored_size = 4097; }),
+        BadBlock("stores more than the image", kText, "record is impossible",
+                 [](format::Block& b) { b.stored_size = kMax32; }),
+        BadBlock("stores less than it does", kText, "block checksum",
+                 [](format::Block& b) { b.stored_size -= 1; }),
+        BadBlock("behind the image", kText, "record is impossible",
+                 [](format::Block& b) { b.offset = std::uint64_t{1} << 40; }),
+        BadBlock("at the end of the world", kText, "record is impossible",
+                 [](format::Block& b) { b.offset = kMax64; }),
+        BadBlock("offset wraps around", kText, "record is impossible",
+                 [](format::Block& b) { b.offset = kMax64 - b.stored_size + 2; }),
+        BadBlock("of an unknown codec", kText, "block codec 3 is unknown",
+                 [](format::Block& b) { b.codec = format::Codec{3}; }),
+        BadBlock("of the last codec", kText, "block codec 255 is unknown",
+                 [](format::Block& b) { b.codec = format::Codec{255}; }),
+        BadBlock("compressed called stored", kText, "sizes",
+                 [](format::Block& b) { b.codec = format::Codec::kStored; }),
+        BadBlock("stored called compressed", kNoise, "record is impossible",
+                 [](format::Block& b) { b.codec = format::Codec::kLz4; }),
+        BadBlock("with a wrong checksum", kText, "block checksum is wrong",
+                 [](format::Block& b) { b.checksum ^= 1; }),
         HostileImage{"block reserved field used", Harm::kHarmless, kText, "record is impossible",
                      [](ForgedImage& image) { image.BlockOf(kText).reserved[6] = 1; }},
         HostileImage{"block of bad lz4 data", Harm::kFails, kText, "lz4 block does not decode",
@@ -310,8 +387,9 @@ INSTANTIATE_TEST_SUITE_P(
                        std::fill_n(stored, block.stored_size, '\xff');
                        block.checksum = format::Checksum(AsBytes({stored, block.stored_size}));
                      }},
-        HostileImage{"block twice in the file", Harm::kInside, kNoise, "record is impossible",
-                     [](ForgedImage& image) { image.BlockOf(kNoise, 1) = image.BlockOf(kNoise, 0); }}),
+        HostileImage{
+            "block twice in the file", Harm::kInside, kNoise, "record is impossible",
+            [](ForgedImage& image) { image.BlockOf(kNoise, 1) = image.BlockOf(kNoise, 0); }}),
     CaseName);
 
 // --- the rest ---
@@ -319,20 +397,31 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Sections, HostileImageTest,
     ::testing::Values(
-        HostileImage{"manifest is no JSON", Harm::kHarmless, "", "manifest", [](ForgedImage& image) { image.manifest = "{"; }},
-        HostileImage{"manifest empty", Harm::kHarmless, "", "manifest", [](ForgedImage& image) { image.manifest = ""; }},
+        HostileImage{"manifest is no JSON", Harm::kHarmless, "", "manifest",
+                     [](ForgedImage& image) { image.manifest = "{"; }},
+        HostileImage{"manifest empty", Harm::kHarmless, "", "manifest",
+                     [](ForgedImage& image) { image.manifest = ""; }},
         HostileImage{"manifest mounts elsewhere", Harm::kHarmless, "", "manifest: mount",
                      [](ForgedImage& image) {
                        image.manifest.replace(image.manifest.find("/haft/test"), 10, "/haft/../e");
                      }},
-        HostileImage{"bytes between blocks and index", Harm::kHarmless, "", "padding before the index",
+        HostileImage{"bytes between blocks and index", Harm::kHarmless, "",
+                     "padding before the index",
                      [](ForgedImage& image) { image.gap = std::string(4096, '\0'); }},
         HostileImage{"orphans", Harm::kHarmless, "", "in no directory",
                      [](ForgedImage& image) { image.inodes.push_back(image.At(kOne)); }},
         HostileImage{"wrong id", Harm::kHarmless, "", "image id",
-                     [](ForgedImage& image) { image.edit_trailer = [](format::Trailer& trailer) { trailer.image_id[3] ^= 1; }; }},
+                     [](ForgedImage& image) {
+                       image.edit_trailer = [](format::Trailer& trailer) {
+                         trailer.image_id[3] ^= 1;
+                       };
+                     }},
         HostileImage{"wrong chunk checksums", Harm::kRefused, "", "chunk checksums",
-                     [](ForgedImage& image) { image.edit_trailer = [](format::Trailer& trailer) { trailer.chunk_table_checksum ^= 1; }; }}),
+                     [](ForgedImage& image) {
+                       image.edit_trailer = [](format::Trailer& trailer) {
+                         trailer.chunk_table_checksum ^= 1;
+                       };
+                     }}),
     CaseName);
 
 TEST(HostileTrailerTest, EveryFieldWithEveryEdgeValueIsRefusedOrHarmless) {
@@ -345,27 +434,65 @@ TEST(HostileTrailerTest, EveryFieldWithEveryEdgeValueIsRefusedOrHarmless) {
     bool free = false;  // any value is allowed
   };
 #define FIELD(name) #name, offsetof(format::Trailer, name), sizeof(format::Trailer::name)
-  const Field fields[] = {
-      {FIELD(major)}, {FIELD(minor)}, {FIELD(trailer_size)}, {FIELD(incompatible)}, {FIELD(compatible), true},
-      {FIELD(image_size)}, {FIELD(runtime_size)}, {FIELD(runtime_checksum)}, {FIELD(index_offset)}, {FIELD(inode_count)},
-      {FIELD(extent_count)}, {FIELD(block_count)}, {FIELD(string_size)}, {FIELD(chunk_table_checksum)},
-      {FIELD(manifest_offset)}, {FIELD(manifest_size)}, {FIELD(manifest_checksum)}, {FIELD(profile_offset)},
-      {FIELD(profile_size)}, {FIELD(profile_checksum)}, {FIELD(file_count)}, {FIELD(content_size)}, {FIELD(block_size)},
-      {FIELD(chunk_size)}};
+  const Field fields[] = {{FIELD(major)},
+                          {FIELD(minor)},
+                          {FIELD(trailer_size)},
+                          {FIELD(incompatible)},
+                          {FIELD(compatible), true},
+                          {FIELD(image_size)},
+                          {FIELD(runtime_size)},
+                          {FIELD(runtime_checksum)},
+                          {FIELD(index_offset)},
+                          {FIELD(inode_count)},
+                          {FIELD(extent_count)},
+                          {FIELD(block_count)},
+                          {FIELD(string_size)},
+                          {FIELD(chunk_table_checksum)},
+                          {FIELD(manifest_offset)},
+                          {FIELD(manifest_size)},
+                          {FIELD(manifest_checksum)},
+                          {FIELD(profile_offset)},
+                          {FIELD(profile_size)},
+                          {FIELD(profile_checksum)},
+                          {FIELD(file_count)},
+                          {FIELD(content_size)},
+                          {FIELD(block_size)},
+                          {FIELD(chunk_size)}};
 #undef FIELD
   int refused = 0, opened = 0;
   for (const Field& field : fields) {
     std::uint64_t original = 0;
     std::memcpy(&original, reinterpret_cast<const char*>(&trailer) + field.offset, field.size);
-    std::vector<std::uint64_t> values = {0, 1, 2, 4096, 1u << 15, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0x80000001, kMax32,
-                                         (kMax64 >> 1), (kMax64 >> 1) + 1, (kMax64 >> 1) + 2, kMax64 - 4095, kMax64,
-                                         good.size() - 1, good.size(), good.size() + 1, original - 1, original + 1,
-                                         original * 2, original + 4096, original - 4096, original ^ (1u << 7)};
+    std::vector<std::uint64_t> values = {0,
+                                         1,
+                                         2,
+                                         4096,
+                                         1u << 15,
+                                         0xFFFF,
+                                         0x7FFFFFFF,
+                                         0x80000000,
+                                         0x80000001,
+                                         kMax32,
+                                         (kMax64 >> 1),
+                                         (kMax64 >> 1) + 1,
+                                         (kMax64 >> 1) + 2,
+                                         kMax64 - 4095,
+                                         kMax64,
+                                         good.size() - 1,
+                                         good.size(),
+                                         good.size() + 1,
+                                         original - 1,
+                                         original + 1,
+                                         original * 2,
+                                         original + 4096,
+                                         original - 4096,
+                                         original ^ (1u << 7)};
     for (std::uint64_t value : values) {
       if (field.size < 8) value &= (std::uint64_t{1} << (8 * field.size)) - 1;
       if (value == original) continue;
       // Zeros behind the string heap may as well belong to it.
-      if (field.name == "string_size" && value > original && value <= (original + 7) / 8 * 8) continue;
+      if (field.name == "string_size" && value > original && value <= (original + 7) / 8 * 8)
+        continue;
       std::string context = fmt::format("{} = {:#x}", field.name, value);
       format::Trailer edited = trailer;
       std::memcpy(reinterpret_cast<char*>(&edited) + field.offset, &value, field.size);
@@ -376,8 +503,10 @@ TEST(HostileTrailerTest, EveryFieldWithEveryEdgeValueIsRefusedOrHarmless) {
       auto reader = ImageReader::Open(MemoryFile(bytes));
       if (reader) {
         ++opened;
-        ASSERT_EQ(SilentDifferences(expected, TakeSnapshot(*reader)), std::vector<std::string>()) << context;
-        ASSERT_EQ(SilentLookupDifferences(expected, *reader), std::vector<std::string>()) << context;
+        ASSERT_EQ(SilentDifferences(expected, TakeSnapshot(*reader)), std::vector<std::string>())
+            << context;
+        ASSERT_EQ(SilentLookupDifferences(expected, *reader), std::vector<std::string>())
+            << context;
         static_cast<void>(format::ReadManifest(reader->fd(), reader->bundle()).has_value());
       } else {
         ++refused;
@@ -400,18 +529,21 @@ void SweepRecord(std::string_view what, std::vector<Record> ForgedImage::*table,
                  std::initializer_list<std::pair<std::size_t, std::size_t>> fields) {
   const ForgedImage original(SampleImage(kFiles));
   for (auto [offset, size] : fields) {
-    for (std::uint64_t value : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 15, std::uint64_t{0xFFFF},
-                                std::uint64_t{0x7FFFFFFF}, std::uint64_t{0x80000001}, std::uint64_t{kMax32}, kMax64 >> 1,
-                                (kMax64 >> 1) + 2, kMax64}) {
+    for (std::uint64_t value :
+         {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1} << 15, std::uint64_t{0xFFFF},
+          std::uint64_t{0x7FFFFFFF}, std::uint64_t{0x80000001}, std::uint64_t{kMax32}, kMax64 >> 1,
+          (kMax64 >> 1) + 2, kMax64}) {
       ForgedImage forged = original;
       std::memcpy(reinterpret_cast<char*>(&(forged.*table)[row]) + offset, &value, size);
       std::vector<std::byte> bytes = forged.Bytes();
       ::alarm(60);
       double start = ThreadSeconds();
       // Some of these are images somebody could have built; the point is that nothing breaks.
-      if (auto reader = ImageReader::Open(MemoryFile(bytes))) static_cast<void>(TakeSnapshot(*reader, 100'000));
+      if (auto reader = ImageReader::Open(MemoryFile(bytes)))
+        static_cast<void>(TakeSnapshot(*reader, 100'000));
       static_cast<void>(VerifyBundle(MemoryFile(bytes), {}).has_value());
-      ASSERT_LT(ThreadSeconds() - start, 1.0) << fmt::format("{} {}: bytes at {} = {:#x}", what, row, offset, value);
+      ASSERT_LT(ThreadSeconds() - start, 1.0)
+          << fmt::format("{} {}: bytes at {} = {:#x}", what, row, offset, value);
     }
   }
   ::alarm(0);
@@ -421,19 +553,23 @@ TEST(HostileRecordTest, EdgeValuesInEveryFieldOfEveryRecordBreakNothing) {
   const ForgedImage image(SampleImage(kFiles));
   long resident = MaxResidentKib();
   for (std::size_t row = 0; row < image.inodes.size(); row += 3) {
-    SweepRecord<format::Inode>("inode", &ForgedImage::inodes, row,
-                               {{0, 4}, {4, 4}, {8, 8}, {16, 8}, {24, 4}, {28, 4}, {32, 8}, {40, 8}, {48, 4}, {52, 4}});
+    SweepRecord<format::Inode>(
+        "inode", &ForgedImage::inodes, row,
+        {{0, 4}, {4, 4}, {8, 8}, {16, 8}, {24, 4}, {28, 4}, {32, 8}, {40, 8}, {48, 4}, {52, 4}});
   }
   for (std::size_t row = 0; row < image.extents.size(); row += 5) {
-    SweepRecord<format::Extent>("extent", &ForgedImage::extents, row, {{0, 8}, {8, 8}, {16, 4}, {20, 4}});
+    SweepRecord<format::Extent>("extent", &ForgedImage::extents, row,
+                                {{0, 8}, {8, 8}, {16, 4}, {20, 4}});
   }
   for (std::size_t row = 0; row < image.blocks.size(); row += 2) {
-    SweepRecord<format::Block>("block", &ForgedImage::blocks, row, {{0, 8}, {8, 4}, {12, 4}, {16, 8}, {24, 1}});
+    SweepRecord<format::Block>("block", &ForgedImage::blocks, row,
+                               {{0, 8}, {8, 4}, {12, 4}, {16, 8}, {24, 1}});
   }
   EXPECT_LT(MaxResidentKib() - resident, 64 * 1024);
 }
 
-// 1 MB that claims to be a file of 13 TB: all its extents run over all blocks, which are all the same bytes.
+// 1 MB that claims to be a file of 13 TB: all its extents run over all blocks, which are all the
+// same bytes.
 TEST(HostileImageTest, AHugeFileOfOneBlockCostsNoMemoryAndNoTime) {
   ForgedImage forged(SampleImage(kFiles));
   constexpr std::uint32_t kCount = 16'000;
@@ -442,7 +578,10 @@ TEST(HostileImageTest, AHugeFileOfOneBlockCostsNoMemoryAndNoTime) {
   forged.extents.clear();
   std::uint64_t size = 0;
   for (std::uint32_t i = 0; i < kCount; ++i) {
-    forged.extents.push_back({.file_offset = size, .length = std::uint64_t{kCount} * 4096, .block = 0, .block_offset = 0});
+    forged.extents.push_back({.file_offset = size,
+                              .length = std::uint64_t{kCount} * 4096,
+                              .block = 0,
+                              .block_offset = 0});
     size += std::uint64_t{kCount} * 4096;
   }
   forged.At(kNoise).first = 0;
@@ -464,7 +603,8 @@ TEST(HostileImageTest, AHugeFileOfOneBlockCostsNoMemoryAndNoTime) {
   EXPECT_LT(MaxResidentKib() - resident, 64 * 1024);
 }
 
-// A sparse file that claims a large program, index or padding: verify must not try to hold it in memory.
+// A sparse file that claims a large program, index or padding: verify must not try to hold it in
+// memory.
 TEST(HostileImageTest, SectionsOfManyGigabytesCostNoMemory) {
   constexpr std::uint64_t kHuge = std::uint64_t{1} << 31;
   ForgedImage forged(SampleImage(kFiles));

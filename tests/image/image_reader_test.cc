@@ -39,13 +39,16 @@ Tree OneFile(std::string bytes) {
   return tree;
 }
 
-std::string ReadAt(const ImageReader& reader, InodeId file, std::uint64_t offset, std::size_t size) {
+std::string ReadAt(const ImageReader& reader, InodeId file, std::uint64_t offset,
+                   std::size_t size) {
   std::vector<std::byte> out(size);
   std::size_t n = Expect(reader.Read(file, offset, out));
   return std::string(AsText(std::span(out).first(n)));
 }
 
-std::string NameOf(const std::optional<Entry>& entry) { return entry ? std::string(entry->name) : "(none)"; }
+std::string NameOf(const std::optional<Entry>& entry) {
+  return entry ? std::string(entry->name) : "(none)";
+}
 
 class SampleReaderTest : public ::testing::Test {
  protected:
@@ -71,7 +74,9 @@ TEST_F(SampleReaderTest, ListsWhatWasPackedInNameOrder) {
       EXPECT_EQ(entry->attributes.type, FileType::kFile);
       EXPECT_EQ(entry->attributes.size, file->size);
       EXPECT_EQ(entry->attributes.links, 1u);
-      EXPECT_EQ(ReadAt(reader_, entry->inode, 0, file->size + 10), Expect(ReadSource(file->source, file->size))) << path;
+      EXPECT_EQ(ReadAt(reader_, entry->inode, 0, file->size + 10),
+                Expect(ReadSource(file->source, file->size)))
+          << path;
     } else if (const auto* link = node.symlink()) {
       EXPECT_EQ(entry->attributes.type, FileType::kSymlink);
       EXPECT_EQ(entry->attributes.size, link->target.size());
@@ -110,7 +115,8 @@ TEST_F(SampleReaderTest, FindsEveryEntryAndNothingElse) {
     ASSERT_EQ(found->inode, Expect(reader_.EntryAt(many, static_cast<std::uint64_t>(i)))->inode);
   }
   // Before the first, between, behind the last, prefixes and extensions.
-  for (std::string_view name : {"", "0", "000", "00000", "0000x", "0150\xff", "0299x", "03", "a", "\x01", "\xff", "."}) {
+  for (std::string_view name :
+       {"", "0", "000", "00000", "0000x", "0150\xff", "0299x", "03", "a", "\x01", "\xff", "."}) {
     EXPECT_EQ(NameOf(Expect(reader_.Lookup(many, name))), "(none)") << name;
   }
 }
@@ -144,7 +150,8 @@ TEST_F(SampleReaderTest, AnEmptyDirectoryHasNothing) {
 }
 
 TEST_F(SampleReaderTest, InodesThatDoNotExistAreErrors) {
-  for (std::uint64_t row : {reader_.inode_count(), std::uint64_t{0x7FFFFFFF}, std::uint64_t{0xFFFFFFFF}}) {
+  for (std::uint64_t row :
+       {reader_.inode_count(), std::uint64_t{0x7FFFFFFF}, std::uint64_t{0xFFFFFFFF}}) {
     auto inode = InodeId{static_cast<std::uint32_t>(row)};
     EXPECT_EQ(reader_.Stat(inode).error().kind(), ErrorKind::kCorrupt);
     EXPECT_FALSE(reader_.Lookup(inode, "x").has_value());
@@ -163,8 +170,10 @@ TEST_F(SampleReaderTest, ResolvesPaths) {
   EXPECT_EQ(missing.error().kind(), ErrorKind::kNotFound);
   EXPECT_EQ(Message(reader_.Resolve("odd/../many")), "'odd/../many': no such file in the image");
   EXPECT_EQ(Message(reader_.Resolve("odd/link/x")), "'odd/link/x': not a directory");
-  EXPECT_EQ(Message(reader_.Resolve("site-packages/one.py/x")), "'site-packages/one.py/x': not a directory");
-  EXPECT_EQ(Inode("odd/link"), Expect(reader_.Lookup(Inode("odd"), "link"))->inode) << "links are not followed";
+  EXPECT_EQ(Message(reader_.Resolve("site-packages/one.py/x")),
+            "'site-packages/one.py/x': not a directory");
+  EXPECT_EQ(Inode("odd/link"), Expect(reader_.Lookup(Inode("odd"), "link"))->inode)
+      << "links are not followed";
 }
 
 TEST_F(SampleReaderTest, ReadsLinksOnly) {
@@ -216,14 +225,18 @@ TEST(ImageReaderTest, ReadsRightAtEveryEdge) {
     std::string sparse(size, '\0');
     sparse[size - 1] = 'x';
     if (size > 4096) sparse[4096] = 'y';
-    for (const std::string& bytes : {RandomBytes(size, 1), std::string(size, 'a'), std::string(size, '\0'), sparse}) {
+    for (const std::string& bytes :
+         {RandomBytes(size, 1), std::string(size, 'a'), std::string(size, '\0'), sparse}) {
       ImageReader reader = Reader(OneFile(bytes));
       InodeId file = Expect(reader.Resolve("file")).inode;
-      std::vector<std::size_t> places = {0, 1, 4095, 4096, 4097, 8191, 8192, 8193, 12'287, 12'288, size - 1, size, size + 1};
+      std::vector<std::size_t> places = {0,    1,      4095,   4096,     4097, 8191,    8192,
+                                         8193, 12'287, 12'288, size - 1, size, size + 1};
       for (std::size_t offset : places) {
-        for (std::size_t length : {std::size_t{0}, std::size_t{1}, std::size_t{4095}, std::size_t{4096}, std::size_t{4097}, size, size + 1}) {
+        for (std::size_t length : {std::size_t{0}, std::size_t{1}, std::size_t{4095},
+                                   std::size_t{4096}, std::size_t{4097}, size, size + 1}) {
           std::string expected = offset < size ? bytes.substr(offset, length) : "";
-          ASSERT_EQ(ReadAt(reader, file, offset, length), expected) << size << " " << offset << " " << length;
+          ASSERT_EQ(ReadAt(reader, file, offset, length), expected)
+              << size << " " << offset << " " << length;
         }
       }
     }
@@ -239,7 +252,9 @@ TEST(ImageReaderTest, ReadsRandomRangesOfARandomTree) {
     std::string bytes;
     while (chance() % 8 != 0) {
       std::size_t size = chance() % 9000;
-      bytes += chance() % 3 == 0 ? std::string(size, '\0') : chance() % 2 == 0 ? RandomBytes(size, static_cast<unsigned>(chance())) : std::string(size, 'z');
+      bytes += chance() % 3 == 0   ? std::string(size, '\0')
+               : chance() % 2 == 0 ? RandomBytes(size, static_cast<unsigned>(chance()))
+                                   : std::string(size, 'z');
     }
     files.emplace_back(fmt::format("d{}/f{}", chance() % 5, i), bytes);
     ASSERT_EQ(Message(tree.AddText(files.back().first, bytes)), "");
@@ -250,13 +265,15 @@ TEST(ImageReaderTest, ReadsRandomRangesOfARandomTree) {
     InodeId file = Expect(reader.Resolve(path)).inode;
     std::size_t offset = chance() % (bytes.size() + 10), length = chance() % 20'000;
     std::string expected = offset < bytes.size() ? bytes.substr(offset, length) : "";
-    ASSERT_EQ(ReadAt(reader, file, offset, length), expected) << "seed " << kSeed << " " << path << " " << offset;
+    ASSERT_EQ(ReadAt(reader, file, offset, length), expected)
+        << "seed " << kSeed << " " << path << " " << offset;
   }
 }
 
 TEST(ImageReaderTest, SeeksDataAndHoles) {
   // Blocks: data, hole, hole, data, hole (up to the end).
-  std::string bytes = RandomBytes(kBlock, 1) + std::string(2 * kBlock, '\0') + RandomBytes(kBlock, 2) + std::string(kBlock + 7, '\0');
+  std::string bytes = RandomBytes(kBlock, 1) + std::string(2 * kBlock, '\0') +
+                      RandomBytes(kBlock, 2) + std::string(kBlock + 7, '\0');
   ImageReader reader = Reader(OneFile(bytes));
   InodeId file = Expect(reader.Resolve("file")).inode;
   auto data = [&](std::uint64_t offset) { return Expect(reader.Seek(file, offset, false)); };
@@ -291,7 +308,8 @@ TEST(ImageReaderTest, SmallFilesShareABlockAndIdenticalOnesTheirBytes) {
   reader.cache().Trim();
   auto misses = [&] { return reader.cache().counters().misses; };
   for (int i = 0; i < 300; ++i) {
-    ASSERT_EQ(ReadAt(reader, Expect(reader.Resolve(fmt::format("many/{:04}", i))).inode, 0, 100), fmt::format("file {}\n", i));
+    ASSERT_EQ(ReadAt(reader, Expect(reader.Resolve(fmt::format("many/{:04}", i))).inode, 0, 100),
+              fmt::format("file {}\n", i));
   }
   EXPECT_LE(misses(), 3u);  // 2,590 bytes in blocks of 4096
 }

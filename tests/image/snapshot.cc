@@ -20,7 +20,8 @@ void Must(Result<> result) {
 
 std::string Lines(std::size_t size) {
   std::string text;
-  for (unsigned i = 0; text.size() < size; ++i) text += fmt::format("line {} of a file that compresses well\n", i);
+  for (unsigned i = 0; text.size() < size; ++i)
+    text += fmt::format("line {} of a file that compresses well\n", i);
   text.resize(size);
   return text;
 }
@@ -45,7 +46,8 @@ bool ListingFailed(const Snapshot& seen, const std::string& path) {
     parent = slash == parent.npos ? "" : parent.substr(0, slash);
     std::string prefix = parent.empty() ? "#" : parent + "/#";
     auto found = seen.lower_bound(prefix);
-    if (found != seen.end() && found->first.starts_with(prefix) && IsError(found->second)) return true;
+    if (found != seen.end() && found->first.starts_with(prefix) && IsError(found->second))
+      return true;
     auto self = seen.find(parent);
     if (self != seen.end() && IsError(self->second)) return true;
   }
@@ -57,12 +59,16 @@ bool ListingFailed(const Snapshot& seen, const std::string& path) {
 Tree SampleTree(unsigned files) {
   Tree tree;
   auto file = [&](std::string_view path, std::string bytes, NodeAttributes attributes) {
-    Must(tree.AddFile(path, attributes, bytes.size(), FileSource::InMemory(bytes, std::string(path))));
+    Must(tree.AddFile(path, attributes, bytes.size(),
+                      FileSource::InMemory(bytes, std::string(path))));
   };
-  Must(tree.AddDirectory("site-packages", {.mode = 0755, .mtime = 1'600'000'000, .mtime_nanoseconds = 123'456'789}, "test"));
+  Must(tree.AddDirectory("site-packages",
+                         {.mode = 0755, .mtime = 1'600'000'000, .mtime_nanoseconds = 123'456'789},
+                         "test"));
   Must(tree.AddDirectory("site-packages/empty", {.mode = 01777, .mtime = -1}, "test"));
   file("site-packages/__init__.py", "", {.mode = 0644, .mtime = 0});
-  file("site-packages/one.py", "import sys\n", {.mode = 0755, .mtime = 1'700'000'000, .mtime_nanoseconds = 999'999'999});
+  file("site-packages/one.py", "import sys\n",
+       {.mode = 0755, .mtime = 1'700'000'000, .mtime_nanoseconds = 999'999'999});
   file("site-packages/one_copy.py", "import sys\n", {.mode = 0000, .mtime = 5'000'000'000});
   file("site-packages/secret", "not for everybody", {.mode = 0400, .mtime = 1});
   file("site-packages/text", Lines(30'000), {.mode = 0644, .mtime = 2});
@@ -78,9 +84,11 @@ Tree SampleTree(unsigned files) {
   file("odd/\xff\xfe\n", "not UTF-8", {.mode = 0644, .mtime = 9});
   file("odd/d/e/e/p/er/file", "deep", {.mode = 0644, .mtime = 10});
   Must(tree.AddSymlink("odd/link", {.mode = 0777, .mtime = 11}, "../site-packages/one.py", "test"));
-  Must(tree.AddSymlink("odd/long-link", {.mode = 0777, .mtime = 12, .mtime_nanoseconds = 1}, std::string(4095, 't'), "test"));
+  Must(tree.AddSymlink("odd/long-link", {.mode = 0777, .mtime = 12, .mtime_nanoseconds = 1},
+                       std::string(4095, 't'), "test"));
   Must(tree.AddSymlink("odd/nowhere", {.mode = 0777, .mtime = 13}, "/\xff/..", "test"));
-  for (unsigned i = 0; i < files; ++i) file(fmt::format("many/{:04}", i), fmt::format("file {}\n", i), {.mode = 0644, .mtime = i});
+  for (unsigned i = 0; i < files; ++i)
+    file(fmt::format("many/{:04}", i), fmt::format("file {}\n", i), {.mode = 0644, .mtime = i});
   return tree;
 }
 
@@ -94,16 +102,21 @@ ImageReader OpenReader(UniqueFd file, std::size_t cache_bytes) {
   return *std::move(reader);
 }
 
-ImageReader OpenReader(std::span<const std::byte> image) { return OpenReader(MemoryFile(image)); }
+ImageReader OpenReader(std::span<const std::byte> image) {
+  return OpenReader(MemoryFile(image));
+}
 
-bool IsError(std::string_view description) { return description.starts_with("error: "); }
+bool IsError(std::string_view description) {
+  return description.starts_with("error: ");
+}
 
 std::string DescribeEntry(const ImageReader& reader, const Entry& entry, std::uint64_t max_bytes) {
   const Attributes& a = entry.attributes;
-  std::string text = fmt::format("{} {:o} {} {}.{:09} {} ", static_cast<int>(a.type), a.mode, a.links, a.mtime,
-                                 a.mtime_nanoseconds, a.size);
+  std::string text = fmt::format("{} {:o} {} {}.{:09} {} ", static_cast<int>(a.type), a.mode,
+                                 a.links, a.mtime, a.mtime_nanoseconds, a.size);
   switch (a.type) {
-    case FileType::kDirectory: return text;
+    case FileType::kDirectory:
+      return text;
     case FileType::kFile: {
       std::string contents = Contents(reader, entry, max_bytes);
       return IsError(contents) ? contents : text + contents;
@@ -137,12 +150,14 @@ Snapshot TakeSnapshot(const ImageReader& reader, std::uint64_t max_bytes) {
     for (std::uint64_t i = 0; i < *count; ++i) {
       auto entry = reader.EntryAt(inode, i);
       if (!entry || !*entry) {
-        snapshot[fmt::format("{}#{}", prefix, i)] = "error: " + (entry ? "missing" : entry.error().message());
+        snapshot[fmt::format("{}#{}", prefix, i)] =
+            "error: " + (entry ? "missing" : entry.error().message());
         continue;
       }
       std::string child = prefix + std::string((*entry)->name);
       snapshot[child] = DescribeEntry(reader, **entry, max_bytes);
-      if ((*entry)->attributes.type == FileType::kDirectory) pending.emplace_back((*entry)->inode, child);
+      if ((*entry)->attributes.type == FileType::kDirectory)
+        pending.emplace_back((*entry)->inode, child);
     }
   }
   return snapshot;
@@ -152,7 +167,8 @@ std::vector<std::string> SilentDifferences(const Snapshot& expected, const Snaps
                                            const std::function<bool(const std::string&)>& ignored) {
   std::vector<std::string> differences;
   auto differs = [&](const std::string& path, std::string what) {
-    if (!ignored || !ignored(path)) differences.push_back(fmt::format("{}: {}", Quoted(path), what));
+    if (!ignored || !ignored(path))
+      differences.push_back(fmt::format("{}: {}", Quoted(path), what));
   };
   for (const auto& [path, description] : seen) {
     if (IsError(description)) continue;
@@ -169,14 +185,17 @@ std::vector<std::string> SilentDifferences(const Snapshot& expected, const Snaps
   return differences;
 }
 
-std::vector<std::string> SilentLookupDifferences(const Snapshot& expected, const ImageReader& reader,
-                                                 const std::function<bool(const std::string&)>& ignored) {
+std::vector<std::string> SilentLookupDifferences(
+    const Snapshot& expected, const ImageReader& reader,
+    const std::function<bool(const std::string&)>& ignored) {
   std::vector<std::string> differences;
   for (const auto& [path, description] : expected) {
     if (ignored && ignored(path)) continue;
     auto entry = reader.Resolve(path);
     if (!entry) {
-      if (entry.error().kind() == ErrorKind::kCorrupt || entry.error().kind() == ErrorKind::kUnsupported) continue;
+      if (entry.error().kind() == ErrorKind::kCorrupt ||
+          entry.error().kind() == ErrorKind::kUnsupported)
+        continue;
       differences.push_back(entry.error().message());
       continue;
     }

@@ -13,8 +13,8 @@
 
 namespace haft::testing {
 
-// Files, directories, links, holes, odd names, modes and times, several blocks of 4096 bytes and more than one chunk of
-// index. `files` small ones are in "many/".
+// Files, directories, links, holes, odd names, modes and times, several blocks of 4096 bytes and
+// more than one chunk of index. `files` small ones are in "many/".
 Tree SampleTree(unsigned files = 300);
 std::vector<std::byte> SampleImage(unsigned files = 300);
 
@@ -22,23 +22,28 @@ std::vector<std::byte> SampleImage(unsigned files = 300);
 ImageReader OpenReader(UniqueFd file, std::size_t cache_bytes = 16u << 20);
 ImageReader OpenReader(std::span<const std::byte> image);
 
-// Path ("" for the root) to everything the reader says about it: type, mode, times, size, bytes, target. What
-// cannot be read is "error: MESSAGE"; a name that cannot be read is listed as DIRECTORY/#NUMBER.
+// Path ("" for the root) to everything the reader says about it: type, mode, times, size, bytes,
+// target. What cannot be read is "error: MESSAGE"; a name that cannot be read is listed as
+// DIRECTORY/#NUMBER.
 using Snapshot = std::map<std::string, std::string>;
 // Reads at most `max_bytes` from the front of each file.
 Snapshot TakeSnapshot(const ImageReader& reader, std::uint64_t max_bytes = 4u << 20);
 // One line for an entry, as in a snapshot.
-std::string DescribeEntry(const ImageReader& reader, const Entry& entry, std::uint64_t max_bytes = 4u << 20);
+std::string DescribeEntry(const ImageReader& reader, const Entry& entry,
+                          std::uint64_t max_bytes = 4u << 20);
 
 bool IsError(std::string_view description);
 
-// What `seen` claims without an error and that is not so: other contents, names that do not exist, names left out of a
-// listing that reports no error. Names below a path for which `ignored` is true are not compared.
-std::vector<std::string> SilentDifferences(const Snapshot& expected, const Snapshot& seen,
-                                           const std::function<bool(const std::string&)>& ignored = {});
+// What `seen` claims without an error and that is not so: other contents, names that do not exist,
+// names left out of a listing that reports no error. Names below a path for which `ignored` is true
+// are not compared.
+std::vector<std::string> SilentDifferences(
+    const Snapshot& expected, const Snapshot& seen,
+    const std::function<bool(const std::string&)>& ignored = {});
 // The same for look-ups by path instead of listings.
-std::vector<std::string> SilentLookupDifferences(const Snapshot& expected, const ImageReader& reader,
-                                                 const std::function<bool(const std::string&)>& ignored = {});
+std::vector<std::string> SilentLookupDifferences(
+    const Snapshot& expected, const ImageReader& reader,
+    const std::function<bool(const std::string&)>& ignored = {});
 
 // Processor seconds of this thread.
 double ThreadSeconds();

@@ -28,7 +28,9 @@ using testing::TrailerOf;
 
 using Problems = std::vector<std::string>;
 
-VerifyReport Verify(std::span<const std::byte> bytes) { return Expect(VerifyBundle(MemoryFile(bytes), {})); }
+VerifyReport Verify(std::span<const std::byte> bytes) {
+  return Expect(VerifyBundle(MemoryFile(bytes), {}));
+}
 
 std::vector<std::byte> Bundle() {
   auto runtime = FakeRuntime(5000);
@@ -38,18 +40,21 @@ std::vector<std::byte> Bundle() {
                        .runtime_checksum = format::Checksum(runtime),
                        .progress = {}};
   format::Manifest manifest = testing::TestManifest();
-  while (format::ToJson(manifest).size() % 8 != 1) manifest.builder += ".";  // padding behind it, to be damaged
+  while (format::ToJson(manifest).size() % 8 != 1)
+    manifest.builder += ".";  // padding behind it, to be damaged
   return JoinBundle(runtime, BuildImage(SampleTree(10), options, manifest));
 }
 
 TEST(VerifyTest, FindsNothingWrongWithAGoodBundle) {
-  for (const auto& bytes : {Bundle(), SampleImage(), BuildImage(Tree()), BuildImage(SampleTree())}) {
+  for (const auto& bytes :
+       {Bundle(), SampleImage(), BuildImage(Tree()), BuildImage(SampleTree())}) {
     std::uint64_t done = 0, total = 0;
-    VerifyReport report = Expect(VerifyBundle(MemoryFile(bytes), [&](std::uint64_t d, std::uint64_t t) {
-      EXPECT_GE(d, done);
-      done = d;
-      total = t;
-    }));
+    VerifyReport report =
+        Expect(VerifyBundle(MemoryFile(bytes), [&](std::uint64_t d, std::uint64_t t) {
+          EXPECT_GE(d, done);
+          done = d;
+          total = t;
+        }));
     EXPECT_EQ(report.problems, Problems{});
     EXPECT_EQ(report.bytes, bytes.size()) << "every byte is read";
     EXPECT_EQ(report.files, TrailerOf(bytes).file_count);
@@ -73,11 +78,12 @@ TEST(VerifyTest, NamesThePartThatIsDamaged) {
     std::size_t position;
     std::string problem;
   };
-  for (const Case& c : {Case{100, "runtime: checksum is wrong (the program in front of the image is damaged)"},
-                        Case{5001, "padding behind the runtime: not zero"}, Case{image + 20, "header: damaged"},
-                        Case{manifest + 2, "manifest: checksum is wrong"},
-                        Case{manifest - 1, "index: chunk checksums are damaged"},
-                        Case{good.size() - 257, "padding before the trailer: not zero"}}) {
+  for (const Case& c :
+       {Case{100, "runtime: checksum is wrong (the program in front of the image is damaged)"},
+        Case{5001, "padding behind the runtime: not zero"}, Case{image + 20, "header: damaged"},
+        Case{manifest + 2, "manifest: checksum is wrong"},
+        Case{manifest - 1, "index: chunk checksums are damaged"},
+        Case{good.size() - 257, "padding before the trailer: not zero"}}) {
     std::vector<std::byte> bad = good;
     bad[c.position] ^= std::byte{0x10};
     Problems problems = Verify(bad).problems;

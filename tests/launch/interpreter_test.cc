@@ -19,10 +19,15 @@ using testing::WriteTestFile;
 
 // A version that no host has, so that only the files of the test are found.
 PythonTarget Target(const std::string& path) {
-  return {.path = path, .version = "3.98.1", .tag = "cpython-398", .soabi = "cpython-398-x86_64-linux-gnu"};
+  return {.path = path,
+          .version = "3.98.1",
+          .tag = "cpython-398",
+          .soabi = "cpython-398-x86_64-linux-gnu"};
 }
 
-Environment Path(const std::string& path) { return Environment({"PATH=" + path}); }
+Environment Path(const std::string& path) {
+  return Environment({"PATH=" + path});
+}
 
 // A program that answers as a Python of that version and ABI.
 std::string Answering(std::string_view version, std::string_view tag, std::string_view soabi) {
@@ -44,7 +49,8 @@ TEST_F(ChooseInterpreterTest, TakesTheOneOfTheManifest) {
   std::string python = Program("python3.98");
   EXPECT_EQ(Expect(ChooseInterpreter(Target(python), Path("/nowhere"))), python);
   // Where the name does not tell, the bootstrap looks again.
-  for (std::string_view name : {"python3", "python", "pypy3", "python3-config", "python3.98-dbg", "python3.12.old"}) {
+  for (std::string_view name :
+       {"python3", "python", "pypy3", "python3-config", "python3.98-dbg", "python3.12.old"}) {
     EXPECT_EQ(Expect(ChooseInterpreter(Target(Program(name)), Path(""))), dir_ / name) << name;
   }
 }
@@ -52,16 +58,20 @@ TEST_F(ChooseInterpreterTest, TakesTheOneOfTheManifest) {
 TEST_F(ChooseInterpreterTest, RefusesAnotherVersionNamingBoth) {
   std::string python = Program("python3.12");
   auto chosen = ChooseInterpreter(Target(python), Path("/nowhere"));
-  EXPECT_EQ(Message(chosen), "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '" + python +
-                                 "' is Python 3.12; install python3.98, put it into PATH or name it with HAFT_PYTHON");
+  EXPECT_EQ(
+      Message(chosen),
+      "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '" + python +
+          "' is Python 3.12; install python3.98, put it into PATH or name it with HAFT_PYTHON");
   EXPECT_EQ(chosen.error().kind(), ErrorKind::kNotFound);
 }
 
 TEST_F(ChooseInterpreterTest, LooksBehindSymbolicLinks) {
   Program("python3.12");
   ASSERT_EQ(::symlink("python3.12", (dir_ / "python3").c_str()), 0);
-  EXPECT_EQ(Message(ChooseInterpreter(Target(dir_ / "python3"), Path(""))),
-            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '" + (dir_ / "python3") + "' is Python 3.12; install python3.98, put it into PATH or name it with HAFT_PYTHON");
+  EXPECT_EQ(
+      Message(ChooseInterpreter(Target(dir_ / "python3"), Path(""))),
+      "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '" + (dir_ / "python3") +
+          "' is Python 3.12; install python3.98, put it into PATH or name it with HAFT_PYTHON");
   // The link was moved on to another version, but the right one is in PATH.
   std::string right = Program("bin/python3.98");
   EXPECT_EQ(Expect(ChooseInterpreter(Target(dir_ / "python3"), Path(dir_ / "bin"))), right);
@@ -74,7 +84,8 @@ TEST_F(ChooseInterpreterTest, SearchesPathInOrder) {
   WriteTestFile(dir_ / "a/python3.98", "not executable", 0644);
   // Root may execute what has any x bit; this one has none.
   EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere/python3.98"), Path(path))), second);
-  EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere/python3.98"), Path(":" + path + ":"))), second);
+  EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere/python3.98"), Path(":" + path + ":"))),
+            second);
 }
 
 TEST_F(ChooseInterpreterTest, NeverSearchesTheWorkingDirectory) {
@@ -85,10 +96,13 @@ TEST_F(ChooseInterpreterTest, NeverSearchesTheWorkingDirectory) {
   ASSERT_EQ(::chdir(dir_.path().c_str()), 0);
   for (std::string_view path : {"", ".", ":", "::", "sub", "./sub", "sub:", "~"}) {
     EXPECT_EQ(Message(ChooseInterpreter(Target("/nowhere/python3.98"), Path(std::string(path)))),
-              "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '/nowhere/python3.98' is not there; install python3.98, put it into PATH or name it with HAFT_PYTHON")
+              "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '/nowhere/python3.98' is not "
+              "there; install python3.98, put it into PATH or name it with HAFT_PYTHON")
         << path;
   }
-  EXPECT_FALSE(ChooseInterpreter(Target("/nowhere/python3.98"), Environment(std::vector<std::string>{})).has_value());
+  EXPECT_FALSE(
+      ChooseInterpreter(Target("/nowhere/python3.98"), Environment(std::vector<std::string>{}))
+          .has_value());
   EXPECT_EQ(::chdir(before), 0);
 }
 
@@ -107,7 +121,8 @@ TEST_F(ChooseInterpreterTest, OfTheOthersVersionAndAbiHaveToBeTheSame) {
   std::string path = (dir_ / "a") + ":" + (dir_ / "b");
   EXPECT_EQ(Message(ChooseInterpreter(Target("/nowhere/python3.98"), Path(path))),
             "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '" + (dir_ / "a/python3.98") +
-                "' is Python 3.98.2 (cpython-398d-x86_64-linux-gnu); install python3.98, put it into PATH or name it with "
+                "' is Python 3.98.2 (cpython-398d-x86_64-linux-gnu); install python3.98, put it "
+                "into PATH or name it with "
                 "HAFT_PYTHON");
   std::string right = Program("b/python3.98");
   EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere/python3.98"), Path(path))), right);
@@ -116,29 +131,40 @@ TEST_F(ChooseInterpreterTest, OfTheOthersVersionAndAbiHaveToBeTheSame) {
 }
 
 TEST_F(ChooseInterpreterTest, TheWishIsTakenOrRefused) {
-  std::string built_for = Program("python3.98"), other = Program("my/python"), wrong = Program("w/python3.98", Answering("3.97.1", "cpython-397", ""));
+  std::string built_for = Program("python3.98"), other = Program("my/python"),
+              wrong = Program("w/python3.98", Answering("3.97.1", "cpython-397", ""));
   EXPECT_EQ(Expect(ChooseInterpreter(Target(built_for), Path(""), other)), other);
-  EXPECT_EQ(Expect(ChooseInterpreter(Target(built_for), Path("/nowhere:" + (dir_ / "my")), "python")), other);
+  EXPECT_EQ(
+      Expect(ChooseInterpreter(Target(built_for), Path("/nowhere:" + (dir_ / "my")), "python")),
+      other);
   EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), wrong)),
-            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): not taken: '" + wrong + "' is Python 3.97.1 (cpython-397)");
+            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): not taken: '" + wrong +
+                "' is Python 3.97.1 (cpython-397)");
   const std::string how = "; HAFT_PYTHON, and -p of 'haft run', take a path or a name in PATH";
-  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "python")), "interpreter 'python': not found in PATH" + how);
-  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/no/python")), "interpreter '/no/python': No such file or directory" + how);
-  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/usr")), "interpreter '/usr': Permission denied" + how);
+  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "python")),
+            "interpreter 'python': not found in PATH" + how);
+  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/no/python")),
+            "interpreter '/no/python': No such file or directory" + how);
+  EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/usr")),
+            "interpreter '/usr': Permission denied" + how);
   EXPECT_EQ(Message(ChooseInterpreter(Target(built_for), Path(""), "/bin/true")),
-            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): not taken: '/bin/true': does not answer as a Python interpreter");
+            "needs Python 3.98 (cpython-398-x86_64-linux-gnu): not taken: '/bin/true': does not "
+            "answer as a Python interpreter");
 }
 
 TEST_F(ChooseInterpreterTest, WhatAnArchiveDoesNotKnowFitsAll) {
   std::string python = Program("python3.98");
   EXPECT_EQ(Expect(ChooseInterpreter({.path = python}, Path(""))), python);
   EXPECT_EQ(Expect(ChooseInterpreter({.path = "/nowhere"}, Path(""), python)), python);
-  EXPECT_EQ(Message(ChooseInterpreter({.path = "/nowhere/x"}, Path(""))), "'/nowhere/x' is not there; name an interpreter with HAFT_PYTHON");
+  EXPECT_EQ(Message(ChooseInterpreter({.path = "/nowhere/x"}, Path(""))),
+            "'/nowhere/x' is not there; name an interpreter with HAFT_PYTHON");
 }
 
 TEST_F(ChooseInterpreterTest, AsksWithoutTheVariablesOfTheUser) {
   // A bundle named as interpreter would else ask itself for ever.
-  std::string text = fmt::format("#!/bin/sh\n[ -z \"$HAFT_PYTHON$PYTHONHOME\" ] && [ \"$KEEP\" = 1 ] || exit 9\n{}", kRight.substr(10));
+  std::string text = fmt::format(
+      "#!/bin/sh\n[ -z \"$HAFT_PYTHON$PYTHONHOME\" ] && [ \"$KEEP\" = 1 ] || exit 9\n{}",
+      kRight.substr(10));
   std::string python = Program("picky", text);
   Environment environment({"HAFT_PYTHON=x", "PYTHONHOME=/x", "KEEP=1"});
   EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere"), environment, python)), python);

@@ -14,9 +14,14 @@ using testing::Message;
 
 format::Manifest ManifestWithScripts() {
   format::Manifest manifest = testing::TestManifest();
-  manifest.scripts = {{.kind = EntryKind::kFunction, .module = "al", .function = "main", .script = "alembic"},
-                      {.kind = EntryKind::kFunction, .module = "app.main", .function = "main", .script = "app"},
-                      {.kind = EntryKind::kScript, .module = "", .function = "", .script = "run.sh", .file = "bin/run.sh"}};
+  manifest.scripts = {
+      {.kind = EntryKind::kFunction, .module = "al", .function = "main", .script = "alembic"},
+      {.kind = EntryKind::kFunction, .module = "app.main", .function = "main", .script = "app"},
+      {.kind = EntryKind::kScript,
+       .module = "",
+       .function = "",
+       .script = "run.sh",
+       .file = "bin/run.sh"}};
   return manifest;
 }
 
@@ -25,23 +30,26 @@ std::string Chosen(std::vector<std::string> variables, std::string_view invoked_
   Environment environment(std::move(variables));
   auto choice = ChooseEntry(manifest, Overrides::Take(environment), invoked_as);
   if (!choice) return choice.error().message();
-  return format::Describe(choice->entry) + (choice->built_in ? "" : ", chosen") + (choice->module_or_function ? "?" : "");
+  return format::Describe(choice->entry) + (choice->built_in ? "" : ", chosen") +
+         (choice->module_or_function ? "?" : "");
 }
 
 TEST(OverridesTest, AreTakenOutOfTheEnvironment) {
-  Environment environment({"HAFT_SCRIPT=a", "X=1", "HAFT_ENTRY_POINT=b:c", "HAFT_INTERPRETER=yes", "HAFT_PYTHON=/p",
-                           "HAFT_MODE=userns", "HAFT_SCRIPTS=x"});
+  Environment environment({"HAFT_SCRIPT=a", "X=1", "HAFT_ENTRY_POINT=b:c", "HAFT_INTERPRETER=yes",
+                           "HAFT_PYTHON=/p", "HAFT_MODE=userns", "HAFT_SCRIPTS=x"});
   Overrides overrides = Overrides::Take(environment);
   EXPECT_EQ(overrides.script, "a");
   EXPECT_EQ(overrides.entry_point, "b:c");
   EXPECT_TRUE(overrides.interpreter);
   EXPECT_EQ(overrides.python, "/p");
-  EXPECT_EQ(environment.entries(), (std::vector<std::string>{"X=1", "HAFT_MODE=userns", "HAFT_SCRIPTS=x"}));
+  EXPECT_EQ(environment.entries(),
+            (std::vector<std::string>{"X=1", "HAFT_MODE=userns", "HAFT_SCRIPTS=x"}));
 }
 
 TEST(OverridesTest, ZeroAndNothingMeanOffAndGoAsWell) {
   for (std::string value : {"", "0"}) {
-    Environment environment({"HAFT_SCRIPT=" + value, "HAFT_ENTRY_POINT=" + value, "HAFT_INTERPRETER=" + value, "HAFT_PYTHON=" + value});
+    Environment environment({"HAFT_SCRIPT=" + value, "HAFT_ENTRY_POINT=" + value,
+                             "HAFT_INTERPRETER=" + value, "HAFT_PYTHON=" + value});
     Overrides overrides = Overrides::Take(environment);
     EXPECT_EQ(overrides.script + overrides.entry_point + overrides.python, "");
     EXPECT_FALSE(overrides.interpreter);
@@ -58,22 +66,27 @@ TEST(ChooseEntryTest, TakesTheManifestsUnlessToldOtherwise) {
   EXPECT_EQ(Chosen({"HAFT_ENTRY_POINT=a.b.c"}), "-m a.b.c, chosen?");
   EXPECT_EQ(Chosen({"HAFT_ENTRY_POINT=json"}), "-m json, chosen");
   EXPECT_EQ(Chosen({"HAFT_INTERPRETER=1"}), "the interpreter, chosen");
-  EXPECT_EQ(Chosen({"HAFT_INTERPRETER=1", "HAFT_ENTRY_POINT=a:b", "HAFT_SCRIPT=app"}), "the interpreter, chosen");
+  EXPECT_EQ(Chosen({"HAFT_INTERPRETER=1", "HAFT_ENTRY_POINT=a:b", "HAFT_SCRIPT=app"}),
+            "the interpreter, chosen");
   EXPECT_EQ(Chosen({"HAFT_ENTRY_POINT=a:b", "HAFT_SCRIPT=app"}), "a:b, chosen");
 }
 
 TEST(ChooseEntryTest, AnUnknownScriptNamesThoseThereAre) {
   EXPECT_EQ(Chosen({"HAFT_SCRIPT=almbic"}),
-            "HAFT_SCRIPT 'almbic': not one of its scripts, which are 'alembic', 'app', 'run.sh'; did you mean 'alembic'?");
-  EXPECT_EQ(Chosen({"HAFT_SCRIPT=zzz"}), "HAFT_SCRIPT 'zzz': not one of its scripts, which are 'alembic', 'app', 'run.sh'");
+            "HAFT_SCRIPT 'almbic': not one of its scripts, which are 'alembic', 'app', 'run.sh'; "
+            "did you mean 'alembic'?");
+  EXPECT_EQ(Chosen({"HAFT_SCRIPT=zzz"}),
+            "HAFT_SCRIPT 'zzz': not one of its scripts, which are 'alembic', 'app', 'run.sh'");
   EXPECT_EQ(Chosen({"HAFT_SCRIPT=a"}, "x", testing::TestManifest()),
             "HAFT_SCRIPT 'a': there are no scripts in it; use HAFT_ENTRY_POINT");
 }
 
 TEST(ChooseEntryTest, RefusesWhatIsNoEntryPoint) {
-  EXPECT_EQ(Chosen({"HAFT_ENTRY_POINT=a:b()"}),
-            "HAFT_ENTRY_POINT: 'a:b()' is not MODULE:FUNCTION; write it as in 'package.module:main'");
-  EXPECT_EQ(Chosen({"HAFT_ENTRY_POINT=a b"}), "HAFT_ENTRY_POINT: 'a b' is not the name of a module; write it as in 'http.server'");
+  EXPECT_EQ(
+      Chosen({"HAFT_ENTRY_POINT=a:b()"}),
+      "HAFT_ENTRY_POINT: 'a:b()' is not MODULE:FUNCTION; write it as in 'package.module:main'");
+  EXPECT_EQ(Chosen({"HAFT_ENTRY_POINT=a b"}),
+            "HAFT_ENTRY_POINT: 'a b' is not the name of a module; write it as in 'http.server'");
 }
 
 TEST(ChooseEntryTest, OnlyAMultiCallBundleLooksAtItsName) {
@@ -90,7 +103,8 @@ TEST(ChooseEntryTest, OnlyAMultiCallBundleLooksAtItsName) {
 TEST(ChooseEntryTest, WithoutAnyEntryThereIsNothingToRun) {
   format::Manifest manifest = ManifestWithScripts();
   manifest.entry = {};
-  EXPECT_EQ(Chosen({}, "x", manifest), "the image has no entry to run; name one with HAFT_SCRIPT or HAFT_ENTRY_POINT");
+  EXPECT_EQ(Chosen({}, "x", manifest),
+            "the image has no entry to run; name one with HAFT_SCRIPT or HAFT_ENTRY_POINT");
   EXPECT_EQ(Chosen({"HAFT_SCRIPT=app"}, "x", manifest), "app (app.main:main), chosen");
 }
 

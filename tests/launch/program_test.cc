@@ -19,10 +19,14 @@ using testing::WriteTestFile;
 
 // A version that no host has, so that only the files of the test are found.
 PythonTarget Target(const std::string& path) {
-  return {.path = path, .version = "3.98.1", .tag = "cpython-398", .soabi = "cpython-398-x86_64-linux-gnu"};
+  return {.path = path,
+          .version = "3.98.1",
+          .tag = "cpython-398",
+          .soabi = "cpython-398-x86_64-linux-gnu"};
 }
 
-std::optional<std::string_view> PythonPathFor(std::vector<std::string> entries, Program& program, TempDir& dir) {
+std::optional<std::string_view> PythonPathFor(std::vector<std::string> entries, Program& program,
+                                              TempDir& dir) {
   WriteTestFile(dir / "python3.98", "#!/bin/sh\n", 0755);
   format::Manifest manifest = testing::TestManifest();
   manifest.python = Target(dir / "python3.98");
@@ -55,14 +59,18 @@ class MakeProgramFor : public ::testing::Test {
     manifest_.python = Target(python_);
   }
 
-  Program Make(std::vector<std::string> variables = {}, std::vector<std::string> argv = {"./app", "-x"}) {
-    return Expect(MakeProgram(manifest_, std::move(argv), Environment(std::move(variables)), "/srv/app"));
+  Program Make(std::vector<std::string> variables = {},
+               std::vector<std::string> argv = {"./app", "-x"}) {
+    return Expect(
+        MakeProgram(manifest_, std::move(argv), Environment(std::move(variables)), "/srv/app"));
   }
   // The arguments, with <> for the bootstrap's code.
-  std::string Line(std::vector<std::string> variables = {}, std::vector<std::string> argv = {"./app", "-x"}) {
+  std::string Line(std::vector<std::string> variables = {},
+                   std::vector<std::string> argv = {"./app", "-x"}) {
     std::string line;
     for (const std::string& argument : Make(std::move(variables), std::move(argv)).arguments) {
-      line += (line.empty() ? "" : " ") + (argument.find("import") != argument.npos ? "<>" : argument);
+      line +=
+          (line.empty() ? "" : " ") + (argument.find("import") != argument.npos ? "<>" : argument);
     }
     return line;
   }
@@ -74,14 +82,21 @@ class MakeProgramFor : public ::testing::Test {
 
 TEST_F(MakeProgramFor, EveryKindOfEntry) {
   EXPECT_EQ(Line(), python_ + " -c <> function app.main:main ./app -x");
-  manifest_.entry = {.kind = format::EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
+  manifest_.entry = {
+      .kind = format::EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
   EXPECT_EQ(Line(), python_ + " -c <> module http.server ./app -x");
-  manifest_.entry = {.kind = format::EntryKind::kScript, .module = "", .function = "", .script = "", .file = "bin/a b", .python = true};
+  manifest_.entry = {.kind = format::EntryKind::kScript,
+                     .module = "",
+                     .function = "",
+                     .script = "",
+                     .file = "bin/a b",
+                     .python = true};
   EXPECT_EQ(Line(), python_ + " -c <> script /haft/test/bin/a b ./app -x");
   manifest_.entry.python = false;
   EXPECT_EQ(Line(), "/haft/test/bin/a b -x");
   EXPECT_EQ(Make().path, "/haft/test/bin/a b");
-  manifest_.entry = {.kind = format::EntryKind::kInterpreter, .module = "", .function = "", .script = ""};
+  manifest_.entry = {
+      .kind = format::EntryKind::kInterpreter, .module = "", .function = "", .script = ""};
   EXPECT_EQ(Line(), python_ + " -x");
   EXPECT_EQ(Line({"HAFT_ENTRY_POINT=a.b.c"}), python_ + " -c <> name a.b.c ./app -x");
 }
@@ -89,7 +104,11 @@ TEST_F(MakeProgramFor, EveryKindOfEntry) {
 TEST_F(MakeProgramFor, APreambleGoesThroughTheBootstrap) {
   manifest_.preamble = "bin/pre.py";
   EXPECT_EQ(Line({"HAFT_INTERPRETER=1"}), python_ + " -c <> interpreter  ./app -x");
-  manifest_.entry = {.kind = format::EntryKind::kScript, .module = "", .function = "", .script = "", .file = "bin/x"};
+  manifest_.entry = {.kind = format::EntryKind::kScript,
+                     .module = "",
+                     .function = "",
+                     .script = "",
+                     .file = "bin/x"};
   EXPECT_EQ(Line(), python_ + " -c <> execute /haft/test/bin/x ./app -x");
 }
 
@@ -107,7 +126,8 @@ TEST_F(MakeProgramFor, AnInterpreterInTheImage) {
   EXPECT_EQ(Make().path, "/haft/test/.haft/python/bin/python3.98");
   EXPECT_EQ(Line(), "/haft/test/.haft/python/bin/python3.98 -c <> function app.main:main ./app -x");
   EXPECT_EQ(Message(MakeProgram(manifest_, {"a"}, Environment({"HAFT_PYTHON=/no/python"}))),
-            "interpreter '/no/python': No such file or directory; HAFT_PYTHON, and -p of 'haft run', take a path or a name in PATH");
+            "interpreter '/no/python': No such file or directory; HAFT_PYTHON, and -p of 'haft "
+            "run', take a path or a name in PATH");
 }
 
 TEST_F(MakeProgramFor, VariablesOfTheBundle) {
@@ -132,12 +152,14 @@ TEST_F(MakeProgramFor, VariablesTheProgramDoesNotGet) {
 TEST_F(MakeProgramFor, IsolationAndIgnoredVariables) {
   manifest_.isolated = true;
   EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONNOUSERSITE"), "1");
-  EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONPATH"), "/haft/test/.haft/py:/haft/test/site-packages:/mine");
+  EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONPATH"),
+            "/haft/test/.haft/py:/haft/test/site-packages:/mine");
   manifest_.isolated = false;
   manifest_.ignore_environment = true;
   manifest_.environment = {{"PYTHONHASHSEED", "0"}};
   EXPECT_EQ(Make({"PYTHONPATH=/mine", "PYTHONHOME=/x", "PYTHONHASHSEED=7"}).environment.entries(),
-            (std::vector<std::string>{"PYTHONHASHSEED=0", "PYTHONPATH=/haft/test/.haft/py:/haft/test/site-packages",
+            (std::vector<std::string>{"PYTHONHASHSEED=0",
+                                      "PYTHONPATH=/haft/test/.haft/py:/haft/test/site-packages",
                                       "HAFT_BUNDLE=/srv/app"}));
 }
 
@@ -150,7 +172,8 @@ TEST_F(MakeProgramFor, DirectoriesOfAnotherBundleAreNotHandedOn) {
     return now.substr(std::string("/haft/test/.haft/py:/haft/test/site-packages").size());
   };
   EXPECT_EQ(path("/haft/test/.haft/py:/haft/test/site-packages:/mine"), ":/mine");
-  EXPECT_EQ(path("/haft/out/.haft/py:/haft/out/site-packages:/haft/out:/haft/outer:/mine"), ":/haft/outer:/mine");
+  EXPECT_EQ(path("/haft/out/.haft/py:/haft/out/site-packages:/haft/out:/haft/outer:/mine"),
+            ":/haft/outer:/mine");
   EXPECT_EQ(path("/mine:/haft/a/.haft/py:/haft/a/s:/yours"), ":/mine:/yours");
   EXPECT_EQ(path("/mine::/yours:"), ":/mine:/yours") << "no working directory";
 }
@@ -167,14 +190,17 @@ TEST(MakeProgramTest, NeedsAnEntry) {
   format::Manifest manifest = testing::TestManifest();
   manifest.entry = {};
   auto made = MakeProgram(manifest, {"app"}, Environment(std::vector<std::string>{}));
-  EXPECT_EQ(Message(made), "the image has no entry to run; name one with HAFT_SCRIPT or HAFT_ENTRY_POINT");
+  EXPECT_EQ(Message(made),
+            "the image has no entry to run; name one with HAFT_SCRIPT or HAFT_ENTRY_POINT");
   EXPECT_EQ(made.error().kind(), ErrorKind::kUnsupported);
 }
 
 TEST(ExecuteTest, SaysWhyItCouldNot) {
   TempDir dir;
   auto run = [](const std::string& path, std::vector<std::string> arguments = {"x"}) {
-    return Execute({.path = path, .arguments = std::move(arguments), .environment = Environment(std::vector<std::string>{})});
+    return Execute({.path = path,
+                    .arguments = std::move(arguments),
+                    .environment = Environment(std::vector<std::string>{})});
   };
   Error missing = run(dir / "missing");
   EXPECT_EQ(missing.message(), "run '" + (dir / "missing") + "': No such file or directory");
@@ -191,9 +217,10 @@ TEST(ExecuteTest, SaysWhyItCouldNot) {
 TEST(ExecuteTest, GivesArgumentsAndEnvironmentAsTheyAre) {
   pid_t child = ::fork();
   if (child == 0) {
-    Error error = Execute({.path = "/bin/sh",
-                           .arguments = {"name", "-c", "test \"$0/$1/$HAFT_X\" = 'a//b c'", "a", ""},
-                           .environment = Environment({"HAFT_X=b c"})});
+    Error error =
+        Execute({.path = "/bin/sh",
+                 .arguments = {"name", "-c", "test \"$0/$1/$HAFT_X\" = 'a//b c'", "a", ""},
+                 .environment = Environment({"HAFT_X=b c"})});
     ::_exit(99);
   }
   int status = 0;

@@ -25,7 +25,9 @@ import _haft_servers  # noqa: E402
 import _haft_site  # noqa: E402
 from _haft_site import Refusal  # noqa: E402
 
-HTTPD = types.SimpleNamespace(executable="/usr/sbin/apache2", modules="/nowhere", mod_wsgi="/m/mod_wsgi.so", libpython=None)
+HTTPD = types.SimpleNamespace(
+    executable="/usr/sbin/apache2", modules="/nowhere", mod_wsgi="/m/mod_wsgi.so", libpython=None
+)
 NOBODY = types.SimpleNamespace(changes=True, user="www-data", uid=33, gid=33)
 OURSELVES = types.SimpleNamespace(changes=False, user=None, uid=os.geteuid(), gid=os.getegid())
 
@@ -48,12 +50,21 @@ class CommandLineTest(unittest.TestCase):
 
     def test_defaults(self):
         options = _haft_site.parse([])
-        self.assertEqual((options.host, options.port, options.processes, options.threads), ("127.0.0.1", 8000, None, None))
-        self.assertEqual((options.name, options.server, options.interface), ("shop", "httpd", "wsgi"))
-        self.assertEqual((options.access_log, options.static, options.working_directory), (None, [], os.getcwd()))
+        self.assertEqual(
+            (options.host, options.port, options.processes, options.threads),
+            ("127.0.0.1", 8000, None, None),
+        )
+        self.assertEqual(
+            (options.name, options.server, options.interface), ("shop", "httpd", "wsgi")
+        )
+        self.assertEqual(
+            (options.access_log, options.static, options.working_directory), (None, [], os.getcwd())
+        )
 
     def test_relative_paths_mean_the_current_directory(self):
-        options = _haft_site.parse(["--error-log", "e.log", "--access-log", "a.log", "--working-directory", "../x"])
+        options = _haft_site.parse(
+            ["--error-log", "e.log", "--access-log", "a.log", "--working-directory", "../x"]
+        )
         self.assertEqual(options.error_log, os.path.abspath("e.log"))
         self.assertEqual(options.access_log, os.path.abspath("a.log"))
         self.assertEqual(options.working_directory, os.path.abspath("../x"))
@@ -61,7 +72,18 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(_haft_site.parse(["--access-log", "-"]).access_log, "-")
 
     def test_numbers(self):
-        for value in ("", "x", "0", "65536", "-1", "1.5", "80 ", "٣", "1e3", "99999999999999999999"):
+        for value in (
+            "",
+            "x",
+            "0",
+            "65536",
+            "-1",
+            "1.5",
+            "80 ",
+            "٣",
+            "1e3",
+            "99999999999999999999",
+        ):
             with self.subTest(value):
                 self.assertIn("is not a number from 1 to 65535", self.refusal(f"--port={value}"))
         self.assertIn("from 1 to 1000", self.refusal("--processes", "0"))
@@ -76,17 +98,26 @@ class CommandLineTest(unittest.TestCase):
 
     def test_static(self):
         directory = os.path.dirname(os.path.abspath(__file__))
-        self.assertEqual(_haft_site.parse(["--static", f"/a/b/={directory}"]).static, [("/a/b", directory)])
+        self.assertEqual(
+            _haft_site.parse(["--static", f"/a/b/={directory}"]).static, [("/a/b", directory)]
+        )
         self.assertIn("is not there", self.refusal("--static", "/a=/does/not/exist"))
         for value in ("", "a", "/a", "a=/tmp", "/=/tmp", "//=/tmp", "/a=", "=/tmp"):
             with self.subTest(value):
                 self.assertRegex(self.refusal("--static", value), "is not URL=DIR|it is empty")
-        for url in ("/a b", "/a\"", "/../etc", "/a/./b", "/a//b", "/ä", "/a%2f", "/$x", "/a*"):
+        for url in ("/a b", '/a"', "/../etc", "/a/./b", "/a//b", "/ä", "/a%2f", "/$x", "/a*"):
             with self.subTest(url):
                 self.assertIn("argument --static", self.refusal("--static", f"{url}=/tmp"))
 
     def test_control_characters(self):
-        for option in ("--user", "--group", "--working-directory", "--error-log", "--include-file", "--static"):
+        for option in (
+            "--user",
+            "--group",
+            "--working-directory",
+            "--error-log",
+            "--include-file",
+            "--static",
+        ):
             for value in ("a\nb", "a\rb", "a\x7f", "\x1b[0m"):
                 with self.subTest(option, value=value):
                     self.assertIn("has a control character", self.refusal(option, value))
@@ -101,7 +132,10 @@ class CommandLineTest(unittest.TestCase):
         bundle.SITE = ("asgi", "shop.asgi:application", "uvicorn")
         self.addCleanup(setattr, bundle, "SITE", ("wsgi", "shop.wsgi:application", "httpd"))
         self.assertEqual(_haft_site.parse([]).interface, "asgi")
-        self.assertEqual(self.refusal("--server", "httpd"), "httpd: cannot serve an ASGI application; use --server uvicorn")
+        self.assertEqual(
+            self.refusal("--server", "httpd"),
+            "httpd: cannot serve an ASGI application; use --server uvicorn",
+        )
 
     def test_help_shows_an_example(self):
         shown = io.StringIO()
@@ -121,14 +155,21 @@ class ConfigurationTest(unittest.TestCase):
         self.assertIn("WSGIDaemonProcess shop threads=15 ", daemon)
         self.assertNotIn("processes=", daemon)
         self.assertIn(f' home="{os.getcwd()}"', daemon)
-        daemon = next(line for line in lines("--processes", "4", "--threads", "2", "--request-timeout", "90")
-                      if line.startswith("WSGIDaemonProcess"))
+        daemon = next(
+            line
+            for line in lines("--processes", "4", "--threads", "2", "--request-timeout", "90")
+            if line.startswith("WSGIDaemonProcess")
+        )
         self.assertIn(" threads=2 processes=4 ", daemon)
         self.assertIn(" request-timeout=90", daemon)
         self.assertIn("Timeout 90", lines("--request-timeout", "90"))
 
     def test_room_for_twice_as_many_connections_as_threads(self):
-        for arguments, children in (((), 2), (("--threads", "1"), 1), (("--processes", "10", "--threads", "25"), 20)):
+        for arguments, children in (
+            ((), 2),
+            (("--threads", "1"), 1),
+            (("--processes", "10", "--threads", "25"), 20),
+        ):
             text = lines(*arguments)
             self.assertIn(f"ServerLimit {children}", text)
             self.assertIn(f"MaxRequestWorkers {25 * children}", text)
@@ -136,9 +177,13 @@ class ConfigurationTest(unittest.TestCase):
     def test_locale_is_never_plain_C(self):
         saved = {name: os.environ.pop(name, None) for name in ("LC_ALL", "LC_CTYPE", "LANG")}
         try:
-            for variables, expected in (({}, "C.UTF-8"), ({"LANG": "C"}, "C.UTF-8"), ({"LC_ALL": "POSIX"}, "C.UTF-8"),
-                                        ({"LANG": "de_DE.UTF-8"}, "de_DE.UTF-8"),
-                                        ({"LANG": "de_DE.UTF-8", "LC_ALL": ""}, "de_DE.UTF-8")):
+            for variables, expected in (
+                ({}, "C.UTF-8"),
+                ({"LANG": "C"}, "C.UTF-8"),
+                ({"LC_ALL": "POSIX"}, "C.UTF-8"),
+                ({"LANG": "de_DE.UTF-8"}, "de_DE.UTF-8"),
+                ({"LANG": "de_DE.UTF-8", "LC_ALL": ""}, "de_DE.UTF-8"),
+            ):
                 os.environ.update(variables)
                 self.assertIn(f'locale="{expected}"', configuration())
                 for name in variables:
@@ -166,15 +211,33 @@ class ConfigurationTest(unittest.TestCase):
 
     def test_every_directory_is_denied_but_what_is_served(self):
         text = configuration()
-        self.assertIn("<Directory />\n  AllowOverride None\n  Require all denied\n</Directory>", text)
+        self.assertIn(
+            "<Directory />\n  AllowOverride None\n  Require all denied\n</Directory>", text
+        )
 
     def test_names_are_quoted(self):
-        for name in ("a b", 'q"uote', "it's", "%{GLOBAL} %h", "$HOME", "#hash", "<angle>", "ü", "|pipe", "end\\", "b\\n"):
+        for name in (
+            "a b",
+            'q"uote',
+            "it's",
+            "%{GLOBAL} %h",
+            "$HOME",
+            "#hash",
+            "<angle>",
+            "ü",
+            "|pipe",
+            "end\\",
+            "b\\n",
+        ):
             with self.subTest(name):
                 word = _haft_httpd.quoted("/x/" + name)
                 self.assertEqual(_unquoted(word), "/x/" + name)
-                log = next(line for line in lines("--error-log", "/x/" + name) if line.startswith("ErrorLog "))
-                self.assertEqual(_unquoted(log[len("ErrorLog "):]), "/x/" + name)
+                log = next(
+                    line
+                    for line in lines("--error-log", "/x/" + name)
+                    if line.startswith("ErrorLog ")
+                )
+                self.assertEqual(_unquoted(log[len("ErrorLog ") :]), "/x/" + name)
 
     def test_names_that_cannot_be_quoted_are_refused(self):
         for name in ("a\nb", "${HOME}", "x${A", "\t"):
@@ -196,10 +259,14 @@ class ConfigurationTest(unittest.TestCase):
                     configuration("--include-file", f"{path}/x.conf")
 
     def test_included_file_comes_last(self):
-        self.assertEqual(lines("--include-file", __file__)[-1], f'Include "{os.path.abspath(__file__)}"')
+        self.assertEqual(
+            lines("--include-file", __file__)[-1], f'Include "{os.path.abspath(__file__)}"'
+        )
 
     def test_mod_wsgi_and_the_library_it_needs(self):
-        text = lines(httpd=types.SimpleNamespace(**{**vars(HTTPD), "libpython": "/m/libpython3.11.so.1.0"}))
+        text = lines(
+            httpd=types.SimpleNamespace(**{**vars(HTTPD), "libpython": "/m/libpython3.11.so.1.0"})
+        )
         at = text.index('LoadFile "/m/libpython3.11.so.1.0"')
         self.assertEqual(text[at + 1], 'LoadModule wsgi_module "/m/mod_wsgi.so"')
 
@@ -219,7 +286,9 @@ def _unquoted(word):
 
 class ScriptTest(unittest.TestCase):
     def script(self, application, directory="/srv/it's here"):
-        options = types.SimpleNamespace(name="shop", application=application, working_directory=directory)
+        options = types.SimpleNamespace(
+            name="shop", application=application, working_directory=directory
+        )
         return _haft_httpd.application_script(options)
 
     def run_script(self, application, path):
@@ -238,17 +307,25 @@ class ScriptTest(unittest.TestCase):
             sys.path = saved
 
     def test_finds_the_application(self):
-        for application, expected in (("shop_wsgi:application", "plain"), ("shop_wsgi:inner.app", "the application"),
-                                      ("shop_wsgi:create()", "made"), ("shop_wsgi", "plain")):
+        for application, expected in (
+            ("shop_wsgi:application", "plain"),
+            ("shop_wsgi:inner.app", "the application"),
+            ("shop_wsgi:create()", "made"),
+            ("shop_wsgi", "plain"),
+        ):
             with self.subTest(application):
                 self.assertEqual(self.run_script(application, [])[0], expected)
 
     def test_takes_the_working_directory_off_the_path(self):
         self.assertEqual(self.run_script("shop_wsgi", ["/srv/it's here", "/a"])[1], ["/a"])
-        self.assertEqual(self.run_script("shop_wsgi", ["/a", "/srv/it's here"])[1], ["/a", "/srv/it's here"])
+        self.assertEqual(
+            self.run_script("shop_wsgi", ["/a", "/srv/it's here"])[1], ["/a", "/srv/it's here"]
+        )
 
     def test_load_application(self):
-        sys.modules["shop_wsgi"] = types.SimpleNamespace(create=lambda: "made", a=types.SimpleNamespace(b=7))
+        sys.modules["shop_wsgi"] = types.SimpleNamespace(
+            create=lambda: "made", a=types.SimpleNamespace(b=7)
+        )
         self.addCleanup(sys.modules.pop, "shop_wsgi", None)
         self.assertEqual(_haft_site.load_application("shop_wsgi:create()"), "made")
         self.assertEqual(_haft_site.load_application("shop_wsgi:a.b"), 7)
@@ -256,18 +333,30 @@ class ScriptTest(unittest.TestCase):
 
 class ServersTest(unittest.TestCase):
     def test_what_a_server_cannot_do_is_refused_by_name(self):
-        for server, option in (("uvicorn", "--threads"), ("uvicorn", "--request-timeout"), ("waitress", "--processes"),
-                               ("waitress", "--request-timeout"), ("gunicorn", "--server-name"), ("gunicorn", "--mod-wsgi")):
+        for server, option in (
+            ("uvicorn", "--threads"),
+            ("uvicorn", "--request-timeout"),
+            ("waitress", "--processes"),
+            ("waitress", "--request-timeout"),
+            ("gunicorn", "--server-name"),
+            ("gunicorn", "--mod-wsgi"),
+        ):
             value = {"--server-name": "x", "--mod-wsgi": __file__}.get(option, "2")
             options = _haft_site.parse(["--server", server, option, value])
-            with self.subTest(server, option=option), self.assertRaisesRegex(Refusal, f"^{option}: {server} "):
+            with self.subTest(server, option=option), self.assertRaisesRegex(
+                Refusal, f"^{option}: {server} "
+            ):
                 _haft_servers._refuse_unsupported(options)
 
     def test_one_process_is_what_waitress_has(self):
-        _haft_servers._refuse_unsupported(_haft_site.parse(["--server", "waitress", "--processes", "1"]))
+        _haft_servers._refuse_unsupported(
+            _haft_site.parse(["--server", "waitress", "--processes", "1"])
+        )
 
     def test_a_missing_server(self):
-        with self.assertRaisesRegex(Refusal, "^nothing_like_it: neither in the bundle nor on this host"):
+        with self.assertRaisesRegex(
+            Refusal, "^nothing_like_it: neither in the bundle nor on this host"
+        ):
             _haft_servers._import("nothing_like_it")
 
 
@@ -286,13 +375,17 @@ class IdentityTest(unittest.TestCase):
     def test_first_problem(self):
         identity = _haft_identity.Identity(None, None)
         self.assertIsNone(identity.first_problem([lambda: None, lambda: None]))
-        self.assertEqual(identity.first_problem([lambda: None, lambda: "bad", lambda: "worse"]), "bad")
+        self.assertEqual(
+            identity.first_problem([lambda: None, lambda: "bad", lambda: "worse"]), "bad"
+        )
 
     @unittest.skipIf(os.geteuid(), "needs root")
     def test_checks_run_as_the_other_user(self):
         identity = _haft_identity.Identity("nobody", None)
         self.assertTrue(identity.changes)
-        self.assertEqual(identity.first_problem([lambda: f"{os.getuid()} {os.getgroups()} ü"]), "65534 [65534] ü")
+        self.assertEqual(
+            identity.first_problem([lambda: f"{os.getuid()} {os.getgroups()} ü"]), "65534 [65534] ü"
+        )
         self.assertIsNone(identity.first_problem([lambda: None]))
         self.assertEqual(os.geteuid(), 0)
 
@@ -301,7 +394,9 @@ class ElfTest(unittest.TestCase):
     def test_needed_libraries_of_this_python(self):
         needed = _haft_elf.needed_libraries(sys.executable)
         self.assertIn("libc.so.6", needed)
-        self.assertTrue(_haft_elf.find_library("libc.so.6", getattr(sys.implementation, "_multiarch", "")))
+        self.assertTrue(
+            _haft_elf.find_library("libc.so.6", getattr(sys.implementation, "_multiarch", ""))
+        )
 
     def test_library_that_is_not_there(self):
         self.assertIsNone(_haft_elf.find_library("libpython9.99.so.1.0", "x86_64-linux-gnu"))
@@ -310,7 +405,14 @@ class ElfTest(unittest.TestCase):
     def test_damaged_files(self):
         good = pathlib.Path(os.path.realpath(sys.executable)).read_bytes()[:4096]
         with tempfile.NamedTemporaryFile() as file:
-            for content in (b"", b"\x7fELF", b"#!/bin/sh\n", good[:64], good, good[:32] + struct.pack("<Q", 1 << 60) + good[40:]):
+            for content in (
+                b"",
+                b"\x7fELF",
+                b"#!/bin/sh\n",
+                good[:64],
+                good,
+                good[:32] + struct.pack("<Q", 1 << 60) + good[40:],
+            ):
                 file.seek(0)
                 file.truncate()
                 file.write(content)

@@ -19,14 +19,18 @@ constexpr std::size_t kSize = 4u << 20;
 
 class DecodeAheadTest : public ::testing::Test {
  protected:
-  DecodeAheadTest() : reader_(testing::OpenReader(testing::BuildImage(testing::MakeTree({{"large", testing::RandomBytes(kSize, 1)}}), {.compression = Compression::kLz4, .workers = 1}))) {
+  DecodeAheadTest()
+      : reader_(testing::OpenReader(
+            testing::BuildImage(testing::MakeTree({{"large", testing::RandomBytes(kSize, 1)}}),
+                                {.compression = Compression::kLz4, .workers = 1}))) {
     file_ = Expect(reader_.Resolve("large")).inode;
   }
 
   std::uint64_t Decoded() const { return reader_.cache().counters().misses; }
   // Whether so many blocks, or more, were decoded within a few seconds.
   bool Reaches(std::uint64_t count) const {
-    for (int i = 0; i < 5000 && Decoded() < count; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int i = 0; i < 5000 && Decoded() < count; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return Decoded() >= count;
   }
 
@@ -36,7 +40,8 @@ class DecodeAheadTest : public ::testing::Test {
 
 TEST_F(DecodeAheadTest, AfterARunWithoutAGap) {
   DecodeAhead ahead(reader_, nullptr);
-  for (std::uint64_t offset = 0; offset < 3 * kRequest; offset += kRequest) ahead.Note(file_, offset, kRequest);
+  for (std::uint64_t offset = 0; offset < 3 * kRequest; offset += kRequest)
+    ahead.Note(file_, offset, kRequest);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_EQ(Decoded(), 0u) << "too early";
   ahead.Note(file_, 3 * kRequest, kRequest);
@@ -69,7 +74,8 @@ TEST_F(DecodeAheadTest, NotDuringTheWarmUp) {
   ServerBoard board;
   board.warming_up = true;
   DecodeAhead ahead(reader_, &board);
-  for (std::uint64_t offset = 0; offset < kSize; offset += kRequest) ahead.Note(file_, offset, kRequest);
+  for (std::uint64_t offset = 0; offset < kSize; offset += kRequest)
+    ahead.Note(file_, offset, kRequest);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_EQ(Decoded(), 0u);
 }

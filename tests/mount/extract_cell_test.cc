@@ -37,7 +37,9 @@ class ExtractCellTest : public ::testing::Test {
         name_("app-" + id_),
         path_(dir_ / name_) {}
 
-  Result<ExtractCell> Open() { return ExtractCell::Open(place_.get(), dir_.path(), "app", reader_); }
+  Result<ExtractCell> Open() {
+    return ExtractCell::Open(place_.get(), dir_.path(), "app", reader_);
+  }
 
   // As a start leaves it that has ended.
   void FillOne() {
@@ -169,7 +171,8 @@ TEST_F(ExtractCellTest, IsRemovedWhenNobodyElseHasIt) {
 
 TEST_F(ExtractCellTest, IsFoundWithItsSizeAndLastUse) {
   EXPECT_TRUE(FindCells(place_.get(), dir_.path()).empty());
-  for (const std::string& other : {std::string("no-cell"), std::string("app-0123"), "odd name-" + id_}) {
+  for (const std::string& other :
+       {std::string("no-cell"), std::string("app-0123"), "odd name-" + id_}) {
     ASSERT_EQ(::mkdir((dir_ / other).c_str(), 0700), 0);
   }
   WriteTestFile(dir_ / ("file-" + id_), "");

@@ -19,7 +19,8 @@ namespace {
 
 // The answer of a file system without a kernel to a request about `inode`.
 template <typename Body>
-std::vector<char> Ask(FileSystem& file_system, std::uint32_t inode, std::uint32_t opcode, const Body& body) {
+std::vector<char> Ask(FileSystem& file_system, std::uint32_t inode, std::uint32_t opcode,
+                      const Body& body) {
   int ends[2] = {-1, -1};
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
   UniqueFd kernel(ends[0]);
@@ -28,7 +29,8 @@ std::vector<char> Ask(FileSystem& file_system, std::uint32_t inode, std::uint32_
   fuse_args arguments = FUSE_ARGS_INIT(1, argv);
   const fuse_lowlevel_ops& operations = FileSystem::Operations();
   std::unique_ptr<fuse_session, void (*)(fuse_session*)> session(
-      fuse_session_new(&arguments, &operations, sizeof operations, &file_system), fuse_session_destroy);
+      fuse_session_new(&arguments, &operations, sizeof operations, &file_system),
+      fuse_session_destroy);
   fuse_opt_free_args(&arguments);
   EXPECT_TRUE(ConnectSession(session.get(), ends[1]));
   std::vector<char> answer(1 << 20);
@@ -71,7 +73,9 @@ TEST(FileSystemTest, AReadOfManyTinyExtentsIsAnswered) {
     read.size = pieces * 20;
     std::vector<char> answer = Ask(file_system, row + 1, FUSE_READ, read);
     ASSERT_GE(answer.size(), sizeof(fuse_out_header));
-    EXPECT_EQ(std::string(answer.begin() + sizeof(fuse_out_header), answer.end()), bytes.substr(0, read.size)) << pieces;
+    EXPECT_EQ(std::string(answer.begin() + sizeof(fuse_out_header), answer.end()),
+              bytes.substr(0, read.size))
+        << pieces;
   }
 }
 

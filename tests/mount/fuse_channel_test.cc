@@ -11,8 +11,8 @@
 #include <memory>
 #include <vector>
 
-#include "haft/base/unique_fd.h"
 #include "fuse_request.h"
+#include "haft/base/unique_fd.h"
 
 namespace haft {
 namespace {
@@ -83,7 +83,8 @@ class FuseChannelTest : public testing::Test {
   std::uint32_t InitFlags() {
     std::vector<char> answer = Answer();
     fuse_init_out init = {};
-    if (answer.size() >= sizeof(fuse_out_header) + sizeof init) std::memcpy(&init, answer.data() + sizeof(fuse_out_header), sizeof init);
+    if (answer.size() >= sizeof(fuse_out_header) + sizeof init)
+      std::memcpy(&init, answer.data() + sizeof(fuse_out_header), sizeof init);
     return init.flags;
   }
 

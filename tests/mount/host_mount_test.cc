@@ -34,12 +34,14 @@ TEST(ResolveMountPointTest, GivesTheAbsolutePath) {
   EXPECT_EQ(Expect(ResolveMountPoint(dir / "link")), real + "/mount");
   EXPECT_EQ(Expect(ResolveMountPoint("/")), "/");
   EXPECT_EQ(Expect(ResolveMountPoint("/tmp/../dev")), "/dev");
-  EXPECT_EQ(Message(ResolveMountPoint(dir / "no/such")), "'" + (dir / "no/such") + "': No such file or directory");
+  EXPECT_EQ(Message(ResolveMountPoint(dir / "no/such")),
+            "'" + (dir / "no/such") + "': No such file or directory");
 }
 
 TEST(FindHostMountTest, KnowsOnlyHaftsOwnMounts) {
   TempDir dir;
-  for (const std::string& path : {dir.path(), std::string("/"), std::string("/proc"), std::string("/no/such")}) {
+  for (const std::string& path :
+       {dir.path(), std::string("/"), std::string("/proc"), std::string("/no/such")}) {
     EXPECT_EQ(Expect(FindHostMount(path)), HostMount::kNone) << path;
   }
 }

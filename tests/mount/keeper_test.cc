@@ -17,11 +17,11 @@
 #include <thread>
 #include <vector>
 
+#include "fuse_request.h"
 #include "haft/base/file_io.h"
 #include "haft/base/unique_fd.h"
 #include "image/snapshot.h"
 #include "support/expect.h"
-#include "fuse_request.h"
 
 namespace haft {
 namespace {
@@ -86,7 +86,8 @@ class KeeperTest : public ::testing::Test {
   template <typename Body>
   void Ask(std::uint32_t opcode, std::uint64_t unique, const Body& body) {
     std::vector<char> bytes = FuseRequest(opcode, unique, body);
-    EXPECT_EQ(::send(kernel_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+    EXPECT_EQ(::send(kernel_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
   }
 
   void AskAttributes(std::uint64_t unique) { Ask(FUSE_GETATTR, unique, fuse_getattr_in{}); }
@@ -137,7 +138,8 @@ class KeeperTest : public ::testing::Test {
   }
 
   bool SleepsIn(pid_t process, long call) {
-    return ProcFile(process, "stat").contains(") S ") && ProcFile(process, "syscall").starts_with(fmt::format("{} ", call));
+    return ProcFile(process, "stat").contains(") S ") &&
+           ProcFile(process, "syscall").starts_with(fmt::format("{} ", call));
   }
 
   // Asks until an answer does not fit any more; its number. The server is working on it.
@@ -146,8 +148,10 @@ class KeeperTest : public ::testing::Test {
     for (int i = 0; i < 1000; ++i, unique += 2) {
       AskAttributes(unique);
       int queued = 1;
-      EXPECT_TRUE(WaitUntil([&] { return ::ioctl(kernel_.get(), SIOCOUTQ, &queued) == 0 && queued == 0; }));
-      EXPECT_TRUE(WaitUntil([&] { return SleepsIn(server, SYS_read) || SleepsIn(server, SYS_writev); }));
+      EXPECT_TRUE(
+          WaitUntil([&] { return ::ioctl(kernel_.get(), SIOCOUTQ, &queued) == 0 && queued == 0; }));
+      EXPECT_TRUE(
+          WaitUntil([&] { return SleepsIn(server, SYS_read) || SleepsIn(server, SYS_writev); }));
       if (SleepsIn(server, SYS_writev)) return unique;
     }
     return 0;

@@ -26,17 +26,20 @@ TEST_P(ModesTest, AllowsWhatIsNamedOrNotForbidden) {
   EXPECT_EQ(allowed, GetParam().allowed);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ModesTest,
-                         ::testing::Values(ModesCase{"", "nufe"}, ModesCase{"namespace", "n"}, ModesCase{"userns", "u"},
-                                           ModesCase{"fusermount", "f"}, ModesCase{"extract", "e"},
-                                           ModesCase{"!namespace", "ufe"}, ModesCase{"!extract", "nuf"},
-                                           ModesCase{"namespace,userns", "nu"}, ModesCase{"userns,namespace", "nu"},
-                                           ModesCase{"!userns,!namespace", "fe"}, ModesCase{"userns,!namespace", "u"},
-                                           ModesCase{"namespace,userns,!userns", "n"},
-                                           ModesCase{"!namespace,!userns,!fusermount,!extract", ""}));
+INSTANTIATE_TEST_SUITE_P(
+    All, ModesTest,
+    ::testing::Values(ModesCase{"", "nufe"}, ModesCase{"namespace", "n"}, ModesCase{"userns", "u"},
+                      ModesCase{"fusermount", "f"}, ModesCase{"extract", "e"},
+                      ModesCase{"!namespace", "ufe"}, ModesCase{"!extract", "nuf"},
+                      ModesCase{"namespace,userns", "nu"}, ModesCase{"userns,namespace", "nu"},
+                      ModesCase{"!userns,!namespace", "fe"}, ModesCase{"userns,!namespace", "u"},
+                      ModesCase{"namespace,userns,!userns", "n"},
+                      ModesCase{"!namespace,!userns,!fusermount,!extract", ""}));
 
 TEST(ModesTest, TellsWhatWasNamedFromWhatIsLeftOver) {
-  auto named = [](std::string_view text) { return Modes::Parse(text).value().Names(Rung::kExtract); };
+  auto named = [](std::string_view text) {
+    return Modes::Parse(text).value().Names(Rung::kExtract);
+  };
   EXPECT_TRUE(named("extract"));
   EXPECT_TRUE(named("userns,extract"));
   EXPECT_FALSE(named(""));
@@ -46,9 +49,12 @@ TEST(ModesTest, TellsWhatWasNamedFromWhatIsLeftOver) {
 
 TEST(ModesTest, NamesWhatItDoesNotKnow) {
   auto modes = Modes::Parse("userns,fuse\n");
-  EXPECT_EQ(Message(modes), R"(HAFT_MODE: unknown mode 'fuse\x0a'; known are namespace, userns, fusermount, extract)");
+  EXPECT_EQ(
+      Message(modes),
+      R"(HAFT_MODE: unknown mode 'fuse\x0a'; known are namespace, userns, fusermount, extract)");
   EXPECT_EQ(modes.error().kind(), ErrorKind::kInvalidInput);
-  for (std::string_view text : {"!", ",", "userns,,namespace", "!!userns", "USERNS", " userns", "userns "}) {
+  for (std::string_view text :
+       {"!", ",", "userns,,namespace", "!!userns", "USERNS", " userns", "userns "}) {
     EXPECT_FALSE(Modes::Parse(text).has_value()) << text;
   }
 }

@@ -91,7 +91,8 @@ TEST(RequestLogTest, NothingIsRecordedWithoutALog) {
 
 TEST(RequestLogTest, RefusesWhatIsNoLog) {
   const std::string bytes(4096, '\0');
-  EXPECT_EQ(Message(RequestLog::Open(MemoryFile(AsBytes(bytes)))), "not a request log of 'haft trace'");
+  EXPECT_EQ(Message(RequestLog::Open(MemoryFile(AsBytes(bytes)))),
+            "not a request log of 'haft trace'");
   // Of the right form, but it could be cut off under the mapping.
   RequestLog log = Create(4);
   std::vector<std::byte> copy(5 * sizeof(RequestRecord));
@@ -99,7 +100,8 @@ TEST(RequestLogTest, RefusesWhatIsNoLog) {
   EXPECT_EQ(Message(RequestLog::Open(MemoryFile(copy))), "not a request log of 'haft trace'");
   // Sealed, but too short for what it says.
   UniqueFd sealed(::memfd_create("short", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  ASSERT_EQ(::write(sealed.get(), copy.data(), 2 * sizeof(RequestRecord)), static_cast<ssize_t>(2 * sizeof(RequestRecord)));
+  ASSERT_EQ(::write(sealed.get(), copy.data(), 2 * sizeof(RequestRecord)),
+            static_cast<ssize_t>(2 * sizeof(RequestRecord)));
   ASSERT_EQ(::fcntl(sealed.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
   EXPECT_EQ(Message(RequestLog::Open(std::move(sealed))), "not a request log of 'haft trace'");
 }

@@ -20,12 +20,15 @@ std::vector<std::string> Keys(const Json& object) {
 
 TEST(StatisticsTest, IsAJsonObjectOnItsOwnLine) {
   Statistics statistics;
-  std::string text = statistics.ToJson({.hits = 1, .misses = 2, .failures = 3, .buffers = 4, .budget = 5});
+  std::string text =
+      statistics.ToJson({.hits = 1, .misses = 2, .failures = 3, .buffers = 4, .budget = 5});
   EXPECT_EQ(text.back(), '\n');
   Json json = Json::parse(text);
-  EXPECT_EQ(Keys(json), (std::vector<std::string>{"operations", "read_bytes", "hand_overs", "errors", "last_error",
-                                                  "cache", "server", "bundle"}));
-  EXPECT_EQ(json["cache"], (Json{{"hits", 1}, {"misses", 2}, {"failures", 3}, {"buffers", 4}, {"budget", 5}}));
+  EXPECT_EQ(Keys(json),
+            (std::vector<std::string>{"operations", "read_bytes", "hand_overs", "errors",
+                                      "last_error", "cache", "server", "bundle"}));
+  EXPECT_EQ(json["cache"],
+            (Json{{"hits", 1}, {"misses", 2}, {"failures", 3}, {"buffers", 4}, {"budget", 5}}));
   EXPECT_EQ(json["server"]["pid"], ::getpid());
   EXPECT_GT(json["server"]["rss_bytes"], 100'000);
   EXPECT_EQ(json["last_error"], "");
@@ -33,18 +36,29 @@ TEST(StatisticsTest, IsAJsonObjectOnItsOwnLine) {
 
 TEST(StatisticsTest, EveryOperationHasItsName) {
   const std::vector<std::pair<Operation, std::string>> names = {
-      {Operation::kLookup, "lookup"},   {Operation::kForget, "forget"},   {Operation::kGetattr, "getattr"},
-      {Operation::kReadlink, "readlink"}, {Operation::kOpen, "open"},     {Operation::kRead, "read"},
-      {Operation::kOpendir, "opendir"}, {Operation::kReaddir, "readdir"}, {Operation::kReaddirplus, "readdirplus"},
-      {Operation::kStatfs, "statfs"},   {Operation::kIoctl, "ioctl"},     {Operation::kLseek, "lseek"},
-      {Operation::kRelease, "release"}, {Operation::kReleasedir, "releasedir"}, {Operation::kFlush, "flush"}};
+      {Operation::kLookup, "lookup"},
+      {Operation::kForget, "forget"},
+      {Operation::kGetattr, "getattr"},
+      {Operation::kReadlink, "readlink"},
+      {Operation::kOpen, "open"},
+      {Operation::kRead, "read"},
+      {Operation::kOpendir, "opendir"},
+      {Operation::kReaddir, "readdir"},
+      {Operation::kReaddirplus, "readdirplus"},
+      {Operation::kStatfs, "statfs"},
+      {Operation::kIoctl, "ioctl"},
+      {Operation::kLseek, "lseek"},
+      {Operation::kRelease, "release"},
+      {Operation::kReleasedir, "releasedir"},
+      {Operation::kFlush, "flush"}};
   ASSERT_EQ(names.size(), static_cast<std::size_t>(Operation::kCount));
   for (const auto& [operation, name] : names) {
     Statistics statistics;
     statistics.Count(operation);
     Json operations = Json::parse(statistics.ToJson({}))["operations"];
     EXPECT_EQ(operations.size(), names.size());
-    for (const auto& [key, value] : operations.items()) EXPECT_EQ(value, key == name ? 1 : 0) << key;
+    for (const auto& [key, value] : operations.items())
+      EXPECT_EQ(value, key == name ? 1 : 0) << key;
   }
 }
 

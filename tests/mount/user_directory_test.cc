@@ -31,7 +31,9 @@ unsigned ModeOf(const std::string& path) {
   return status.st_mode & 07777;
 }
 
-bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+bool Exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
 
 // A directory in which users' directories may be.
 class UserDirectoryTest : public ::testing::Test {
@@ -86,8 +88,9 @@ TEST_F(UserDirectoryTest, RefusesWhatOthersMayHavePlanted) {
   EXPECT_EQ(Refused(dir_ / "file"), "'" + real_ + "/file': Not a directory");
   ASSERT_EQ(::mkdir((dir_ / "open").c_str(), 0755), 0);
   ASSERT_EQ(::chmod((dir_ / "open").c_str(), 0775), 0);
-  EXPECT_EQ(Refused(dir_ / "open"), "'" + real_ + "/open': others may use it; chmod " +
-                                        (::geteuid() == 0 ? std::string("755") : std::string("700")) + " it");
+  EXPECT_EQ(Refused(dir_ / "open"),
+            "'" + real_ + "/open': others may use it; chmod " +
+                (::geteuid() == 0 ? std::string("755") : std::string("700")) + " it");
   EXPECT_EQ(Refused(dir_ / "no/such"), "'" + (dir_ / "no") + "': No such file or directory");
   EXPECT_EQ(Refused(dir_ / "with space"), "'" + real_ + "/with space': has odd characters");
 }
@@ -109,7 +112,8 @@ TEST_F(UserDirectoryTest, RefusesDirectoriesOfOtherUsers) {
   ASSERT_EQ(::mkdir((dir_ / "theirs").c_str(), 0755), 0);
   ASSERT_EQ(::chown((dir_ / "theirs").c_str(), kNobody, kNobody), 0);
   EXPECT_EQ(Refused(dir_ / "theirs"), "'" + real_ + "/theirs': belongs to another user");
-  EXPECT_EQ(Refused(dir_ / "theirs/own"), "'" + (dir_ / "theirs") + "': others could replace what is in it");
+  EXPECT_EQ(Refused(dir_ / "theirs/own"),
+            "'" + (dir_ / "theirs") + "': others could replace what is in it");
 }
 
 TEST_F(UserDirectoryTest, OfRootCanBeReachedByOthers) {
@@ -130,21 +134,26 @@ TEST_F(UserDirectoryTest, PlacesComeFromTheEnvironmentIfTheyAreNotOdd) {
   std::string own = fmt::format("haft-{}", ::geteuid() == 0 ? kNobody : ::geteuid());
   using Places = std::vector<std::string>;
   EXPECT_EQ(as_nobody(MountPointPlaces), (Places{"/run/user/7/haft", "/tmp/" + own}));
-  EXPECT_EQ(as_nobody(ContentPlaces),
-            (Places{"/scratch/" + own, "/tmp/" + own, "/var/tmp/" + own, "/run/user/7/haft", "/dev/shm/" + own}));
+  EXPECT_EQ(as_nobody(ContentPlaces), (Places{"/scratch/" + own, "/tmp/" + own, "/var/tmp/" + own,
+                                              "/run/user/7/haft", "/dev/shm/" + own}));
   for (const char* odd : {"relative", "", "/with space", "/a/../b", "/quote'", "/new\nline"}) {
     Variable odd_runtime("XDG_RUNTIME_DIR", odd), odd_temporary("TMPDIR", odd);
     EXPECT_EQ(as_nobody(MountPointPlaces), (Places{"/tmp/" + own})) << odd;
-    EXPECT_EQ(as_nobody(ContentPlaces), (Places{"/tmp/" + own, "/var/tmp/" + own, "/dev/shm/" + own})) << odd;
+    EXPECT_EQ(as_nobody(ContentPlaces),
+              (Places{"/tmp/" + own, "/var/tmp/" + own, "/dev/shm/" + own}))
+        << odd;
   }
   if (::geteuid() != 0) return;
-  EXPECT_EQ(MountPointPlaces(), (Places{"/run/haft", "/tmp/haft-0"})) << "root's is not the session's";
-  EXPECT_EQ(ContentPlaces(), (Places{"/scratch/haft-0", "/tmp/haft-0", "/var/tmp/haft-0", "/run/haft", "/dev/shm/haft-0"}));
+  EXPECT_EQ(MountPointPlaces(), (Places{"/run/haft", "/tmp/haft-0"}))
+      << "root's is not the session's";
+  EXPECT_EQ(ContentPlaces(), (Places{"/scratch/haft-0", "/tmp/haft-0", "/var/tmp/haft-0",
+                                     "/run/haft", "/dev/shm/haft-0"}));
 }
 
 TEST_F(UserDirectoryTest, NewDirectoriesAreLockedAsLongAsTheyAreOpen) {
   UserDirectory parent = Expect(OpenUserDirectory(dir_ / "own"));
-  UserDirectory made = Expect(MakeLockedDirectory(parent, "m")), other = Expect(MakeLockedDirectory(parent, "m"));
+  UserDirectory made = Expect(MakeLockedDirectory(parent, "m")),
+                other = Expect(MakeLockedDirectory(parent, "m"));
   EXPECT_NE(made.path, other.path);
   EXPECT_TRUE(std::regex_match(made.path, std::regex(parent.path + "/m[a-z2-7]{8}"))) << made.path;
   EXPECT_EQ(ModeOf(made.path), UserDirectoryMode());
@@ -201,10 +210,13 @@ TEST_F(UserDirectoryTest, RuntimeDirectoryIsBesideTheImage) {
   EXPECT_EQ(RuntimeDirectory("/haft/lab"), "/haft/.run");
   std::string image = dir_ / "lab";
   EXPECT_EQ(Message(MakeRuntimeDirectory(image)), "");
-  EXPECT_EQ(Message(MakeRuntimeDirectory(image)), "") << "the bundle that this one is started from has made it";
+  EXPECT_EQ(Message(MakeRuntimeDirectory(image)), "")
+      << "the bundle that this one is started from has made it";
   EXPECT_EQ(ModeOf(dir_ / ".run"), 0755u);
-  EXPECT_EQ(Message(MakeRuntimeDirectory(dir_ / "no/lab")), "mkdir '" + (dir_ / "no/.run") + "': No such file or directory");
-  // Not a private root: others could put a link there, so nothing is mounted and nobody told to write there.
+  EXPECT_EQ(Message(MakeRuntimeDirectory(dir_ / "no/lab")),
+            "mkdir '" + (dir_ / "no/.run") + "': No such file or directory");
+  // Not a private root: others could put a link there, so nothing is mounted and nobody told to
+  // write there.
   EXPECT_EQ(Message(MountRuntimeDirectory(image)), "");
   testing::WriteTestFile(dir_ / ".run/file", "still on the host");
   EXPECT_EQ(testing::ReadTestFile(dir_ / ".run/file"), "still on the host");

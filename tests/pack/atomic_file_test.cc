@@ -75,7 +75,8 @@ TEST(AtomicFileTest, RemovesWhatAKilledProcessLeft) {
   testing::WriteTestFile(dir / ".haft-0123456789abcdef", "half");
   testing::WriteTestFile(dir / ".haft-0123456789abcdeg", "not ours");
   testing::WriteTestFile(dir / ".haft-extract-012345", "not ours");
-  UniqueFd living(::open((dir / ".haft-0123456789abcde0").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  UniqueFd living(
+      ::open((dir / ".haft-0123456789abcde0").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
   ASSERT_EQ(::flock(living.get(), LOCK_EX), 0);
   AtomicFile file = *AtomicFile::Create(dir / "out", 0777);
   Names names = dir.List();
@@ -91,7 +92,8 @@ TEST(AtomicFileTest, RefusesWhatCannotBeReplaced) {
   EXPECT_EQ(Message(AtomicFile::Create(dir / "sub", 0777)),
             "write " + Quoted(dir / "sub") + ": Is a directory");
   EXPECT_EQ(Message(AtomicFile::Create(dir / "none/out", 0777)),
-            "write " + Quoted(dir / "none/out") + ": no such directory " + Quoted(dir / "none") + "; create it");
+            "write " + Quoted(dir / "none/out") + ": no such directory " + Quoted(dir / "none") +
+                "; create it");
   EXPECT_EQ(Message(AtomicFile::Create("/dev/null", 0777)),
             "write '/dev/null': exists and is no regular file; choose another name");
   EXPECT_EQ(Message(AtomicFile::Create("", 0777)), "write '': Is a directory");

@@ -191,7 +191,8 @@ TEST_F(BuildTest, FailuresAreOneLineAndLeaveNothing) {
   EXPECT_EQ(Failing(options), "write " + Quoted(dir_.path()) + ": Is a directory");
   options = Options();
   options.output = dir_ / "none/app";
-  EXPECT_EQ(Failing(options), "write " + Quoted(dir_ / "none/app") + ": no such directory " + Quoted(dir_ / "none") + "; create it");
+  EXPECT_EQ(Failing(options), "write " + Quoted(dir_ / "none/app") + ": no such directory " +
+                                  Quoted(dir_ / "none") + "; create it");
   options = Options();
   options.entry = {.module = "no_such_module.x"};
   EXPECT_EQ(Failing(options),
@@ -200,10 +201,13 @@ TEST_F(BuildTest, FailuresAreOneLineAndLeaveNothing) {
   EXPECT_EQ(Failing(options), "a bundle has one entry");
   options = Options();
   options.pip_arguments = {"--target=x"};
-  EXPECT_EQ(Failing(options), "pip argument '--target=x': haft chooses where pip installs; leave it out");
+  EXPECT_EQ(Failing(options),
+            "pip argument '--target=x': haft chooses where pip installs; leave it out");
   options.pip_arguments = {};
   options.mount = "relative";
-  EXPECT_EQ(Failing(options), "mount path 'relative': not an absolute path of [A-Za-z0-9._/-]; write it as in '/opt/app'");
+  EXPECT_EQ(
+      Failing(options),
+      "mount path 'relative': not an absolute path of [A-Za-z0-9._/-]; write it as in '/opt/app'");
   options = Options();
   options.python = "/no/python";
   EXPECT_NE(Failing(options).find("'/no/python': No such file"), std::string::npos);

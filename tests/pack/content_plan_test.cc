@@ -89,36 +89,47 @@ TEST(BlockPlannerTest, NothingToPack) {
 
 // A start's small files had been put into one block with others if a large one lay between them.
 TEST(ContentPlanTest, AStartsFilesShareNoBlockWithOthers) {
-  Tree tree = MakeTree({{"hot", "h"}, {"a.txt", RandomBytes(500, 1)}, {"b.txt", "b"}, {"c.txt", "c"}});
+  Tree tree =
+      MakeTree({{"hot", "h"}, {"a.txt", RandomBytes(500, 1)}, {"b.txt", "b"}, {"c.txt", "c"}});
   StartLayout layout{.files = {"hot"}};
   ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 1));
   EXPECT_EQ(plan.hot_count(), 1u);
   BlockPlanner planner(plan, 400, 50);
   std::vector<std::vector<ContentSlice>> blocks;
   while (auto planned = planner.Next()) blocks.push_back(planned->slices);
-  EXPECT_EQ(blocks, (std::vector<std::vector<ContentSlice>>{{{1, 0, 500}}, {{0, 0, 1}}, {{2, 0, 1}, {3, 0, 1}}}));
+  EXPECT_EQ(blocks, (std::vector<std::vector<ContentSlice>>{
+                        {{1, 0, 500}}, {{0, 0, 1}}, {{2, 0, 1}, {3, 0, 1}}}));
 }
 
 TEST(ContentPlanTest, OfAFileUsedInPartTheRestLiesBehindTheStart) {
   constexpr std::uint64_t kSize = 200'000;
-  Tree tree = MakeTree({{"a.so", RandomBytes(kSize, 1)}, {"b.so", "b"}, {"hot", "h"}, {"small.so", "12345"}});
+  Tree tree = MakeTree(
+      {{"a.so", RandomBytes(kSize, 1)}, {"b.so", "b"}, {"hot", "h"}, {"small.so", "12345"}});
   // Beyond the end of the file, as in the profile of another version of it.
-  StartLayout layout{.files = {"a.so", "small.so", "hot"},
-                     .ranges = {{"a.so", {{4096, 1000}, {196'000, 10'000}, {kSize, 5}}}, {"small.so", {{0, 2}}}}};
+  StartLayout layout{
+      .files = {"a.so", "small.so", "hot"},
+      .ranges = {{"a.so", {{4096, 1000}, {196'000, 10'000}, {kSize, 5}}}, {"small.so", {{0, 2}}}}};
   ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 2));
   EXPECT_EQ(plan.unique_size(), kSize + 7);
   EXPECT_EQ(plan.hot_count(), 5u);
   EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())),
-            (std::vector<ContentSlice>{{0, 0, 16'384}, {0, 180'224, 19'776}, {1, 0, 5}, {2, 0, 1}, {0, 16'384, 163'840}, {3, 0, 1}}));
+            (std::vector<ContentSlice>{{0, 0, 16'384},
+                                       {0, 180'224, 19'776},
+                                       {1, 0, 5},
+                                       {2, 0, 1},
+                                       {0, 16'384, 163'840},
+                                       {3, 0, 1}}));
 }
 
 TEST(ContentPlanTest, CopiesOfAFileUsedInPartAreStoredOnce) {
   const std::string bytes = RandomBytes(100'000, 1);
   Tree tree = MakeTree({{"a.so", bytes}, {"b.so", bytes}, {"c.so", bytes}});
-  StartLayout layout{.files = {"b.so", "c.so"}, .ranges = {{"b.so", {{0, 10}}}, {"c.so", {{50, 10}}}}};
+  StartLayout layout{.files = {"b.so", "c.so"},
+                     .ranges = {{"b.so", {{0, 10}}}, {"c.so", {{50, 10}}}}};
   ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 2));
   EXPECT_EQ(plan.contents().size(), 1u);
-  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())), (std::vector<ContentSlice>{{0, 0, 16'384}, {0, 16'384, 83'616}}));
+  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())),
+            (std::vector<ContentSlice>{{0, 0, 16'384}, {0, 16'384, 83'616}}));
 }
 
 // Each had become an extent of its own; a reply of more than 1024 cannot be written.
@@ -126,21 +137,31 @@ TEST(ContentPlanTest, TinyRangesOfAProfileMakeNoTinySlices) {
   constexpr std::uint64_t kSize = 200'000;
   Tree tree = MakeTree({{"a.so", RandomBytes(kSize, 1)}});
   StartLayout layout{.files = {"a.so"}};
-  for (std::uint64_t offset = 0; offset < 40'000; offset += 128) layout.ranges["a.so"].push_back({offset, 64});
+  for (std::uint64_t offset = 0; offset < 40'000; offset += 128)
+    layout.ranges["a.so"].push_back({offset, 64});
   layout.ranges["a.so"].push_back({kSize - 1, 1});
   ContentPlan plan = Expect(ContentPlan::Make(tree, layout, 1));
   EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())),
             (std::vector<ContentSlice>{{0, 0, 49'152}, {0, 196'608, 3392}, {0, 49'152, 147'456}}));
-  for (std::uint64_t offset = 40'000; offset < kSize; offset += 8192) layout.ranges["a.so"].push_back({offset, 64});
-  plan = Expect(ContentPlan::Make(tree, {.files = layout.files, .ranges = {{"a.so", format::Normalised(layout.ranges["a.so"])}}}, 1));
-  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())), (std::vector<ContentSlice>{{0, 0, kSize}}));
+  for (std::uint64_t offset = 40'000; offset < kSize; offset += 8192)
+    layout.ranges["a.so"].push_back({offset, 64});
+  plan = Expect(ContentPlan::Make(
+      tree,
+      {.files = layout.files, .ranges = {{"a.so", format::Normalised(layout.ranges["a.so"])}}}, 1));
+  EXPECT_EQ((std::vector(plan.slices().begin(), plan.slices().end())),
+            (std::vector<ContentSlice>{{0, 0, kSize}}));
 }
 
 TEST(ContentPlanTest, CompiledTranslationsLieBesideTheirSources) {
-  Tree tree = MakeTree({{"de/app.mo", "1"}, {"de/app.po", "22"}, {"de/note.pot", "333"}, {"fr/app.MO", "4444"}, {"fr/app.po", "55555"}});
+  Tree tree = MakeTree({{"de/app.mo", "1"},
+                        {"de/app.po", "22"},
+                        {"de/note.pot", "333"},
+                        {"fr/app.MO", "4444"},
+                        {"fr/app.po", "55555"}});
   ContentPlan plan = Expect(ContentPlan::Make(tree, {}, 1));
   auto id = [&](const char* path) { return *plan.ContentOf(*tree.Find(path)->file()); };
-  EXPECT_EQ((std::vector{id("de/app.mo"), id("de/app.po"), id("fr/app.MO"), id("fr/app.po"), id("de/note.pot")}),
+  EXPECT_EQ((std::vector{id("de/app.mo"), id("de/app.po"), id("fr/app.MO"), id("fr/app.po"),
+                         id("de/note.pot")}),
             (std::vector<ContentId>{0, 1, 2, 3, 4}));
 }
 

@@ -26,7 +26,8 @@ TEST(EntryPointsTest, ReadsOnlyConsoleScripts) {
   auto scripts = ParseConsoleScripts(
       "\xEF\xBB\xBF# comment\n[other]\nx = a:b\n\n[console_scripts]\r\nCert-Bot = "
       "certbot.main:main\r\n"
-      "; another\n 100%=pkg:f %(x)s\nno value\n = no.name:f\ny= m : f [ssl, x]\n[gui_scripts]\nz = a:b\n");
+      "; another\n 100%=pkg:f %(x)s\nno value\n = no.name:f\ny= m : f [ssl, x]\n[gui_scripts]\nz = "
+      "a:b\n");
   ASSERT_EQ(scripts.size(), 3u);
   EXPECT_EQ(scripts[0].name, "Cert-Bot");
   EXPECT_EQ(scripts[0].target, "certbot.main:main");

@@ -223,12 +223,15 @@ TEST(ImageWriterTest, BlocksFollowEachOtherBehindTheHeader) {
 TEST(ImageWriterTest, AutoTreatsAStartsFilesDifferently) {
   auto text = [](std::size_t size, int seed) {
     std::string bytes;
-    for (std::size_t i = 0; bytes.size() < size; ++i) bytes += fmt::format("line {} of {}\n", i * i % 1000, seed);
+    for (std::size_t i = 0; bytes.size() < size; ++i)
+      bytes += fmt::format("line {} of {}\n", i * i % 1000, seed);
     bytes.resize(size);
     return bytes;
   };
-  const std::string large = text(10 * kBlock + 7, 1), small = text(200, 2), cold = text(300, 3), big = text((3u << 20) + 9, 4);
-  Tree tree = MakeTree({{"cold", cold}, {"hot/large", large}, {"hot/small", small}, {"later.txt", big}});
+  const std::string large = text(10 * kBlock + 7, 1), small = text(200, 2), cold = text(300, 3),
+                    big = text((3u << 20) + 9, 4);
+  Tree tree =
+      MakeTree({{"cold", cold}, {"hot/large", large}, {"hot/small", small}, {"later.txt", big}});
   ImageOptions options = kSmallBlocks;
   options.compression = Compression::kAuto;
   options.layout.files = {"hot/small", "not/there", "hot/large"};
@@ -314,7 +317,8 @@ TEST(ImageWriterTest, ZerosBecomeHolesWhetherOrNotTheFileIsSparse) {
 
 TEST(ImageWriterTest, ASparseFileUsedInPartComesBack) {
   constexpr std::size_t kHole = 512u << 10;
-  const std::string bytes = RandomBytes(100'000, 1) + std::string(kHole, '\0') + RandomBytes(100'000, 2) + std::string(kHole, '\0');
+  const std::string bytes = RandomBytes(100'000, 1) + std::string(kHole, '\0') +
+                            RandomBytes(100'000, 2) + std::string(kHole, '\0');
   TempDir dir;
   {
     UniqueFd sparse = Expect(OpenFile(dir / "sparse", O_RDWR | O_CREAT, 0600));
@@ -329,12 +333,18 @@ TEST(ImageWriterTest, ASparseFileUsedInPartComesBack) {
   ASSERT_TRUE(tree.AddFile("f", {}, bytes.size(), FileSource::OnDisk(root, "sparse")));
   // In data, across both ends of a hole, in a hole, at the end.
   StartLayout layout{.files = {"f"},
-                     .ranges = {{"f", {{20'000, 100}, {99'000, 2000}, {300'000, 5}, {99'900 + kHole, 200}, {bytes.size() - 1, 1}}}}};
+                     .ranges = {{"f",
+                                 {{20'000, 100},
+                                  {99'000, 2000},
+                                  {300'000, 5},
+                                  {99'900 + kHole, 200},
+                                  {bytes.size() - 1, 1}}}}};
   for (std::uint32_t size : {kBlock, 128u << 10}) {
     ParsedImage image(BuildImage(tree, {.block_size = size, .workers = 2, .layout = layout}));
     EXPECT_TRUE(image.Contents(image.At("f")) == bytes) << size;
     std::uint64_t holes = 0;
-    for (const format::Extent& extent : image.ExtentsOf(image.At("f"))) holes += extent.block == format::kHoleBlock ? extent.length : 0;
+    for (const format::Extent& extent : image.ExtentsOf(image.At("f")))
+      holes += extent.block == format::kHoleBlock ? extent.length : 0;
     EXPECT_GT(holes, kHole) << size;
   }
 }

@@ -21,7 +21,8 @@ using testing::RandomBytes;
 constexpr std::string_view kTag = "cpython-311";
 
 std::string Pyc(std::string_view code, char flags = 1) {
-  return std::string("\xa7\r\r\n", 4) + flags + std::string("\0\0\0hash1234", 11) + std::string(code);
+  return std::string("\xa7\r\r\n", 4) + flags + std::string("\0\0\0hash1234", 11) +
+         std::string(code);
 }
 
 std::string IndexText(const Tree& tree) {
@@ -30,18 +31,23 @@ std::string IndexText(const Tree& tree) {
 }
 
 TEST(ImportIndexTest, HoldsTheModulesInTheOrderOfTheProfile) {
-  Tree tree = MakeTree({{"p/m.py", ""}, {"p/__pycache__/m.cpython-311.pyc", Pyc("<m>")},
-                        {"p/a.py", ""}, {"p/__pycache__/a.cpython-311.pyc", Pyc("<a>")},
-                        {"p/q/__init__.py", ""}, {"p/q/__pycache__/__init__.cpython-311.pyc", Pyc("<q>")}});
+  Tree tree = MakeTree({{"p/m.py", ""},
+                        {"p/__pycache__/m.cpython-311.pyc", Pyc("<m>")},
+                        {"p/a.py", ""},
+                        {"p/__pycache__/a.cpython-311.pyc", Pyc("<a>")},
+                        {"p/q/__init__.py", ""},
+                        {"p/q/__pycache__/__init__.cpython-311.pyc", Pyc("<q>")}});
   format::Profile profile{.files = {"p/__pycache__/m.cpython-311.pyc", "p/m.py", "no/such/file",
-                                    "p/q/__pycache__/__init__.cpython-311.pyc", "p/__pycache__/a.cpython-311.pyc"}};
+                                    "p/q/__pycache__/__init__.cpython-311.pyc",
+                                    "p/__pycache__/a.cpython-311.pyc"}};
   std::vector<ContentPart> parts = Expect(AddImportIndex(tree, profile, kTag));
   std::string text = IndexText(tree);
   EXPECT_EQ(text.substr(0, 12), std::string("haftmod1\xa7\r\r\n", 12));
   EXPECT_TRUE(text.ends_with(Pyc("<m>") + Pyc("<q>") + Pyc("<a>"))) << text;
   ASSERT_EQ(parts.size(), 3u);
   for (const ContentPart& part : parts) {
-    EXPECT_EQ(text.substr(part.offset, part.file->size), Expect(ReadSource(part.file->source, part.file->size)));
+    EXPECT_EQ(text.substr(part.offset, part.file->size),
+              Expect(ReadSource(part.file->source, part.file->size)));
   }
   // {'p': {'a': (2*19, 19, False), 'm': …, 'q': (19, 19, True)}} as marshal writes it.
   std::string q("u\1\0\0\0q(\3\0\0\0i\x13\0\0\0i\x13\0\0\0T", 22);
@@ -49,18 +55,25 @@ TEST(ImportIndexTest, HoldsTheModulesInTheOrderOfTheProfile) {
 }
 
 TEST(ImportIndexTest, LeavesOutWhatImportWouldNotTakeFromThere) {
-  Tree tree = MakeTree({{"ext.py", ""}, {"ext.cpython-311-x86_64-linux-gnu.so", ""},
+  Tree tree = MakeTree({{"ext.py", ""},
+                        {"ext.cpython-311-x86_64-linux-gnu.so", ""},
                         {"__pycache__/ext.cpython-311.pyc", Pyc("x")},
-                        {"pkg.py", ""}, {"pkg/__init__.py", ""}, {"__pycache__/pkg.cpython-311.pyc", Pyc("x")},
-                        {"timed.py", ""}, {"__pycache__/timed.cpython-311.pyc", Pyc("x", 0)},
+                        {"pkg.py", ""},
+                        {"pkg/__init__.py", ""},
+                        {"__pycache__/pkg.cpython-311.pyc", Pyc("x")},
+                        {"timed.py", ""},
+                        {"__pycache__/timed.cpython-311.pyc", Pyc("x", 0)},
                         {"__pycache__/no_source.cpython-311.pyc", Pyc("x")},
-                        {"other.py", ""}, {"__pycache__/other.cpython-310.pyc", Pyc("x")},
-                        {"opt.py", ""}, {"__pycache__/opt.cpython-311.opt-1.pyc", Pyc("x")}});
+                        {"other.py", ""},
+                        {"__pycache__/other.cpython-310.pyc", Pyc("x")},
+                        {"opt.py", ""},
+                        {"__pycache__/opt.cpython-311.opt-1.pyc", Pyc("x")}});
   // These are not below a directory, as site-packages is; "d/" makes one.
   Tree below;
   tree.Walk([&](const std::string& path, const TreeNode& node) {
     if (const TreeNode::File* file = node.file()) {
-      ASSERT_EQ(Message(below.AddText("d/" + path, Expect(ReadSource(file->source, file->size)))), "");
+      ASSERT_EQ(Message(below.AddText("d/" + path, Expect(ReadSource(file->source, file->size)))),
+                "");
     }
   });
   format::Profile profile;
@@ -94,12 +107,14 @@ TEST(ImportIndexTest, PartsReadAsTheFilesTheyAre) {
     Entry entry = Expect(reader.Resolve(profile.files[i]));
     std::string text(contents[i].size(), '\0');
     ASSERT_EQ(entry.attributes.size, text.size());
-    EXPECT_EQ(Expect(reader.Read(entry.inode, 0, std::as_writable_bytes(std::span(text)))), text.size());
+    EXPECT_EQ(Expect(reader.Read(entry.inode, 0, std::as_writable_bytes(std::span(text)))),
+              text.size());
     EXPECT_EQ(text, contents[i]);
     // From the middle as well.
     std::size_t from = text.size() / 2;
     std::string rest(text.size() - from, '\0');
-    EXPECT_EQ(Expect(reader.Read(entry.inode, from, std::as_writable_bytes(std::span(rest)))), rest.size());
+    EXPECT_EQ(Expect(reader.Read(entry.inode, from, std::as_writable_bytes(std::span(rest)))),
+              rest.size());
     EXPECT_EQ(rest, contents[i].substr(from));
   }
 }

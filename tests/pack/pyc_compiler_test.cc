@@ -74,9 +74,10 @@ TEST(PythonInterpreterTest, OneLineForEveryProblem) {
             "python: " + Quoted(dir / "fails") +
                 ": exit status 3, 'why'; -p needs a Python interpreter, 3.8 or "
                 "newer");
-  EXPECT_EQ(message(dir / "talks"),
-            "python: " + Quoted(dir / "talks") +
-                ": does not answer as a Python interpreter; -p needs a Python interpreter, 3.8 or newer");
+  EXPECT_EQ(
+      message(dir / "talks"),
+      "python: " + Quoted(dir / "talks") +
+          ": does not answer as a Python interpreter; -p needs a Python interpreter, 3.8 or newer");
   EXPECT_EQ(message(dir / "old"), "python " + Quoted(dir / "old") +
                                       ": is Python 3.7.1; bundles need Python 3.8 or newer");
   EXPECT_FALSE(PythonInterpreter::Ask(""));

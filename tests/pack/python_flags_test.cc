@@ -23,7 +23,8 @@ std::string Flags(const std::vector<std::string>& words) {
 TEST(PythonFlagsTest, TakesApartWhatPythonTakesTogether) {
   EXPECT_EQ(Flags({}), "");
   EXPECT_EQ(Flags({"-O", "-OO", "-Bsu"}), " -O -O -O -B -s -u");
-  EXPECT_EQ(Flags({"-X", "dev", "-Ximporttime", "-Wignore", "-sW", "error"}), " -Xdev -Ximporttime -Wignore -s -Werror");
+  EXPECT_EQ(Flags({"-X", "dev", "-Ximporttime", "-Wignore", "-sW", "error"}),
+            " -Xdev -Ximporttime -Wignore -s -Werror");
 }
 
 TEST(PythonFlagsTest, IgnoringTheEnvironmentIsNotLeftToPython) {
@@ -32,11 +33,16 @@ TEST(PythonFlagsTest, IgnoringTheEnvironmentIsNotLeftToPython) {
 }
 
 TEST(PythonFlagsTest, RefusesWhatABundleCannotHave) {
-  EXPECT_EQ(Flags({"-sS"}), "python argument '-sS': without site a bundle cannot start; leave out -S; --isolated hides the host's packages");
-  EXPECT_EQ(Flags({"-c", "x"}), "python argument '-c': the bundle says what Python runs; use -e or -m of haft build");
-  EXPECT_EQ(Flags({"-mx"}), "python argument '-mx': the bundle says what Python runs; use -e or -m of haft build");
+  EXPECT_EQ(Flags({"-sS"}),
+            "python argument '-sS': without site a bundle cannot start; leave out -S; --isolated "
+            "hides the host's packages");
+  EXPECT_EQ(Flags({"-c", "x"}),
+            "python argument '-c': the bundle says what Python runs; use -e or -m of haft build");
+  EXPECT_EQ(Flags({"-mx"}),
+            "python argument '-mx': the bundle says what Python runs; use -e or -m of haft build");
   EXPECT_EQ(Flags({"-X"}), "python argument '-X': its value is missing");
-  for (const char* word : {"", "-", "x", "--help", "-h", "-V", "-x", "-?"}) EXPECT_FALSE(ParsePythonFlags({word})) << word;
+  for (const char* word : {"", "-", "x", "--help", "-h", "-V", "-x", "-?"})
+    EXPECT_FALSE(ParsePythonFlags({word})) << word;
 }
 
 std::string Request(std::string_view text) {
@@ -62,7 +68,9 @@ TEST(PythonRequestTest, RefusesWhatCannotBeTakenOver) {
   EXPECT_EQ(Request(" "), "python ' ': names no interpreter" + remedy);
   EXPECT_EQ(Request("/usr/bin/env"), "/usr/bin/env") << "is a file: asked, and refused then";
   EXPECT_EQ(Request("/usr/bin/env A=b python3"),
-            "python '/usr/bin/env A=b python3': of env only -S can be taken over; --inject-env sets variables" + remedy);
+            "python '/usr/bin/env A=b python3': of env only -S can be taken over; --inject-env "
+            "sets variables" +
+                remedy);
 }
 
 }  // namespace

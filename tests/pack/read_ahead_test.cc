@@ -12,8 +12,10 @@ using format::Ahead;
 using testing::MakeTree;
 
 TEST(ReadAheadTest, ListsDirectoriesThenReadsInTheOrderOfUse) {
-  Tree tree = MakeTree({{"p/data/a.txt", "aaa"}, {"p/lib.so", std::string(400'000, 'x')}, {"p/empty", ""}});
-  format::Profile profile{.files = {"p/lib.so", "p/empty", "p/data/a.txt", "gone"}, .directories = {"p/data"}};
+  Tree tree =
+      MakeTree({{"p/data/a.txt", "aaa"}, {"p/lib.so", std::string(400'000, 'x')}, {"p/empty", ""}});
+  format::Profile profile{.files = {"p/lib.so", "p/empty", "p/data/a.txt", "gone"},
+                          .directories = {"p/data"}};
   profile.ranges["p/lib.so"] = {{0, 131072}, {262144, 137856}};
   EXPECT_EQ(PlanReadAhead(tree, profile, {}, {"p", "no-such-path"}),
             (std::vector<Ahead>{{.path = "p/"},
@@ -24,15 +26,23 @@ TEST(ReadAheadTest, ListsDirectoriesThenReadsInTheOrderOfUse) {
 }
 
 TEST(ReadAheadTest, ReadsTheImportIndexInsteadOfWhatItHolds) {
-  Tree tree = MakeTree({{"p/a.pyc", "a"}, {"p/b.pyc", "b"}, {"p/c.pyc", "c"}, {".haft/py/modules.index", "ab"}});
+  Tree tree = MakeTree(
+      {{"p/a.pyc", "a"}, {"p/b.pyc", "b"}, {"p/c.pyc", "c"}, {".haft/py/modules.index", "ab"}});
   const TreeNode::File* index = tree.Find(".haft/py/modules.index")->file();
-  std::vector<ContentPart> parts = {{tree.Find("p/a.pyc")->file(), index, 0}, {tree.Find("p/b.pyc")->file(), index, 1}};
+  std::vector<ContentPart> parts = {{tree.Find("p/a.pyc")->file(), index, 0},
+                                    {tree.Find("p/b.pyc")->file(), index, 1}};
   EXPECT_EQ(PlanReadAhead(tree, {.files = {"p/c.pyc", "p/a.pyc", "p/b.pyc"}}, parts, {}),
-            (std::vector<Ahead>{{.path = ".haft/py/"}, {.path = "p/"}, {.path = "p/c.pyc"}, {.path = ".haft/py/modules.index"}}));
+            (std::vector<Ahead>{{.path = ".haft/py/"},
+                                {.path = "p/"},
+                                {.path = "p/c.pyc"},
+                                {.path = ".haft/py/modules.index"}}));
 }
 
 TEST(ReadAheadTest, ListsDirectoriesThatTheImportIndexDoesNotReplace) {
-  Tree tree = MakeTree({{"p/a.py", "a"}, {"p/__pycache__/a.pyc", "a"}, {"p.egg-info/x", "x"}, {".haft/py/modules.index", "a"}});
+  Tree tree = MakeTree({{"p/a.py", "a"},
+                        {"p/__pycache__/a.pyc", "a"},
+                        {"p.egg-info/x", "x"},
+                        {".haft/py/modules.index", "a"}});
   std::vector<ContentPart> parts = {
       {tree.Find("p/__pycache__/a.pyc")->file(), tree.Find(".haft/py/modules.index")->file(), 0}};
   EXPECT_EQ(PlanReadAhead(tree, {.files = {}, .directories = {"p", "p.egg-info"}}, parts, {}),

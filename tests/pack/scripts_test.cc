@@ -15,7 +15,8 @@ using testing::Message;
 constexpr NodeAttributes kProgram = {.mode = 0755, .mtime = kGeneratedTime};
 
 Tree ScriptTree() {
-  Tree tree = MakeTree({{"s/a-1.dist-info/entry_points.txt", "[console_scripts]\nTool=a:main [x]\nbad=nothing\ntwice=a:b\n"},
+  Tree tree = MakeTree({{"s/a-1.dist-info/entry_points.txt",
+                         "[console_scripts]\nTool=a:main [x]\nbad=nothing\ntwice=a:b\n"},
                         {"s/b-1.dist-info/entry_points.txt", "[console_scripts]\ntwice=c:d\n"},
                         {"s/bin/note.txt", "no script"},
                         {"s/bin/plain.py", "print()"},
@@ -24,7 +25,11 @@ Tree ScriptTree() {
   EXPECT_TRUE(tree.AddText("s/bin/bad", "#!/usr/bin/python3\n", kProgram));
   EXPECT_TRUE(tree.AddText("s/bin/run me", "#!/usr/bin/env -S A=1 python3 -s\nprint()", kProgram));
   EXPECT_TRUE(tree.AddText("s/bin/run.sh", "#!/bin/sh\npython3 -V", kProgram));
-  EXPECT_TRUE(tree.AddText("s/bin/elf", std::string("\x7f" "ELF\0\0", 6), kProgram));
+  EXPECT_TRUE(tree.AddText("s/bin/elf",
+                           std::string("\x7f"
+                                       "ELF\0\0",
+                                       6),
+                           kProgram));
   EXPECT_TRUE(tree.AddText("s/bin/\xff", "#!/bin/sh", kProgram));
   EXPECT_TRUE(tree.AddSymlink("s/bin/link", {}, "run.sh", ""));
   EXPECT_TRUE(tree.AddSymlink("s/bin/away", {}, "/bin/sh", ""));
@@ -47,7 +52,8 @@ TEST(ScriptsTest, FindsConsoleScriptsFirst) {
   EXPECT_EQ(format::Describe(Expect(FindScript(tree, "s", "run.sh"))), "run.sh (s/bin/run.sh)");
   EXPECT_TRUE(Expect(FindScript(tree, "s", "run me")).python);
   EXPECT_EQ(Message(FindScript(tree, "s", "tool")),
-            "console script 'tool': not in the inputs, which define 'Tool', 'bad', 'twice'; did you mean 'Tool'?");
+            "console script 'tool': not in the inputs, which define 'Tool', 'bad', 'twice'; did "
+            "you mean 'Tool'?");
   EXPECT_FALSE(FindScript(tree, "s", "bad"));
   EXPECT_FALSE(FindScript(tree, "s", "twice"));
   EXPECT_FALSE(FindScript(tree, "s", "sub/deep"));
@@ -56,12 +62,14 @@ TEST(ScriptsTest, FindsConsoleScriptsFirst) {
 }
 
 TEST(ScriptsTest, KnowsPythonByItsFirstLine) {
-  for (const char* line : {"#!/usr/bin/python3", "#! /opt/my/python3.11 -sE", "#!/usr/bin/env python", "#!/usr/bin/env -S -i A=b python3 -u",
-                           "#!/opt/pypy3.9", "#!/usr/bin/pypy"}) {
+  for (const char* line :
+       {"#!/usr/bin/python3", "#! /opt/my/python3.11 -sE", "#!/usr/bin/env python",
+        "#!/usr/bin/env -S -i A=b python3 -u", "#!/opt/pypy3.9", "#!/usr/bin/pypy"}) {
     EXPECT_TRUE(NamesPython(line)) << line;
   }
-  for (const char* line : {"", "#!", "#!/bin/sh", "#!/usr/bin/env", "#!/usr/bin/env bash python3", "#!/bin/sh -c python3", "# python3",
-                           "#!/usr/bin/ruby", "#!/usr/python3/bin/sh"}) {
+  for (const char* line :
+       {"", "#!", "#!/bin/sh", "#!/usr/bin/env", "#!/usr/bin/env bash python3",
+        "#!/bin/sh -c python3", "# python3", "#!/usr/bin/ruby", "#!/usr/python3/bin/sh"}) {
     EXPECT_FALSE(NamesPython(line)) << line;
   }
 }

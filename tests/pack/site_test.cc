@@ -16,22 +16,31 @@ std::string Parsed(const SiteRequest& request) {
 }
 
 TEST(SiteTest, NamesInterfaceApplicationAndServer) {
-  EXPECT_EQ(Parsed({.wsgi = "shop.wsgi:app.inner", .asgi = "", .server = ""}), "wsgi shop.wsgi:app.inner httpd");
-  EXPECT_EQ(Parsed({.wsgi = "shop.wsgi", .asgi = "", .server = "waitress"}), "wsgi shop.wsgi:application waitress");
-  EXPECT_EQ(Parsed({.wsgi = "shop:create()", .asgi = "", .server = "gunicorn"}), "wsgi shop:create() gunicorn");
-  EXPECT_EQ(Parsed({.wsgi = "", .asgi = "shop.asgi:app", .server = ""}), "asgi shop.asgi:app uvicorn");
-  EXPECT_EQ(SiteModule(Expect(ParseSite({.wsgi = "shop.wsgi:app", .asgi = "", .server = ""}))), "shop.wsgi");
+  EXPECT_EQ(Parsed({.wsgi = "shop.wsgi:app.inner", .asgi = "", .server = ""}),
+            "wsgi shop.wsgi:app.inner httpd");
+  EXPECT_EQ(Parsed({.wsgi = "shop.wsgi", .asgi = "", .server = "waitress"}),
+            "wsgi shop.wsgi:application waitress");
+  EXPECT_EQ(Parsed({.wsgi = "shop:create()", .asgi = "", .server = "gunicorn"}),
+            "wsgi shop:create() gunicorn");
+  EXPECT_EQ(Parsed({.wsgi = "", .asgi = "shop.asgi:app", .server = ""}),
+            "asgi shop.asgi:app uvicorn");
+  EXPECT_EQ(SiteModule(Expect(ParseSite({.wsgi = "shop.wsgi:app", .asgi = "", .server = ""}))),
+            "shop.wsgi");
 }
 
 TEST(SiteTest, RefusesWhatNoServerCanServe) {
   EXPECT_EQ(Parsed({.wsgi = "a:b", .asgi = "a:b", .server = ""}),
-            "a site is either a WSGI or an ASGI application; give one of --wsgi MODULE:CALLABLE and --asgi MODULE:CALLABLE");
-  EXPECT_NE(Parsed({.wsgi = "", .asgi = "", .server = "httpd"}).find("either a WSGI or an ASGI"), std::string::npos);
+            "a site is either a WSGI or an ASGI application; give one of --wsgi MODULE:CALLABLE "
+            "and --asgi MODULE:CALLABLE");
+  EXPECT_NE(Parsed({.wsgi = "", .asgi = "", .server = "httpd"}).find("either a WSGI or an ASGI"),
+            std::string::npos);
   EXPECT_EQ(Parsed({.wsgi = "a:b", .asgi = "", .server = "gunicron"}),
-            "server 'gunicron': not one of 'httpd', 'gunicorn', 'uvicorn', 'waitress'; did you mean 'gunicorn'?");
+            "server 'gunicron': not one of 'httpd', 'gunicorn', 'uvicorn', 'waitress'; did you "
+            "mean 'gunicorn'?");
   EXPECT_EQ(Parsed({.wsgi = "", .asgi = "a:b", .server = "httpd"}),
             "server 'httpd': cannot serve an ASGI application; use --server uvicorn");
-  for (const char* bad : {":", "a:", ":b", "a b:c", "a:b:c", "a:b(x)", "a:()", "a:b()()", "a/b.py", "a:b\nimport os"}) {
+  for (const char* bad : {":", "a:", ":b", "a b:c", "a:b:c", "a:b(x)", "a:()", "a:b()()", "a/b.py",
+                          "a:b\nimport os"}) {
     EXPECT_FALSE(ParseSite({.wsgi = bad, .asgi = "", .server = ""})) << bad;
   }
 }

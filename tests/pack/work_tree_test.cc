@@ -18,7 +18,8 @@ using testing::Expect;
 TEST(WorkTreeTest, OnlyFilesThatAreNotOnDiskAreCopied) {
   testing::TempDir dir;
   testing::WriteTestFile(dir / "large", std::string(5000, 'x'));
-  auto root = std::make_shared<const InputRoot>(InputRoot{Expect(OpenFile(dir.path(), O_RDONLY | O_DIRECTORY)), dir.path()});
+  auto root = std::make_shared<const InputRoot>(
+      InputRoot{Expect(OpenFile(dir.path(), O_RDONLY | O_DIRECTORY)), dir.path()});
   Tree tree = testing::MakeTree({{"a", "123"}, {"b/c", "45"}});
   ASSERT_TRUE(tree.AddFile("large", {}, 5000, FileSource::OnDisk(root, "large")));
   EXPECT_EQ(CopiedSize(tree), 5u);

@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::string_view kPython = "python\t7\t7\t100\t/haft/x\t/usr/bin/python3\n";
 
-PythonEvents Parse(std::string_view lines) { return ParsePythonEvents(std::string(kPython) + std::string(lines)); }
+PythonEvents Parse(std::string_view lines) {
+  return ParsePythonEvents(std::string(kPython) + std::string(lines));
+}
 
 TEST(PythonEventsTest, ReadsInterpreters) {
   PythonEvents events = Parse("");
@@ -48,14 +50,19 @@ TEST(PythonEventsTest, SelfTimeIsWithoutInnerImports) {
       "failed\t7\t8\t70\t72\tmissing\touter\n");
   std::map<std::string, Nanoseconds> self;
   for (const Import& import : events.imports) self[import.module] = import.self;
-  EXPECT_EQ(self, (std::map<std::string, Nanoseconds>{
-                      {"outer", 25}, {"inner", 10}, {"deep", 10}, {"deepest", 5}, {"other", 88}, {"missing", 2}}));
+  EXPECT_EQ(self, (std::map<std::string, Nanoseconds>{{"outer", 25},
+                                                      {"inner", 10},
+                                                      {"deep", 10},
+                                                      {"deepest", 5},
+                                                      {"other", 88},
+                                                      {"missing", 2}}));
   EXPECT_EQ(events.imports.front().module, "outer");
   EXPECT_TRUE(events.imports.back().failed);
 }
 
 TEST(PythonEventsTest, NamesAreUnescaped) {
-  PythonEvents events = Parse("import\t7\t8\t1\t2\tk\\xe4se\\u20ac\\\\x\\t\\n\\U0001f600\\udcff\t\t\t\n");
+  PythonEvents events =
+      Parse("import\t7\t8\t1\t2\tk\\xe4se\\u20ac\\\\x\\t\\n\\U0001f600\\udcff\t\t\t\n");
   ASSERT_EQ(events.imports.size(), 1u);
   EXPECT_EQ(events.imports[0].module, "k\xC3\xA4se\xE2\x82\xAC\\x\t\n\xF0\x9F\x98\x80\xFF");
 }
@@ -63,7 +70,8 @@ TEST(PythonEventsTest, NamesAreUnescaped) {
 TEST(PythonEventsTest, BadLinesAreLeftOut) {
   PythonEvents events = Parse(
       "\nnonsense\nimport\nimport\t7\t8\tx\t20\ta\tb\t\t\nimport\t7\t8\t20\t10\tbackwards\tb\t\t\n"
-      "import\t7\t8\t10\t20\tcut off\nimport\t7\t8\t10\t20\ttoo\tmany\t\t\t\t\nfailed\t7\t8\t1\t2\tm\t");
+      "import\t7\t8\t10\t20\tcut "
+      "off\nimport\t7\t8\t10\t20\ttoo\tmany\t\t\t\t\nfailed\t7\t8\t1\t2\tm\t");
   ASSERT_EQ(events.imports.size(), 1u);  // the last one is whole
   EXPECT_EQ(events.imports[0].module, "m");
 }

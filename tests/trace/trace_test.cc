@@ -31,19 +31,23 @@ std::uint8_t Number(std::string_view operation) {
 class TraceTest : public ::testing::Test {
  protected:
   static ImageReader MakeReader() {
-    auto reader = ImageReader::Open(MemoryFile(BuildImage(MakeTree({{"sp/a.py", "source of a"},
-                                                                    {"sp/__pycache__/a.pyc", "compiled a"},
-                                                                    {"sp/indexed.pyc", "from the index"},
-                                                                    {"sp/data.txt", "0123456789"},
-                                                                    {"sp/unused/small", "1"},
-                                                                    {"sp/unused/large", "0123456789abcdef"}}))));
+    auto reader = ImageReader::Open(
+        MemoryFile(BuildImage(MakeTree({{"sp/a.py", "source of a"},
+                                        {"sp/__pycache__/a.pyc", "compiled a"},
+                                        {"sp/indexed.pyc", "from the index"},
+                                        {"sp/data.txt", "0123456789"},
+                                        {"sp/unused/small", "1"},
+                                        {"sp/unused/large", "0123456789abcdef"}}))));
     EXPECT_EQ(Message(reader), "");
     return *std::move(reader);
   }
 
-  std::uint64_t Inode(std::string_view path) { return std::to_underlying(Expect(reader_.Resolve(path)).inode) + 1; }
+  std::uint64_t Inode(std::string_view path) {
+    return std::to_underlying(Expect(reader_.Resolve(path)).inode) + 1;
+  }
 
-  RequestRecord& Request(std::string_view operation, std::string_view path, Nanoseconds begin, Nanoseconds took) {
+  RequestRecord& Request(std::string_view operation, std::string_view path, Nanoseconds begin,
+                         Nanoseconds took) {
     RequestRecord& record = *log_.Add();
     record.operation = Number(operation);
     record.inode = Inode(path);
@@ -55,7 +59,8 @@ class TraceTest : public ::testing::Test {
     return record;
   }
 
-  void Read(std::string_view path, Nanoseconds begin, std::uint64_t offset, std::uint32_t size, std::uint32_t block) {
+  void Read(std::string_view path, Nanoseconds begin, std::uint64_t offset, std::uint32_t size,
+            std::uint32_t block) {
     RequestRecord& record = Request("read", path, begin, 10);
     record.offset = offset;
     record.size = 4096;
@@ -67,8 +72,9 @@ class TraceTest : public ::testing::Test {
   }
 
   Trace Assemble(std::string_view events = "") {
-    auto trace = trace::Assemble(reader_, "x", {.command = {"./x", "</script>"}, .status = 0, .begin = 1000, .end = 9000},
-                                 log_, std::string("python\t7\t8\t1500\t/haft/x\t/usr/bin/python3\n").append(events));
+    auto trace = trace::Assemble(
+        reader_, "x", {.command = {"./x", "</script>"}, .status = 0, .begin = 1000, .end = 9000},
+        log_, std::string("python\t7\t8\t1500\t/haft/x\t/usr/bin/python3\n").append(events));
     EXPECT_EQ(Message(trace), "");
     return *std::move(trace);
   }
@@ -143,7 +149,8 @@ TEST_F(TraceTest, UnusedFilesAreLargestFirst) {
   Trace trace = Assemble("import\t7\t8\t2000\t2100\tindexed\ta\t\t/haft/x/sp/indexed.pyc\n");
   std::vector<std::string> paths;
   for (const UnusedFile& file : trace.unused) paths.push_back(file.path);
-  EXPECT_EQ(paths, (std::vector<std::string>{"sp/unused/large", "sp/a.py", "sp/data.txt", "sp/unused/small"}));
+  EXPECT_EQ(paths, (std::vector<std::string>{"sp/unused/large", "sp/a.py", "sp/data.txt",
+                                             "sp/unused/small"}));
   EXPECT_EQ(trace.file_count, 6u);
 }
 
@@ -161,7 +168,8 @@ TEST_F(TraceTest, ChromeEventsHaveTheirTimes) {
   std::string name = "not there";
   RequestRecord& miss = Request("lookup", "sp", 4000, 1);
   std::copy(name.begin(), name.end(), miss.name);
-  json trace = json::parse(ToChromeJson(Assemble("import\t7\t8\t2000\t2100\ta\tmain\t\t/haft/x/sp/__pycache__/a.pyc\n")));
+  json trace = json::parse(ToChromeJson(
+      Assemble("import\t7\t8\t2000\t2100\ta\tmain\t\t/haft/x/sp/__pycache__/a.pyc\n")));
   json read, import, lookup;
   for (const json& event : trace["traceEvents"]) {
     if (event["name"] == "read sp/data.txt") read = event;
@@ -183,7 +191,8 @@ TEST_F(TraceTest, ProfileIsWhatWasReadInOrder) {
   Read("sp/data.txt", 3000, 2, 3, 0);
   Read("sp/__pycache__/a.pyc", 2000, 0, 10, 0);
   Request("getattr", "sp/a.py", 2500, 1);
-  json profile = json::parse(ToProfileJson(Assemble("import\t7\t8\t5000\t5100\tindexed\ta\t\t/haft/x/sp/indexed.pyc\n")));
+  json profile = json::parse(
+      ToProfileJson(Assemble("import\t7\t8\t5000\t5100\tindexed\ta\t\t/haft/x/sp/indexed.pyc\n")));
   EXPECT_EQ(profile["files"], (json{"sp/__pycache__/a.pyc", "sp/data.txt", "sp/indexed.pyc"}));
   EXPECT_EQ(profile["directories"], (json::array({"sp"})));
   EXPECT_EQ(profile["ranges"], (json{{"sp/data.txt", json::array({json::array({2, 3})})}}));
@@ -198,7 +207,8 @@ TEST_F(TraceTest, ThePageCannotBeLeftByItsData) {
 
 TEST_F(TraceTest, TheTableHasFilesImportsAndWhatIsUnused) {
   Read("sp/__pycache__/a.pyc", 2'010'000, 0, 10, 3);
-  std::string table = ToTable(Assemble("import\t7\t8\t2000000\t2100000\ta\tmain\t\t/haft/x/sp/__pycache__/a.pyc\n"), 1);
+  std::string table = ToTable(
+      Assemble("import\t7\t8\t2000000\t2100000\ta\tmain\t\t/haft/x/sp/__pycache__/a.pyc\n"), 1);
   EXPECT_NE(table.find("sp/__pycache__/a.pyc  [a from main]"), std::string::npos) << table;
   EXPECT_NE(table.find("a  [main]"), std::string::npos) << table;
   EXPECT_NE(table.find("16 B  sp/unused/large"), std::string::npos) << table;

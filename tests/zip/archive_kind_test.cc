@@ -74,15 +74,18 @@ TEST(Recognise, DescriptionsThatCannotBeUnderstood) {
 // Only what is asked for is kept: a description of many megabytes does not become as many values.
 TEST(Recognise, LongDescriptions) {
   std::string hashes;
-  for (int i = 0; i < 200'000; ++i) hashes += R"("site-packages/)" + std::to_string(i) + R"(.py": "00",)";
-  Tree tree = MakeTree({{"environment.json", R"({"hashes": {)" + hashes + R"("x": ""}, "entry_point": "a:b"})"},
-                        {"site-packages/a.py", ""}});
+  for (int i = 0; i < 200'000; ++i)
+    hashes += R"("site-packages/)" + std::to_string(i) + R"(.py": "00",)";
+  Tree tree = MakeTree(
+      {{"environment.json", R"({"hashes": {)" + hashes + R"("x": ""}, "entry_point": "a:b"})"},
+       {"site-packages/a.py", ""}});
   EXPECT_EQ(Is(tree).manifest.entry.module, "a");
   std::string many = R"({"inject_args": [)";
   for (int i = 0; i < 200'000; ++i) many += "0,";
   tree = MakeTree({{"PEX-INFO", many + "0]}"}});
   EXPECT_EQ(Message(Recognise(tree, "f.pex")), "'f.pex': PEX-INFO has too many values");
-  tree = MakeTree({{"PEX-INFO", R"({"inject_args": )" + std::string(1 << 20, '[') + std::string(1 << 20, ']') + "}"}});
+  tree = MakeTree({{"PEX-INFO", R"({"inject_args": )" + std::string(1 << 20, '[') +
+                                    std::string(1 << 20, ']') + "}"}});
   EXPECT_NE(Message(Recognise(tree, "f.pex")), "");
   tree = MakeTree({{"PEX-INFO", "{" + std::string(17 << 20, ' ') + "}"}});
   EXPECT_EQ(Message(Recognise(tree, "f.pex")), "'f.pex': PEX-INFO is too long");
@@ -123,13 +126,15 @@ TEST(Recognise, Pex) {
 }
 
 TEST(Recognise, PexEntries) {
-  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b:c"})"}})).manifest.entry.function, "c");
+  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b:c"})"}})).manifest.entry.function,
+            "c");
   EXPECT_EQ(Is(MakeTree({{"PEX-INFO", R"({"entry_point": "a.b"})"}})).manifest.entry.kind,
             format::EntryKind::kModule);
-  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", "{}"}})).manifest.entry.kind, format::EntryKind::kInterpreter);
+  EXPECT_EQ(Is(MakeTree({{"PEX-INFO", "{}"}})).manifest.entry.kind,
+            format::EntryKind::kInterpreter);
   EXPECT_FALSE(Is(MakeTree({{"PEX-INFO", R"({"inherit_path": "fallback"})"}})).manifest.isolated);
-  ArchiveInfo script = Is(MakeTree({{"PEX-INFO", R"({"script": "x"})"},
-                                    {".deps/d.whl/.prefix/bin/x", "#!/usr/bin/python3\n"}}));
+  ArchiveInfo script = Is(MakeTree(
+      {{"PEX-INFO", R"({"script": "x"})"}, {".deps/d.whl/.prefix/bin/x", "#!/usr/bin/python3\n"}}));
   EXPECT_EQ(script.manifest.entry.file, ".deps/d.whl/.prefix/bin/x");
   EXPECT_TRUE(script.manifest.entry.python);
   ASSERT_EQ(script.manifest.scripts.size(), 1u);
@@ -188,7 +193,8 @@ TEST(PythonOf, ProgramAndArguments) {
   is("/usr/bin/env python3", "python3", {}, false);
   is("/usr/bin/python3.9 -sE", "/usr/bin/python3.9", {"-s"}, true);
   is("/usr/bin/python3 -E", "/usr/bin/python3", {}, true);
-  is("/usr/bin/python3 -I -X dev -OWerror", "/usr/bin/python3", {"-s", "-X", "dev", "-OWerror"}, true);
+  is("/usr/bin/python3 -I -X dev -OWerror", "/usr/bin/python3", {"-s", "-X", "dev", "-OWerror"},
+     true);
   is("/usr/bin/env -S A=b python3 -IE", "python3", {"-s"}, true);
   is("/bin/sh", "", {}, false);
   is("/usr/bin/env", "", {}, false);

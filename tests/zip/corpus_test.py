@@ -45,7 +45,9 @@ def probe(program, path):
     begin = time.monotonic()
     # The sanitizers reserve address space by the terabyte.
     limit = None if os.environ.get("HAFT_SANITIZED") else limit_memory
-    done = subprocess.run([program, path], capture_output=True, preexec_fn=limit, timeout=60, check=False)
+    done = subprocess.run(
+        [program, path], capture_output=True, preexec_fn=limit, timeout=60, check=False
+    )
     return done.returncode, done.stdout, done.stderr.decode("utf-8"), time.monotonic() - begin
 
 
@@ -59,7 +61,7 @@ def parse(output):
         position = end + 1
         content = None
         if line["type"] == "file":
-            content = hashlib.sha256(output[position:position + line["size"]]).hexdigest()
+            content = hashlib.sha256(output[position : position + line["size"]]).hexdigest()
             position += line["size"]
         elif line["type"] == "link":
             content = line["target"].encode("latin-1")
@@ -76,7 +78,12 @@ def python_tree(path):
             attributes = info.external_attr >> 16
             data = archive.read(info)
             if name.endswith(b"/"):
-                tree[name[:-1]] = ("directory", attributes & 0o777 if attributes else 0o755, 0, None)
+                tree[name[:-1]] = (
+                    "directory",
+                    attributes & 0o777 if attributes else 0o755,
+                    0,
+                    None,
+                )
             elif stat.S_ISLNK(attributes):
                 tree[name] = ("link", 0o777, len(data), data)
             else:
@@ -137,12 +144,16 @@ def main():
             else:
                 problems.append(f"{verdict}, but {expected} is expected")
         failures += [f"{name}: {problem}" for problem in problems]
-    failures += [f"{name}: in corpus_exceptions.json, but as expected" for name in exceptions.keys() - used]
+    failures += [
+        f"{name}: in corpus_exceptions.json, but as expected" for name in exceptions.keys() - used
+    ]
     for failure in failures:
         print(failure)
-    print(f"{len(archives)} archives: {verdicts['OPEN']} open and equal Python's, {verdicts['REJECT']} rejected, "
-          f"{len(used)} verdicts explained by corpus_exceptions.json, {len(failures)} failures; "
-          f"slowest {slowest:.2f} s, largest {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB")
+    print(
+        f"{len(archives)} archives: {verdicts['OPEN']} open and equal Python's, {verdicts['REJECT']} rejected, "
+        f"{len(used)} verdicts explained by corpus_exceptions.json, {len(failures)} failures; "
+        f"slowest {slowest:.2f} s, largest {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB"
+    )
     return 1 if failures else 0
 
 

@@ -11,10 +11,16 @@ from benchmarks.bench import BenchError
 
 # Name: Debian's packages, the entry.
 APPLICATIONS = {
-    "Django": (["python3-django"], "import django.core.management, django.db.models, django.http, django.template, django.contrib.admin\n"),
+    "Django": (
+        ["python3-django"],
+        "import django.core.management, django.db.models, django.http, django.template, django.contrib.admin\n",
+    ),
     "Flask": (["python3-flask"], "import flask\nflask.Flask('bench')\n"),
     "certbot": (["python3-certbot"], "import certbot.main\n"),
-    "numpy, scipy": (["python3-scipy"], "import numpy, scipy.linalg, scipy.sparse, scipy.stats, scipy.optimize\n"),
+    "numpy, scipy": (
+        ["python3-scipy"],
+        "import numpy, scipy.linalg, scipy.sparse, scipy.stats, scipy.optimize\n",
+    ),
 }
 ENTRY = "bench_entry"
 
@@ -48,6 +54,7 @@ def wheel(tree, directory):
     info = f"{name}-1.dist-info"
     record = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+
         def put(member, data):
             archive.writestr(member, data)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
@@ -55,10 +62,17 @@ def wheel(tree, directory):
 
         for file in sorted(tree.rglob("*")):
             place = file.relative_to(tree)
-            if file.is_file() and not place.parts[0].endswith((".dist-info", ".egg-info")) and file.suffix != ".pyc":
+            if (
+                file.is_file()
+                and not place.parts[0].endswith((".dist-info", ".egg-info"))
+                and file.suffix != ".pyc"
+            ):
                 put(str(place), file.read_bytes())
         put(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n".encode())
-        put(f"{info}/WHEEL", b"Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        put(
+            f"{info}/WHEEL",
+            b"Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         archive.writestr(f"{info}/RECORD", "".join(record) + f"{info}/RECORD,,\n")
     return name
 

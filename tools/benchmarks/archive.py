@@ -14,9 +14,11 @@ ARCHIVE_BYTES = 35_000_000
 
 
 # 200 modules of the archive, and when they were there.
-ARCHIVE_IMPORTS = ("import importlib, time\n"
-                   "for i in range(200): importlib.import_module(f'package{i}.module{i % 39}')\n"
-                   "print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))")
+ARCHIVE_IMPORTS = (
+    "import importlib, time\n"
+    "for i in range(200): importlib.import_module(f'package{i}.module{i % 39}')\n"
+    "print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))"
+)
 
 
 def make_archive(bench):
@@ -27,7 +29,10 @@ def make_archive(bench):
         return path
     bench.progress.show("making the archive …")
     dice = random.Random(7)
-    words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz_", k=dice.randint(3, 11))) for _ in range(20_000)]
+    words = [
+        "".join(dice.choices("abcdefghijklmnopqrstuvwxyz_", k=dice.randint(3, 11)))
+        for _ in range(20_000)
+    ]
     new = path.with_suffix(".new")
     with open(new, "wb") as out:
         out.write(b"#!/usr/bin/python3\n")
@@ -62,13 +67,19 @@ def measure(bench):
         return took
 
     def start(suffix, key):
-        samples = bench.rounds("archive", {"haft run": lambda: spawn(command, bench.env)[0], "zipfile": unpack}, runs)
+        samples = bench.rounds(
+            "archive", {"haft run": lambda: spawn(command, bench.env)[0], "zipfile": unpack}, runs
+        )
         ratio = statistics.median(samples["haft run"]) / statistics.median(samples["zipfile"])
-        table(f"An archive of {ARCHIVE_FILES} files, {archive.stat().st_size / 1e6:.1f} MB: to the first statement of its program, and "
-              f"unpacking it{suffix} ({runs} runs each): {ratio:.3f} of the time",
-              ["milliseconds", "median", "p10", "p90"], [[name, *spread(values)] for name, values in samples.items()])
+        table(
+            f"An archive of {ARCHIVE_FILES} files, {archive.stat().st_size / 1e6:.1f} MB: to the first statement of its program, and "
+            f"unpacking it{suffix} ({runs} runs each): {ratio:.3f} of the time",
+            ["milliseconds", "median", "p10", "p90"],
+            [[name, *spread(values)] for name, values in samples.items()],
+        )
         bench.results[key] = {"samples_ms": samples, "ratio": ratio}
         yield "starting an archive, time against unpacking it", ratio, 0.33, "×"
+
     bench.judged("archive", start)
 
     # shiv leaves .pyc files out, so a start compiles; a conversion has them.
@@ -76,9 +87,19 @@ def measure(bench):
     bench.progress.show("converting the archive …")
     bench.call(bench.haft, "build", "--from", archive, "--no-profile", "-o", converted)
     env = {**bench.env, "HAFT_INTERPRETER": "1"}
-    samples = bench.rounds("imports", {
-        "haft run, compiles": lambda: spawn([*command, "-c", ARCHIVE_IMPORTS], env)[0],
-        "haft build --from": lambda: spawn([os.fspath(converted), "-c", ARCHIVE_IMPORTS], env)[0]}, runs)
-    table(f"The same archive: to the end of 200 imports ({runs} runs each)", ["milliseconds", "median", "p10", "p90"],
-          [[name, *spread(values)] for name, values in samples.items()])
+    samples = bench.rounds(
+        "imports",
+        {
+            "haft run, compiles": lambda: spawn([*command, "-c", ARCHIVE_IMPORTS], env)[0],
+            "haft build --from": lambda: spawn([os.fspath(converted), "-c", ARCHIVE_IMPORTS], env)[
+                0
+            ],
+        },
+        runs,
+    )
+    table(
+        f"The same archive: to the end of 200 imports ({runs} runs each)",
+        ["milliseconds", "median", "p10", "p90"],
+        [[name, *spread(values)] for name, values in samples.items()],
+    )
     bench.results["archive_imports"] = {"samples_ms": samples}

@@ -49,10 +49,18 @@ class Bench:
         self.work = pathlib.Path(work)
         self.haft = os.path.abspath(options.haft)
         self.progress = Progress()
-        self.results = {"haft": self.haft, "kernel": os.uname().release, "cpus": os.cpu_count(),
-                        "load_before": os.getloadavg()}
+        self.results = {
+            "haft": self.haft,
+            "kernel": os.uname().release,
+            "cpus": os.cpu_count(),
+            "load_before": os.getloadavg(),
+        }
         self.verdicts = []
-        self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8", "HOME": "/root"}
+        self.env = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "LANG": "C.UTF-8",
+            "HOME": "/root",
+        }
         self.shuffle = random.Random(1)
         # What is mounted from here on, nobody else sees: tests on the same host watch its mount table.
         if ctypes.CDLL(None).unshare(CLONE_NEWNS):
@@ -67,10 +75,18 @@ class Bench:
 
     def call(self, *command, **options):
         """Runs a command that must succeed; returns its output."""
-        done = subprocess.run([os.fspath(part) for part in command], env=self.env, text=True, capture_output=True,
-                              stdin=subprocess.DEVNULL, **options)
+        done = subprocess.run(
+            [os.fspath(part) for part in command],
+            env=self.env,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            **options,
+        )
         if done.returncode:
-            raise BenchError(f"{os.path.basename(command[0])}: {(done.stderr or done.stdout).strip()[-500:]}")
+            raise BenchError(
+                f"{os.path.basename(command[0])}: {(done.stderr or done.stdout).strip()[-500:]}"
+            )
         return done.stdout
 
     def build(self, name, tree, *arguments):
@@ -112,10 +128,22 @@ class Bench:
     def verdict(self, what, value, limit, unit, goal=None, least=False):
         """What was measured beside what is to be kept: a limit that fails --check, and the goal if that is not reached
         yet. `least`: value has to be at least as large."""
+
         def kept(bound):
             return value >= bound if least else value <= bound
-        self.verdicts.append({"what": what, "value": value, "limit": limit, "goal": limit if goal is None else goal, "least": least,
-                              "unit": unit, "good": kept(limit), "reached": kept(limit if goal is None else goal)})
+
+        self.verdicts.append(
+            {
+                "what": what,
+                "value": value,
+                "limit": limit,
+                "goal": limit if goal is None else goal,
+                "least": least,
+                "unit": unit,
+                "good": kept(limit),
+                "reached": kept(limit if goal is None else goal),
+            }
+        )
 
     def judged(self, key, measure):
         """Calls measure(title suffix, key), which returns arguments of `verdict`, and keeps them. Another program's burst of
@@ -123,9 +151,15 @@ class Bench:
         for attempt in range(1, ATTEMPTS + 1):
             begun = len(self.verdicts)
             again = attempt > 1
-            for arguments in measure(f", attempt {attempt}" if again else "", f"{key}_{attempt}" if again else key):
+            for arguments in measure(
+                f", attempt {attempt}" if again else "", f"{key}_{attempt}" if again else key
+            ):
                 self.verdict(*arguments)
-            if attempt == ATTEMPTS or not self.options.check or all(verdict["good"] for verdict in self.verdicts[begun:]):
+            if (
+                attempt == ATTEMPTS
+                or not self.options.check
+                or all(verdict["good"] for verdict in self.verdicts[begun:])
+            ):
                 return
             del self.verdicts[begun:]
 
@@ -135,7 +169,16 @@ class Bench:
         for v in self.verdicts:
             word = "MISSED" if not v["good"] else "kept" if v["reached"] else "goal MISSED"
             sign = "≥" if v["least"] else "≤"
-            rows.append([v["what"], v["value"], f"{sign} {v['limit']:g}", f"{sign} {v['goal']:g}", v["unit"], word])
+            rows.append(
+                [
+                    v["what"],
+                    v["value"],
+                    f"{sign} {v['limit']:g}",
+                    f"{sign} {v['goal']:g}",
+                    v["unit"],
+                    word,
+                ]
+            )
         if rows:
             table("Limits", ["", "value", "limit", "goal", "unit", ""], rows)
         self.results["limits"] = self.verdicts
@@ -169,11 +212,18 @@ def warm(path):
 def table(title, header, rows):
     """Prints aligned columns; the first is text, the others numbers or text."""
     print(f"\n{title}")
-    texts = [header] + [[cell if isinstance(cell, str) else f"{cell:.2f}" for cell in row] for row in rows]
+    texts = [header] + [
+        [cell if isinstance(cell, str) else f"{cell:.2f}" for cell in row] for row in rows
+    ]
     widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
     for row in texts:
-        print("  " + "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
-                               for i, (cell, width) in enumerate(zip(row, widths))))
+        print(
+            "  "
+            + "  ".join(
+                cell.ljust(width) if i == 0 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths))
+            )
+        )
     sys.stdout.flush()
 
 
@@ -186,7 +236,11 @@ def spread(values):
 def spawn(command, env):
     """Starts a command, returns (milliseconds to the stamp it prints, milliseconds to its end)."""
     reader, writer = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_CLOSE, reader), (os.POSIX_SPAWN_CLOSE, writer)]
+    actions = [
+        (os.POSIX_SPAWN_DUP2, writer, 1),
+        (os.POSIX_SPAWN_CLOSE, reader),
+        (os.POSIX_SPAWN_CLOSE, writer),
+    ]
     began = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     pid = os.posix_spawn(command[0], command, env, file_actions=actions)
     os.close(writer)
@@ -195,5 +249,7 @@ def spawn(command, env):
     output = os.read(reader, 100)
     os.close(reader)
     if status or not output.strip().isdigit():
-        raise BenchError(f"{command[0]}: status {os.waitstatus_to_exitcode(status)}, output {output!r}")
+        raise BenchError(
+            f"{command[0]}: status {os.waitstatus_to_exitcode(status)}, output {output!r}"
+        )
     return (int(output) - began) / 1e6, (ended - began) / 1e6

@@ -31,7 +31,9 @@ class Builds:
         haft = [bench.haft, "build", "-o", self.out, "-m", applications.ENTRY]
         self.ways = {
             "haft": lambda: self.timed([*haft, "--site-packages", tree]),
-            "haft, sources only": lambda: self.timed([*haft, "--site-packages", tree, "--no-compile", "--no-profile"]),
+            "haft, sources only": lambda: self.timed(
+                [*haft, "--site-packages", tree, "--no-compile", "--no-profile"]
+            ),
             "compileall, zip": self.compile_and_zip,
             "pip, haft": lambda: self.timed([*haft, "--", *wheel]),
         }
@@ -43,8 +45,15 @@ class Builds:
         """Milliseconds of commands, one after another."""
         began = time.monotonic()
         for command in commands:
-            done = subprocess.run([os.fspath(word) for word in command], env=self.bench.env, text=True, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+            done = subprocess.run(
+                [os.fspath(word) for word in command],
+                env=self.bench.env,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
             if done.returncode:
                 raise BenchError(f"{os.path.basename(command[0])}: {done.stderr.strip()[-500:]}")
         took = (time.monotonic() - began) * 1e3
@@ -55,20 +64,39 @@ class Builds:
         """What haft does but for the profile: compiles on all CPUs and packs sources and compiled code."""
         for directory in list(self.copy.rglob("__pycache__")):
             shutil.rmtree(directory)
-        return self.timed([PYTHON, "-m", "compileall", "-q", "-j", "0", self.copy], [PYTHON, "-m", "zipfile", "-c", self.out, self.copy])
+        return self.timed(
+            [PYTHON, "-m", "compileall", "-q", "-j", "0", self.copy],
+            [PYTHON, "-m", "zipfile", "-c", self.out, self.copy],
+        )
 
     def measure(self, runs):
         def compare(suffix, key):
             samples = self.bench.rounds(f"building {self.name}", self.ways, runs, warm_up=1)
             middle = {way: statistics.median(values) for way, values in samples.items()}
-            table(f"Building {self.name}{suffix} ({runs} runs each)", ["milliseconds", "median", "p10", "p90", "haft's"],
-                  [[way, *spread(values), "" if "haft" in way else f"{ours(middle, way) / middle[way]:.2f} ×"]
-                   for way, values in samples.items()])
+            table(
+                f"Building {self.name}{suffix} ({runs} runs each)",
+                ["milliseconds", "median", "p10", "p90", "haft's"],
+                [
+                    [
+                        way,
+                        *spread(values),
+                        "" if "haft" in way else f"{ours(middle, way) / middle[way]:.2f} ×",
+                    ]
+                    for way, values in samples.items()
+                ],
+            )
             ratios = {way: ours(middle, way) / middle[way] for way in LIMITS if way in middle}
             self.bench.results[key] = {"samples_ms": samples, "ratios": ratios}
             for way, ratio in ratios.items():
                 if self.name in LIMITS[way]:
-                    yield f"{self.name}: building, time against {way}", ratio, LIMITS[way][self.name], "×", GOAL
+                    yield (
+                        f"{self.name}: building, time against {way}",
+                        ratio,
+                        LIMITS[way][self.name],
+                        "×",
+                        GOAL,
+                    )
+
         self.bench.judged(f"build_{self.name}", compare)
         shutil.rmtree(self.copy)
 

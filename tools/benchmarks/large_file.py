@@ -37,7 +37,11 @@ def make_file(bench, size):
         return path
     bench.progress.show("making the large file …")
     path.parent.mkdir(parents=True, exist_ok=True)
-    libraries = [file for file in sorted(pathlib.Path(LIBRARIES).rglob("*.so*")) if file.is_file() and not file.is_symlink()]
+    libraries = [
+        file
+        for file in sorted(pathlib.Path(LIBRARIES).rglob("*.so*"))
+        if file.is_file() and not file.is_symlink()
+    ]
     if not libraries:
         raise BenchError(f"{LIBRARIES}: no shared libraries")
     new = path.with_suffix(".new")
@@ -57,6 +61,7 @@ def file_in(mount, path):
 
 
 # --- from beginning to end -------------------------------------------------------------------------------------
+
 
 def sequential(bench, path, mounts):
     """GB/s of one reader, caches of the mount empty, beside what one core decodes in the same rounds."""
@@ -83,57 +88,108 @@ def sequential(bench, path, mounts):
         def decode():
             nanoseconds, count = map(int, bench.call(decoder, "decode", blocks).split())
             return count / nanoseconds
+
         variants["lz4, one core"] = decode
 
     def beginning_to_end(suffix, key):
         samples = bench.rounds("from beginning to end", variants, runs, warm_up=1)
         medians = {name: statistics.median(values) for name, values in samples.items()}
-        table(f"One file of {size / 1e6:.0f} MB from beginning to end, from a fresh mount{suffix} ({runs} runs each)",
-              ["GB/s", "median", "p10", "p90", "haft's rate"],
-              [[name, *spread(values), medians["haft"] / medians[name]] for name, values in samples.items()])
+        table(
+            f"One file of {size / 1e6:.0f} MB from beginning to end, from a fresh mount{suffix} ({runs} runs each)",
+            ["GB/s", "median", "p10", "p90", "haft's rate"],
+            [
+                [name, *spread(values), medians["haft"] / medians[name]]
+                for name, values in samples.items()
+            ],
+        )
         bench.results[key] = {"samples_gb_s": samples}
         if "lz4, one core" in medians:
-            yield "large file: rate against one core's lz4", medians["haft"] / medians["lz4, one core"], 0.25, "×", 0.8, True
+            yield (
+                "large file: rate against one core's lz4",
+                medians["haft"] / medians["lz4, one core"],
+                0.25,
+                "×",
+                0.8,
+                True,
+            )
+
     bench.judged("sequential", beginning_to_end)
 
 
 # --- at random places ------------------------------------------------------------------------------------------
+
 
 def random_reads(bench, path, mounts):
     """GB/s of 4 jobs: until as much as the file holds has been read, which the file systems have to bring; and over a fixed
     time, in which the page cache soon holds all of it and the kernel is compared with itself."""
     runs, size = bench.runs(3), path.stat().st_size
     seconds = 1 if bench.options.quick else FIO_SECONDS
-    kinds = {"as much as the file": [f"--io_size={size // 4}"], f"{seconds} s": ["--time_based", f"--runtime={seconds}"]}
+    kinds = {
+        "as much as the file": [f"--io_size={size // 4}"],
+        f"{seconds} s": ["--time_based", f"--runtime={seconds}"],
+    }
 
     def fio(mount, engine, options):
         with mount:
-            output = bench.call("fio", "--name=random", f"--filename={file_in(mount, path)}", "--readonly", "--rw=randread",
-                                "--bsrange=4k-128k", "--norandommap", "--numjobs=4", "--group_reporting", f"--ioengine={engine}",
-                                "--output-format=json", *options, cwd=bench.work)
-            job = json.loads(output[output.index("{"):])["jobs"][0]
+            output = bench.call(
+                "fio",
+                "--name=random",
+                f"--filename={file_in(mount, path)}",
+                "--readonly",
+                "--rw=randread",
+                "--bsrange=4k-128k",
+                "--norandommap",
+                "--numjobs=4",
+                "--group_reporting",
+                f"--ioengine={engine}",
+                "--output-format=json",
+                *options,
+                cwd=bench.work,
+            )
+            job = json.loads(output[output.index("{") :])["jobs"][0]
             if job["error"] or not job["read"]["total_ios"]:
-                raise BenchError(f"fio: error {job['error']} after {job['read']['total_ios']} reads")
+                raise BenchError(
+                    f"fio: error {job['error']} after {job['read']['total_ios']} reads"
+                )
             return job["read"]["bw_bytes"] / 1e9
 
     rows = {name: [] for name in mounts}
     for kind, options in kinds.items():
         for engine in ENGINES:
-            variants = {name: lambda mount=mount, engine=engine, options=options: fio(mount(), engine, options)
-                        for name, mount in mounts.items()}
+            variants = {
+                name: lambda mount=mount, engine=engine, options=options: fio(
+                    mount(), engine, options
+                )
+                for name, mount in mounts.items()
+            }
             timed = kind.endswith(" s")
-            samples = bench.rounds(f"fio, {engine}, {kind}", variants, 1 if timed else runs, warm_up=0)
+            samples = bench.rounds(
+                f"fio, {engine}, {kind}", variants, 1 if timed else runs, warm_up=0
+            )
             medians = {name: statistics.median(values) for name, values in samples.items()}
             for name, value in medians.items():
                 rows[name].append(value)
-            bench.results[f"fio_{engine}_{'timed' if timed else 'once'}"] = {"samples_gb_s": samples}
+            bench.results[f"fio_{engine}_{'timed' if timed else 'once'}"] = {
+                "samples_gb_s": samples
+            }
             if not timed and "squashfuse_ll" in medians:
-                bench.verdict(f"fio, {engine}: rate against squashfuse_ll", medians["haft"] / medians["squashfuse_ll"], 1, "×", 2, True)
-    table(f"Random reads of 4 to 128 KiB by 4 jobs of fio, from a fresh mount (medians of {runs} runs; by time 1)",
-          ["GB/s"] + [f"{engine}, {kind}" for kind in kinds for engine in ENGINES], [[name, *values] for name, values in rows.items()])
+                bench.verdict(
+                    f"fio, {engine}: rate against squashfuse_ll",
+                    medians["haft"] / medians["squashfuse_ll"],
+                    1,
+                    "×",
+                    2,
+                    True,
+                )
+    table(
+        f"Random reads of 4 to 128 KiB by 4 jobs of fio, from a fresh mount (medians of {runs} runs; by time 1)",
+        ["GB/s"] + [f"{engine}, {kind}" for kind in kinds for engine in ENGINES],
+        [[name, *values] for name, values in rows.items()],
+    )
 
 
 # --- memory ----------------------------------------------------------------------------------------------------
+
 
 def memory(bench, path, mounts):
     """The file is read again and again, forgotten by the page cache between, until the server has brought 10 GB."""
@@ -148,10 +204,14 @@ def memory(bench, path, mounts):
                 warm(file_in(mount, path))
                 forget(file_in(mount, path))
             if name == "haft" and mount.stats()["read_bytes"] < wanted:
-                raise BenchError(f"the server brought only {mount.stats()['read_bytes']} bytes: the page cache answered")
+                raise BenchError(
+                    f"the server brought only {mount.stats()['read_bytes']} bytes: the page cache answered"
+                )
             rows.append([name, *resident(mount.pid)])
     bench.progress.clear()
-    table(f"Server memory after {wanted / 1e9:g} GB", ["resident MB", "after reading", "most"], rows)
+    table(
+        f"Server memory after {wanted / 1e9:g} GB", ["resident MB", "after reading", "most"], rows
+    )
     bench.results["memory_large_mb"] = {row[0]: row[1:] for row in rows}
     bench.verdict(f"server memory after {wanted / 1e9:g} GB", rows[0][1], 40.0, "MB")
 

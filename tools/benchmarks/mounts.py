@@ -46,8 +46,12 @@ class HaftMount(Mount):
 class SquashfuseMount(Mount):
     def __init__(self, bench, image):
         super().__init__(bench)
-        self.server = subprocess.Popen(["squashfuse_ll", "-f", image, self.point], env=bench.env,
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.server = subprocess.Popen(
+            ["squashfuse_ll", "-f", image, self.point],
+            env=bench.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         self.pid = self.server.pid
         deadline = time.monotonic() + 10
         while not os.path.ismount(self.point):
@@ -66,11 +70,20 @@ class KernelMount(Mount):
 
     def __init__(self, bench, image, direct=False):
         super().__init__(bench)
-        device = bench.call("losetup", "--find", "--show", "--read-only", f"--direct-io={'on' if direct else 'off'}", image).strip()
+        device = bench.call(
+            "losetup",
+            "--find",
+            "--show",
+            "--read-only",
+            f"--direct-io={'on' if direct else 'off'}",
+            image,
+        ).strip()
         try:
             with open(f"/sys/block/{os.path.basename(device)}/loop/dio", encoding="ascii") as file:
                 if (file.read().strip() == "1") != direct:
-                    raise BenchError(f"{device}: cannot be {'direct' if direct else 'buffered'} on this file system")
+                    raise BenchError(
+                        f"{device}: cannot be {'direct' if direct else 'buffered'} on this file system"
+                    )
             bench.call("mount", "-t", "squashfs", "-o", "ro", device, self.point)
         finally:
             bench.call("losetup", "-d", device)  # as soon as it is not mounted any more
@@ -100,7 +113,18 @@ def squashfs(bench, name, directory, again=True):
     new = image.with_suffix(".new")
     new.unlink(missing_ok=True)
     bench.progress.show(f"making {image.name} …")
-    bench.call("mksquashfs", directory, new, "-comp", "lz4", "-Xhc", "-b", "131072", "-no-progress", "-no-xattrs")
+    bench.call(
+        "mksquashfs",
+        directory,
+        new,
+        "-comp",
+        "lz4",
+        "-Xhc",
+        "-b",
+        "131072",
+        "-no-progress",
+        "-no-xattrs",
+    )
     shutil.move(new, image)
     return image
 

@@ -25,18 +25,28 @@ class Tree:
         self.counts = set()
         self.memory = {}
         self.sizes = {}
-        tree, module = (files.make_files(bench, 300), "bench_entry") if bench.options.quick else (bench.django_tree(), "django")
+        tree, module = (
+            (files.make_files(bench, 300), "bench_entry")
+            if bench.options.quick
+            else (bench.django_tree(), "django")
+        )
         arguments = [tree, "-m", module, "--name", "tree"]  # the name is in the compiled code
-        bundles = {"haft": bench.build("tree", *arguments),
-                   "haft, lz4": bench.build("tree-lz4", *arguments, "--compression", "lz4")}
-        self.mounts = {name: lambda bundle=bundle: HaftMount(bench, bundle) for name, bundle in bundles.items()}
+        bundles = {
+            "haft": bench.build("tree", *arguments),
+            "haft, lz4": bench.build("tree-lz4", *arguments, "--compression", "lz4"),
+        }
+        self.mounts = {
+            name: lambda bundle=bundle: HaftMount(bench, bundle) for name, bundle in bundles.items()
+        }
         self.sizes = {name: bundle.stat().st_size for name, bundle in bundles.items()}
         self.others = found
         if found:
             image = squashfs(bench, "tree", bench.extracted(bundles["haft"]).parent)
             warm(image)
             self.sizes["squashfs, lz4"] = image.stat().st_size
-            self.mounts |= {name: lambda name=name: mount_peer(bench, name, image) for name in found}
+            self.mounts |= {
+                name: lambda name=name: mount_peer(bench, name, image) for name in found
+            }
         if "kernel squashfs" in found and self.direct_works(image):
             self.mounts["kernel squashfs, direct"] = lambda: KernelMount(bench, image, direct=True)
 
@@ -54,30 +64,61 @@ class Tree:
         def one(suffix, key):
             ratios = self.compare(1, runs, key, suffix)
             if "squashfuse_ll" in ratios:
-                yield "tree, 1 reader: time against squashfuse_ll", ratios["squashfuse_ll"], 1.0, "×", 0.5
+                yield (
+                    "tree, 1 reader: time against squashfuse_ll",
+                    ratios["squashfuse_ll"],
+                    1.0,
+                    "×",
+                    0.5,
+                )
             if "kernel squashfs" in ratios:
-                yield "tree, 1 reader: time against the kernel's squashfs", ratios["kernel squashfs"], 4.0, "×", 0.77
+                yield (
+                    "tree, 1 reader: time against the kernel's squashfs",
+                    ratios["kernel squashfs"],
+                    4.0,
+                    "×",
+                    0.77,
+                )
 
         bench.judged("read_one", one)
         ratios = self.compare(4, runs, "read_four")
         if "squashfuse_ll" in ratios:
-            bench.verdict("tree, 4 readers: time against squashfuse_ll", ratios["squashfuse_ll"], 1.0, "×", 0.5)
+            bench.verdict(
+                "tree, 4 readers: time against squashfuse_ll",
+                ratios["squashfuse_ll"],
+                1.0,
+                "×",
+                0.5,
+            )
         if len(self.counts) != 1:
             raise BenchError(f"the mounts do not show the same files: {self.counts}")
-        table("Server memory", ["resident MB", "after reading", "most"], [[name, *values] for name, values in self.memory.items()])
+        table(
+            "Server memory",
+            ["resident MB", "after reading", "most"],
+            [[name, *values] for name, values in self.memory.items()],
+        )
         table("Size", ["MB", "file"], [[name, size / 1e6] for name, size in self.sizes.items()])
         bench.results["memory_mb"] = self.memory
         bench.verdict("server memory after reading the tree", self.memory["haft"][0], 40.0, "MB")
 
     def compare(self, readers, runs, key, suffix=""):
         """{other: haft's time as a ratio to its}"""
-        variants = {name: lambda name=name, mount=mount: self.read(name, mount(), readers) for name, mount in self.mounts.items()}
+        variants = {
+            name: lambda name=name, mount=mount: self.read(name, mount(), readers)
+            for name, mount in self.mounts.items()
+        }
         samples = self.bench.rounds(f"reading, {readers} at a time", variants, runs)
         medians = {name: statistics.median(values) for name, values in samples.items()}
         files, size = next(iter(self.counts))
-        table(f"Reading the tree from a fresh mount, {readers} reader{'s' * (readers > 1)}{suffix} ({files} files, "
-              f"{int(size) / 1e6:.1f} MB, {runs} runs each)", ["milliseconds", "median", "p10", "p90", "haft's time"],
-              [[name, *spread(values), medians["haft"] / medians[name]] for name, values in samples.items()])
+        table(
+            f"Reading the tree from a fresh mount, {readers} reader{'s' * (readers > 1)}{suffix} ({files} files, "
+            f"{int(size) / 1e6:.1f} MB, {runs} runs each)",
+            ["milliseconds", "median", "p10", "p90", "haft's time"],
+            [
+                [name, *spread(values), medians["haft"] / medians[name]]
+                for name, values in samples.items()
+            ],
+        )
         ratios = {name: medians["haft"] / medians[name] for name in self.others}
         self.bench.results[key] = {"samples_ms": samples, "ratios": ratios}
         return ratios
@@ -86,7 +127,9 @@ class Tree:
         with mount:
             command = [os.fspath(self.bench.probe), "--probe-read", f"{mount.point}/site-packages"]
             began = time.monotonic()
-            started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(readers)]
+            started = [
+                subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(readers)
+            ]
             outputs = [reader.communicate()[0].split() for reader in started]
             wall = (time.monotonic() - began) * 1e3
             if any(len(output) != 3 for output in outputs):

@@ -34,8 +34,15 @@ def first_answer(command, env):
     """Milliseconds from the launch to the first 200; the server is ended afterwards."""
     port = free_port()
     began = time.monotonic()
-    server = subprocess.Popen([*map(os.fspath, command), "--port", str(port), "--user", "www-data"], env=env, cwd="/",
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    server = subprocess.Popen(
+        [*map(os.fspath, command), "--port", str(port), "--user", "www-data"],
+        env=env,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         while time.monotonic() < began + 30:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -73,13 +80,26 @@ def measure(bench):
     bench.progress.show("building site …")
 
     def build(output, *options):
-        bench.call(bench.haft, "build", "--site-packages", bench.django_tree(), "--site-packages", project, "--wsgi", "mysite.wsgi",
-                   "-o", output, *options)
+        bench.call(
+            bench.haft,
+            "build",
+            "--site-packages",
+            bench.django_tree(),
+            "--site-packages",
+            project,
+            "--wsgi",
+            "mysite.wsgi",
+            "-o",
+            output,
+            *options,
+        )
         return output
 
     build(site)
     if "modules.index" not in bench.call(bench.haft, "ls", site, ".haft/py"):
-        raise BenchError("the bundle was built without a profile of its start (a build on a busy machine gives up after ten seconds)")
+        raise BenchError(
+            "the bundle was built without a profile of its start (a build on a busy machine gives up after ten seconds)"
+        )
     unpacked = bench.work / "site-unpacked"
     if not unpacked.exists():
         bench.call(bench.haft, "extract", site, unpacked)
@@ -93,20 +113,29 @@ def measure(bench):
         with fresh_memory(bench, memory):
             return first_answer(["/usr/bin/python3", unpacked / ".haft/py/_haft_serve.py"], plain)
 
-    inside, traced, profile = (bench.work / name for name in ("site-inside", "site-traced", "site.profile"))
+    inside, traced, profile = (
+        bench.work / name for name in ("site-inside", "site-traced", "site.profile")
+    )
     build(inside, "--bundle-httpd")
     profile.unlink(missing_ok=True)
     first_answer([bench.haft, "trace", "--profile", profile, inside], bench.env)
     build(traced, "--bundle-httpd", "--profile-from", profile)
-    variants = {"haft": lambda: first_answer([site], bench.env), "unpacked": start_unpacked,
-                "httpd inside": lambda: first_answer([inside], bench.env),
-                "httpd inside, --profile-from": lambda: first_answer([traced], bench.env)}
+    variants = {
+        "haft": lambda: first_answer([site], bench.env),
+        "unpacked": start_unpacked,
+        "httpd inside": lambda: first_answer([inside], bench.env),
+        "httpd inside, --profile-from": lambda: first_answer([traced], bench.env),
+    }
 
     def first_200(suffix, key):
         samples = bench.rounds("serve", variants, runs)
         ratio = statistics.median(samples["haft"]) / statistics.median(samples["unpacked"])
-        table(f"A Django site: launch to the first 200 of /admin/login/{suffix} ({runs} runs each): {ratio:.3f} of the time unpacked",
-              ["milliseconds", "median", "p10", "p90"], [[name, *spread(values)] for name, values in samples.items()])
+        table(
+            f"A Django site: launch to the first 200 of /admin/login/{suffix} ({runs} runs each): {ratio:.3f} of the time unpacked",
+            ["milliseconds", "median", "p10", "p90"],
+            [[name, *spread(values)] for name, values in samples.items()],
+        )
         bench.results[key] = {"samples_ms": samples, "ratio": ratio}
         yield "Django site: first 200, time against unpacked", ratio, LIMIT, "×"
+
     bench.judged("serve", first_200)

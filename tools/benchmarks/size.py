@@ -13,9 +13,16 @@ LIMITS = {"Django": 1.06, "Flask": 5.1, "certbot": 2.7, "numpy, scipy": 1.6}
 
 def measure(bench):
     shiv = applications.shiv(bench)
-    header = ["MB", "haft", "program in front", "without compiled code", "zip with compiled code"] + ["shiv", "haft / shiv"] * bool(shiv)
+    header = [
+        "MB",
+        "haft",
+        "program in front",
+        "without compiled code",
+        "zip with compiled code",
+    ] + ["shiv", "haft / shiv"] * bool(shiv)
     rows = []
     for name, tree in applications.trees(bench).items():
+
         def megabytes(path):
             return os.path.getsize(path) / 1e6
 
@@ -28,7 +35,12 @@ def measure(bench):
         bench.progress.show(f"size: {name} by others …")
         bench.call(PYTHON, "-m", "compileall", "-q", "-j", "0", copy)
         bench.call(PYTHON, "-m", "zipfile", "-c", archive, copy)
-        sizes = {"haft": megabytes(bundle), "runtime": info["image_offset"] / 1e6, "plain": megabytes(plain), "zip": megabytes(archive)}
+        sizes = {
+            "haft": megabytes(bundle),
+            "runtime": info["image_offset"] / 1e6,
+            "plain": megabytes(plain),
+            "zip": megabytes(archive),
+        }
         row = [name, *sizes.values()]
         if shiv:
             pyz = bench.work / "sized.pyz"

@@ -9,9 +9,8 @@ namespace haft {
 
 // A file that appears under its name complete or not at all. Until Commit() it has no name
 // (O_TMPFILE), so that nothing is left whatever happens to the process; on file systems without
-// that, a hidden name beside the target, which only a kill leaves behind, and only until the next Create() in
-// the same directory. Dropped without Commit():
-// nothing has changed.
+// that, a hidden name beside the target, which only a kill leaves behind, and only until the next
+// Create() in the same directory. Dropped without Commit(): nothing has changed.
 class AtomicFile {
  public:
   // The directory of `path` must be writable; `path` may exist, but only as a regular file. The

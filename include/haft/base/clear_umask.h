@@ -4,8 +4,9 @@
 
 namespace haft {
 
-// While it lives, files and directories get the modes they are asked for, whatever the user's umask; one that takes bits from
-// the owner would make a directory that its own maker cannot open. The umask is the process's: nobody else makes files meanwhile.
+// While it lives, files and directories get the modes they are asked for, whatever the user's
+// umask; one that takes bits from the owner would make a directory that its own maker cannot open.
+// The umask is the process's: nobody else makes files meanwhile.
 class ClearUmask {
  public:
   ClearUmask() : saved_(::umask(0)) {}

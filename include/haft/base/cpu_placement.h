@@ -1,4 +1,5 @@
-// Where new processes run. The kernel likes to put a child on the CPU of its parent, where it waits until the parent sleeps.
+// Where new processes run. The kernel likes to put a child on the CPU of its parent, where it waits
+// until the parent sleeps.
 #pragma once
 
 #include <sched.h>
@@ -8,7 +9,8 @@
 
 namespace haft {
 
-// The CPUs that this process may use, but the one that it is on: for children that shall work beside it.
+// The CPUs that this process may use, but the one that it is on: for children that shall work
+// beside it.
 class OtherCpus {
  public:
   // As seen now, by the calling thread. There are none with one CPU, or more than cpu_set_t holds.
@@ -22,7 +24,8 @@ class OtherCpus {
   // Moves `child` there until it calls Release(); what it forks before stays there as well.
   void Move(pid_t child) const;
 
-  // Lets the calling process run again wherever its parent may. By the child: then it goes where the kernel likes.
+  // Lets the calling process run again wherever its parent may. By the child: then it goes where
+  // the kernel likes.
   void Release() const;
 
  private:

@@ -1,5 +1,5 @@
-// Failures as values. Nothing in haft throws: a function that can fail returns Result<T>, absence is
-// std::optional, a broken invariant is assert().
+// Failures as values. Nothing in haft throws: a function that can fail returns Result<T>, absence
+// is std::optional, a broken invariant is assert().
 #pragma once
 
 #include <cerrno>
@@ -20,8 +20,8 @@ enum class ErrorKind {
   kUnsupported,   // understood, but not possible with this version, host or file
 };
 
-// One failure, printed as "WHAT: WHY; REMEDY". `what` names the object ("open 'x.whl'"); the remedy is
-// optional and says what the reader can do.
+// One failure, printed as "WHAT: WHY; REMEDY". `what` names the object ("open 'x.whl'"); the remedy
+// is optional and says what the reader can do.
 class [[nodiscard]] Error {
  public:
   Error(ErrorKind kind, std::string message, int sys_errno = 0);
@@ -29,7 +29,9 @@ class [[nodiscard]] Error {
   // "what: <strerror>"; pass errno explicitly when a call may have come in between.
   static Error FromErrno(std::string_view what, int sys_errno = errno);
   static Error Corrupt(std::string message) { return {ErrorKind::kCorrupt, std::move(message)}; }
-  static Error Invalid(std::string message) { return {ErrorKind::kInvalidInput, std::move(message)}; }
+  static Error Invalid(std::string message) {
+    return {ErrorKind::kInvalidInput, std::move(message)};
+  }
 
   // Adds context on the way up: "context: message".
   Error Within(std::string_view context) &&;
@@ -61,19 +63,20 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
 
 using Failure = std::unexpected<Error>;
 
-// Name as a message shows it: in single quotes, control characters and non-UTF-8 bytes escaped (\xNN).
+// Name as a message shows it: in single quotes, control characters and non-UTF-8 bytes escaped
+// (\xNN).
 std::string Quoted(std::string_view name);
 
 }  // namespace haft
 
 #define HAFT_CONCAT_(a, b) a##b
 #define HAFT_CONCAT(a, b) HAFT_CONCAT_(a, b)
-#define HAFT_TRY_(result, expression)                                               \
-  __extension__({                                                                   \
-    auto result = (expression);                                                     \
-    if (!result) [[unlikely]]                                                       \
-      return std::unexpected<::haft::Error>(std::move(result).error());             \
-    *std::move(result);                                                             \
+#define HAFT_TRY_(result, expression)                                   \
+  __extension__({                                                       \
+    auto result = (expression);                                         \
+    if (!result) [[unlikely]]                                           \
+      return std::unexpected<::haft::Error>(std::move(result).error()); \
+    *std::move(result);                                                 \
   })
 // The value of `expression`, or return its error from the enclosing function.
 #define TRY(expression) HAFT_TRY_(HAFT_CONCAT(try_result_, __COUNTER__), expression)

@@ -5,8 +5,8 @@
 
 namespace haft {
 
-// A self-contained HTML page: `page` with its one "/*DATA*/null" replaced by `json`, in a form that cannot end
-// the script it is in.
+// A self-contained HTML page: `page` with its one "/*DATA*/null" replaced by `json`, in a form that
+// cannot end the script it is in.
 std::string FillPage(std::string_view page, std::string_view json);
 
 }  // namespace haft

@@ -1,4 +1,5 @@
-// Processes by descriptor: readable for poll(2) when the process has ended, and never another one's.
+// Processes by descriptor: readable for poll(2) when the process has ended, and never another
+// one's.
 #pragma once
 
 #include <sys/syscall.h>

@@ -6,7 +6,8 @@
 
 namespace haft {
 
-// Tells when something was done, as debug lines: "  1.234 ms  image opened", counted from construction.
+// Tells when something was done, as debug lines: "  1.234 ms  image opened", counted from
+// construction.
 class StepClock {
  public:
   template <typename... Args>

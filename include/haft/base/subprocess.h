@@ -50,7 +50,8 @@ class Subprocess {
   // Reads what the child wrote, until `out` is full or the child has closed its end; returns the
   // bytes read.
   Result<std::size_t> Receive(std::span<std::byte> out);
-  // A descriptor that the child sent through the socket (SCM_RIGHTS). EPIPE if it closed its end without sending one.
+  // A descriptor that the child sent through the socket (SCM_RIGHTS). EPIPE if it closed its end
+  // without sending one.
   Result<UniqueFd> ReceiveDescriptor();
   // The status as waitpid(2) gives it. Call it once.
   Result<int> Wait();
@@ -79,8 +80,8 @@ struct CommandOutput {
 // Runs a command with an empty input. A child that writes more than `limit` bytes is killed.
 Result<CommandOutput> RunCommand(const Command& command, std::size_t limit = 1u << 20);
 
-// A child with this process's standard streams, in its process group, with umask 022 and no signal blocked; killed
-// when this process dies, however it dies. For what a user watches.
+// A child with this process's standard streams, in its process group, with umask 022 and no signal
+// blocked; killed when this process dies, however it dies. For what a user watches.
 class ForegroundChild {
  public:
   // Of `command` program, arguments and environment count.

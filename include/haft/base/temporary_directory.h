@@ -8,13 +8,13 @@
 
 namespace haft {
 
-// A directory for work in progress; removed with all in it when dropped. It is locked (flock) as long as this process
-// lives, so that a later one can tell what a killed one has left behind: Create() removes that first. Not for
-// several threads at once.
+// A directory for work in progress; removed with all in it when dropped. It is locked (flock) as
+// long as this process lives, so that a later one can tell what a killed one has left behind:
+// Create() removes that first. Not for several threads at once.
 class TemporaryDirectory {
  public:
-  // PARENT/PREFIXxxxxxx, 0700. Other directories of that form that belong to this user and are not locked are
-  // removed. The prefix has to be haft's own, and one of its purposes only.
+  // PARENT/PREFIXxxxxxx, 0700. Other directories of that form that belong to this user and are not
+  // locked are removed. The prefix has to be haft's own, and one of its purposes only.
   static Result<TemporaryDirectory> Create(const std::string& parent, std::string_view prefix);
 
   TemporaryDirectory(TemporaryDirectory&& other) noexcept;
@@ -33,7 +33,10 @@ class TemporaryDirectory {
 
  private:
   TemporaryDirectory(UniqueFd parent, UniqueFd fd, std::string name, std::string path)
-      : parent_(std::move(parent)), fd_(std::move(fd)), name_(std::move(name)), path_(std::move(path)) {}
+      : parent_(std::move(parent)),
+        fd_(std::move(fd)),
+        name_(std::move(name)),
+        path_(std::move(path)) {}
 
   UniqueFd parent_;
   UniqueFd fd_;

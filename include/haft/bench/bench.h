@@ -48,20 +48,24 @@ struct BenchResult {
   std::vector<std::string> notes;     // what was left out
   std::vector<Series> series;         // by condition, file, variant
 
-  const Series* Find(std::string_view file, std::string_view variant, const Condition& condition) const;
+  const Series* Find(std::string_view file, std::string_view variant,
+                     const Condition& condition) const;
 };
 
-// Every round starts every variant once, in an order of its own; a first round is not counted: it fills caches, and drops
-// variants that do not do what the bundle does (with a note). An error if the bundle itself fails.
-// `progress`: what is done, how much of how much.
-using Progress = std::function<void(std::string_view step, std::uint64_t done, std::uint64_t total)>;
-Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environment, const Progress& progress);
+// Every round starts every variant once, in an order of its own; a first round is not counted: it
+// fills caches, and drops variants that do not do what the bundle does (with a note). An error if
+// the bundle itself fails. `progress`: what is done, how much of how much.
+using Progress =
+    std::function<void(std::string_view step, std::uint64_t done, std::uint64_t total)>;
+Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environment,
+                             const Progress& progress);
 
 // Variables, processors, load: what distorts a measurement here and now.
-std::vector<std::string> WarningsOf(const Environment& environment, const std::string& directory, double load, unsigned cpus);
+std::vector<std::string> WarningsOf(const Environment& environment, const std::string& directory,
+                                    double load, unsigned cpus);
 
-// A limit to be kept: the bundle's time as a ratio to another variant's ("unpacked@cold@8<=0.85"), "server-memory<=8" (MB), or
-// "server-cpu<=0.1" (of the program's).
+// A limit to be kept: the bundle's time as a ratio to another variant's ("unpacked@cold@8<=0.85"),
+// "server-memory<=8" (MB), or "server-cpu<=0.1" (of the program's).
 struct Limit {
   std::string text;
   std::string subject;

@@ -9,15 +9,16 @@ namespace haft::bench {
 
 // One way to start a program.
 struct StartCommand {
-  std::vector<std::string> argv;         // argv[0] is the path
-  std::vector<std::string> environment;  // all of it
+  std::vector<std::string> argv;                 // argv[0] is the path
+  std::vector<std::string> environment;          // all of it
   std::vector<std::vector<std::string>> before;  // commands that belong to the start: mounting
   std::vector<std::vector<std::string>> after;   // that undo them
-  std::string forget;  // a directory that is emptied first, outside of the time: what a first start finds
+  std::string
+      forget;  // a directory that is emptied first, outside of the time: what a first start finds
 };
 
-// What one start cost. "helpers" are all processes that it left to others to wait for: servers of file systems, what keeps
-// them; and the commands `before` it.
+// What one start cost. "helpers" are all processes that it left to others to wait for: servers of
+// file systems, what keeps them; and the commands `before` it.
 struct Sample {
   double wall_ms = 0;  // to the end of the program; of several at once their mean
   double cpu_ms = 0;   // of the program and the children it waited for
@@ -28,10 +29,10 @@ struct Sample {
   std::string output;         // the front of its standard output, if asked for
 };
 
-// Starts `parallel` of them at once and waits for everything that comes of it: this process adopts orphans, so that the
-// kernel accounts to it for servers too, however short they live. An error if a process is still there
-// ten seconds after the program has ended (it is killed).
-// REQUIRES: the process has no other children.
+// Starts `parallel` of them at once and waits for everything that comes of it: this process adopts
+// orphans, so that the kernel accounts to it for servers too, however short they live. An error if
+// a process is still there ten seconds after the program has ended (it is killed). REQUIRES: the
+// process has no other children.
 Result<Sample> MeasureStart(const StartCommand& command, unsigned parallel, bool keep_output);
 
 // Writes dirty pages back and empties the page cache. Needs root.

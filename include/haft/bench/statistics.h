@@ -23,9 +23,10 @@ struct Ratio {
   double high = 0;
 };
 
-// median(values) / median(base). The interval comes from drawing rounds anew, with replacement: number i of both was
-// measured in round i, so what a round had to bear is in both. The same input gives the same interval.
-// REQUIRES: as many of the one as of the other, at least one; base is above 0.
+// median(values) / median(base). The interval comes from drawing rounds anew, with replacement:
+// number i of both was measured in round i, so what a round had to bear is in both. The same input
+// gives the same interval. REQUIRES: as many of the one as of the other, at least one; base is
+// above 0.
 Ratio RatioOf(std::span<const double> values, std::span<const double> base);
 
 }  // namespace haft::bench

@@ -22,9 +22,9 @@ struct Variant {
 std::vector<std::string> VariantNames();
 
 struct VariantRequest {
-  std::string file;                    // a bundle
-  std::vector<std::string> arguments;  // of the program
-  std::string directory;               // where to make what is needed; exists, is empty
+  std::string file;                           // a bundle
+  std::vector<std::string> arguments;         // of the program
+  std::string directory;                      // where to make what is needed; exists, is empty
   std::set<std::string, std::less<>> wanted;  // names; empty: all
 };
 
@@ -33,8 +33,9 @@ struct Variants {
   std::vector<std::string> notes;  // which ones are left out, and why
 };
 
-// Makes the other forms of a bundle. Only "bundle" and "unpacked" are required; what a tool is missing for, or what
-// the program cannot be, is left out with a note. `progress` hears what is being made.
+// Makes the other forms of a bundle. Only "bundle" and "unpacked" are required; what a tool is
+// missing for, or what the program cannot be, is left out with a note. `progress` hears what is
+// being made.
 Result<Variants> MakeVariants(const VariantRequest& request, const Environment& environment,
                               const std::function<void(std::string_view)>& progress);
 

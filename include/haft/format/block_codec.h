@@ -18,13 +18,15 @@ struct EncodedBlock {
 // How much time zstd may take for a smaller block.
 enum class Effort { kQuick, kThorough };
 
-// Compresses with lz4hc or zstd; stored instead if that saves less than 5 %. Same bytes in, same bytes out
-// (for one version of the library). REQUIRES: 1 <= raw.size() <= kMaxBlockSize.
-EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec, Effort effort = Effort::kQuick);
+// Compresses with lz4hc or zstd; stored instead if that saves less than 5 %. Same bytes in, same
+// bytes out (for one version of the library). REQUIRES: 1 <= raw.size() <= kMaxBlockSize.
+EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec,
+                         Effort effort = Effort::kQuick);
 
 // Checks the checksum, then decodes exactly block.raw_size bytes into `out`. Never writes outside
 // `out`, whatever the bytes. REQUIRES: out.size() == block.raw_size.
 // For Codec::kStored `stored` may be `out` itself: then only the checksum is checked.
-Result<> DecodeBlock(const Block& block, std::span<const std::byte> stored, std::span<std::byte> out);
+Result<> DecodeBlock(const Block& block, std::span<const std::byte> stored,
+                     std::span<std::byte> out);
 
 }  // namespace haft::format

@@ -25,8 +25,8 @@ struct BundleFile {
 };
 
 // Reads and checks the trailer of an open file: one read, O(1). Errors tell "not a haft bundle"
-// (kInvalidInput) from "cut off: has N bytes, needs M", surplus bytes and damage (kCorrupt), and from
-// another major version or an unknown feature (kUnsupported).
+// (kInvalidInput) from "cut off: has N bytes, needs M", surplus bytes and damage (kCorrupt), and
+// from another major version or an unknown feature (kUnsupported).
 Result<BundleFile> LocateImage(int fd);
 
 // Reads, checks and parses the manifest.

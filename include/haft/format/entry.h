@@ -19,10 +19,11 @@ enum class EntryKind {
 struct Entry {
   EntryKind kind = EntryKind::kNone;
   std::string module;
-  std::string function;  // kFunction: dotted, may go through attributes ("main", "App.run")
-  std::string script;    // the name it was asked for by (console script, file of bin/), if any
+  std::string function;   // kFunction: dotted, may go through attributes ("main", "App.run")
+  std::string script;     // the name it was asked for by (console script, file of bin/), if any
   std::string file = {};  // kScript: path in the image (see IsImagePath)
-  bool python = false;    // kScript: the interpreter runs it; else its "#!" line, or it is an ELF program
+  bool python =
+      false;  // kScript: the interpreter runs it; else its "#!" line, or it is an ELF program
 };
 
 // "certbot (certbot.main:main)", for people.

@@ -36,13 +36,14 @@ struct Manifest {
   std::string name;
   std::string mount;
   Entry entry;
-  std::vector<Entry> scripts = {};  // what can be run by name: console scripts, files of bin/; sorted by name
+  std::vector<Entry> scripts =
+      {};  // what can be run by name: console scripts, files of bin/; sorted by name
   PythonTarget python;
-  std::vector<std::string> paths;                  // relative to the root of the image; "" is the root
-  std::vector<std::string> arguments = {};         // of the entry, before the user's
+  std::vector<std::string> paths;           // relative to the root of the image; "" is the root
+  std::vector<std::string> arguments = {};  // of the entry, before the user's
   std::vector<std::string> python_arguments = {};  // of the interpreter: "-O", "-X", "dev"
-  std::vector<Variable> environment = {};          // set for the program, in this order, whatever was there
-  std::vector<std::string> unset = {};             // variables the program does not get
+  std::vector<Variable> environment = {};  // set for the program, in this order, whatever was there
+  std::vector<std::string> unset = {};     // variables the program does not get
   Site site = {};
   bool isolated = false;            // the program does not see the host's site-packages
   bool ignore_environment = false;  // PYTHON* variables of the user do not reach the program
@@ -53,8 +54,9 @@ struct Manifest {
 };
 
 std::string ToJson(const Manifest& manifest);
-// kCorrupt names the member that is missing or of the wrong type. Checks what a start uses as paths and
-// variables (see IsBundleName, IsMountPath, IsImagePath, IsVariableName). Unknown members mean nothing.
+// kCorrupt names the member that is missing or of the wrong type. Checks what a start uses as paths
+// and variables (see IsBundleName, IsMountPath, IsImagePath, IsVariableName). Unknown members mean
+// nothing.
 Result<Manifest> ParseManifest(std::string_view json);
 
 // [A-Za-z0-9._-], 1 to 64 bytes, not starting with '.' or '-'.

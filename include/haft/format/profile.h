@@ -30,17 +30,18 @@ struct Profile {
   std::vector<std::string> missing;      // that were looked for in vain
   // Of files that were used in part, which part: ascending, not touching one another.
   std::map<std::string, std::vector<ByteRange>> ranges;
-  // Files of the host that Python itself read, in the order of first use: below the prefix of the interpreter, relative to
-  // it, or below /usr.
+  // Files of the host that Python itself read, in the order of first use: below the prefix of the
+  // interpreter, relative to it, or below /usr.
   std::vector<std::string> host;
 
   bool empty() const { return files.empty() && directories.empty(); }
   bool operator==(const Profile&) const = default;
 };
 
-// One thing to ask for before the program does. Made by the builder for one image, from its profile.
+// One thing to ask for before the program does. Made by the builder for one image, from its
+// profile.
 struct Ahead {
-  std::string path;  // a directory, which is listed, if it ends in '/'
+  std::string path;          // a directory, which is listed, if it ends in '/'
   ByteRange range = {0, 0};  // size 0: the whole file
 
   bool operator==(const Ahead&) const = default;

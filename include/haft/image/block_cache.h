@@ -19,8 +19,8 @@ namespace haft {
 class BlockCache;
 
 namespace internal {
-// One buffer of the cache. All members are guarded by the cache's mutex except `bytes`, which only the
-// thread that fills the slot writes, before the state turns ready.
+// One buffer of the cache. All members are guarded by the cache's mutex except `bytes`, which only
+// the thread that fills the slot writes, before the state turns ready.
 struct CacheSlot {
   enum class State { kEmpty, kFilling, kReady };
   State state = State::kEmpty;
@@ -28,9 +28,10 @@ struct CacheSlot {
   std::uint32_t size = 0;
   std::uint32_t pins = 0;
   bool referenced = false;  // CLOCK's second chance
-  std::uint32_t unread = 0;  // bytes nobody has had; 0: nobody is expected to want it again, it is the next victim
-  bool listed = false;      // in consumed_
-  bool temporary = false;   // beyond the budget: dropped when unpinned
+  std::uint32_t unread =
+      0;  // bytes nobody has had; 0: nobody is expected to want it again, it is the next victim
+  bool listed = false;         // in consumed_
+  bool temporary = false;      // beyond the budget: dropped when unpinned
   std::uint32_t capacity = 0;  // bytes at `bytes`
   std::unique_ptr<std::byte[]> bytes;
 };
@@ -50,8 +51,8 @@ class PinnedBlock {
   ~PinnedBlock();
 
   std::span<const std::byte> bytes() const { return {slot_->bytes.get(), slot_->size}; }
-  // The caller passes that many of its bytes on to somebody who keeps them (the kernel). Once all went out and it is not pinned
-  // any more, its buffer is the first to be used for another block.
+  // The caller passes that many of its bytes on to somebody who keeps them (the kernel). Once all
+  // went out and it is not pinned any more, its buffer is the first to be used for another block.
   void MarkRead(std::size_t bytes);
 
  private:
@@ -61,8 +62,9 @@ class PinnedBlock {
   internal::CacheSlot* slot_ = nullptr;
 };
 
-// A bounded set of decoded blocks with CLOCK replacement. Blocks are decoded outside the lock; threads that want
-// a block being decoded wait for that one decode. Failures are not kept. Thread-safe.
+// A bounded set of decoded blocks with CLOCK replacement. Blocks are decoded outside the lock;
+// threads that want a block being decoded wait for that one decode. Failures are not kept.
+// Thread-safe.
 class BlockCache {
  public:
   // Fills `out` (as long as the block) or fails; called without the lock held.
@@ -76,12 +78,13 @@ class BlockCache {
     std::uint64_t budget = 0;   // buffers at most, temporary ones aside
   };
 
-  // At least two buffers, for blocks of up to `block_size` bytes, allocated when first needed. Blocks of more than
-  // 128 KiB take the room of several.
+  // At least two buffers, for blocks of up to `block_size` bytes, allocated when first needed.
+  // Blocks of more than 128 KiB take the room of several.
   BlockCache(std::size_t budget_bytes, std::size_t block_size);
   ~BlockCache();  // REQUIRES: nothing is pinned
 
-  // Called, without the lock held, by a thread that has waited a while for a block that another one fills. REQUIRES: no Get() is running.
+  // Called, without the lock held, by a thread that has waited a while for a block that another one
+  // fills. REQUIRES: no Get() is running.
   void SetLongWaitHook(std::function<void()> hook) { long_wait_ = std::move(hook); }
   // REQUIRES: size <= block_size, and the same for every Get() of one block.
   Result<PinnedBlock> Get(std::uint32_t block, std::uint32_t size, const Fill& fill);

@@ -20,16 +20,19 @@ enum class SlowWork {
 // Called by the reading thread before slow work, without locks held.
 using SlowWorkHook = std::function<void(SlowWork)>;
 
-// Where an image's decoded blocks come from: the file they are stored in, or an archive of another format. Thread-safe.
+// Where an image's decoded blocks come from: the file they are stored in, or an archive of another
+// format. Thread-safe.
 class BlockSource {
  public:
   virtual ~BlockSource() = default;
 
-  // Fills `out`, which is as long as the decoded block, or fails; never leaves bytes in it that are not
-  // the block's and reports success.
-  virtual Result<> Fill(std::uint32_t number, const format::Block& block, std::span<std::byte> out) = 0;
+  // Fills `out`, which is as long as the decoded block, or fails; never leaves bytes in it that are
+  // not the block's and reports success.
+  virtual Result<> Fill(std::uint32_t number, const format::Block& block,
+                        std::span<std::byte> out) = 0;
 
-  // Descriptors that Fill() reads from and nobody else owns: a process that closes others must keep them.
+  // Descriptors that Fill() reads from and nobody else owns: a process that closes others must keep
+  // them.
   virtual std::vector<int> Descriptors() const { return {}; }
 
   // REQUIRES: no Fill() is running.

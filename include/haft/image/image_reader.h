@@ -53,12 +53,13 @@ struct BlockUse {
   std::chrono::nanoseconds took;  // to get it
 };
 
-// Answers file-system questions about an image in a file. Knows nothing of FUSE. Immutable after Open()
-// and safe from any number of threads. Every offset and count from the image is checked when it
-// is used: damage is kCorrupt for exactly what needs the damaged bytes, never a bad read.
+// Answers file-system questions about an image in a file. Knows nothing of FUSE. Immutable after
+// Open() and safe from any number of threads. Every offset and count from the image is checked when
+// it is used: damage is kCorrupt for exactly what needs the damaged bytes, never a bad read.
 class ImageReader {
  public:
-  // O(1): reads the trailer, maps the index. `cache_bytes` bounds the decoded blocks kept in memory.
+  // O(1): reads the trailer, maps the index. `cache_bytes` bounds the decoded blocks kept in
+  // memory.
   static Result<ImageReader> Open(UniqueFd file, std::size_t cache_bytes = kDefaultCacheBytes);
   // The same with blocks from elsewhere: `file` then needs only index, manifest and trailer.
   static Result<ImageReader> Open(UniqueFd file, std::unique_ptr<BlockSource> blocks,
@@ -89,18 +90,21 @@ class ImageReader {
   Result<std::uint64_t> EntryCount(InodeId dir) const;
   Result<std::string_view> ReadLink(InodeId symlink) const;
 
-  // The bytes [offset, offset + length) of a file, fewer only at its end. Decodes the blocks it needs;
-  // `out` is cleared first. Directories are EISDIR, symlinks EINVAL.
-  Result<> Read(InodeId file, std::uint64_t offset, std::size_t length, std::vector<Slice>& out) const;
+  // The bytes [offset, offset + length) of a file, fewer only at its end. Decodes the blocks it
+  // needs; `out` is cleared first. Directories are EISDIR, symlinks EINVAL.
+  Result<> Read(InodeId file, std::uint64_t offset, std::size_t length,
+                std::vector<Slice>& out) const;
   // The same, copied; returns the number of bytes.
   Result<std::size_t> Read(InodeId file, std::uint64_t offset, std::span<std::byte> out) const;
   // lseek(2)'s SEEK_DATA (hole = false) and SEEK_HOLE: the offset found, ENXIO behind the end.
   Result<std::uint64_t> Seek(InodeId file, std::uint64_t offset, bool hole) const;
 
-  // Orders files as their contents are stored: who reads them in this order decodes each block about once.
+  // Orders files as their contents are stored: who reads them in this order decodes each block
+  // about once.
   std::uint64_t Place(InodeId file) const;
 
-  // Follows a path from the root without following symlinks; "" and "/" are the root. The error names the path.
+  // Follows a path from the root without following symlinks; "" and "/" are the root. The error
+  // names the path.
   Result<Entry> Resolve(std::string_view path) const;
 
  private:

@@ -11,8 +11,8 @@
 
 namespace haft {
 
-// A copy of the process environment that can be changed and handed to execve. Entries keep their order
-// and bytes; what is not touched is passed on as it was, duplicates included.
+// A copy of the process environment that can be changed and handed to execve. Entries keep their
+// order and bytes; what is not touched is passed on as it was, duplicates included.
 class Environment {
  public:
   // Of this process.

@@ -17,29 +17,35 @@ inline constexpr int kExitNotExecutable = 126;
 inline constexpr int kExitNotFound = 127;
 
 struct Program {
-  std::string path;                     // absolute, unless `search`
-  std::vector<std::string> arguments;   // argv, from argv[0]
+  std::string path;                    // absolute, unless `search`
+  std::vector<std::string> arguments;  // argv, from argv[0]
   Environment environment{{}};
-  // As execvp(3) does it: a path without '/' is looked for in PATH of `environment`, and sh runs a script without "#!".
+  // As execvp(3) does it: a path without '/' is looked for in PATH of `environment`, and sh runs a
+  // script without "#!".
   bool search = false;
 };
 
-// The program behind a bundle started as argv[0], argv[1], … and mounted at manifest.mount: the interpreter with the
-// bundle's bootstrap, the interpreter alone, or a file of the image. `bundle` is the absolute path of the file, ""
-// if it has none. Of the environment change:
-// * HAFT_SCRIPT, HAFT_ENTRY_POINT, HAFT_INTERPRETER, HAFT_PYTHON steer this start and go (see Overrides);
+// The program behind a bundle started as argv[0], argv[1], … and mounted at manifest.mount: the
+// interpreter with the bundle's bootstrap, the interpreter alone, or a file of the image. `bundle`
+// is the absolute path of the file, "" if it has none. Of the environment change:
+// * HAFT_SCRIPT, HAFT_ENTRY_POINT, HAFT_INTERPRETER, HAFT_PYTHON steer this start and go (see
+// Overrides);
 // * HAFT_BUNDLE is `bundle`;
-// * PYTHONPATH begins with the mount's directories; what was there follows, but nothing of another bundle this
+// * PYTHONPATH begins with the mount's directories; what was there follows, but nothing of another
+// bundle this
 //   one is started from;
-// * with an interpreter in the image, PATH begins with its directory, and OPENSSL_MODULES is set if it is not;
-// * what the manifest says: environment, isolated (PYTHONNOUSERSITE), ignore_environment (PYTHON* go).
+// * with an interpreter in the image, PATH begins with its directory, and OPENSSL_MODULES is set if
+// it is not;
+// * what the manifest says: environment, isolated (PYTHONNOUSERSITE), ignore_environment (PYTHON*
+// go).
 Result<Program> MakeProgram(const format::Manifest& manifest, std::vector<std::string> argv,
                             Environment environment, const std::string& bundle = {});
 
-// Any command in the environment of a bundle: as MakeProgram() changes it, and with `programs`, directories of the image,
-// in front of PATH. REQUIRES: !words.empty()
+// Any command in the environment of a bundle: as MakeProgram() changes it, and with `programs`,
+// directories of the image, in front of PATH. REQUIRES: !words.empty()
 Program MakeCommand(const format::Manifest& manifest, const std::vector<std::string>& programs,
-                    std::vector<std::string> words, Environment environment, const std::string& bundle);
+                    std::vector<std::string> words, Environment environment,
+                    const std::string& bundle);
 
 // Puts directories in front of PATH.
 void PrependToPath(Environment& environment, const std::vector<std::string>& directories);

@@ -1,5 +1,6 @@
-// Unpacked images on disk. One directory of a place, called NAME-IMAGEID, is a cell; it holds the tree as NAME and, once that is
-// complete, the file "complete". The cell is locked (flock) shared by those who use it, exclusively by who fills or removes it.
+// Unpacked images on disk. One directory of a place, called NAME-IMAGEID, is a cell; it holds the
+// tree as NAME and, once that is complete, the file "complete". The cell is locked (flock) shared
+// by those who use it, exclusively by who fills or removes it.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,9 @@ class ExtractCell {
  public:
   enum class State { kComplete, kToBeFilled };
 
-  // Opens or makes the cell for `reader`'s image in the directory `place` and locks it: shared if it is complete and has all files
-  // of the image with the right sizes and times, else exclusively and empty. Waits while another process fills it.
+  // Opens or makes the cell for `reader`'s image in the directory `place` and locks it: shared if
+  // it is complete and has all files of the image with the right sizes and times, else exclusively
+  // and empty. Waits while another process fills it.
   static Result<ExtractCell> Open(int place, const std::string& place_path, const std::string& name,
                                   const ImageReader& reader);
 
@@ -25,15 +27,17 @@ class ExtractCell {
   int fd() const { return fd_.get(); }  // whoever holds a copy holds the lock
   std::string tree_path() const { return path_ + "/" + name_; }
 
-  // Unpacks with one thread per CPU; afterwards the cell is complete and locked shared. After a failure it is gone.
-  // `durable`: also after a power failure it is complete or not at all. REQUIRES: state() is kToBeFilled.
+  // Unpacks with one thread per CPU; afterwards the cell is complete and locked shared. After a
+  // failure it is gone. `durable`: also after a power failure it is complete or not at all.
+  // REQUIRES: state() is kToBeFilled.
   Result<> Fill(const ImageReader& reader, bool durable);
 
   // Removes it unless somebody else has it locked. May be called in a child that inherited it.
   void RemoveIfUnlocked();
 
  private:
-  ExtractCell(int place, std::string cell, std::string path, std::string name, UniqueFd fd, State state);
+  ExtractCell(int place, std::string cell, std::string path, std::string name, UniqueFd fd,
+              State state);
   Result<> FillTree(const ImageReader& reader, bool durable);
 
   int place_;  // not owned

@@ -14,9 +14,9 @@ namespace haft {
 // What a mount says of itself in .haft/stats.
 struct BundleDescription {
   std::string name;
-  std::string mode;   // the rung's name
-  std::string mount;  // path of the mount point
-  pid_t program = 0;  // the process it was made for
+  std::string mode;          // the rung's name
+  std::string mount;         // path of the mount point
+  pid_t program = 0;         // the process it was made for
   std::int64_t started = 0;  // seconds since 1970
 };
 
@@ -24,17 +24,18 @@ struct ServerOptions {
   uid_t uid;  // shown as the owner of everything
   gid_t gid;
   bool allow_other = false;
-  bool private_mount = false;  // nobody but the program and its children can see it
+  bool private_mount = false;     // nobody but the program and its children can see it
   std::string program_path = {};  // of what will be run; "": unknown
-  unsigned threads = 0;  // at most; 0: min(4, CPUs), at least 2
+  unsigned threads = 0;           // at most; 0: min(4, CPUs), at least 2
   BundleDescription bundle = {};
 };
 
 struct ServerBoard;
 
-// Serves an image through FUSE. One thread does the work; it hands the descriptor over to another only before it
-// waits for the disk, or decodes a block while more requests are queued. Never touches a path below its
-// own mount. Runs until the file system is unmounted (by anyone); needs no signals and no shutdown call.
+// Serves an image through FUSE. One thread does the work; it hands the descriptor over to another
+// only before it waits for the disk, or decodes a block while more requests are queued. Never
+// touches a path below its own mount. Runs until the file system is unmounted (by anyone); needs no
+// signals and no shutdown call.
 class FuseServer {
  public:
   static Result<FuseServer> Create(ImageReader reader, const ServerOptions& options);
@@ -53,14 +54,17 @@ class FuseServer {
   // The descriptor of /dev/fuse in use. REQUIRES: Attach() or MountOn() succeeded.
   int device() const;
 
-  // Answers the kernel's first request, in which both sides say what they can do; a process forked afterwards can Run() the
-  // same server. False: it is unmounted already. Not needed before Run(). REQUIRES: mounted.
+  // Answers the kernel's first request, in which both sides say what they can do; a process forked
+  // afterwards can Run() the same server. False: it is unmounted already. Not needed before Run().
+  // REQUIRES: mounted.
   Result<bool> Initialize();
 
-  // Whether the kernel can send requests again that a dead server has not answered (Linux 6.9). After Initialize().
+  // Whether the kernel can send requests again that a dead server has not answered (Linux 6.9).
+  // After Initialize().
   bool can_resend() const;
 
-  // Makes it do so. Fails if the file system is unmounted. REQUIRES: can_resend(), and nobody is serving.
+  // Makes it do so. Fails if the file system is unmounted. REQUIRES: can_resend(), and nobody is
+  // serving.
   Result<> Resend();
 
   // Where to note what Run() is doing, and read which requests to refuse. Not owned.

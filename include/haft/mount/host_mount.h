@@ -12,9 +12,9 @@ namespace haft {
 Result<std::string> ResolveMountPoint(const std::string& directory);
 
 enum class HostMount {
-  kNone,   // nothing of ours is mounted there
+  kNone,  // nothing of ours is mounted there
   kAlive,
-  kDead,   // ours, but the server is gone (ENOTCONN)
+  kDead,  // ours, but the server is gone (ENOTCONN)
 };
 
 // What is mounted on exactly this (resolved) path.

@@ -21,8 +21,8 @@ inline constexpr std::size_t kRungCount = 4;
 
 std::string_view RungName(Rung rung);
 
-// Which rungs HAFT_MODE lets a start try: "" all, "userns" only that one, "!namespace" all but that one;
-// several are separated by commas.
+// Which rungs HAFT_MODE lets a start try: "" all, "userns" only that one, "!namespace" all but that
+// one; several are separated by commas.
 class Modes {
  public:
   static Result<Modes> Parse(std::string_view text);
@@ -35,12 +35,14 @@ class Modes {
   std::array<bool, kRungCount> named_ = {};
 };
 
-// Gives this process and all it starts the files of `reader`'s image, by the first rung that works, for as long as one
-// of them lives; returns the directory they are in. That is `mount_point` on the first two rungs, whose mount is
-// private. Its last component is the bundle's name. `program` is the path of what will be run: the host's files that it needs
-// are read ahead. A rung that failed leaves nothing behind, neither on the host nor in this process. The reader stays usable if
-// the files are elsewhere. REQUIRES: one thread.
-Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point, const Modes& modes,
-                                   const std::string& program, const StepClock& clock);
+// Gives this process and all it starts the files of `reader`'s image, by the first rung that works,
+// for as long as one of them lives; returns the directory they are in. That is `mount_point` on the
+// first two rungs, whose mount is private. Its last component is the bundle's name. `program` is
+// the path of what will be run: the host's files that it needs are read ahead. A rung that failed
+// leaves nothing behind, neither on the host nor in this process. The reader stays usable if the
+// files are elsewhere. REQUIRES: one thread.
+Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point,
+                                   const Modes& modes, const std::string& program,
+                                   const StepClock& clock);
 
 }  // namespace haft

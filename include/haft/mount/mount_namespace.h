@@ -1,6 +1,6 @@
-// The private view of the host in which a program runs: its own mount namespace whose root is a copy of the
-// host's (bind mounts, so all files are the host's own) plus the directory the image is mounted on. These calls change
-// the calling process and must be made while it has one thread.
+// The private view of the host in which a program runs: its own mount namespace whose root is a
+// copy of the host's (bind mounts, so all files are the host's own) plus the directory the image is
+// mounted on. These calls change the calling process and must be made while it has one thread.
 #pragma once
 
 #include <sys/types.h>
@@ -13,31 +13,32 @@
 
 namespace haft {
 
-// Gives an ordinary user the right to mount, for itself only: a new user namespace in which it keeps its ids.
-// Every other id shows as nobody, and setuid programs have no power there.
+// Gives an ordinary user the right to mount, for itself only: a new user namespace in which it
+// keeps its ids. Every other id shows as nobody, and setuid programs have no power there.
 Result<> EnterUserNamespace();
 
 // A new mount namespace: mounts of the host keep arriving, none of ours leave.
 Result<> EnterMountNamespace();
 
 // Makes `mount_point` exist as an empty directory without touching the host: covers the root with a
-// tmpfs holding the host's top-level entries (symlinks and files reproduced, directories bound) and the
-// components of mount_point. The new root is read-only. The working directory stays what it was. Works
-// in a chroot and in an initramfs as well.
-// REQUIRES: EnterMountNamespace() succeeded; format::IsMountPath(mount_point).
+// tmpfs holding the host's top-level entries (symlinks and files reproduced, directories bound) and
+// the components of mount_point. The new root is read-only. The working directory stays what it
+// was. Works in a chroot and in an initramfs as well. REQUIRES: EnterMountNamespace() succeeded;
+// format::IsMountPath(mount_point).
 Result<> AssemblePrivateRoot(const std::string& mount_point);
 
-// Moves this process into the mount namespace of `process` (and into its user namespace first) and makes `root`, an
-// O_PATH descriptor of a directory in there, its root. The working directory stays what it was; it must be one
-// that this process may enter. Nothing has changed after a failure (before Linux 5.8: of the first call).
+// Moves this process into the mount namespace of `process` (and into its user namespace first) and
+// makes `root`, an O_PATH descriptor of a directory in there, its root. The working directory stays
+// what it was; it must be one that this process may enter. Nothing has changed after a failure
+// (before Linux 5.8: of the first call).
 Result<> JoinNamespaces(pid_t process, bool user_namespace, int root);
 
-// Where this process is now (mount namespace, root, working directory), to come back to should it have gone
-// somewhere and found nothing. Inherited by nobody.
+// Where this process is now (mount namespace, root, working directory), to come back to should it
+// have gone somewhere and found nothing. Inherited by nobody.
 class WayBack {
  public:
-  // Fails, and nothing has changed, if this process could not come back: that is tried, by coming from here to here.
-  // The working directory must be one that it may enter.
+  // Fails, and nothing has changed, if this process could not come back: that is tried, by coming
+  // from here to here. The working directory must be one that it may enter.
   static Result<WayBack> Find();
   // The process is back, or, after a failure, where it was.
   Result<> Return() const;
@@ -48,7 +49,8 @@ class WayBack {
   UniqueFd mounts_, root_, cwd_;
 };
 
-// False: the process is in a directory that it could not enter again (its mode, or that of the user, has changed).
+// False: the process is in a directory that it could not enter again (its mode, or that of the
+// user, has changed).
 bool MayEnterWorkingDirectory();
 
 }  // namespace haft

@@ -1,4 +1,5 @@
-// What a traced server was asked: a bounded list of records in memory that the server shares with whoever traces it.
+// What a traced server was asked: a bounded list of records in memory that the server shares with
+// whoever traces it.
 #pragma once
 
 #include <atomic>
@@ -33,7 +34,7 @@ struct RequestRecord {
   std::int32_t server;        // thread that answered
   std::uint8_t operation;     // see OperationName
   std::uint8_t reserved[3];
-  char name[kNameSize];       // look-up: the name; a longer one is cut, else it ends with a zero byte
+  char name[kNameSize];  // look-up: the name; a longer one is cut, else it ends with a zero byte
   std::uint32_t reserved2;
 };
 static_assert(sizeof(RequestRecord) == 128);
@@ -41,17 +42,17 @@ static_assert(sizeof(RequestRecord) == 128);
 // "lookup", "read", …; "?" for a number that means nothing.
 std::string_view OperationName(std::uint8_t operation);
 
-// The shared memory. Writers are the threads of a server, which inherits the mapping from the process that opened
-// it; the reader may look at any time. Records beyond the capacity are counted and dropped. Memory is used as
-// records are written.
+// The shared memory. Writers are the threads of a server, which inherits the mapping from the
+// process that opened it; the reader may look at any time. Records beyond the capacity are counted
+// and dropped. Memory is used as records are written.
 class RequestLog {
  public:
   static constexpr std::size_t kDefaultCapacity = 1u << 20;
 
   // A new, empty log. Its descriptor is inherited by children: hand its number to the traced start.
   static Result<RequestLog> Create(std::size_t capacity = kDefaultCapacity);
-  // The log behind a descriptor that somebody handed over. Refuses what is none, and what could be cut off
-  // under the mapping.
+  // The log behind a descriptor that somebody handed over. Refuses what is none, and what could be
+  // cut off under the mapping.
   static Result<RequestLog> Open(UniqueFd fd);
 
   RequestLog(RequestLog&& other) noexcept;
@@ -70,7 +71,8 @@ class RequestLog {
 
  private:
   struct Header;
-  RequestLog(UniqueFd fd, void* memory, std::size_t size) : fd_(std::move(fd)), memory_(memory), size_(size) {}
+  RequestLog(UniqueFd fd, void* memory, std::size_t size)
+      : fd_(std::move(fd)), memory_(memory), size_(size) {}
   Header& header() const { return *static_cast<Header*>(memory_); }
   std::span<RequestRecord> room() const;
   std::span<const RequestRecord> Written() const;
@@ -80,8 +82,8 @@ class RequestLog {
   std::size_t size_;
 };
 
-// Makes servers that this process becomes or forks later record what they are asked. `descriptor`: the number of
-// an inherited descriptor of a RequestLog, which is closed (the mapping stays).
+// Makes servers that this process becomes or forks later record what they are asked. `descriptor`:
+// the number of an inherited descriptor of a RequestLog, which is closed (the mapping stays).
 Result<> RecordRequests(std::string_view descriptor);
 
 // The record of the request that this thread answers; nullptr if it is not recorded.

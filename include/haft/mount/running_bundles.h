@@ -27,14 +27,15 @@ struct ServerFigures {
 struct RunningBundle {
   std::string name;
   std::string image_id;
-  std::string mode;   // the rung's name, or "mount" for what `haft mount` made
-  std::string mount;  // where its files are, in the namespace of its processes
-  std::vector<pid_t> pids;    // of its processes, oldest first
-  double uptime = 0;  // seconds since the oldest of them, or the mount, began
+  std::string mode;                      // the rung's name, or "mount" for what `haft mount` made
+  std::string mount;                     // where its files are, in the namespace of its processes
+  std::vector<pid_t> pids;               // of its processes, oldest first
+  double uptime = 0;                     // seconds since the oldest of them, or the mount, began
   std::optional<ServerFigures> figures;  // none: mode extract, or the server does not answer
 };
 
-// Those of this user; root: of everybody. The oldest first. Never waits longer than a second for a server.
+// Those of this user; root: of everybody. The oldest first. Never waits longer than a second for a
+// server.
 Result<std::vector<RunningBundle>> FindRunningBundles();
 
 }  // namespace haft

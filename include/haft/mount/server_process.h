@@ -11,22 +11,24 @@
 
 namespace haft {
 
-// The detached processes that serve a mount: a keeper, and its child, the server, which it replaces when it dies. In
-// a session of their own, re-parented to init, with no descriptor but the image, /dev/fuse and /dev/null (HAFT_LOG=debug:
-// and standard error), deaf to terminal signals, without capabilities. They end when the kernel unmounts, or at once
-// if Begin() is never called.
+// The detached processes that serve a mount: a keeper, and its child, the server, which it replaces
+// when it dies. In a session of their own, re-parented to init, with no descriptor but the image,
+// /dev/fuse and /dev/null (HAFT_LOG=debug: and standard error), deaf to terminal signals, without
+// capabilities. They end when the kernel unmounts, or at once if Begin() is never called.
 class ServerProcess {
  public:
-  // Forks twice; the server moves `reader` away, in its own memory. `device` is used by both until the caller has mounted it and closed its copy.
-  // REQUIRES: the calling process has one thread.
+  // Forks twice; the server moves `reader` away, in its own memory. `device` is used by both until
+  // the caller has mounted it and closed its copy. REQUIRES: the calling process has one thread.
   static Result<ServerProcess> Fork(ImageReader& reader, const ServerOptions& options,
                                     const UniqueFd& device);
 
-  // Lets the server read requests, and has what a start needs fetched ahead. REQUIRES: the descriptor has been mounted,
-  // on `mount`. The caller must close its copy of the device soon after.
+  // Lets the server read requests, and has what a start needs fetched ahead. REQUIRES: the
+  // descriptor has been mounted, on `mount`. The caller must close its copy of the device soon
+  // after.
   Result<> Begin(const std::string& mount);
 
-  ServerProcess(ServerProcess&& other) noexcept : child_(std::exchange(other.child_, -1)), go_(std::move(other.go_)) {}
+  ServerProcess(ServerProcess&& other) noexcept
+      : child_(std::exchange(other.child_, -1)), go_(std::move(other.go_)) {}
   ServerProcess& operator=(ServerProcess&&) = delete;
   ~ServerProcess();
 
@@ -39,8 +41,8 @@ class ServerProcess {
   UniqueFd go_;  // two descriptors sent (see KeptMount): begin; closed: end
 };
 
-// What a detached server does to itself: new session, /dev/null as standard streams, cwd "/", terminal
-// signals ignored, no core files, every descriptor not in `keep` closed.
+// What a detached server does to itself: new session, /dev/null as standard streams, cwd "/",
+// terminal signals ignored, no core files, every descriptor not in `keep` closed.
 void DetachProcess(const char* name, const std::vector<int>& keep);
 
 }  // namespace haft

@@ -16,7 +16,8 @@
 
 namespace haft {
 
-// What the bundle starts: one of them, or none for the interpreter. entry_point wins over console_script.
+// What the bundle starts: one of them, or none for the interpreter. entry_point wins over
+// console_script.
 struct EntryRequest {
   std::string console_script;  // of any distribution in the inputs, or a file of their bin/
   std::string entry_point;     // MODULE:FUNCTION, MODULE.FUNCTION or MODULE
@@ -34,11 +35,14 @@ struct BuildProgress {
   std::string_view unit;  // "files", "bytes"
 };
 
-// Something that already is a program with its packages: an archive, a virtual environment, a bundle.
+// Something that already is a program with its packages: an archive, a virtual environment, a
+// bundle.
 struct ConvertedInput {
-  // Adds its files where a build has them (packages at site-packages/), returns how many. `progress` gets the number
-  // so far.
-  std::function<Result<std::uint64_t>(Tree& tree, const std::function<void(std::uint64_t)>& progress)> add_files;
+  // Adds its files where a build has them (packages at site-packages/), returns how many.
+  // `progress` gets the number so far.
+  std::function<Result<std::uint64_t>(Tree& tree,
+                                      const std::function<void(std::uint64_t)>& progress)>
+      add_files;
   format::Entry entry;   // in what add_files makes; where EntryRequest names none
   std::string preamble;  // a file of the image; where BuildOptions name none
 };
@@ -47,25 +51,27 @@ struct BuildOptions {
   std::optional<ConvertedInput> converted;  // the first input
   // The inputs, merged in this order into site-packages/ of the image.
   std::vector<std::string> site_packages;
-  std::vector<std::string> sources;        // directories of the application; version control and caches are left out
+  std::vector<std::string>
+      sources;  // directories of the application; version control and caches are left out
   std::vector<std::string> pip_arguments;  // packages that pip is to install; see PipInstall
   EntryRequest entry;
   std::string python;   // interpreter the bundle is for; asked for its version and used to compile
   std::string runtime;  // file put in front of the image; empty: a bare image, not executable
   std::string output;   // replaced atomically; nothing is left behind by a failed or killed build
   std::string name;     // see format::IsBundleName; the base of its mount path
-  std::string mount;  // see format::IsMountPath; empty: /haft/NAME
+  std::string mount;    // see format::IsMountPath; empty: /haft/NAME
   bool compile = true;
   Compression compression = Compression::kAuto;
-  // What a start needs is recorded by importing the entry (see RecordProfile), or by running the program once for
-  // each of these argument strings, and merged with profiles recorded elsewhere.
+  // What a start needs is recorded by importing the entry (see RecordProfile), or by running the
+  // program once for each of these argument strings, and merged with profiles recorded elsewhere.
   bool profile = true;
   std::vector<std::string> profile_runs;
   std::vector<std::string> profile_from;  // files: format::ToJson(Profile)
-  bool bundle_python = false;  // the image brings interpreter, standard library and libraries; see BundledStack
-  bool bundle_httpd = false;   // httpd too; implies bundle_python
-  std::string httpd;           // the program to take; empty: Apache's of the host
-  std::string preamble;  // a file of the host that runs before the entry
+  bool bundle_python =
+      false;  // the image brings interpreter, standard library and libraries; see BundledStack
+  bool bundle_httpd = false;  // httpd too; implies bundle_python
+  std::string httpd;          // the program to take; empty: Apache's of the host
+  std::string preamble;       // a file of the host that runs before the entry
   // As in format::Manifest.
   std::vector<std::string> arguments;
   std::vector<std::string> python_arguments;

@@ -47,16 +47,18 @@ struct ContentPart {
 // What the builder knows of a start.
 struct StartLayout {
   std::vector<std::string> files;  // paths, in the order of first use; unknown ones are ignored
-  // Of files that a start uses in part, which part: ascending, not touching one another. Rounded outwards to 16 KiB.
+  // Of files that a start uses in part, which part: ascending, not touching one another. Rounded
+  // outwards to 16 KiB.
   std::map<std::string, std::vector<format::ByteRange>> ranges;
   std::vector<ContentPart> parts;
 };
 
-// Finds identical files and orders what is left. First what a start reads: the files of its layout, in
-// that order, or the parts of them that it uses; without one, compiled Python. Then the other parts of those files: a program
-// that has loaded a library will call what is in it. Then all other files, in groups of one kind (compressing neighbours of one
-// kind together saves most), depth first by path.
-// Does not depend on `workers`. The tree has to outlive the plan and must not change.
+// Finds identical files and orders what is left. First what a start reads: the files of its layout,
+// in that order, or the parts of them that it uses; without one, compiled Python. Then the other
+// parts of those files: a program that has loaded a library will call what is in it. Then all other
+// files, in groups of one kind (compressing neighbours of one kind together saves most), depth
+// first by path. Does not depend on `workers`. The tree has to outlive the plan and must not
+// change.
 class ContentPlan {
  public:
   // Reads those files whose size occurs more than once.
@@ -82,7 +84,8 @@ class ContentPlan {
   std::uint64_t unique_size() const { return unique_size_; }    // of all contents
 
  private:
-  // Behind the start's files: places what is left of those used in part. What is placed from now on is of no file that a start reads.
+  // Behind the start's files: places what is left of those used in part. What is placed from now on
+  // is of no file that a start reads.
   void EndHot(const std::vector<ContentSlice>& unused);
 
   std::vector<const TreeNode::File*> contents_;
@@ -96,8 +99,8 @@ class ContentPlan {
   std::uint64_t unique_size_ = 0;
 };
 
-// Deals the slices of a plan out to blocks of at most `block_size` bytes, those of a start to blocks of at most
-// `hot_block_size`.
+// Deals the slices of a plan out to blocks of at most `block_size` bytes, those of a start to
+// blocks of at most `hot_block_size`.
 class BlockPlanner {
  public:
   BlockPlanner(const ContentPlan& plan, std::uint32_t block_size, std::uint32_t hot_block_size)

@@ -25,13 +25,14 @@ struct ContentTables {
   std::vector<format::Block> blocks;
 };
 
-// How blocks are made. A start's files and the others differ: the former are wanted at once and decoded
-// quickly, the latter are many and wanted rarely.
+// How blocks are made. A start's files and the others differ: the former are wanted at once and
+// decoded quickly, the latter are many and wanted rarely.
 struct BlockPolicy {
-  std::uint32_t block_size = format::kDefaultBlockSize;  // of the image, and of blocks no start reads
+  std::uint32_t block_size =
+      format::kDefaultBlockSize;  // of the image, and of blocks no start reads
   std::uint32_t hot_block_size = format::kDefaultBlockSize;  // at most block_size
-  // Of a start's file whose parts are files, the import index: it is read from beginning to end. At most block_size; 0:
-  // hot_block_size.
+  // Of a start's file whose parts are files, the import index: it is read from beginning to end. At
+  // most block_size; 0: hot_block_size.
   std::uint32_t whole_block_size = 0;
   format::Codec codec = format::Codec::kLz4;
   format::Codec hot_codec = format::Codec::kLz4;

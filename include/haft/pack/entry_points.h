@@ -49,7 +49,8 @@ std::vector<ScriptLine> ParseConsoleScripts(std::string_view text);
 // a .pth file there adds.
 Result<bool> HoldsModule(const Tree& tree, std::string_view directory, std::string_view module);
 
-// Whether `directory` itself holds the source or extension of the module "a.b.c", or a package of that name.
+// Whether `directory` itself holds the source or extension of the module "a.b.c", or a package of
+// that name.
 bool HoldsModuleFile(const Tree& tree, std::string_view directory, std::string_view module);
 
 }  // namespace haft

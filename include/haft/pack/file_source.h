@@ -52,7 +52,7 @@ class FileSource {
   friend class FileReader;
   FileSource() = default;
 
-  std::shared_ptr<const InputRoot> root_;     // one of these three is there
+  std::shared_ptr<const InputRoot> root_;  // one of these three is there
   std::shared_ptr<const std::string> bytes_;
   std::shared_ptr<MemberArchive> archive_;
   std::string path_;  // below root_, or the origin of bytes_

@@ -23,7 +23,8 @@ enum class Compression {
 };
 
 struct ImageOptions {
-  std::uint32_t block_size = format::kDefaultBlockSize;  // of blocks that are not zstd's, which have up to 1 MiB
+  std::uint32_t block_size =
+      format::kDefaultBlockSize;  // of blocks that are not zstd's, which have up to 1 MiB
   Compression compression = Compression::kLz4;
   unsigned workers = 0;                // 0: one per CPU. The bytes do not depend on it
   std::uint64_t runtime_size = 0;      // of the program in front of the image, for the trailer

@@ -12,8 +12,8 @@
 namespace haft {
 
 struct InputOptions {
-  // Every file, directory and link gets the time of what haft generates: for inputs whose times say when they
-  // were installed.
+  // Every file, directory and link gets the time of what haft generates: for inputs whose times say
+  // when they were installed.
   bool fixed_times = false;
   // Names that are left out with all below them, wherever they are.
   std::span<const std::string_view> skipped = {};
@@ -27,7 +27,8 @@ Result<std::uint64_t> AddInputDirectory(const std::string& path, std::string_vie
                                         const std::function<void(std::uint64_t)>& progress = {},
                                         const InputOptions& options = {});
 
-// Adds the regular file `name` (or what a link leads to) at `where`, executable for all who may read it.
+// Adds the regular file `name` (or what a link leads to) at `where`, executable for all who may
+// read it.
 Result<> AddInputProgram(const std::string& name, std::string_view where, Tree& tree);
 
 }  // namespace haft

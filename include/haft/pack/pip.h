@@ -10,18 +10,20 @@
 
 namespace haft {
 
-// kUsage for what would install somewhere else than into the bundle: -t/--target, -e/--editable, -d/--download, --user,
+// kUsage for what would install somewhere else than into the bundle: -t/--target, -e/--editable,
+// -d/--download, --user,
 // --prefix, --root.
 Result<> CheckPipArguments(const std::vector<std::string>& arguments);
 
-// The packages of one `PYTHON -m pip install --target DIRECTORY ARGUMENTS...`, in a work directory (with pip's own
-// temporary files) that goes with this object.
+// The packages of one `PYTHON -m pip install --target DIRECTORY ARGUMENTS...`, in a work directory
+// (with pip's own temporary files) that goes with this object.
 class PipInstall {
  public:
-  // pip's output goes to ours; it dies with this process. Fails if pip does. Afterwards the directory holds what
-  // depends on the arguments and the packages alone: direct_url.json, which names where a package was built from, is
-  // gone. REQUIRES: this process has one thread.
-  static Result<PipInstall> Run(const PythonInterpreter& python, const std::vector<std::string>& arguments);
+  // pip's output goes to ours; it dies with this process. Fails if pip does. Afterwards the
+  // directory holds what depends on the arguments and the packages alone: direct_url.json, which
+  // names where a package was built from, is gone. REQUIRES: this process has one thread.
+  static Result<PipInstall> Run(const PythonInterpreter& python,
+                                const std::vector<std::string>& arguments);
 
   std::string directory() const { return work_.path() + "/target"; }
 

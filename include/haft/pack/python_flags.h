@@ -10,14 +10,15 @@ namespace haft {
 
 // Options of the interpreter for a bundle's manifest.
 struct PythonFlags {
-  std::vector<std::string> arguments;  // one option each, "-X" and "-W" with their value in one word
-  // -E and -I: with them Python would ignore PYTHONPATH, which is how it finds the bundle. The launch drops the user's
-  // PYTHON* variables instead; of -I the rest is -s.
+  std::vector<std::string>
+      arguments;  // one option each, "-X" and "-W" with their value in one word
+  // -E and -I: with them Python would ignore PYTHONPATH, which is how it finds the bundle. The
+  // launch drops the user's PYTHON* variables instead; of -I the rest is -s.
   bool ignore_environment = false;
 };
 
-// Words as in "-sE", "-O", "-X dev", "-Wignore". kUsage for those that are no options of Python, those that say what
-// Python runs (-c, -m, -), and -S, without which a bundle cannot start.
+// Words as in "-sE", "-O", "-X dev", "-Wignore". kUsage for those that are no options of Python,
+// those that say what Python runs (-c, -m, -), and -S, without which a bundle cannot start.
 Result<PythonFlags> ParsePythonFlags(const std::vector<std::string>& words);
 
 // What -p takes.
@@ -26,8 +27,9 @@ struct PythonRequest {
   std::vector<std::string> flags;
 };
 
-// An interpreter, or the text of a "#!" line: "/usr/bin/env python3", "/usr/bin/python3 -sE", "/usr/bin/env -S python3 -s".
-// A text that is the path of a file is an interpreter, whatever spaces it has.
+// An interpreter, or the text of a "#!" line: "/usr/bin/env python3", "/usr/bin/python3 -sE",
+// "/usr/bin/env -S python3 -s". A text that is the path of a file is an interpreter, whatever
+// spaces it has.
 Result<PythonRequest> ParsePythonRequest(std::string_view text);
 
 }  // namespace haft

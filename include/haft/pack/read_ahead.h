@@ -1,5 +1,5 @@
-// What a start will need that the import index does not hold, in the order of need. The program's mount asks for it
-// ahead of the program (haft/mount).
+// What a start will need that the import index does not hold, in the order of need. The program's
+// mount asks for it ahead of the program (haft/mount).
 #pragma once
 
 #include <string>
@@ -11,11 +11,13 @@
 
 namespace haft {
 
-// Directories of sys.path first (`paths`, relative to the root), because Python lists them before anything else. Then
-// the files of the profile, each behind its directory; of a file that was used in part, the parts. In place of the
-// first file that the import index holds (`parts`), the index. Then the other directories that were listed, but those
-// whose modules are in the index, and the names that were looked for in vain.
+// Directories of sys.path first (`paths`, relative to the root), because Python lists them before
+// anything else. Then the files of the profile, each behind its directory; of a file that was used
+// in part, the parts. In place of the first file that the import index holds (`parts`), the index.
+// Then the other directories that were listed, but those whose modules are in the index, and the
+// names that were looked for in vain.
 std::vector<format::Ahead> PlanReadAhead(const Tree& tree, const format::Profile& profile,
-                                         const std::vector<ContentPart>& parts, const std::vector<std::string>& paths);
+                                         const std::vector<ContentPart>& parts,
+                                         const std::vector<std::string>& paths);
 
 }  // namespace haft

@@ -8,8 +8,8 @@
 
 namespace haft {
 
-// What was asked for: at most one of wsgi and asgi, MODULE:CALLABLE, MODULE:FUNCTION() or MODULE (then the
-// callable is "application"). server: "" for the usual one.
+// What was asked for: at most one of wsgi and asgi, MODULE:CALLABLE, MODULE:FUNCTION() or MODULE
+// (then the callable is "application"). server: "" for the usual one.
 struct SiteRequest {
   std::string wsgi;
   std::string asgi;
@@ -24,7 +24,8 @@ Result<format::Site> ParseSite(const SiteRequest& request);
 // The module that has to be importable.
 std::string SiteModule(const format::Site& site);
 
-// The script that serves the manifest's site; it is one of ServeFiles(), which have to be in the image.
+// The script that serves the manifest's site; it is one of ServeFiles(), which have to be in the
+// image.
 format::Entry SiteEntry(const format::Site& site);
 
 }  // namespace haft

@@ -12,14 +12,15 @@
 
 namespace haft {
 
-// A private directory for the time of a build: below $TMPDIR or /tmp, or in memory. It goes when its owner does, also by kill -9: a
-// child waits for that and removes it. Should that be killed too, the next build does (see TemporaryDirectory).
+// A private directory for the time of a build: below $TMPDIR or /tmp, or in memory. It goes when
+// its owner does, also by kill -9: a child waits for that and removes it. Should that be killed
+// too, the next build does (see TemporaryDirectory).
 class WorkDirectory {
  public:
   // REQUIRES: this process has one thread.
   static Result<WorkDirectory> Create();
-  // Where thousands of links cost next to nothing: in /dev/shm. An error where that is no memory for everybody, or holds no
-  // programs, and where $TMPDIR names another place.
+  // Where thousands of links cost next to nothing: in /dev/shm. An error where that is no memory
+  // for everybody, or holds no programs, and where $TMPDIR names another place.
   static Result<WorkDirectory> CreateInMemory();
   WorkDirectory(WorkDirectory&& other) noexcept;
   WorkDirectory& operator=(WorkDirectory&&) = delete;
@@ -35,12 +36,12 @@ class WorkDirectory {
       : directory_(std::move(directory)), keeper_(keeper), alive_(std::move(alive)) {}
 
   TemporaryDirectory directory_;  // its lock is the keeper's as well
-  pid_t keeper_;    // -1: moved from
-  UniqueFd alive_;  // closed: remove it
+  pid_t keeper_;                  // -1: moved from
+  UniqueFd alive_;                // closed: remove it
 };
 
-// Makes `directory` (which must not exist) show what `tree` holds, without copying what is on disk already: files of
-// input directories become symbolic links to them. For reading only.
+// Makes `directory` (which must not exist) show what `tree` holds, without copying what is on disk
+// already: files of input directories become symbolic links to them. For reading only.
 Result<> ShowTree(const Tree& tree, const std::string& directory);
 
 // The size of what ShowTree() copies.

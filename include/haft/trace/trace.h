@@ -1,4 +1,5 @@
-// What one start of a bundle did: put together from the server's request log and the events of its Pythons.
+// What one start of a bundle did: put together from the server's request log and the events of its
+// Pythons.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ struct Import {
   int thread;
   Nanoseconds begin;
   Nanoseconds end;
-  Nanoseconds self = 0;   // without the imports inside
+  Nanoseconds self = 0;  // without the imports inside
   std::string module;
   std::string importer;  // the module that asked for it; "" if nobody did
   std::string file;      // in the image, of what was executed (.pyc, .so, .py); "" if elsewhere
@@ -55,16 +56,16 @@ struct File {
   FileType type;
   std::uint64_t size;
   Use use = Use::kFound;
-  Nanoseconds first = 0;    // when it was first asked for
-  Nanoseconds last = 0;     // when the last answer was given
-  Nanoseconds server = 0;   // time that answering took, decoding included
+  Nanoseconds first = 0;   // when it was first asked for
+  Nanoseconds last = 0;    // when the last answer was given
+  Nanoseconds server = 0;  // time that answering took, decoding included
   Nanoseconds decoding = 0;
   std::uint32_t requests = 0;
-  std::uint64_t bytes = 0;             // of contents sent
-  std::vector<Range> ranges;           // of contents, in the order of first use, merged where they touch
-  std::vector<std::uint32_t> blocks;   // in the order of first use
-  std::string module;                  // the module it is
-  std::string importer;                // who imported that, or was running when the file was first used
+  std::uint64_t bytes = 0;    // of contents sent
+  std::vector<Range> ranges;  // of contents, in the order of first use, merged where they touch
+  std::vector<std::uint32_t> blocks;  // in the order of first use
+  std::string module;                 // the module it is
+  std::string importer;  // who imported that, or was running when the file was first used
 };
 
 struct UnusedFile {
@@ -87,9 +88,10 @@ struct Trace {
   std::uint64_t dropped = 0;            // requests that did not fit into the log
   std::vector<std::string> paths;       // by row of the inode table
   std::vector<Python> pythons;
-  std::vector<Import> imports;   // by begin
-  std::vector<File> files;       // what was touched, in the order of first use
-  // Regular files that were neither read nor imported, largest first; here and below without haft's own (.haft).
+  std::vector<Import> imports;  // by begin
+  std::vector<File> files;      // what was touched, in the order of first use
+  // Regular files that were neither read nor imported, largest first; here and below without haft's
+  // own (.haft).
   std::vector<UnusedFile> unused;
   std::uint64_t file_count = 0;
   std::uint64_t content_size = 0;
@@ -99,14 +101,15 @@ struct Trace {
 Result<Trace> Assemble(const ImageReader& reader, std::string name, Run run, const RequestLog& log,
                        std::string_view events);
 
-// For people: a summary, the slowest files and imports, the largest unused files, `top` of each (0: every touched file, in the
-// order of first use).
+// For people: a summary, the slowest files and imports, the largest unused files, `top` of each (0:
+// every touched file, in the order of first use).
 std::string ToTable(const Trace& trace, std::size_t top);
 // The trace-event format of Chrome's about:tracing and Perfetto.
 std::string ToChromeJson(const Trace& trace);
 // One self-contained page.
 std::string ToHtml(const Trace& trace);
-// What `haft build --profile-from` takes: files in the order of first use, and which parts of them were read.
+// What `haft build --profile-from` takes: files in the order of first use, and which parts of them
+// were read.
 std::string ToProfileJson(const Trace& trace);
 
 }  // namespace haft::trace

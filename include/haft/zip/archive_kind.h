@@ -32,7 +32,8 @@ struct ArchiveInfo {
   // What is in manifest.paths, but belongs to the tool that made the archive, not to the
   // application. Directories too.
   std::vector<std::string> tool_files;
-  // Directories whose contents an installer puts to another place in site-packages: where from, and where to.
+  // Directories whose contents an installer puts to another place in site-packages: where from, and
+  // where to.
   std::vector<std::pair<std::string, std::string>> spread;
   // Why it cannot be run without unpacking, with what helps; empty: it can.
   std::string obstacle;
@@ -43,8 +44,8 @@ struct ArchiveInfo {
 };
 
 // `tree` is that of the archive, `file` its name for messages. Reads environment.json, PEX-INFO,
-// entry_points.txt files and first lines of scripts. An archive that says it is a shiv or a pex, but whose description cannot
-// be understood, is an error.
+// entry_points.txt files and first lines of scripts. An archive that says it is a shiv or a pex,
+// but whose description cannot be understood, is an error.
 Result<ArchiveInfo> Recognise(const Tree& tree, const std::string& file);
 
 // The "#!" line in front of an archive without "#!", trimmed; "" if there is none.

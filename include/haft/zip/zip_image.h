@@ -19,7 +19,7 @@
 namespace haft {
 
 struct ZipImageOptions {
-  std::string name;  // of the bundle; empty: made from the archive's path
+  std::string name;            // of the bundle; empty: made from the archive's path
   bool expand_wheels = false;  // see ExpandInnerWheels()
   std::size_t cache_bytes = ImageReader::kDefaultCacheBytes;
   // Called with the tree of the archive before it becomes an image; may add what a run needs

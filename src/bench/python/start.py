@@ -7,7 +7,14 @@ sys.argv[1:1] = FACTS["arguments"]
 if not FACTS["zipped"]:  # an archive has its own way to the path
     _ours = [_root + "/" + _path for _path in FACTS["paths"]]
     _rest = [_path for _path in sys.path[1:] if _path not in _ours]
-    _at = next((_i for _i, _path in enumerate(_rest) if _path.endswith(("/site-packages", "/dist-packages"))), len(_rest))
+    _at = next(
+        (
+            _i
+            for _i, _path in enumerate(_rest)
+            if _path.endswith(("/site-packages", "/dist-packages"))
+        ),
+        len(_rest),
+    )
     sys.path[:] = _rest[:_at]
     if FACTS["pth"]:
         import site

@@ -3,6 +3,7 @@
 Lives in .haft/py of the image, which PYTHONPATH names first, next to the generated _haft_bundle.
 Works with every Python 3 from 3.8 on, because children of the program may be another one.
 """
+
 import _imp
 import os
 import sys
@@ -32,7 +33,9 @@ def _host_packages():
     """The host's site-packages directories, as far as site knows them."""
     import site
 
-    found = set(site.getsitepackages() if hasattr(site, "getsitepackages") else ())  # not in old virtualenvs
+    found = set(
+        site.getsitepackages() if hasattr(site, "getsitepackages") else ()
+    )  # not in old virtualenvs
     if site.ENABLE_USER_SITE:
         found.add(site.getusersitepackages())
     return found
@@ -42,7 +45,9 @@ def _is_standard(path):
     """Whether a directory holds the standard library; site-packages below it do not count."""
     library = os.path.dirname(os.__file__)
     zipped = "python%d%d.zip" % sys.version_info[:2]
-    return path in (library, os.path.join(library, "lib-dynload")) or os.path.basename(path) == zipped
+    return (
+        path in (library, os.path.join(library, "lib-dynload")) or os.path.basename(path) == zipped
+    )
 
 
 def set_up_path():
@@ -68,8 +73,13 @@ def set_up_path():
         for directory in DIRECTORIES:
             try:
                 site.addsitedir(directory)
-            except Exception as error:  # a .pth file that is no text: an installed Python does not start then
-                _refuse("'%s': .pth files: %s: %s; repair or remove the file" % (directory, type(error).__name__, error))
+            except (
+                Exception
+            ) as error:  # a .pth file that is no text: an installed Python does not start then
+                _refuse(
+                    "'%s': .pth files: %s: %s; repair or remove the file"
+                    % (directory, type(error).__name__, error)
+                )
     else:
         # Packages for another Python: its children can still import what is pure, as with PYTHONPATH.
         sys.path.extend(DIRECTORIES)
@@ -143,9 +153,15 @@ def run_program():
     kind, target = sys.argv[1:3]
     del sys.argv[:3]
     _check_python(sys.argv[0])
-    sys.path[:] = [path for path in sys.path if path != HERE]  # still there if sitecustomize was not run
-    if sys.prefix.startswith(ROOT + "/") and os.path.exists(os.path.join(sys.prefix, "bin", "httpd")):
-        os.environ.pop("HTTPD", None)  # mod_wsgi-express would take that httpd instead of the bundle's
+    sys.path[:] = [
+        path for path in sys.path if path != HERE
+    ]  # still there if sitecustomize was not run
+    if sys.prefix.startswith(ROOT + "/") and os.path.exists(
+        os.path.join(sys.prefix, "bin", "httpd")
+    ):
+        os.environ.pop(
+            "HTTPD", None
+        )  # mod_wsgi-express would take that httpd instead of the bundle's
     if _haft_bundle.PREAMBLE:
         _run_preamble(kind, target)
     _ENTRIES[kind](target)

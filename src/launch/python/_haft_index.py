@@ -7,6 +7,7 @@ hold, the finder looks for in its directory. Modules get the loader, spec and at
 
 Anything unusual (another Python, -O, -v, a cache prefix, checked hashes, HAFT_INDEX=0) is left to the files.
 """
+
 import marshal
 import posix
 import sys
@@ -84,7 +85,11 @@ class IndexFinder(external.FileFinder):
     def find_spec(self, fullname, target=None):
         name = fullname.rpartition(".")[2]
         place = self._haft_modules.get(name)
-        if place is None or sys.pycache_prefix is not None or Loader.get_code is not _plain_get_code:
+        if (
+            place is None
+            or sys.pycache_prefix is not None
+            or Loader.get_code is not _plain_get_code
+        ):
             return external.FileFinder.find_spec(self, fullname, target)
         offset, size, is_package = place
         # What spec_from_file_location() makes of these, without what it has to find out.

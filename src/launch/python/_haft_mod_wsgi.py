@@ -3,10 +3,18 @@
 Looked at: may the user of the workers enter the working directory and read Python's own files (else no request is ever
 answered), and is libpython there, which httpd would report as a wrong LoadModule line.
 """
+
 import os
 import sys
 
-_COMMANDS_WITHOUT_SERVER = ("-h", "--help", "install-module", "module-config", "module-location", "x-debug-log")
+_COMMANDS_WITHOUT_SERVER = (
+    "-h",
+    "--help",
+    "install-module",
+    "module-config",
+    "module-location",
+    "x-debug-log",
+)
 
 
 def _option(name):
@@ -54,7 +62,11 @@ def _missing_library(package):
     """The libpython that mod_wsgi's Apache module needs and the loader does not find; None if all is well."""
     name = "libpython%d.%d.so.1.0" % sys.version_info[:2]
     server = os.path.join(os.path.dirname(package.__file__ or ""), "server")
-    modules = [file for file in os.listdir(server) if file.startswith("mod_wsgi-py") and file.endswith(".so")]
+    modules = [
+        file
+        for file in os.listdir(server)
+        if file.startswith("mod_wsgi-py") and file.endswith(".so")
+    ]
     if not modules:
         return None
     with open(os.path.join(server, modules[0]), "rb") as file:
@@ -76,8 +88,10 @@ def problem():
     package = sys.modules.get("mod_wsgi")
     library = _missing_library(package) if package is not None else None
     if library:
-        return "mod_wsgi needs %s, which this host does not have; install %s or build with --bundle-python" % (
-            library, library.partition(".so")[0])
+        return (
+            "mod_wsgi needs %s, which this host does not have; install %s or build with --bundle-python"
+            % (library, library.partition(".so")[0])
+        )
     user = _option("--user")
     if user is None or os.geteuid() != 0:
         return None
@@ -91,5 +105,11 @@ def problem():
     if directory is None:
         return None
     if directory == directories[0]:
-        return "user '%s' may not read '%s', where this Python is; use one that everybody may read" % (user, directory)
-    return "user '%s' may not enter the working directory '%s'; add --working-directory /" % (user, directory)
+        return (
+            "user '%s' may not read '%s', where this Python is; use one that everybody may read"
+            % (user, directory)
+        )
+    return "user '%s' may not enter the working directory '%s'; add --working-directory /" % (
+        user,
+        directory,
+    )

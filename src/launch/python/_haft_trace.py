@@ -10,6 +10,7 @@ file that HAFT_TRACE_EVENTS names; times are CLOCK_MONOTONIC in nanoseconds:
 
 The file is opened for each write and closed again: the program may close every descriptor, and gets no new one.
 """
+
 import _frozen_importlib
 import _thread
 import os
@@ -107,7 +108,9 @@ def _audit(event, arguments):
                     frame = frame.f_back
                 if frame is not None:
                     module = frame.f_globals.get("__name__", module)
-                _tell("open", os.getpid(), _thread.get_native_id(), time.monotonic_ns(), path, module)
+                _tell(
+                    "open", os.getpid(), _thread.get_native_id(), time.monotonic_ns(), path, module
+                )
                 if len(_pending) >= _enough:
                     _flush()
     elif event == "os.exec":
@@ -117,7 +120,9 @@ def _audit(event, arguments):
 def start():
     import atexit
 
-    _tell("python", os.getpid(), _thread.get_native_id(), time.monotonic_ns(), _root, sys.executable)
+    _tell(
+        "python", os.getpid(), _thread.get_native_id(), time.monotonic_ns(), _root, sys.executable
+    )
     # What was imported already, by us or by a .pth file of the host.
     now = time.monotonic_ns()
     for name, module in list(sys.modules.items()):
@@ -125,7 +130,9 @@ def start():
         origin = getattr(spec, "origin", None)
         if name != __name__ and type(origin) is str and origin.startswith(_root):
             cached = getattr(spec, "cached", None) or ""
-            _tell("import", os.getpid(), _thread.get_native_id(), now, now, name, "", origin, cached)
+            _tell(
+                "import", os.getpid(), _thread.get_native_id(), now, now, name, "", origin, cached
+            )
     _flush()
     _frozen_importlib._find_and_load = _traced_find_and_load
     sys.addaudithook(_audit)

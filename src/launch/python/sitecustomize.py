@@ -1,4 +1,5 @@
 """Runs in every Python that inherits a bundle's PYTHONPATH, before any other code of the program."""
+
 import _haft_index
 
 _haft_index.install()

@@ -8,6 +8,7 @@ What marshal writes depends on the state of the interpreter: strings are marked 
 them. So every batch is compiled in a child forked from this process, which has done nothing but fork: the
 bytes depend on the batch alone, not on the batches this worker compiled before.
 """
+
 import sys
 
 if sys.path and sys.path[0] == "":  # the current directory; nothing must be imported from it
@@ -82,7 +83,9 @@ def compile_batch():
 
 def main():
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # no traceback when the user interrupts the build
+        _signal.signal(
+            _signal.SIGINT, _signal.SIG_DFL
+        )  # no traceback when the user interrupts the build
     gc.disable()
     while True:
         child = posix.fork()

@@ -8,6 +8,7 @@ for what is mapped when Python or an extension module has been loaded a line "//
 program that is mapped ("//0 0 PATH" if the parts would differ from run to run). The last two have the path as the kernel says it:
 the tree consists of links. The bundle's own start is followed: sitecustomize is what `site` imports.
 """
+
 import sys
 
 if sys.path and sys.path[0] == "":  # the current directory; nothing must be imported from it
@@ -43,10 +44,14 @@ def read_all(descriptor):
 
 
 def make_recorder(root, record):
-    output = posix.open(record, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
+    output = posix.open(
+        record, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600
+    )
     process = posix.getpid()
     # Now, before anybody can see it: the program may watch what is opened. Each read tells of that moment.
-    maps, pagemap, personality = (open_of_kernel("/proc/self/" + name) for name in ("maps", "pagemap", "personality"))
+    maps, pagemap, personality = (
+        open_of_kernel("/proc/self/" + name) for name in ("maps", "pagemap", "personality")
+    )
     prefix = root + "/"
     host = sys.base_prefix.rstrip("/") + "/"
     seen = set()
@@ -67,7 +72,9 @@ def make_recorder(root, record):
         if isinstance(flags, int) and flags & WRITES and not exists(path):
             path = as_text(path)
             if isinstance(path, str) and path.startswith(prefix):
-                seen.add(path[len(prefix) :])  # the program makes it: it was and will be looked for by nobody else
+                seen.add(
+                    path[len(prefix) :]
+                )  # the program makes it: it was and will be looked for by nobody else
         else:
             note(path, "")
 
@@ -125,9 +132,16 @@ def make_recorder(root, record):
         areas = {path: lines for path, lines in areas.items() if is_code(path, lines)}
         pieces = mapped_pieces(areas) if has_fixed_addresses() else None
         for path in areas:
-            parts = [(0, 0)] if pieces is None else [(piece * PIECE, PIECE) for piece in sorted(pieces[path])]
+            parts = (
+                [(0, 0)]
+                if pieces is None
+                else [(piece * PIECE, PIECE) for piece in sorted(pieces[path])]
+            )
             for offset, size in parts:
-                posix.write(output, ("//%d %d %s\n" % (offset, size, path)).encode("utf-8", "surrogateescape"))
+                posix.write(
+                    output,
+                    ("//%d %d %s\n" % (offset, size, path)).encode("utf-8", "surrogateescape"),
+                )
 
     def is_code(path, lines):
         return ".so" in path.rpartition("/")[2] or any("x" in fields[1] for fields in lines)
@@ -149,14 +163,20 @@ def make_recorder(root, record):
     def pieces_of(fields):
         begin, end = (int(text, 16) // PAGE for text in fields[0].split("-"))
         offset = int(fields[2], 16) // PAGE
-        entries = posix.pread(pagemap, (end - begin) * 8, begin * 8)[7::8]  # the byte with bit 63, present, and bit 62, swapped out
+        entries = posix.pread(pagemap, (end - begin) * 8, begin * 8)[
+            7::8
+        ]  # the byte with bit 63, present, and bit 62, swapped out
         found = [offset + page for page, entry in enumerate(entries) if entry & 0xC0]
         if found and "x" in fields[1]:
-            found.append(offset + end - begin - 1)  # .fini, which runs at the exit, lies at the end of the code
+            found.append(
+                offset + end - begin - 1
+            )  # .fini, which runs at the exit, lies at the end of the code
         return {page // (PIECE // PAGE) for page in found}
 
     def note_mapped(lines):
-        for _, path in reversed(lines):  # about as they were loaded: the kernel fills the address space downwards
+        for _, path in reversed(
+            lines
+        ):  # about as they were loaded: the kernel fills the address space downwards
             note_host(path)
             tell("//mapped " + path)
 
@@ -272,7 +292,9 @@ def follow_imports(source, package):
                 if alias.name != "*" and not hasattr(imported, alias.name):
                     attempt(imported.__name__ + "." + alias.name)
         elif not isinstance(statement, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
-            statements.extend(reversed([part for part in parts(statement) if isinstance(part, _ast.stmt)]))
+            statements.extend(
+                reversed([part for part in parts(statement) if isinstance(part, _ast.stmt)])
+            )
 
 
 def main():

@@ -10,18 +10,74 @@ Run everything with tests/e2e/run.py, one file with tests/e2e/run.py -k test_exi
 """
 
 from support.case import LONG, TestCase, long_test, parametrised
-from support.clean import Clean, MountWatch, haft_mounts, haft_processes, mount_table, servers, state, wait_until
+from support.clean import (
+    Clean,
+    MountWatch,
+    haft_mounts,
+    haft_processes,
+    mount_table,
+    servers,
+    state,
+    wait_until,
+)
 from support.lab import code_app, lab, lab_tree
 from support.paths import HAFT, PYTHON, REPO, scratch, unique_dir
 from support.plain import PROBE, Both, ScenarioCase
 from support.running import MODES, NOBODY, as_user, clean_env, no_core, run, start
-from support.trees import TREES, app, build, bundle, haft, info, plain_environment, portable_bundle, portable_tree, tree, write_tree
+from support.trees import (
+    TREES,
+    app,
+    build,
+    bundle,
+    haft,
+    info,
+    plain_environment,
+    portable_bundle,
+    portable_tree,
+    tree,
+    write_tree,
+)
 
 __all__ = [
-    "Clean", "HAFT", "LONG", "MODES", "MountWatch", "NOBODY", "PYTHON", "REPO", "TREES", "TestCase", "app",
-    "as_user", "build", "bundle", "clean_env", "code_app", "haft", "haft_mounts", "haft_processes", "info",
-    "lab", "lab_tree", "long_test", "mount_table", "no_core", "parametrised", "plain_environment", "portable_bundle",
-    "portable_tree", "run", "scratch",
-    "servers", "start", "state", "tree", "unique_dir", "wait_until", "write_tree",
-    "Both", "PROBE", "ScenarioCase",  # support.plain
+    "Clean",
+    "HAFT",
+    "LONG",
+    "MODES",
+    "MountWatch",
+    "NOBODY",
+    "PYTHON",
+    "REPO",
+    "TREES",
+    "TestCase",
+    "app",
+    "as_user",
+    "build",
+    "bundle",
+    "clean_env",
+    "code_app",
+    "haft",
+    "haft_mounts",
+    "haft_processes",
+    "info",
+    "lab",
+    "lab_tree",
+    "long_test",
+    "mount_table",
+    "no_core",
+    "parametrised",
+    "plain_environment",
+    "portable_bundle",
+    "portable_tree",
+    "run",
+    "scratch",
+    "servers",
+    "start",
+    "state",
+    "tree",
+    "unique_dir",
+    "wait_until",
+    "write_tree",
+    "Both",
+    "PROBE",
+    "ScenarioCase",  # support.plain
 ]

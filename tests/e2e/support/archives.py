@@ -41,12 +41,32 @@ def zipapp(path, files, *, python="/usr/bin/env python3", **options):
     return write_zip(path, files, stub=_shebang(python), **options)
 
 
-def shiv(path, site_packages, *, entry_point=None, script=None, python="/usr/bin/env python3", environment=None, **options):
+def shiv(
+    path,
+    site_packages,
+    *,
+    entry_point=None,
+    script=None,
+    python="/usr/bin/env python3",
+    environment=None,
+    **options,
+):
     """As shiv: site-packages/, _bootstrap/, environment.json."""
     description = {
-        "always_write_cache": False, "build_id": "0123456789abcdef", "built_at": "1980-01-01 00:00:00", "compile_pyc": False,
-        "entry_point": entry_point, "extend_pythonpath": False, "hashes": {}, "no_modify": False, "prepend_pythonpath": None,
-        "preamble": None, "reproducible": True, "root": None, "script": script, "shiv_version": "1.0.8",
+        "always_write_cache": False,
+        "build_id": "0123456789abcdef",
+        "built_at": "1980-01-01 00:00:00",
+        "compile_pyc": False,
+        "entry_point": entry_point,
+        "extend_pythonpath": False,
+        "hashes": {},
+        "no_modify": False,
+        "prepend_pythonpath": None,
+        "preamble": None,
+        "reproducible": True,
+        "root": None,
+        "script": script,
+        "shiv_version": "1.0.8",
         **(environment or {}),
     }
     files = {
@@ -58,16 +78,34 @@ def shiv(path, site_packages, *, entry_point=None, script=None, python="/usr/bin
     return write_zip(path, files, stub=_shebang(python), **options)
 
 
-def pex(path, files=None, distributions=None, *, python="/usr/bin/env python3", info=None, **options):
+def pex(
+    path, files=None, distributions=None, *, python="/usr/bin/env python3", info=None, **options
+):
     """As pex --layout zipapp: the application at the root, each distribution in a directory below .deps."""
-    description = {"build_properties": {}, "code_hash": "0" * 40, "distributions": {}, "entry_point": None,
-                   "inherit_path": "false", "interpreter_constraints": [], "pex_hash": "0" * 40, "requirements": [],
-                   **(info or {})}
-    content = {"PEX-INFO": json.dumps(description), "__main__.py": _NOT_RUN, "__pex__/__init__.py": _NOT_RUN,
-               ".bootstrap/pex/__init__.py": _NOT_RUN, **(files or {})}
+    description = {
+        "build_properties": {},
+        "code_hash": "0" * 40,
+        "distributions": {},
+        "entry_point": None,
+        "inherit_path": "false",
+        "interpreter_constraints": [],
+        "pex_hash": "0" * 40,
+        "requirements": [],
+        **(info or {}),
+    }
+    content = {
+        "PEX-INFO": json.dumps(description),
+        "__main__.py": _NOT_RUN,
+        "__pex__/__init__.py": _NOT_RUN,
+        ".bootstrap/pex/__init__.py": _NOT_RUN,
+        **(files or {}),
+    }
     for name, distribution in (distributions or {}).items():
-        content.update({f".deps/{name}": distribution} if isinstance(distribution, bytes)
-                       else _below(f".deps/{name}", distribution))
+        content.update(
+            {f".deps/{name}": distribution}
+            if isinstance(distribution, bytes)
+            else _below(f".deps/{name}", distribution)
+        )
     return write_zip(path, content, stub=_shebang(python), **options)
 
 
@@ -80,6 +118,8 @@ def wheel(path, name, files, *, scripts=None, version="1.0"):
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     if scripts:
-        content[f"{info}/entry_points.txt"] = "[console_scripts]\n" + "".join(f"{k} = {v}\n" for k, v in scripts.items())
+        content[f"{info}/entry_points.txt"] = "[console_scripts]\n" + "".join(
+            f"{k} = {v}\n" for k, v in scripts.items()
+        )
     content[f"{info}/RECORD"] = "".join(f"{entry},,\n" for entry in content)
     return write_zip(path, content, mode=0o644)

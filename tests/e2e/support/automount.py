@@ -29,7 +29,12 @@ def main():
     kind, directory = sys.argv[1:]
     requests, kernels_end = os.pipe()
     os.setpgid(0, 0)  # what this group does there, the kernel does not ask about
-    mount("haft-test", directory, "autofs", f"fd={kernels_end},pgrp={os.getpgrp()},minproto=5,maxproto=5,{kind}")
+    mount(
+        "haft-test",
+        directory,
+        "autofs",
+        f"fd={kernels_end},pgrp={os.getpgrp()},minproto=5,maxproto=5,{kind}",
+    )
     os.close(kernels_end)
     root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     print("ready", flush=True)
@@ -38,7 +43,7 @@ def main():
         if requests not in ready:
             break
         packet = PACKET.unpack(os.read(requests, PACKET.size))
-        token, name = packet[2], packet[-1][:packet[-2]].decode()
+        token, name = packet[2], packet[-1][: packet[-2]].decode()
         answer = FAIL
         if packet[1] in MISSING:
             target = f"{directory}/{name}" if kind == "indirect" else directory
@@ -51,7 +56,9 @@ def main():
         fcntl.ioctl(root, answer, token)
     fcntl.ioctl(root, CATATONIC, 0)
     os.close(root)
-    while subprocess.run(["umount", "-R", "-l", directory], stderr=subprocess.DEVNULL).returncode == 0:
+    while (
+        subprocess.run(["umount", "-R", "-l", directory], stderr=subprocess.DEVNULL).returncode == 0
+    ):
         pass  # one on top of the other
 
 

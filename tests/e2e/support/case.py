@@ -26,9 +26,11 @@ long_test = unittest.skipUnless(LONG, "long; run.py --long")
 
 def parametrised(**choices):
     """Decorator of a test method: one test per value. @parametrised(sig=["TERM", "HUP"]) makes test_x_TERM …"""
+
     def mark(function):
         function.parameters = {**getattr(function, "parameters", {}), **choices}
         return function
+
     return mark
 
 
@@ -39,9 +41,11 @@ def _expand(name, function, parameters):
         return
     (parameter, values), *rest = parameters.items()
     for value in values:
+
         @functools.wraps(function)
         def one(self, *args, _value=value, _call=function, **kwargs):
             return _call(self, *args, **{parameter: _value, **kwargs})
+
         one.__signature__ = inspect.Signature()
         word = re.sub(r"\W+", "_", str(value)).strip("_")
         yield from _expand(f"{name}_{word}", one, dict(rest))
@@ -74,6 +78,7 @@ class TestCase(unittest.TestCase):
     def run(self, result=None):
         def expired(*_):
             raise AssertionError(f"test not finished within {self.seconds} s")
+
         previous = signal.signal(signal.SIGALRM, expired)
         signal.alarm(self.seconds)
         faulthandler.dump_traceback_later(self.seconds + 15, exit=True)

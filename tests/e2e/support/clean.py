@@ -85,7 +85,9 @@ HELPERS = ("haft-server", "haft-keeper", "haft-warm-up", "haft-read-ahead", "haf
 
 def servers():
     """The pids of all living haft-server processes."""
-    return {pid for pid in _pids() if _comm(pid) == "haft-server" and state(pid) not in (None, "Z", "X")}
+    return {
+        pid for pid in _pids() if _comm(pid) == "haft-server" and state(pid) not in (None, "Z", "X")
+    }
 
 
 def is_bundle(path):
@@ -100,8 +102,12 @@ def is_bundle(path):
 
 def haft_processes():
     """The pids of all living processes of ours: helpers, by name, and whatever still executes a bundle."""
-    return {pid for pid in _pids() if (_comm(pid) in HELPERS or is_bundle(f"/proc/{pid}/exe"))
-            and state(pid) not in (None, "Z", "X")}
+    return {
+        pid
+        for pid in _pids()
+        if (_comm(pid) in HELPERS or is_bundle(f"/proc/{pid}/exe"))
+        and state(pid) not in (None, "Z", "X")
+    }
 
 
 class MountWatch:
@@ -159,9 +165,11 @@ class Clean:
         if failure is not None:
             return
         assert not described and not mounts, (
-            f"left after {self.timeout} s: processes {described}, mounts {sorted(mounts)}")
+            f"left after {self.timeout} s: processes {described}, mounts {sorted(mounts)}"
+        )
         table = mount_table()
         assert table == self._table, (
             f"the host's mount table is not as before: more {sorted(set(table) - set(self._table))}, "
-            f"less {sorted(set(self._table) - set(table))}")
+            f"less {sorted(set(self._table) - set(table))}"
+        )
         assert not (self.quiet_host and host_changed), "the host's mount table changed in between"

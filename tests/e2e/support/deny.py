@@ -11,8 +11,10 @@ import platform
 import struct
 import sys
 
-NUMBERS = {"x86_64": {"mount": 165, "pivot_root": 155, "unshare": 272, "setns": 308, "pidfd_open": 434},
-           "aarch64": {"mount": 40, "pivot_root": 41, "unshare": 97, "setns": 268, "pidfd_open": 434}}
+NUMBERS = {
+    "x86_64": {"mount": 165, "pivot_root": 155, "unshare": 272, "setns": 308, "pidfd_open": 434},
+    "aarch64": {"mount": 40, "pivot_root": 41, "unshare": 97, "setns": 268, "pidfd_open": 434},
+}
 LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, EPERM = 0x7FFF0000, 0x00050001
 
@@ -22,7 +24,9 @@ def program(numbers):
     code = [(LOAD, 0, 0, 0)]
     for i, number in enumerate(numbers):
         code.append((JUMP_EQUAL, len(numbers) - i, 0, number))
-    return b"".join(struct.pack("HBBI", *line) for line in [*code, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, EPERM)])
+    return b"".join(
+        struct.pack("HBBI", *line) for line in [*code, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, EPERM)]
+    )
 
 
 def main():
@@ -30,7 +34,9 @@ def main():
     buffer = ctypes.create_string_buffer(code)
     header = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(22, 2, ctypes.create_string_buffer(header), 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+    if (
+        libc.prctl(22, 2, ctypes.create_string_buffer(header), 0, 0) != 0
+    ):  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
         sys.exit(f"seccomp: {os.strerror(ctypes.get_errno())}")
     os.execvp(sys.argv[2], sys.argv[2:])
 

@@ -6,7 +6,7 @@ import shutil
 
 from support import mod_wsgi, paths, running, trees, web
 
-SETTINGS = '''\
+SETTINGS = """\
 import os
 from pathlib import Path
 
@@ -34,12 +34,12 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.envi
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = str(Path(__file__).resolve().parent / "static")
-'''
+"""
 
 FILES = {
     "mysite/__init__.py": "",
     "mysite/settings.py": SETTINGS,
-    "mysite/urls.py": '''\
+    "mysite/urls.py": """\
 from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import path
@@ -49,19 +49,19 @@ def where(request):
     return JsonResponse({"django": django.__file__, "uid": os.getuid(), "pid": os.getpid(), "prefix": sys.prefix})
 
 urlpatterns = [path("admin/", admin.site.urls), path("", where)]
-''',
-    "mysite/wsgi.py": '''\
+""",
+    "mysite/wsgi.py": """\
 import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 from django.core.wsgi import get_wsgi_application
 application = get_wsgi_application()
-''',
-    "mysite/__main__.py": '''\
+""",
+    "mysite/__main__.py": """\
 import os, sys
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
-''',
+""",
 }
 
 BIG = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(12 * 1024 * 1024 // 32))
@@ -91,7 +91,11 @@ def mysite(case):
 
 def whole_site():
     """The project with httpd, Python and Debian's mod_wsgi inside."""
-    return trees._cached("whole", ("--wsgi", "mysite.wsgi", "--bundle-httpd"), lambda: [django_tree(), project_tree()])
+    return trees._cached(
+        "whole",
+        ("--wsgi", "mysite.wsgi", "--bundle-httpd"),
+        lambda: [django_tree(), project_tree()],
+    )
 
 
 def new_database(bundle, *command):
@@ -100,6 +104,19 @@ def new_database(bundle, *command):
     path = directory / "db.sqlite3"
     env = web.environment(MYSITE_DB=str(path), DJANGO_SUPERUSER_PASSWORD="secret")
     running.run([bundle, *command, "migrate", "-v", "0"], env=env, check=True)
-    running.run([bundle, *command, "createsuperuser", "--noinput", "--username", "admin", "--email", "a@example.org"], env=env, check=True)
+    running.run(
+        [
+            bundle,
+            *command,
+            "createsuperuser",
+            "--noinput",
+            "--username",
+            "admin",
+            "--email",
+            "a@example.org",
+        ],
+        env=env,
+        check=True,
+    )
     os.chmod(path, 0o666)
     return path

@@ -45,7 +45,9 @@ def _files():
         "lab-1.0.dist-info/RECORD": "",
     }
     for i in range(200):
-        files[f"lab_lazy/m{i}.py"] = f'"""Module {i}."""\nVALUE = {i}\nTEXT = """{noise[i * 999:][:900].hex()}"""\n'
+        files[f"lab_lazy/m{i}.py"] = (
+            f'"""Module {i}."""\nVALUE = {i}\nTEXT = """{noise[i * 999 :][:900].hex()}"""\n'
+        )
     return files
 
 

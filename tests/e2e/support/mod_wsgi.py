@@ -33,26 +33,50 @@ def _configured_sources():
     for name in ["/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*.list"))]:
         with contextlib.suppress(OSError):
             for line in pathlib.Path(name).read_text().splitlines():
-                match = re.match(r"\s*deb(?:-src)?\s+(?:\[([^]]*)\]\s+)?(\S+)\s+\S+\s+.*\bmain\b", line)
+                match = re.match(
+                    r"\s*deb(?:-src)?\s+(?:\[([^]]*)\]\s+)?(\S+)\s+\S+\s+.*\bmain\b", line
+                )
                 if match:
                     keyring = re.search(r"signed-by=(\S+)", match[1] or "")
                     found.append((match[2], keyring[1] if keyring else ""))
     for name in sorted(glob.glob("/etc/apt/sources.list.d/*.sources")):
         for stanza in pathlib.Path(name).read_text().split("\n\n"):
             fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.M))
-            if "deb" in fields.get("Types", "").split() and "main" in fields.get("Components", "").split():
+            if (
+                "deb" in fields.get("Types", "").split()
+                and "main" in fields.get("Components", "").split()
+            ):
                 keyring = fields.get("Signed-By", "")
-                found += [(uri, keyring if keyring.startswith("/") else "") for uri in fields.get("URIs", "").split()]
-    return list(dict.fromkeys((uri, key) for uri, key in found if "security" not in uri and "backports" not in uri))
+                found += [
+                    (uri, keyring if keyring.startswith("/") else "")
+                    for uri in fields.get("URIs", "").split()
+                ]
+    return list(
+        dict.fromkeys(
+            (uri, key) for uri, key in found if "security" not in uri and "backports" not in uri
+        )
+    )
 
 
 def _apt(directory, *arguments, cwd):
-    private = [f"-oDir::State={directory}/state", f"-oDir::Cache={directory}/cache",
-               f"-oDir::Etc::SourceList={directory}/sources.list", f"-oDir::Etc::SourceParts={directory}/empty",
-               "-oAPT::Sandbox::User=root", "-oAcquire::Languages=none", "-oAcquire::Retries=2",
-               "-oAcquire::http::Timeout=20"]
-    return subprocess.run(["apt-get", "-q", *private, *arguments], cwd=cwd, env=clean_env(LC_ALL="C"), text=True,
-                          capture_output=True, timeout=120)
+    private = [
+        f"-oDir::State={directory}/state",
+        f"-oDir::Cache={directory}/cache",
+        f"-oDir::Etc::SourceList={directory}/sources.list",
+        f"-oDir::Etc::SourceParts={directory}/empty",
+        "-oAPT::Sandbox::User=root",
+        "-oAcquire::Languages=none",
+        "-oAcquire::Retries=2",
+        "-oAcquire::http::Timeout=20",
+    ]
+    return subprocess.run(
+        ["apt-get", "-q", *private, *arguments],
+        cwd=cwd,
+        env=clean_env(LC_ALL="C"),
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
 
 
 def fetch_source(directory):
@@ -66,7 +90,9 @@ def fetch_source(directory):
         try:
             updated = _apt(directory, "update", cwd=directory)
             # Some mirrors carry the tarball and not the .dsc beside it; apt checks what it gets all the same.
-            fetched = _apt(directory, "source", "--download-only", "mod-wsgi", cwd=directory / "out")
+            fetched = _apt(
+                directory, "source", "--download-only", "mod-wsgi", cwd=directory / "out"
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             reasons.append(str(error))
             continue
@@ -79,9 +105,27 @@ def fetch_source(directory):
 
 def _build(source, target):
     done = subprocess.run(
-        [paths.PYTHON, "-m", "pip", "install", "--no-build-isolation", "--no-index", "--no-deps", "--no-compile",
-         "--no-cache-dir", "--root-user-action=ignore", "--disable-pip-version-check", "--target", target, source],
-        env=clean_env(HOME=str(target.parent)), text=True, capture_output=True, timeout=300)
+        [
+            paths.PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--no-build-isolation",
+            "--no-index",
+            "--no-deps",
+            "--no-compile",
+            "--no-cache-dir",
+            "--root-user-action=ignore",
+            "--disable-pip-version-check",
+            "--target",
+            target,
+            source,
+        ],
+        env=clean_env(HOME=str(target.parent)),
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
     if done.returncode:
         raise Unavailable(f"it does not build: {done.stdout[-1500:]}{done.stderr[-1500:]}")
 
@@ -96,14 +140,18 @@ def express_tree():
             work = paths.unique_dir("mod-wsgi-work")
             try:
                 with tarfile.open(fetch_source(work)) as archive:
-                    archive.extractall(work / "source", filter="data") if hasattr(tarfile, "data_filter") \
-                        else archive.extractall(work / "source")
+                    archive.extractall(work / "source", filter="data") if hasattr(
+                        tarfile, "data_filter"
+                    ) else archive.extractall(work / "source")
                 (source,) = (work / "source").iterdir()
                 _build(source, work / "tree")
                 (work / "tree").rename(path)
             except Unavailable as reason:
                 failed.write_text(str(reason))
-                print(f"\nmod_wsgi {VERSION} CANNOT BE HAD, tests of mod_wsgi-express are skipped: {reason}\n", flush=True)
+                print(
+                    f"\nmod_wsgi {VERSION} CANNOT BE HAD, tests of mod_wsgi-express are skipped: {reason}\n",
+                    flush=True,
+                )
                 raise
             finally:
                 shutil.rmtree(work, ignore_errors=True)

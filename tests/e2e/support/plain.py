@@ -32,29 +32,39 @@ import os, sys
 os.execv(sys.executable, [sys.executable, "-m", "{module}", *sys.argv[1:]])
 """
 
-_STARTERS = re.compile(r'^  File "(PROGRAM|<string>|/haft/[^/]+/\.haft/py/_haft\.py)", line .*\n(    .*\n)*', re.M)
+_STARTERS = re.compile(
+    r'^  File "(PROGRAM|<string>|/haft/[^/]+/\.haft/py/_haft\.py)", line .*\n(    .*\n)*', re.M
+)
 
 # The program of most scenarios: runs the Python code in its first argument.
-PROBE = {"probe.py": '''\
+PROBE = {
+    "probe.py": """\
 import os
 import sys
 
 
 def main():
     exec(compile(sys.argv.pop(1), "<probe>", "exec"), {"__name__": "probe_code", "os": os, "sys": sys})
-'''}
+"""
+}
 
 
 def _script(site, entry, python):
     """The script that pip would write for this entry."""
     kind, target = entry[:2]
     if kind == "-c":
-        points = [point for dist in importlib.metadata.distributions(path=[os.fspath(site)])
-                  for point in dist.entry_points if point.group == "console_scripts" and point.name == target]
+        points = [
+            point
+            for dist in importlib.metadata.distributions(path=[os.fspath(site)])
+            for point in dist.entry_points
+            if point.group == "console_scripts" and point.name == target
+        ]
         target = f"{points[0].module}:{points[0].attr}"
     module, _, function = target.partition(":")
     form = _MODULE if kind == "-m" else _FUNCTION
-    return f"#!{python}\n" + form.format(module=module, function=function, first=function.partition(".")[0])
+    return f"#!{python}\n" + form.format(
+        module=module, function=function, first=function.partition(".")[0]
+    )
 
 
 def _install_scripts(site, directory, python):
@@ -63,7 +73,9 @@ def _install_scripts(site, directory, python):
         content = source.read_bytes()
         first, _, rest = content.partition(b"\n")
         target = directory / source.name
-        target.write_bytes(f"#!{python}\n".encode() + rest if re.match(rb"#!.*python", first) else content)
+        target.write_bytes(
+            f"#!{python}\n".encode() + rest if re.match(rb"#!.*python", first) else content
+        )
         target.chmod(0o755)
 
 
@@ -81,8 +93,12 @@ class Both:
     def _make(self):
         if self._made is None:
             directory = paths.unique_dir(f"both-{self.name}")
-            sources = [self._source(part, directory / f"tree-{i}") for i, part in enumerate(self._parts)]
-            bundle = trees.build(sources, *self.entry, "--name", self.name, output=directory / self.name)
+            sources = [
+                self._source(part, directory / f"tree-{i}") for i, part in enumerate(self._parts)
+            ]
+            bundle = trees.build(
+                sources, *self.entry, "--name", self.name, output=directory / self.name
+            )
             self._made = bundle, self._install(directory / "plain", sources)
         return self._made
 
@@ -94,15 +110,22 @@ class Both:
 
     def _install(self, prefix, sources):
         """A virtual environment, made by hand: three files, no pip."""
-        version = "python%d.%d" % tuple(map(int, subprocess.check_output(
-            [paths.PYTHON, "-c", "import sys; print(*sys.version_info[:2])"]).split()))
+        version = "python%d.%d" % tuple(
+            map(
+                int,
+                subprocess.check_output(
+                    [paths.PYTHON, "-c", "import sys; print(*sys.version_info[:2])"]
+                ).split(),
+            )
+        )
         site = prefix / "lib" / version / "site-packages"
         site.mkdir(parents=True)
         (prefix / "bin").mkdir()
         (prefix / "bin" / "python3").symlink_to(paths.PYTHON)
         host = "false" if "--isolated" in self.entry else "true"
-        (prefix / "pyvenv.cfg").write_text(f"home = {os.path.dirname(paths.PYTHON)}\n"
-                                           f"include-system-site-packages = {host}\n")
+        (prefix / "pyvenv.cfg").write_text(
+            f"home = {os.path.dirname(paths.PYTHON)}\ninclude-system-site-packages = {host}\n"
+        )
         for source in sources:
             subprocess.run(["cp", "-a", "--no-preserve=ownership", f"{source}/.", site], check=True)
         python = prefix / "bin" / "python3"
@@ -130,11 +153,18 @@ class Both:
         if not isinstance(text, str):
             return text
         prefix = self.plain.parent.parent
-        site, = prefix.glob("lib/*/site-packages")
+        (site,) = prefix.glob("lib/*/site-packages")
         mount = f"/haft/{self.name}/site-packages"
-        for path, word in ((f"{prefix}/bin/python3", "PYTHON"), (f"{prefix}/bin/{self.name}", "PROGRAM"),
-                           (f"{prefix}/bin", "BIN"), (f"{mount}/bin", "BIN"), (os.fspath(site), "SITE"),
-                           (mount, "SITE"), (os.fspath(self.bundle), "PROGRAM"), (paths.PYTHON, "PYTHON")):
+        for path, word in (
+            (f"{prefix}/bin/python3", "PYTHON"),
+            (f"{prefix}/bin/{self.name}", "PROGRAM"),
+            (f"{prefix}/bin", "BIN"),
+            (f"{mount}/bin", "BIN"),
+            (os.fspath(site), "SITE"),
+            (mount, "SITE"),
+            (os.fspath(self.bundle), "PROGRAM"),
+            (paths.PYTHON, "PYTHON"),
+        ):
             text = text.replace(path, word)
         return _STARTERS.sub("", text)
 
@@ -154,7 +184,11 @@ class ScenarioCase(case.TestCase):
         """
         with self.clean():
             ours = both.outcome(running.run([both.bundle, *arguments], mode=mode, **options))
-        theirs = both.outcome(running.run([both.plain, *arguments], mode=mode, **{**options, **(plain or {})}))
-        self.assertEqual(ours, theirs, "the bundle (first) differs from the plain directory (second)")
+        theirs = both.outcome(
+            running.run([both.plain, *arguments], mode=mode, **{**options, **(plain or {})})
+        )
+        self.assertEqual(
+            ours, theirs, "the bundle (first) differs from the plain directory (second)"
+        )
         self.assertEqual(ours[2], status, ours)
         return ours[0]

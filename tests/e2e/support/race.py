@@ -28,9 +28,15 @@ def become(uid):
 
 
 def start(bundle, mode, code):
-    return subprocess.Popen([bundle, code], env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HAFT_MODE": mode},
-                            preexec_fn=lambda: become(USER), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [bundle, code],
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HAFT_MODE": mode},
+        preexec_fn=lambda: become(USER),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def prepare(bundle):
@@ -55,7 +61,11 @@ def prepare(bundle):
 
 
 def contents(directory):
-    return sorted(os.path.join(top, name) for top, names, files in os.walk(directory) for name in names + files)
+    return sorted(
+        os.path.join(top, name)
+        for top, names, files in os.walk(directory)
+        for name in names + files
+    )
 
 
 def wait_until_it_is_free():
@@ -75,7 +85,11 @@ def attack(report):
     become(ATTACKER)
     os.nice(5)
     before = contents(HIS)
-    planted, stolen, strange = dict.fromkeys(("directory", "link", "copy link", "copy", "file"), 0), 0, []
+    planted, stolen, strange = (
+        dict.fromkeys(("directory", "link", "copy link", "copy", "file"), 0),
+        0,
+        [],
+    )
     chance = random.Random(36)
     os.umask(0)
     while not done:
@@ -88,7 +102,9 @@ def attack(report):
             elif how == "copy link":
                 PLACE.symlink_to(HIS / "copy")
             elif how == "copy":
-                PLACE.mkdir(0o777)  # as long as it is free; a directory of another user's is not replaced by rename
+                PLACE.mkdir(
+                    0o777
+                )  # as long as it is free; a directory of another user's is not replaced by rename
                 os.rename(HIS / "copy", PLACE)
             else:
                 PLACE.touch(0o777, exist_ok=False)
@@ -112,7 +128,14 @@ def attack(report):
         time.sleep(chance.choice((0, 0.0002, 0.001, 0.02)))
     with os.fdopen(report, "w") as file:
         after = contents(HIS)
-        json.dump({"planted": planted, "stolen": stolen, "strange": strange + sorted(set(before) ^ set(after))}, file)
+        json.dump(
+            {
+                "planted": planted,
+                "stolen": stolen,
+                "strange": strange + sorted(set(before) ^ set(after)),
+            },
+            file,
+        )
     os._exit(0)
 
 
@@ -145,7 +168,15 @@ def main():
         if not left and not PLACE.exists():
             break
         time.sleep(0.01)
-    print(json.dumps({**result, "ends": [[*json.loads(end), count] for end, count in ends.items()], "left": left}))
+    print(
+        json.dumps(
+            {
+                **result,
+                "ends": [[*json.loads(end), count] for end, count in ends.items()],
+                "left": left,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

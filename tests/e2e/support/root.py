@@ -26,12 +26,21 @@ def _check(result, what):
 
 
 def _mount(source, target, kind, flags, data=None):
-    _check(_LIBC.mount(source and os.fsencode(source), os.fsencode(target), kind and kind.encode(), flags,
-                       data and data.encode()), f"mount {target}")
+    _check(
+        _LIBC.mount(
+            source and os.fsencode(source),
+            os.fsencode(target),
+            kind and kind.encode(),
+            flags,
+            data and data.encode(),
+        ),
+        f"mount {target}",
+    )
 
 
 def enter(root, uid=None, session=False):
     """For preexec_fn, as root: makes `root` the root of this process, with /proc, and becomes `uid`."""
+
     def enter_now():
         if session:
             os.setsid()
@@ -47,6 +56,7 @@ def enter(root, uid=None, session=False):
             os.setgroups([])
             os.setgid(uid)
             os.setuid(uid)
+
     return enter_now
 
 
@@ -55,8 +65,15 @@ def add_devices(root):
     devices = root / "dev"
     (devices / "shm").mkdir(parents=True, exist_ok=True)
     os.chmod(devices / "shm", 0o1777)
-    for name, major, minor in [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
-                               ("tty", 5, 0), ("fuse", 10, 229)]:
+    for name, major, minor in [
+        ("null", 1, 3),
+        ("zero", 1, 5),
+        ("full", 1, 7),
+        ("random", 1, 8),
+        ("urandom", 1, 9),
+        ("tty", 5, 0),
+        ("fuse", 10, 229),
+    ]:
         path = devices / name
         if not path.exists():
             os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
@@ -73,8 +90,10 @@ def busybox_root():
     shutil.copy(BUSYBOX, root / "bin" / "busybox")
     for name in ("sh", "ls", "cat"):
         (root / "bin" / name).symlink_to("busybox")
-    (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/sh\n"
-                                         "nobody:x:65534:65534:nobody:/:/bin/sh\n")
+    (root / "etc" / "passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/:/bin/sh\n"
+    )
     (root / "etc" / "group").write_text("root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n")
     add_devices(root)
     return root
@@ -90,8 +109,15 @@ def put(root, *files):
 
 def run(root, command, *, uid=None, env=None, timeout=60):
     """Runs to the end; returns a CompletedProcess."""
-    return subprocess.run(command, preexec_fn=enter(root, uid), text=True, capture_output=True, timeout=timeout,
-                          stdin=subprocess.DEVNULL, env=env or {"PATH": "/bin:/usr/bin", "HOME": "/root"})
+    return subprocess.run(
+        command,
+        preexec_fn=enter(root, uid),
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        env=env or {"PATH": "/bin:/usr/bin", "HOME": "/root"},
+    )
 
 
 def session(leader):
@@ -111,5 +137,10 @@ def foreign_maps(pid, mount):
     """The files that a process maps and that are not in the mount. Memory without a file on disk does not count."""
     with open(f"/proc/{pid}/maps") as file:
         maps = {line.split(None, 5)[5].strip() for line in file if len(line.split()) > 5}
-    return {path for path in maps if path.startswith("/") and not path.startswith((mount + "/", "/dev/zero", "/dev/shm", "/SYSV", "/memfd:"))
-            and not path.endswith(" (deleted)")}
+    return {
+        path
+        for path in maps
+        if path.startswith("/")
+        and not path.startswith((mount + "/", "/dev/zero", "/dev/shm", "/SYSV", "/memfd:"))
+        and not path.endswith(" (deleted)")
+    }

@@ -13,14 +13,24 @@ NOBODY = 65534
 # The rungs of the start ladder that need no helper: root's, and an ordinary user's.
 MODES = ("namespace", "userns") if os.geteuid() == 0 else ("userns",)
 
-_KEPT = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "HOME",
-         "HAFT_INDEX")  # HAFT_INDEX=0 run.py: everything without the import index
+_KEPT = (
+    "ASAN_OPTIONS",
+    "UBSAN_OPTIONS",
+    "LSAN_OPTIONS",
+    "TSAN_OPTIONS",
+    "HOME",
+    "HAFT_INDEX",
+)  # HAFT_INDEX=0 run.py: everything without the import index
 
 
 def clean_env(**extra):
     """A small environment without PYTHON*, HAFT_* or anything else of the caller's that could matter."""
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    env.update(PATH="/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", LANG="C.UTF-8", TERM="xterm")
+    env.update(
+        PATH="/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+        LANG="C.UTF-8",
+        TERM="xterm",
+    )
     env.update(extra)
     return env
 
@@ -64,20 +74,40 @@ def in_mode(command, mode):
 
 def start(command, *, mode=None, env=None, **popen):
     """subprocess.Popen with a clean environment. The caller ends it."""
-    return subprocess.Popen(in_mode(command, mode), env=clean_env() if env is None else env, **popen)
+    return subprocess.Popen(
+        in_mode(command, mode), env=clean_env() if env is None else env, **popen
+    )
 
 
-def run(command, *, mode=None, env=None, timeout=60, input=None, text=True, check=False, cwd=None, stdin=None,
-        **popen):
+def run(
+    command,
+    *,
+    mode=None,
+    env=None,
+    timeout=60,
+    input=None,
+    text=True,
+    check=False,
+    cwd=None,
+    stdin=None,
+    **popen,
+):
     """Runs to the end in a session of its own; the whole session is killed at the time-out.
 
     Returns a CompletedProcess with stdout and stderr. Standard input is empty unless given. With check, a
     status other than 0 is an AssertionError that shows the output.
     """
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True, **popen}
+    streams = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "start_new_session": True,
+        **popen,
+    }
     stdin = subprocess.PIPE if input is not None else stdin or subprocess.DEVNULL
     errors = "surrogateescape" if text else None
-    with start(command, mode=mode, env=env, cwd=cwd, stdin=stdin, text=text, errors=errors, **streams) as process:
+    with start(
+        command, mode=mode, env=env, cwd=cwd, stdin=stdin, text=text, errors=errors, **streams
+    ) as process:
         try:
             out, err = process.communicate(input, timeout=timeout)
         except BaseException as failure:
@@ -85,11 +115,15 @@ def run(command, *, mode=None, env=None, timeout=60, input=None, text=True, chec
             process.kill()
             out, err = process.communicate()
             if isinstance(failure, subprocess.TimeoutExpired):
-                raise AssertionError(f"no end within {timeout} s: {command}\nstdout: {out[-2000:]!r}\n"
-                                     f"stderr: {err[-2000:]!r}") from None
+                raise AssertionError(
+                    f"no end within {timeout} s: {command}\nstdout: {out[-2000:]!r}\n"
+                    f"stderr: {err[-2000:]!r}"
+                ) from None
             raise
     if check and process.returncode:
-        raise AssertionError(f"status {process.returncode}: {command}\nstdout: {out}\nstderr: {err}")
+        raise AssertionError(
+            f"status {process.returncode}: {command}\nstdout: {out}\nstderr: {err}"
+        )
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 

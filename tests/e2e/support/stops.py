@@ -24,9 +24,33 @@ import traceback
 from support import clean
 
 _MACHINE = platform.machine()
-NUMBERS = {"x86_64": {"read": 0, "write": 1, "execve": 59, "mount": 165, "umount2": 166, "openat": 257, "mkdirat": 258},
-           "aarch64": {"read": 63, "write": 64, "execve": 221, "mount": 40, "umount2": 39, "openat": 56, "mkdirat": 34}}[_MACHINE]
-_TEXT = {"execve": 0, "mount": 2, "openat": 1, "mkdirat": 1, "write": 1}  # the argument that is a path, a type, …
+NUMBERS = {
+    "x86_64": {
+        "read": 0,
+        "write": 1,
+        "execve": 59,
+        "mount": 165,
+        "umount2": 166,
+        "openat": 257,
+        "mkdirat": 258,
+    },
+    "aarch64": {
+        "read": 63,
+        "write": 64,
+        "execve": 221,
+        "mount": 40,
+        "umount2": 39,
+        "openat": 56,
+        "mkdirat": 34,
+    },
+}[_MACHINE]
+_TEXT = {
+    "execve": 0,
+    "mount": 2,
+    "openat": 1,
+    "mkdirat": 1,
+    "write": 1,
+}  # the argument that is a path, a type, …
 
 _CONT, _DETACH, _SYSCALL, _SEIZE, _LISTEN, _SYSCALL_INFO = 7, 17, 24, 0x4206, 0x4208, 0x420E
 _OPTIONS = 0x100000 | 1 | 2 | 4 | 8 | 16  # EXITKILL, SYSGOOD, FORK, VFORK, CLONE, EXEC
@@ -49,10 +73,21 @@ class Hook:
     """
 
     def __init__(self, call, *, text=None, fails=0, name=None, holds=None, stop=True):
-        self.call, self.text, self.fails, self.name, self.holds, self.stop = call, text, fails, name, holds, stop
+        self.call, self.text, self.fails, self.name, self.holds, self.stop = (
+            call,
+            text,
+            fails,
+            name,
+            holds,
+            stop,
+        )
 
     def is_at(self, pid, program):
-        if self.name == "program" and pid != program or self.name not in (None, "program", clean._comm(pid)):
+        if (
+            self.name == "program"
+            and pid != program
+            or self.name not in (None, "program", clean._comm(pid))
+        ):
             return False
         return self.holds is None or self.holds in _files(pid)
 
@@ -102,8 +137,13 @@ class _Tracer:
             _ptrace(_DETACH if self.reached else _LISTEN, pid)  # stopped like anybody else
             return
         if not self.reached:
-            self.reached = event in _FORK_EVENTS and self.hook.call == "fork" and self.hook.is_at(pid, self.program) \
-                or number == signal.SIGTRAP | 0x80 and self.syscall(pid)
+            self.reached = (
+                event in _FORK_EVENTS
+                and self.hook.call == "fork"
+                and self.hook.is_at(pid, self.program)
+                or number == signal.SIGTRAP | 0x80
+                and self.syscall(pid)
+            )
             if self.reached:
                 if self.hook.stop:
                     os.kill(pid, signal.SIGSTOP)
@@ -115,16 +155,23 @@ class _Tracer:
 
     def syscall(self, pid):
         """Called at both ends of every system call; true at the end of the hook's."""
-        if self.hook.call == "fork" or _libc.ptrace(_SYSCALL_INFO, pid, len(self.info), ctypes.addressof(self.info)) < 0:
+        if (
+            self.hook.call == "fork"
+            or _libc.ptrace(_SYSCALL_INFO, pid, len(self.info), ctypes.addressof(self.info)) < 0
+        ):
             return False
         if self.info[0] == b"\1":
             number, *arguments = struct.unpack_from("=7Q", self.info, 24)
             if number == NUMBERS[self.hook.call]:
                 self.entered[pid] = self.text(pid, arguments)
         elif self.info[0] == b"\2" and (text := self.entered.pop(pid, None)) is not None:
-            value, = struct.unpack_from("=q", self.info, 24)
+            (value,) = struct.unpack_from("=q", self.info, 24)
             right = value == -self.hook.fails if self.hook.fails else value >= 0
-            return right and (self.hook.text is None or re.search(self.hook.text, text)) and self.hook.is_at(pid, self.program)
+            return (
+                right
+                and (self.hook.text is None or re.search(self.hook.text, text))
+                and self.hook.is_at(pid, self.program)
+            )
         return False
 
     def text(self, pid, arguments):
@@ -184,10 +231,14 @@ class StoppedStart:
         deadline = time.monotonic() + timeout
         while word not in self._reported:
             if not select.select([self._reports], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise AssertionError(f"not {word} within {timeout} s: {self._reported} {self._read(self._errors)}")
+                raise AssertionError(
+                    f"not {word} within {timeout} s: {self._reported} {self._read(self._errors)}"
+                )
             data = os.read(self._reports, 4096)
             if not data:
-                raise AssertionError(f"all ended and nothing was {word}: {self._reported} {self._read(self._errors)}")
+                raise AssertionError(
+                    f"all ended and nothing was {word}: {self._reported} {self._read(self._errors)}"
+                )
             *lines, self._rest = (self._rest + data.decode()).split("\n")
             self._reported.update((kind, int(number)) for kind, number in map(str.split, lines))
         return self._reported[word]
@@ -198,7 +249,9 @@ class StoppedStart:
     def wait(self, timeout=10):
         """The process that is at the hook, stopped if the hook says so."""
         pid = self._report("reached", timeout)
-        if self.hook.stop and not clean.wait_until(lambda: clean.state(pid) in ("T", None), 2, 0.0005):
+        if self.hook.stop and not clean.wait_until(
+            lambda: clean.state(pid) in ("T", None), 2, 0.0005
+        ):
             raise AssertionError(f"{pid} is not stopped")
         return pid
 

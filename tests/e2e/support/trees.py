@@ -53,7 +53,10 @@ def portable_tree(package):
             code = module.read_text()
             for name in ("tzdata.zi", "zone1970.tab"):
                 assert f'"/usr/share/zoneinfo/{name}"' in code
-                code = code.replace(f'"/usr/share/zoneinfo/{name}"', f'os.path.dirname(__file__) + "/zoneinfo/{name}"')
+                code = code.replace(
+                    f'"/usr/share/zoneinfo/{name}"',
+                    f'os.path.dirname(__file__) + "/zoneinfo/{name}"',
+                )
             module.write_text(code)
             new.rename(path)
         return path
@@ -77,7 +80,9 @@ def haft(*arguments, check=True, **options):
     """Runs `haft ARGUMENTS…`; returns the CompletedProcess."""
     if not os.access(paths.HAFT, os.X_OK):
         raise AssertionError(f"no haft at {paths.HAFT}; build it or set HAFT")
-    return run([paths.HAFT, *arguments], check=check, timeout=options.pop("timeout", 180), **options)
+    return run(
+        [paths.HAFT, *arguments], check=check, timeout=options.pop("timeout", 180), **options
+    )
 
 
 def build(site_packages, *arguments, output, **options):
@@ -103,7 +108,9 @@ def portable_bundle(package, *arguments):
     """bundle() of a portable_tree(), interpreter included."""
     arguments = (*arguments, "--bundle-python")
     name = package.removeprefix("python3-")
-    return _cached(name, arguments, lambda: [portable_tree(package)], ("portable", name, *arguments))
+    return _cached(
+        name, arguments, lambda: [portable_tree(package)], ("portable", name, *arguments)
+    )
 
 
 def app(name, files, *arguments):
@@ -118,6 +125,7 @@ def app(name, files, *arguments):
                 write_tree(new, files)
                 new.rename(path)
             return [path]
+
     return _cached(name, arguments, make_tree, key)
 
 

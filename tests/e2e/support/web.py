@@ -24,7 +24,7 @@ OPTIONS = ["--locale", "C.UTF-8", "--host", "127.0.0.1", "--log-to-terminal"]
 AS_WWW_DATA = ["--user", "www-data", "--group", "www-data"]
 
 # One WSGI application that tells about the process it runs in, as JSON.
-_APPLICATION = '''\
+_APPLICATION = """\
 import importlib.resources
 import json
 import os
@@ -68,9 +68,9 @@ def application(environ, start_response):
     body = json.dumps(answer(environ["PATH_INFO"])).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
-'''
+"""
 
-_MAIN = '''\
+_MAIN = """\
 import sys
 import mod_wsgi.server
 
@@ -81,14 +81,19 @@ def main():
 
 if __name__ == "__main__":
     main()
-'''
+"""
 
 
 def site_files():
     """The application as a site-packages tree: hello_site, and hello_lazy.m0… to import late."""
-    return {"hello_site/__init__.py": "", "hello_site/wsgi.py": _APPLICATION, "hello_site/__main__.py": _MAIN,
-            "hello_site/data.txt": "package data", "hello_lazy/__init__.py": "",
-            **{f"hello_lazy/m{i}.py": f"NUMBER = {i}\n" for i in range(40)}}
+    return {
+        "hello_site/__init__.py": "",
+        "hello_site/wsgi.py": _APPLICATION,
+        "hello_site/__main__.py": _MAIN,
+        "hello_site/data.txt": "package data",
+        "hello_lazy/__init__.py": "",
+        **{f"hello_lazy/m{i}.py": f"NUMBER = {i}\n" for i in range(40)},
+    }
 
 
 def express(case):
@@ -132,7 +137,12 @@ def free_port():
 
 def environment(**more):
     """Only what a service manager gives."""
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "TERM": "dumb", **more}
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/",
+        "TERM": "dumb",
+        **more,
+    }
 
 
 class Answer:
@@ -149,19 +159,39 @@ class Answer:
 class Server:
     """A server process; as a context it is ended, and with it all of its process group, at the end."""
 
-    def __init__(self, command, *, port=None, mode=None, env=None, cwd=None, ready="/", seconds=20,
-                 session=True, **popen):
+    def __init__(
+        self,
+        command,
+        *,
+        port=None,
+        mode=None,
+        env=None,
+        cwd=None,
+        ready="/",
+        seconds=20,
+        session=True,
+        **popen,
+    ):
         self.port = port or free_port()
         self.directory = paths.unique_dir("server")
         os.chmod(self.directory, 0o777)
         self.log_path = self.directory / "log"
-        command = [str(part).replace("{port}", str(self.port)).replace("{dir}", str(self.directory)) for part in command]
+        command = [
+            str(part).replace("{port}", str(self.port)).replace("{dir}", str(self.directory))
+            for part in command
+        ]
         streams = {"stdin": subprocess.DEVNULL, **popen}
         with open(self.log_path, "wb") as log:
             streams.setdefault("stdout", log)
             streams.setdefault("stderr", log)
-            self.process = running.start(command, mode=mode, env=env or environment(), cwd=cwd or self.directory,
-                                         start_new_session=session, **streams)
+            self.process = running.start(
+                command,
+                mode=mode,
+                env=env or environment(),
+                cwd=cwd or self.directory,
+                start_new_session=session,
+                **streams,
+            )
         self.pid = self.process.pid
         if ready:
             self.wait_ready(ready, seconds)
@@ -191,7 +221,9 @@ class Server:
     def wait_ready(self, path="/", seconds=20):
         deadline = time.monotonic() + seconds
         while not self.answers(path):
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log()}"
+            assert self.process.poll() is None, (
+                f"ended with {self.process.returncode}:\n{self.log()}"
+            )
             if time.monotonic() > deadline:
                 raise AssertionError(f"no 200 within {seconds} s:\n{self.log()}")
             time.sleep(0.05)
@@ -234,7 +266,9 @@ def processes():
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/cmdline", "rb") as file:
-                    found[int(name)] = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+                    found[int(name)] = (
+                        file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+                    )
             except OSError:
                 pass
     return found

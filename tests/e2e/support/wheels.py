@@ -1,6 +1,6 @@
 """Wheels made by hand: zip files with a RECORD, as pip wants them.
 
-    wheel(directory, "tool", "1.0", {"tool.py": "..."}, entry_points="[console_scripts]\\ntool = tool:main\\n")
+wheel(directory, "tool", "1.0", {"tool.py": "..."}, entry_points="[console_scripts]\\ntool = tool:main\\n")
 """
 
 import base64
@@ -13,10 +13,16 @@ def wheel(directory, name, version, files, entry_points="", requires=(), scripts
     info = f"{name}-{version}.dist-info"
     files = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
     for script, text in (scripts or {}).items():
-        files[f"{name}-{version}.data/scripts/{script}"] = text.encode() if isinstance(text, str) else text
+        files[f"{name}-{version}.data/scripts/{script}"] = (
+            text.encode() if isinstance(text, str) else text
+        )
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    files[f"{info}/METADATA"] = (metadata + "".join(f"Requires-Dist: {other}\n" for other in requires)).encode()
-    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{info}/METADATA"] = (
+        metadata + "".join(f"Requires-Dist: {other}\n" for other in requires)
+    ).encode()
+    files[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     if entry_points:
         files[f"{info}/entry_points.txt"] = entry_points.encode()
     record = ""

@@ -1,4 +1,5 @@
 """What a shared object needs, and whether the loader will find it. 64-bit, little-endian: what haft runs on."""
+
 import os
 import struct
 
@@ -18,11 +19,13 @@ def needed_libraries(path):
 
 
 def _needed(data):
-    offset, = struct.unpack_from("<Q", data, 32)
+    (offset,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
     loads, dynamic = [], None
     for number in range(count):
-        kind, _, start, address, _, length = struct.unpack_from("<IIQQQQ", data, offset + number * size)
+        kind, _, start, address, _, length = struct.unpack_from(
+            "<IIQQQQ", data, offset + number * size
+        )
         if kind == 1:
             loads.append((address, start, length))
         elif kind == 2:
@@ -37,11 +40,17 @@ def _needed(data):
         if tag == 1:
             names.append(value)
         elif tag == 5:
-            strings = next(start + value - address for address, start, length in loads
-                           if address <= value < address + length)
+            strings = next(
+                start + value - address
+                for address, start, length in loads
+                if address <= value < address + length
+            )
     if strings is None:
         raise ValueError("no string table")
-    return [data[strings + name:data.index(b"\0", strings + name)].decode("ascii", "replace") for name in names]
+    return [
+        data[strings + name : data.index(b"\0", strings + name)].decode("ascii", "replace")
+        for name in names
+    ]
 
 
 def find_library(name, multiarch="", cache="/etc/ld.so.cache"):
@@ -53,7 +62,7 @@ def find_library(name, multiarch="", cache="/etc/ld.so.cache"):
         ending = b"/" + name.encode() + b"\0"
         at = data.find(ending)
         while at >= 0:
-            paths.append(os.fsdecode(data[data.rfind(b"\0", 0, at) + 1:at + len(ending) - 1]))
+            paths.append(os.fsdecode(data[data.rfind(b"\0", 0, at) + 1 : at + len(ending) - 1]))
             at = data.find(ending, at + 1)
     except OSError:
         pass

@@ -3,6 +3,7 @@
 The configuration lies in the start's private directory in memory, which is gone with the last process. Where the
 start could not make one, it is a temporary directory that a small child removes when httpd and all its workers have ended.
 """
+
 import glob
 import os
 import re
@@ -28,7 +29,9 @@ class Httpd:
         self.executable = options.httpd_executable or _find_executable()
         self.modules = options.modules_directory or _find_modules(self.executable)
         if not os.path.isdir(self.modules):
-            raise Refusal("modules directory '%s': not there; use --modules-directory DIR" % self.modules)
+            raise Refusal(
+                "modules directory '%s': not there; use --modules-directory DIR" % self.modules
+            )
         self.mod_wsgi = options.mod_wsgi or _find_mod_wsgi(self.modules)
         self.libpython = _check_mod_wsgi(self.mod_wsgi, self.executable == bundled("bin/httpd"))
 
@@ -43,42 +46,62 @@ def _find_executable():
     own = bundled("bin/httpd")
     if own:
         return own
-    search = [directory for directory in os.environ.get("PATH", "").split(os.pathsep) if directory.startswith("/")]
+    search = [
+        directory
+        for directory in os.environ.get("PATH", "").split(os.pathsep)
+        if directory.startswith("/")
+    ]
     search += ["/usr/sbin", "/usr/local/sbin", "/usr/local/apache2/bin"]
     for name in ("apache2", "httpd"):
         found = shutil.which(name, path=os.pathsep.join(search))
         if found:
             return found
-    raise Refusal("httpd: neither 'apache2' nor 'httpd' is there; install it (Debian: apache2-bin), build "
-                  "with --bundle-httpd, or use --httpd-executable FILE")
+    raise Refusal(
+        "httpd: neither 'apache2' nor 'httpd' is there; install it (Debian: apache2-bin), build "
+        "with --bundle-httpd, or use --httpd-executable FILE"
+    )
 
 
 def _find_modules(executable):
     if executable == bundled("bin/httpd"):
         return bundled("lib/httpd/modules")
     prefix = os.path.dirname(os.path.dirname(os.path.realpath(executable)))
-    places = ["lib/apache2/modules", "lib64/httpd/modules", "lib/httpd/modules", "libexec/apache2", "modules"]
+    places = [
+        "lib/apache2/modules",
+        "lib64/httpd/modules",
+        "lib/httpd/modules",
+        "libexec/apache2",
+        "modules",
+    ]
     for place in places:
         directory = os.path.join(prefix, place)
         if os.path.isdir(directory):
             return directory
-    raise Refusal("httpd '%s': its modules are in none of %s below '%s'; use --modules-directory DIR"
-                  % (executable, ", ".join(places), prefix))
+    raise Refusal(
+        "httpd '%s': its modules are in none of %s below '%s'; use --modules-directory DIR"
+        % (executable, ", ".join(places), prefix)
+    )
 
 
 def _find_mod_wsgi(modules):
     """That of the package mod_wsgi, in the bundle or where Python finds it, before httpd's."""
     version = "%d%d" % sys.version_info[:2]
     for path in sys.path:
-        found = sorted(glob.glob(os.path.join(glob.escape(path), "mod_wsgi/server/mod_wsgi-py%s*.so" % version)))
+        found = sorted(
+            glob.glob(
+                os.path.join(glob.escape(path), "mod_wsgi/server/mod_wsgi-py%s*.so" % version)
+            )
+        )
         if found:
             return found[0]
     for name in ("mod_wsgi.so", "mod_wsgi_python3.so"):
         path = os.path.join(modules, name)
         if os.path.exists(path):
             return path
-    raise Refusal("mod_wsgi: neither in the bundle nor in '%s'; install it (Debian: libapache2-mod-wsgi-py3), put the "
-                  "package mod_wsgi into the bundle, or use --mod-wsgi FILE" % modules)
+    raise Refusal(
+        "mod_wsgi: neither in the bundle nor in '%s'; install it (Debian: libapache2-mod-wsgi-py3), put the "
+        "package mod_wsgi into the bundle, or use --mod-wsgi FILE" % modules
+    )
 
 
 def _check_mod_wsgi(path, bundled_httpd):
@@ -87,28 +110,35 @@ def _check_mod_wsgi(path, bundled_httpd):
     try:
         needed = _haft_elf.needed_libraries(path)
     except (OSError, ValueError) as error:
-        raise Refusal("mod_wsgi '%s': %s; use --mod-wsgi FILE" % (path, getattr(error, "strerror", None) or error)) from None
+        raise Refusal(
+            "mod_wsgi '%s': %s; use --mod-wsgi FILE"
+            % (path, getattr(error, "strerror", None) or error)
+        ) from None
     ours = "%d.%d" % sys.version_info[:2]
     for name in needed:
         match = re.match(r"libpython(\d+\.\d+)[a-z]*\.so", name)
         if not match:
             continue
         if match[1] != ours:
-            raise Refusal("mod_wsgi '%s': made for Python %s, this bundle is for Python %s; install the mod_wsgi of that "
-                          "Python or build the bundle with -p python%s" % (path, match[1], ours, match[1]))
+            raise Refusal(
+                "mod_wsgi '%s': made for Python %s, this bundle is for Python %s; install the mod_wsgi of that "
+                "Python or build the bundle with -p python%s" % (path, match[1], ours, match[1])
+            )
         if bundled_httpd:
             return None  # its loader looks into the bundle
         import sysconfig
 
         own = os.path.join(sysconfig.get_config_var("LIBDIR") or "", name)
-        if ROOT in (own[:len(ROOT)], sys.prefix[:len(ROOT)]) and _haft_elf.is_elf(own):
+        if ROOT in (own[: len(ROOT)], sys.prefix[: len(ROOT)]) and _haft_elf.is_elf(own):
             return own  # the bundle brings its Python
         if _haft_elf.find_library(name, sysconfig.get_config_var("MULTIARCH") or ""):
             return None
         if _haft_elf.is_elf(own):
             return own
-        raise Refusal("mod_wsgi '%s': needs %s, which is not there; install it (Debian: libpython%s) or "
-                      "build with --bundle-httpd" % (path, name, ours))
+        raise Refusal(
+            "mod_wsgi '%s': needs %s, which is not there; install it (Debian: libpython%s) or "
+            "build with --bundle-httpd" % (path, name, ours)
+        )
     return None
 
 
@@ -118,7 +148,10 @@ def _check_mod_wsgi(path, bundled_httpd):
 def quoted(value):
     """A word of httpd.conf. httpd replaces ${NAME} everywhere, and has no way to write that otherwise."""
     if any(ord(character) < 32 or ord(character) == 127 for character in value) or "${" in value:
-        raise Refusal("%s: httpd's configuration cannot hold control characters and '${'; use another name" % ascii(value))
+        raise Refusal(
+            "%s: httpd's configuration cannot hold control characters and '${'; use another name"
+            % ascii(value)
+        )
     return '"%s"' % value.replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -126,8 +159,10 @@ def _option(name, value):
     """NAME=VALUE of WSGIDaemonProcess, which knows quotes, but no escapes in them."""
     quote = "'" if '"' in value else '"'
     if quote in value or "\\" in value:
-        raise Refusal("%s: mod_wsgi's configuration cannot hold a backslash or both kinds of quotes; use another name"
-                      % ascii(value))
+        raise Refusal(
+            "%s: mod_wsgi's configuration cannot hold a backslash or both kinds of quotes; use another name"
+            % ascii(value)
+        )
     quoted(value)
     return "%s=%s%s%s" % (name, quote, value, quote)
 
@@ -135,7 +170,9 @@ def _option(name, value):
 def _plain_path(path, what):
     """A path where httpd expands patterns."""
     if any(character in path for character in "*?["):
-        raise Refusal("%s %s: httpd takes * ? [ for a pattern; use another name" % (what, ascii(path)))
+        raise Refusal(
+            "%s %s: httpd takes * ? [ for a pattern; use another name" % (what, ascii(path))
+        )
     return quoted(path)
 
 
@@ -177,12 +214,16 @@ def _log_through_cat(name, descriptor):
     if bundled("bin/python3"):
         return _log_through_python(descriptor)  # such a bundle relies on no program of the host
     if cat is None or not os.path.exists("/bin/sh"):
-        raise Refusal("%s: httpd cannot open it, and there is no sh and cat to help; use --error-log FILE and "
-                      "--access-log FILE" % name)
+        raise Refusal(
+            "%s: httpd cannot open it, and there is no sh and cat to help; use --error-log FILE and "
+            "--access-log FILE" % name
+        )
     copy = next(filter(_is_free, range(9, 2, -1)), None)
     if copy is None:
-        raise Refusal("%s: httpd cannot open it, and no descriptor below 10 is free; use --error-log FILE and "
-                      "--access-log FILE" % name)
+        raise Refusal(
+            "%s: httpd cannot open it, and no descriptor below 10 is free; use --error-log FILE and "
+            "--access-log FILE" % name
+        )
     os.dup2(descriptor, copy, inheritable=True)
     # httpd ends its loggers by SIGTERM; the last lines are still in the pipe then, and its end is the end of the log.
     return "\"|$trap '' TERM; exec %s >&%d\"" % (cat, copy)
@@ -192,8 +233,10 @@ def _log_through_python(descriptor):
     """The same with the bundle's own interpreter; the copy's number does not matter to it."""
     copy = os.dup(descriptor)
     os.set_inheritable(copy, True)
-    code = ("import os, signal; signal.signal(15, 1); [os.write(%d, data) for data in "
-            "iter(lambda: os.read(0, 65536), bytes())]" % copy)
+    code = (
+        "import os, signal; signal.signal(15, 1); [os.write(%d, data) for data in "
+        "iter(lambda: os.read(0, 65536), bytes())]" % copy
+    )
     return "\"|%s -I -S -c '%s'\"" % (sys.executable, code)
 
 
@@ -238,7 +281,7 @@ def configuration(options, httpd, identity, directory):
     ]
     lines += _load_modules(httpd)
     if identity.changes:
-        lines += ["User %s" % quoted(identity.user), "Group \"#%d\"" % identity.gid]
+        lines += ["User %s" % quoted(identity.user), 'Group "#%d"' % identity.gid]
     lines += _workers(processes * threads)
     lines += [
         "ErrorLog %s" % _log(options.error_log, 2),
@@ -258,8 +301,10 @@ def configuration(options, httpd, identity, directory):
         "</Directory>",
     ]
     if options.access_log:
-        lines.append('CustomLog %s "%%h %%l %%u %%t \\"%%r\\" %%>s %%b \\"%%{Referer}i\\" \\"%%{User-Agent}i\\""'
-                     % _log(options.access_log, 1))
+        lines.append(
+            'CustomLog %s "%%h %%l %%u %%t \\"%%r\\" %%>s %%b \\"%%{Referer}i\\" \\"%%{User-Agent}i\\""'
+            % _log(options.access_log, 1)
+        )
     # The first that matches wins: the longest first.
     for url, path in sorted(options.static, key=lambda pair: -len(pair[0])):
         lines += _static(url, path)
@@ -271,9 +316,14 @@ def configuration(options, httpd, identity, directory):
 
 def _load_modules(httpd):
     """What an httpd does not have as a file it has built in."""
-    names = [next((mpm for mpm in _MPMS if os.path.exists(_module(httpd, mpm))), _MPMS[0])] + list(_MODULES)
-    lines = ["LoadModule %s_module %s" % (name, quoted(_module(httpd, name)))
-             for name in names if os.path.exists(_module(httpd, name))]
+    names = [next((mpm for mpm in _MPMS if os.path.exists(_module(httpd, mpm))), _MPMS[0])] + list(
+        _MODULES
+    )
+    lines = [
+        "LoadModule %s_module %s" % (name, quoted(_module(httpd, name)))
+        for name in names
+        if os.path.exists(_module(httpd, name))
+    ]
     if httpd.libpython:
         lines.append("LoadFile %s" % quoted(httpd.libpython))
     return lines + ["LoadModule wsgi_module %s" % quoted(httpd.mod_wsgi)]
@@ -307,7 +357,11 @@ def _workers(handlers):
 def _static(url, path):
     lines = ["Alias %s %s" % (quoted(url), quoted(path))]
     if os.path.isdir(path):
-        return lines + ["<Directory %s>" % _plain_path(path, "static directory"), "  Require all granted", "</Directory>"]
+        return lines + [
+            "<Directory %s>" % _plain_path(path, "static directory"),
+            "  Require all granted",
+            "</Directory>",
+        ]
     directory, name = os.path.split(path)
     return lines + [
         "<Directory %s>" % _plain_path(directory, "static directory"),
@@ -322,7 +376,11 @@ def _wsgi(options, processes, threads, directory):
     daemon = ["WSGIDaemonProcess", options.name, "threads=%d" % threads]
     if processes > 1:  # "processes=1" would tell the application that there are several
         daemon.append("processes=%d" % processes)
-    daemon += [_option("home", options.working_directory), _option("lang", _locale()), _option("locale", _locale())]
+    daemon += [
+        _option("home", options.working_directory),
+        _option("lang", _locale()),
+        _option("locale", _locale()),
+    ]
     daemon.append(_option("display-name", "(wsgi:%s)" % options.name))
     daemon.append("graceful-timeout=%d" % (options.shutdown_timeout or _SHUTDOWN_SECONDS))
     if options.request_timeout:
@@ -330,7 +388,10 @@ def _wsgi(options, processes, threads, directory):
     lines = [
         "WSGIRestrictEmbedded On",
         "WSGISocketPrefix %s" % quoted(directory + "/wsgi"),
-        "WSGIPythonHome %s" % quoted(sys.prefix if sys.prefix == sys.exec_prefix else "%s:%s" % (sys.prefix, sys.exec_prefix)),
+        "WSGIPythonHome %s"
+        % quoted(
+            sys.prefix if sys.prefix == sys.exec_prefix else "%s:%s" % (sys.prefix, sys.exec_prefix)
+        ),
         "WSGIPassAuthorization On",
         "WSGIScriptReloading Off",
     ]
@@ -351,14 +412,18 @@ def _wsgi(options, processes, threads, directory):
 
 def _types_file(directory):
     known = (bundled("conf/mime.types"), "/etc/mime.types", directory + "/mime.types")
-    return next(path for path in known if path and (os.path.exists(path) or path.startswith(directory)))
+    return next(
+        path for path in known if path and (os.path.exists(path) or path.startswith(directory))
+    )
 
 
 # --- the directory ---------------------------------------------------------------------------------------------
 
 
 def _write(path, text, mode):
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, mode), "wb") as file:
+    with open(
+        os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, mode), "wb"
+    ) as file:
         os.fchmod(file.fileno(), mode)
         file.write(os.fsencode(text))
 
@@ -370,8 +435,14 @@ def _fill(directory, options, httpd, text):
     if _types_file(directory).startswith(directory):
         import mimetypes
 
-        _write(directory + "/mime.types", "".join(
-            "%s %s\n" % (kind, suffix[1:]) for suffix, kind in sorted(mimetypes.types_map.items())), 0o644)
+        _write(
+            directory + "/mime.types",
+            "".join(
+                "%s %s\n" % (kind, suffix[1:])
+                for suffix, kind in sorted(mimetypes.types_map.items())
+            ),
+            0o644,
+        )
     os.mkdir(directory + "/htdocs", 0o755)
     os.symlink(httpd.modules, directory + "/modules")  # for LoadModule lines of an included file
 
@@ -380,7 +451,14 @@ def _temporary_directory(identity, name):
     import tempfile
 
     places = ["/run"] if os.geteuid() == 0 else [os.environ.get("XDG_RUNTIME_DIR", "")]
-    place = next((place for place in places if place.startswith("/") and os.access(place, os.W_OK | os.X_OK)), None)
+    place = next(
+        (
+            place
+            for place in places
+            if place.startswith("/") and os.access(place, os.W_OK | os.X_OK)
+        ),
+        None,
+    )
     directory = tempfile.mkdtemp(prefix="haft-%s-" % name, dir=place)
     if identity.changes:
         os.chmod(directory, 0o711)
@@ -419,8 +497,12 @@ def _static_checks(options):
     def readable(path):
         def check():
             if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
-                return "static files '%s': the server's user cannot read them; give it the right to" % path
+                return (
+                    "static files '%s': the server's user cannot read them; give it the right to"
+                    % path
+                )
             return None
+
         return check
 
     return [readable(path) for _, path in options.static]
@@ -429,7 +511,9 @@ def _static_checks(options):
 def serve(options):
     identity = _haft_identity.Identity(options.user, options.group)
     if os.geteuid() == 0 and identity.uid == 0 and not options.print_config:
-        raise Refusal("httpd does not serve as root; add --user www-data, or another user without rights")
+        raise Refusal(
+            "httpd does not serve as root; add --user www-data, or another user without rights"
+        )
     httpd = Httpd(options)
     private = runtime_directory()
     if options.print_config:
@@ -447,7 +531,10 @@ def serve(options):
     _ignore_size_changes()
     sys.stdout.flush()
     try:
-        os.execv(httpd.executable, [httpd.executable, "-D", "FOREGROUND", "-f", directory + "/httpd.conf"])
+        os.execv(
+            httpd.executable,
+            [httpd.executable, "-D", "FOREGROUND", "-f", directory + "/httpd.conf"],
+        )
     except OSError as error:
         raise Refusal("httpd '%s': %s" % (httpd.executable, error.strerror)) from None
 

@@ -1,4 +1,5 @@
 """The user a server's workers become, and what that user may do."""
+
 import os
 
 from _haft_site import Refusal
@@ -20,7 +21,9 @@ class Identity:
         self.changes = (self.uid, self.gid) != (os.geteuid(), os.getegid())
         if self.changes and os.geteuid() != 0:
             option = "--user" if self.uid != os.geteuid() else "--group"
-            raise Refusal("%s: only root can become another one; leave it out or start it as root" % option)
+            raise Refusal(
+                "%s: only root can become another one; leave it out or start it as root" % option
+            )
         if self.changes and self.user is None:
             raise Refusal("--group: which user?; give --user as well")
 
@@ -48,8 +51,10 @@ class Identity:
                     self.become()
                     problem = next(filter(None, (check() for check in checks)), None)
                 except OSError as error:
-                    problem = "user '%s': cannot become it: %s; start the bundle as the host's root" % (
-                        self.user, error.strerror)
+                    problem = (
+                        "user '%s': cannot become it: %s; start the bundle as the host's root"
+                        % (self.user, error.strerror)
+                    )
             finally:
                 os.write(writer, os.fsencode(problem or ""))
                 os._exit(0)
@@ -70,7 +75,9 @@ def _user(name):
     try:
         return pwd.getpwuid(int(name.lstrip("#")))
     except (KeyError, ValueError, OverflowError):
-        raise Refusal("--user %s: there is no such user; see /etc/passwd or create it" % ascii(name)) from None
+        raise Refusal(
+            "--user %s: there is no such user; see /etc/passwd or create it" % ascii(name)
+        ) from None
 
 
 def _group(name):
@@ -83,17 +90,22 @@ def _group(name):
     try:
         return grp.getgrgid(int(name.lstrip("#"))).gr_gid
     except (KeyError, ValueError, OverflowError):
-        raise Refusal("--group %s: there is no such group; see /etc/group or create it" % ascii(name)) from None
+        raise Refusal(
+            "--group %s: there is no such group; see /etc/group or create it" % ascii(name)
+        ) from None
 
 
 def usual_checks(options, root):
     """What every server needs: it can enter the working directory, and read Python and the bundle."""
+
     def working_directory():
         try:
             os.chdir(options.working_directory)
         except OSError as error:
-            return "working directory '%s': %s; use --working-directory DIR with one %s may enter, as in " \
-                   "--working-directory /" % (options.working_directory, error.strerror, _who())
+            return (
+                "working directory '%s': %s; use --working-directory DIR with one %s may enter, as in "
+                "--working-directory /" % (options.working_directory, error.strerror, _who())
+            )
         return None
 
     def readable(what, path, remedy):
@@ -102,13 +114,24 @@ def usual_checks(options, root):
                 with open(path, "rb"):
                     return None
             except OSError as error:
-                return "%s '%s': %s cannot read it: %s; %s" % (what, path, _who(), error.strerror, remedy)
+                return "%s '%s': %s cannot read it: %s; %s" % (
+                    what,
+                    path,
+                    _who(),
+                    error.strerror,
+                    remedy,
+                )
+
         return check
 
     return [
         working_directory,
         readable("Python", os.__file__, "use a Python in a place that is open to all"),
-        readable("mount", os.path.join(root, ".haft", "py", "_haft.py"), "start the bundle as root or without --user"),
+        readable(
+            "mount",
+            os.path.join(root, ".haft", "py", "_haft.py"),
+            "start the bundle as root or without --user",
+        ),
     ]
 
 

@@ -2,6 +2,7 @@
 
 Small, because a script is compiled at every start; what it imports is compiled in the bundle.
 """
+
 if __name__ == "__main__":  # not in the processes that multiprocessing spawns
     import os
     import sys

@@ -3,6 +3,7 @@
 What a server cannot do is refused by the name of the option. The working directory is entered, but is not searched
 for modules, as for any program of a bundle.
 """
+
 import os
 import signal
 import socket
@@ -13,9 +14,23 @@ from _haft_site import ROOT, Refusal, load_application, runtime_directory, split
 
 _UNSUPPORTED = {
     "gunicorn": ("server_name",),
-    "uvicorn": ("static", "server_name", "threads", "error_log", "request_timeout", "shutdown_timeout", "include_file"),
-    "waitress": ("server_name", "processes", "error_log", "request_timeout", "shutdown_timeout",
-                 "include_file"),
+    "uvicorn": (
+        "static",
+        "server_name",
+        "threads",
+        "error_log",
+        "request_timeout",
+        "shutdown_timeout",
+        "include_file",
+    ),
+    "waitress": (
+        "server_name",
+        "processes",
+        "error_log",
+        "request_timeout",
+        "shutdown_timeout",
+        "include_file",
+    ),
 }
 _OF_HTTPD = ("httpd_executable", "modules_directory", "mod_wsgi")
 
@@ -29,7 +44,9 @@ def serve(options):
         if problem:
             raise Refusal(problem)
         os.chdir(options.working_directory)
-    return {"gunicorn": _gunicorn, "uvicorn": _uvicorn, "waitress": _waitress}[options.server](options, identity)
+    return {"gunicorn": _gunicorn, "uvicorn": _uvicorn, "waitress": _waitress}[options.server](
+        options, identity
+    )
 
 
 def _refuse_unsupported(options):
@@ -37,8 +54,10 @@ def _refuse_unsupported(options):
         value = getattr(options, name)
         if not value or (name == "processes" and value == 1):
             continue
-        raise Refusal("--%s: %s has nothing like it; leave it out or use --server httpd"
-                      % (name.replace("_", "-"), options.server))
+        raise Refusal(
+            "--%s: %s has nothing like it; leave it out or use --server httpd"
+            % (name.replace("_", "-"), options.server)
+        )
 
 
 def _import(server):
@@ -47,8 +66,10 @@ def _import(server):
     except ModuleNotFoundError as error:
         if error.name != server:
             raise
-        raise Refusal("%s: neither in the bundle nor on this host; build the bundle with it, or install it "
-                      "(Debian: python3-%s)" % (server, server)) from None
+        raise Refusal(
+            "%s: neither in the bundle nor on this host; build the bundle with it, or install it "
+            "(Debian: python3-%s)" % (server, server)
+        ) from None
 
 
 def _print(settings):
@@ -70,11 +91,19 @@ def _gunicorn(options, identity):
     from gunicorn.arbiter import Arbiter
 
     settings = _given(
-        bind=_address(options), workers=options.processes, threads=options.threads, timeout=options.request_timeout,
+        bind=_address(options),
+        workers=options.processes,
+        threads=options.threads,
+        timeout=options.request_timeout,
         graceful_timeout=options.shutdown_timeout,
-        accesslog=options.access_log, errorlog=options.error_log, user=identity.uid if identity.changes else None,
-        group=identity.gid if identity.changes else None, proc_name=options.name,
-        chdir=options.working_directory, worker_tmp_dir=runtime_directory())
+        accesslog=options.access_log,
+        errorlog=options.error_log,
+        user=identity.uid if identity.changes else None,
+        group=identity.gid if identity.changes else None,
+        proc_name=options.name,
+        chdir=options.working_directory,
+        worker_tmp_dir=runtime_directory(),
+    )
     if identity.changes:
         settings["initgroups"] = True
     if options.print_config:
@@ -117,10 +146,17 @@ def _uvicorn(options, identity):
 
     module, name, factory = split_application(options.application)
     settings = _given(
-        host=options.host, port=options.port, workers=options.processes, factory=factory or None,
-        interface="wsgi" if options.interface == "wsgi" else None, access_log=options.access_log is not None)
+        host=options.host,
+        port=options.port,
+        workers=options.processes,
+        factory=factory or None,
+        interface="wsgi" if options.interface == "wsgi" else None,
+        access_log=options.access_log is not None,
+    )
     if options.access_log not in (None, "-"):
-        raise Refusal("--access-log FILE: uvicorn logs requests to standard output only; leave FILE out")
+        raise Refusal(
+            "--access-log FILE: uvicorn logs requests to standard output only; leave FILE out"
+        )
     if options.print_config:
         return _print(settings)
     _become(identity)
@@ -151,8 +187,10 @@ def _listen(options):
     try:
         listener.bind((options.host, options.port))
     except OSError as error:
-        raise Refusal("listen on %s port %d: %s; choose another --port or --host"
-                      % (options.host, options.port, error.strerror or error)) from None
+        raise Refusal(
+            "listen on %s port %d: %s; choose another --port or --host"
+            % (options.host, options.port, error.strerror or error)
+        ) from None
     listener.listen(1024)
     return listener
 
@@ -172,9 +210,18 @@ def _access_logged(application, path):
     def wrapped(environ, start_response):
         def note(status, headers, *more):
             size = next((value for name, value in headers if name.lower() == "content-length"), "-")
-            log.write('%s - - [%s] "%s %s %s" %s %s\n' % (
-                environ.get("REMOTE_ADDR", "-"), time.strftime("%d/%b/%Y:%H:%M:%S %z"), environ["REQUEST_METHOD"],
-                environ.get("PATH_INFO", ""), environ.get("SERVER_PROTOCOL", ""), status.split(" ", 1)[0], size))
+            log.write(
+                '%s - - [%s] "%s %s %s" %s %s\n'
+                % (
+                    environ.get("REMOTE_ADDR", "-"),
+                    time.strftime("%d/%b/%Y:%H:%M:%S %z"),
+                    environ["REQUEST_METHOD"],
+                    environ.get("PATH_INFO", ""),
+                    environ.get("SERVER_PROTOCOL", ""),
+                    status.split(" ", 1)[0],
+                    size,
+                )
+            )
             log.flush()
             return start_response(status, headers, *more)
 

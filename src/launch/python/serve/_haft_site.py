@@ -1,4 +1,5 @@
 """The command line of a site: how it serves what the build chose, whatever the server."""
+
 import argparse
 import os
 import sys
@@ -62,7 +63,9 @@ def _text(value):
 def _number(low, high):
     def number(value):
         if not (value.isascii() and value.isdigit() and low <= int(value[:9]) <= high):
-            raise argparse.ArgumentTypeError("%s is not a number from %d to %d" % (ascii(value), low, high))
+            raise argparse.ArgumentTypeError(
+                "%s is not a number from %d to %d" % (ascii(value), low, high)
+            )
         return int(value)
 
     return number
@@ -71,7 +74,9 @@ def _number(low, high):
 def _host(value):
     if value.startswith("[") and value.endswith("]"):
         value = value[1:-1]
-    if not value or value.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_"):
+    if not value or value.strip(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_"
+    ):
         raise argparse.ArgumentTypeError("%s is neither an address nor a host name" % ascii(value))
     return value
 
@@ -95,9 +100,13 @@ def _static(value):
     """(URL path without a slash at the end, absolute path of a file or directory); PACKAGE:DIR is in a package."""
     url, equals, path = _text(value).partition("=")
     if not equals or not path or not url.startswith("/") or not url.strip("/"):
-        raise argparse.ArgumentTypeError("%s is not URL=DIR as in /static=/srv/static" % ascii(value))
+        raise argparse.ArgumentTypeError(
+            "%s is not URL=DIR as in /static=/srv/static" % ascii(value)
+        )
     if url.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._~-"):
-        raise argparse.ArgumentTypeError("%s: only letters, digits and /._~- in the URL" % ascii(value))
+        raise argparse.ArgumentTypeError(
+            "%s: only letters, digits and /._~- in the URL" % ascii(value)
+        )
     if any(part in (".", "..") for part in url.split("/")) or "//" in url:
         raise argparse.ArgumentTypeError("%s: not a plain URL path" % ascii(value))
     package, colon, below = path.partition(":")
@@ -117,7 +126,9 @@ def _package_directory(value, package):
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise argparse.ArgumentTypeError("%s: there is no package %s" % (ascii(value), ascii(package)))
+        raise argparse.ArgumentTypeError(
+            "%s: there is no package %s" % (ascii(value), ascii(package))
+        )
     return list(spec.submodule_search_locations)[0]
 
 
@@ -139,26 +150,100 @@ def parse(arguments):
         epilog=_EXAMPLE,
     )
     add = parser.add_argument
-    add("--host", type=_host, default="127.0.0.1", help="address to listen on [127.0.0.1; 0.0.0.0 for all]")
+    add(
+        "--host",
+        type=_host,
+        default="127.0.0.1",
+        help="address to listen on [127.0.0.1; 0.0.0.0 for all]",
+    )
     add("--port", type=_number(1, 65535), default=8000, help="[8000]")
-    add("--processes", type=_number(1, 1000), metavar="N", help="processes that run the application [1]")
-    add("--threads", type=_number(1, 10000), metavar="N", help="threads of each [httpd 15, else the server's default]")
-    add("--static", type=_static, action="append", default=[], metavar="URL=DIR",
-        help="serve the files of DIR (or one file) below URL; PACKAGE:DIR is in a package; repeatable")
-    add("--access-log", type=_log, nargs="?", const="-", metavar="FILE", help="log requests to FILE [standard output]")
-    add("--error-log", type=_path, metavar="FILE", help="log errors and what the application prints [standard error]")
+    add(
+        "--processes",
+        type=_number(1, 1000),
+        metavar="N",
+        help="processes that run the application [1]",
+    )
+    add(
+        "--threads",
+        type=_number(1, 10000),
+        metavar="N",
+        help="threads of each [httpd 15, else the server's default]",
+    )
+    add(
+        "--static",
+        type=_static,
+        action="append",
+        default=[],
+        metavar="URL=DIR",
+        help="serve the files of DIR (or one file) below URL; PACKAGE:DIR is in a package; repeatable",
+    )
+    add(
+        "--access-log",
+        type=_log,
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="log requests to FILE [standard output]",
+    )
+    add(
+        "--error-log",
+        type=_path,
+        metavar="FILE",
+        help="log errors and what the application prints [standard error]",
+    )
     add("--user", type=_text, help="user the application runs as; needs root")
     add("--group", type=_text, help="[the user's]")
-    add("--working-directory", type=_path, metavar="DIR", help="of the application [the current one]")
-    add("--server-name", type=_host, metavar="NAME", help="name in redirects without a Host header (httpd)")
-    add("--request-timeout", type=_number(1, 86400), metavar="S", help="seconds a request may take (httpd, gunicorn)")
-    add("--shutdown-timeout", type=_number(1, 86400), metavar="S", help="seconds for them at the end (httpd, gunicorn)")
-    add("--include-file", "--include", type=_file, metavar="FILE", help="the server's own configuration file to include")
+    add(
+        "--working-directory",
+        type=_path,
+        metavar="DIR",
+        help="of the application [the current one]",
+    )
+    add(
+        "--server-name",
+        type=_host,
+        metavar="NAME",
+        help="name in redirects without a Host header (httpd)",
+    )
+    add(
+        "--request-timeout",
+        type=_number(1, 86400),
+        metavar="S",
+        help="seconds a request may take (httpd, gunicorn)",
+    )
+    add(
+        "--shutdown-timeout",
+        type=_number(1, 86400),
+        metavar="S",
+        help="seconds for them at the end (httpd, gunicorn)",
+    )
+    add(
+        "--include-file",
+        "--include",
+        type=_file,
+        metavar="FILE",
+        help="the server's own configuration file to include",
+    )
     add("--server", choices=SERVERS, default=server, help="[%s, as built]" % server)
-    add("--httpd-executable", type=_file, metavar="FILE", help="Apache httpd [the bundle's, else the host's]")
+    add(
+        "--httpd-executable",
+        type=_file,
+        metavar="FILE",
+        help="Apache httpd [the bundle's, else the host's]",
+    )
     add("--modules-directory", type=_path, metavar="DIR", help="httpd's modules [beside httpd]")
-    add("--mod-wsgi", type=_file, metavar="FILE", help="the module mod_wsgi [the bundle's, else httpd's]")
-    add("--print-config", "--print-configuration", action="store_true", help="print what the server would get, and end")
+    add(
+        "--mod-wsgi",
+        type=_file,
+        metavar="FILE",
+        help="the module mod_wsgi [the bundle's, else httpd's]",
+    )
+    add(
+        "--print-config",
+        "--print-configuration",
+        action="store_true",
+        help="print what the server would get, and end",
+    )
     add("-h", "--help", action="help", help="show this and end")
     options = parser.parse_args(arguments)
     options.name, options.interface, options.application = _haft_bundle.NAME, interface, application

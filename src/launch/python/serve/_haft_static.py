@@ -1,4 +1,5 @@
 """Files below a URL for servers that have no such thing: GET and HEAD, with their type, length and time."""
+
 import email.utils
 import mimetypes
 import os
@@ -22,7 +23,9 @@ class StaticFiles:
             if path == url[:-1] and os.path.isfile(directory):
                 return self._answer(directory, directory, environ, start_response)
             if path.startswith(url):
-                return self._answer(os.path.join(directory, path[len(url):]), directory, environ, start_response)
+                return self._answer(
+                    os.path.join(directory, path[len(url) :]), directory, environ, start_response
+                )
         return self._application(environ, start_response)
 
     def _answer(self, name, directory, environ, start_response):
@@ -42,7 +45,10 @@ class StaticFiles:
             return _refuse(start_response, "404 Not Found")
         kind, encoding = mimetypes.guess_type(real)
         modified = email.utils.formatdate(status.st_mtime, usegmt=True)
-        headers = [("Content-Type", kind or "application/octet-stream"), ("Last-Modified", modified)]
+        headers = [
+            ("Content-Type", kind or "application/octet-stream"),
+            ("Last-Modified", modified),
+        ]
         if encoding:
             headers.append(("Content-Encoding", encoding))
         if environ.get("HTTP_IF_MODIFIED_SINCE") == modified:
@@ -66,5 +72,7 @@ def _blocks(file):
 
 def _refuse(start_response, status, headers=()):
     body = (status + "\n").encode()
-    start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *headers])
+    start_response(
+        status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *headers]
+    )
     return [body]
