@@ -77,11 +77,11 @@ void Sweep(const UserDirectory& place, const StepClock& clock) {
   }
 }
 
-Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& place,
+Result<ExtractCell> UsePlace(const MountRequest& request, const UserDirectory& place,
                              bool needs_exec) {
-  TRY(CheckRoom(place, context.reader.bundle().trailer, needs_exec));
+  TRY(CheckRoom(place, request.reader.bundle().trailer, needs_exec));
   ExtractCell cell =
-      TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
+      TRY(ExtractCell::Open(place.fd.get(), place.path, request.name(), request.reader));
   // Before the first byte is written, so that it is removed even if this process is killed
   // meanwhile.
   auto guarded = ForkReaper(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
@@ -94,20 +94,21 @@ Result<ExtractCell> UsePlace(const RungContext& context, const UserDirectory& pl
     return Failure(std::move(guarded).error());
   }
   if (cell.state() == ExtractCell::State::kToBeFilled)
-    TRY(cell.Fill(context.reader, /*durable=*/false));
-  Sweep(place, context.clock);
+    TRY(cell.Fill(request.reader, /*durable=*/false));
+  Sweep(place, request.clock);
   return cell;
 }
 
-Result<ExtractCell> UseTemporary(const RungContext& context, const std::string& path,
+Result<ExtractCell> UseTemporary(const MountRequest& request, const std::string& path,
                                  bool needs_exec) {
   UserDirectory place = TRY(OpenUserDirectory(path));
-  auto cell = UsePlace(context, place, needs_exec);
+  auto cell = UsePlace(request, place, needs_exec);
   if (!cell) RemoveIfEmpty(place);  // if it is empty
   return cell;
 }
 
-Result<ExtractCell> UseCache(const RungContext& context, const std::string& path, bool needs_exec) {
+Result<ExtractCell> UseCache(const MountRequest& request, const std::string& path,
+                             bool needs_exec) {
   if (!format::IsMountPath(path)) {
     return Failure(Error::Invalid(
         fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
@@ -117,40 +118,40 @@ Result<ExtractCell> UseCache(const RungContext& context, const std::string& path
     return Failure(std::move(opened).error().Within(fmt::format("HAFT_CACHE={}", Quoted(path))));
   UserDirectory place = *std::move(opened);
   ExtractCell cell =
-      TRY(ExtractCell::Open(place.fd.get(), place.path, context.name(), context.reader));
+      TRY(ExtractCell::Open(place.fd.get(), place.path, request.name(), request.reader));
   if (cell.state() == ExtractCell::State::kComplete) return cell;
-  auto filled = CheckRoom(place, context.reader.bundle().trailer, needs_exec);
-  if (filled) filled = cell.Fill(context.reader, /*durable=*/true);
+  auto filled = CheckRoom(place, request.reader.bundle().trailer, needs_exec);
+  if (filled) filled = cell.Fill(request.reader, /*durable=*/true);
   if (filled) return cell;
   return Failure(std::move(filled).error());
 }
 
-void Announce(const RungContext& context, const std::string& path, bool kept) {
-  if (context.asked_for) return;
-  std::string why = context.failed_before.empty() ? "" : fmt::format(": {}", context.failed_before);
+void Announce(const MountRequest& request, const std::string& path, bool kept) {
+  if (request.asked_for) return;
+  std::string why = request.failed_before.empty() ? "" : fmt::format(": {}", request.failed_before);
   LogLine(LogLevel::kWarning, fmt::format("{}: unpacked into {}, {}{}; allow one of these modes, "
                                           "or set HAFT_MODE=extract to silence this",
-                                          Quoted(context.name()), Quoted(path),
+                                          Quoted(request.name()), Quoted(path),
                                           kept ? "kept there" : "until it ends", why));
 }
 
 }  // namespace
 
-Result<std::string> ExtractToDirectory(const RungContext& context) {
-  bool needs_exec = TRY(HoldsMachineCode(context.reader, InodeId::kRoot));
+Result<std::string> ExtractToDirectory(const MountRequest& request) {
+  bool needs_exec = TRY(HoldsMachineCode(request.reader, InodeId::kRoot));
   if (auto cache = CacheDirectory()) {
-    ExtractCell cell = TRY(UseCache(context, *cache, needs_exec));
-    Announce(context, cell.tree_path(), true);
+    ExtractCell cell = TRY(UseCache(request, *cache, needs_exec));
+    Announce(request, cell.tree_path(), true);
     return cell.tree_path();
   }
   std::string reasons;
   for (const std::string& place : ContentPlaces()) {
-    auto cell = RetryWhileVanishing([&] { return UseTemporary(context, place, needs_exec); });
+    auto cell = RetryWhileVanishing([&] { return UseTemporary(request, place, needs_exec); });
     if (cell) {
-      Announce(context, cell->tree_path(), false);
+      Announce(request, cell->tree_path(), false);
       return cell->tree_path();
     }
-    context.clock.Step("not unpacked: {}", cell.error().message());
+    request.clock.Step("not unpacked: {}", cell.error().message());
     if (cell.error().kind() == ErrorKind::kCorrupt)
       return Failure(std::move(cell).error());  // the same everywhere
     reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", cell.error().cause());

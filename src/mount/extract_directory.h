@@ -1,10 +1,10 @@
-// The last rung: no FUSE at all, the image is unpacked.
+// The last mode: no FUSE at all, the image is unpacked.
 #pragma once
 
 #include <string>
 
 #include "haft/base/error.h"
-#include "rung_context.h"
+#include "mount_request.h"
 
 namespace haft {
 
@@ -13,6 +13,6 @@ namespace haft {
 // with enough room in which programs may be executed (if the image holds any). A detached process
 // removes it when nothing uses it any more; what was left because that one was killed is removed by
 // the next start. With HAFT_CACHE=DIR the place is DIR, and everything stays.
-Result<std::string> ExtractToDirectory(const RungContext& context);
+Result<std::string> ExtractToDirectory(const MountRequest& request);
 
 }  // namespace haft

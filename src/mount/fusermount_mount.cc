@@ -82,22 +82,22 @@ Result<MountPlace> MakePlace(const StepClock& clock) {
 
 }  // namespace
 
-Result<std::string> MountWithFusermount(const RungContext& context) {
+Result<std::string> MountWithFusermount(const MountRequest& request) {
   TRY(CheckFusermount());
-  auto [place, cell] = TRY(MakePlace(context.clock));
+  auto [place, cell] = TRY(MakePlace(request.clock));
   std::string cell_name = cell.path.substr(cell.path.rfind('/') + 1),
-              path = cell.path + "/" + context.name();
+              path = cell.path + "/" + request.name();
   auto mount = [&, &place = place, &cell = cell]() -> Result<> {
     // First, so that everything is removed even if this process is killed meanwhile.
     TRY(ForkReaper(path, {place.fd.get(), cell.fd.get()},
                    [&] { return RemoveMount(place, cell_name, path); }));
     ClearUmask umask;
-    if (::mkdirat(cell.fd.get(), context.name().c_str(), 0700) < 0)
+    if (::mkdirat(cell.fd.get(), request.name().c_str(), 0700) < 0)
       return Failure(Error::FromErrno(Quoted(path)));
-    ServerOptions options = ServerOptionsFor(context, path);
+    ServerOptions options = ServerOptionsFor(request, path);
     UniqueFd device = TRY(MountByFusermount(path, options.allow_other));
-    context.clock.Step("mounted on {} by fusermount3", Quoted(path));
-    ServerProcess server = TRY(ServerProcess::Fork(context.reader, options, device));
+    request.clock.Step("mounted on {} by fusermount3", Quoted(path));
+    ServerProcess server = TRY(ServerProcess::Fork(request.reader, options, device));
     device.Reset();
     return server.Begin(path);
   };

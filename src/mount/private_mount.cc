@@ -29,31 +29,31 @@ bool HasMountCapability() {
 }
 
 // Everything, in the calling process. Afterwards it is in the namespaces, or half in them.
-Result<> Build(const RungContext& context) {
-  if (context.rung == Rung::kUserns) {
+Result<> Build(const MountRequest& request) {
+  if (request.mode == Mode::kUserns) {
     TRY(EnterUserNamespace());
-    context.clock.Step("user namespace entered");
+    request.clock.Step("user namespace entered");
   }
   UniqueFd device = TRY(OpenFuseDevice());
-  ServerOptions options = ServerOptionsFor(context, context.mount_point);
+  ServerOptions options = ServerOptionsFor(request, request.mount_point);
   FuseMountOptions mount{
       .uid = options.uid, .gid = options.gid, .allow_other = options.allow_other};
-  ServerProcess server = TRY(ServerProcess::Fork(context.reader, options, device));
-  context.clock.Step("server process forked");
+  ServerProcess server = TRY(ServerProcess::Fork(request.reader, options, device));
+  request.clock.Step("server process forked");
   TRY(EnterMountNamespace());
-  TRY(AssemblePrivateRoot(context.mount_point));
-  context.clock.Step("private root assembled");
-  TRY(MountFuse(device.get(), context.mount_point, mount));
+  TRY(AssemblePrivateRoot(request.mount_point));
+  request.clock.Step("private root assembled");
+  TRY(MountFuse(device.get(), request.mount_point, mount));
   device.Reset();
-  TRY(server.Begin(context.mount_point));
-  context.clock.Step("image mounted on {}", Quoted(context.mount_point));
+  TRY(server.Begin(request.mount_point));
+  request.clock.Step("image mounted on {}", Quoted(request.mount_point));
   return {};
 }
 
 // The builder's half of the conversation: a descriptor of the new root, or the error as text. Then
 // it keeps the namespaces alive until the other side has joined them.
-[[noreturn]] void RunBuilder(const RungContext& context, UniqueFd channel) {
-  auto built = Build(context);
+[[noreturn]] void RunBuilder(const MountRequest& request, UniqueFd channel) {
+  auto built = Build(request);
   UniqueFd root;
   if (built) {
     root = UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -95,7 +95,7 @@ int WaitFor(pid_t child) {
 // A child that builds the mount. Killed if it is still there when this ends, with all it has built.
 class Builder {
  public:
-  static Result<Builder> Start(const RungContext& context) {
+  static Result<Builder> Start(const MountRequest& request) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
       return Failure(Error::FromErrno("socketpair"));
@@ -104,7 +104,7 @@ class Builder {
     if (child < 0) return Failure(Error::FromErrno("fork"));
     if (child == 0) {
       ours.Reset();
-      RunBuilder(context, std::move(theirs));
+      RunBuilder(request, std::move(theirs));
     }
     return Builder(child, std::move(ours));
   }
@@ -136,31 +136,31 @@ class Builder {
   UniqueFd channel_;
 };
 
-Result<std::string> TryToMount(const RungContext& context) {
+Result<std::string> TryToMount(const MountRequest& request) {
   // Joining a namespace changes the working directory to its root. One that may not be entered
   // again can only be kept by never leaving it. Should that fail, the next rungs have to do with
   // what is half built.
   if (!MayEnterWorkingDirectory()) {
-    TRY(Build(context));
-    return context.mount_point;
+    TRY(Build(request));
+    return request.mount_point;
   }
   // Nor is a child needed by a process that can come back; one in a user namespace cannot.
-  if (context.rung == Rung::kNamespace) {
+  if (request.mode == Mode::kNamespace) {
     if (auto way = WayBack::Find()) {
-      auto built = Build(context);
-      if (built) return context.mount_point;
+      auto built = Build(request);
+      if (built) return request.mount_point;
       TRY(way->Return());
       return Failure(std::move(built).error());
     }
   }
-  Builder builder = TRY(Builder::Start(context));
+  Builder builder = TRY(Builder::Start(request));
   UniqueFd root = TRY(builder.Root());
-  TRY(JoinNamespaces(builder.pid(), context.rung == Rung::kUserns, root.get()));
-  return context.mount_point;
+  TRY(JoinNamespaces(builder.pid(), request.mode == Mode::kUserns, root.get()));
+  return request.mount_point;
 }
 
-Result<std::string> Mount(const RungContext& context) {
-  auto mounted = TryToMount(context);
+Result<std::string> Mount(const MountRequest& request) {
+  auto mounted = TryToMount(request);
   if (mounted || !mounted.error().remedy().empty() || mounted.error().sys_errno() != EPERM)
     return mounted;
   return Failure(
@@ -170,14 +170,14 @@ Result<std::string> Mount(const RungContext& context) {
 
 }  // namespace
 
-Result<std::string> MountInMountNamespace(const RungContext& context) {
-  if (HasMountCapability()) return Mount(context);
+Result<std::string> MountInMountNamespace(const MountRequest& request) {
+  if (HasMountCapability()) return Mount(request);
   return Failure(Error(ErrorKind::kUnsupported, "no right to mount (CAP_SYS_ADMIN)", EPERM)
                      .Remedy("start it as root"));
 }
 
-Result<std::string> MountInUserNamespace(const RungContext& context) {
-  return Mount(context);
+Result<std::string> MountInUserNamespace(const MountRequest& request) {
+  return Mount(request);
 }
 
 }  // namespace haft

@@ -4,14 +4,14 @@
 #include <string>
 
 #include "haft/base/error.h"
-#include "rung_context.h"
+#include "mount_request.h"
 
 namespace haft {
 
-// Both mount the image on context.mount_point in a mount namespace of its own and move this process
+// Both mount the image on request.mount_point in a mount namespace of its own and move this process
 // into it. All steps but the last are made by a child, so that a failure leaves this process where
 // it was.
-Result<std::string> MountInMountNamespace(const RungContext& context);  // needs CAP_SYS_ADMIN
-Result<std::string> MountInUserNamespace(const RungContext& context);
+Result<std::string> MountInMountNamespace(const MountRequest& request);  // needs CAP_SYS_ADMIN
+Result<std::string> MountInUserNamespace(const MountRequest& request);
 
 }  // namespace haft

@@ -10,7 +10,7 @@
 
 #include "haft/base/log.h"
 #include "haft/base/step_clock.h"
-#include "haft/mount/ladder.h"
+#include "haft/mount/mount_modes.h"
 #include "haft/mount/request_log.h"
 #include "haft/mount/runtime_directory.h"
 
@@ -29,7 +29,7 @@ Result<Program> Prepare(const StartPlan& plan) {
     TRY(RecordRequests(*log));
     environment.Unset("HAFT_TRACE_LOG");
   }
-  Modes modes = TRY(Modes::Parse(environment.Get("HAFT_MODE").value_or("")));
+  AllowedModes modes = TRY(AllowedModes::Parse(environment.Get("HAFT_MODE").value_or("")));
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
   Program program = TRY(plan.make_program(image, environment));

@@ -109,8 +109,8 @@ class TestExit(support.TestCase):
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
-class TestEveryRung(support.TestCase):
-    """Five statuses and five signals; --long: 200 runs a rung."""
+class TestEveryMode(support.TestCase):
+    """Five statuses and five signals; --long: 200 runs a haft_mode."""
 
     seconds = 120
     ENDS = [
@@ -131,8 +131,8 @@ class TestEveryRung(support.TestCase):
         ),
     ]
 
-    @support.parametrised(rung=["namespace", "userns", "fusermount", "extract"])
-    def test_same_status(self, rung):
+    @support.parametrised(haft_mode=["namespace", "userns", "fusermount", "extract"])
+    def test_same_status(self, haft_mode):
         def one(end):
             code = (
                 f"sys.exit({end})"
@@ -141,14 +141,14 @@ class TestEveryRung(support.TestCase):
             )
             done = support.run(
                 [support.lab(), code],
-                mode="namespace" if rung == "namespace" else "userns",
-                env=support.clean_env(HAFT_MODE=rung),
+                mode="namespace" if haft_mode == "namespace" else "userns",
+                env=support.clean_env(HAFT_MODE=haft_mode),
                 preexec_fn=support.no_core,
             )
             return done.returncode, done.stderr
 
         ends = self.ENDS * (20 if support.LONG else 1)
-        with self.clean(quiet_host=rung != "fusermount"), concurrent.futures.ThreadPoolExecutor(
-            4
-        ) as pool:
+        with self.clean(
+            quiet_host=haft_mode != "fusermount"
+        ), concurrent.futures.ThreadPoolExecutor(4) as pool:
             self.assertEqual(list(pool.map(one, ends)), [(end, "") for end in ends])

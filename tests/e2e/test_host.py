@@ -618,10 +618,12 @@ class TestPrivileges(support.TestCase):
     def test_set_user_id_programs_of_a_user(self):
         """As docs/haft.1 says: without power under userns, with it under fusermount and extract."""
         code = f"import subprocess, lab_lazy.m5; subprocess.run([{self.set_uid_program()!r}, '-u']); print(lab_lazy.m5.VALUE)"
-        for rung, uid in (("userns", support.NOBODY), ("fusermount", 0), ("extract", 0)):
-            with self.subTest(rung=rung), self.clean(timeout=4.0, quiet_host=rung != "fusermount"):
+        for haft_mode, uid in (("userns", support.NOBODY), ("fusermount", 0), ("extract", 0)):
+            with self.subTest(haft_mode=haft_mode), self.clean(
+                timeout=4.0, quiet_host=haft_mode != "fusermount"
+            ):
                 done = support.run(
-                    [support.lab(), code], mode="userns", env=support.clean_env(HAFT_MODE=rung)
+                    [support.lab(), code], mode="userns", env=support.clean_env(HAFT_MODE=haft_mode)
                 )
                 self.assertEqual(
                     (done.stdout, done.stderr, done.returncode), (f"{uid}\n5\n", "", 0)

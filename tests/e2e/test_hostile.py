@@ -273,8 +273,8 @@ class TestEnvironment(support.TestCase):
             {"MALLOC_CONF": "junk:true"},
         )
 
-    @support.parametrised(rung=["namespace", "userns", "fusermount", "extract"])
-    def test_changes_nothing(self, rung):
+    @support.parametrised(haft_mode=["namespace", "userns", "fusermount", "extract"])
+    def test_changes_nothing(self, haft_mode):
         fakes, proof = self.places()
         bundle = fakes / "lab"
         os.link(support.lab(), bundle)
@@ -282,8 +282,8 @@ class TestEnvironment(support.TestCase):
         def shown(env):
             variables = [f"{name}={value}" for name, value in env.items()]
             done = support.run(
-                ["/usr/bin/env", f"HAFT_MODE={rung}", *variables, bundle, SHOW],
-                mode=mode_of(rung),
+                ["/usr/bin/env", f"HAFT_MODE={haft_mode}", *variables, bundle, SHOW],
+                mode=mode_of(haft_mode),
                 cwd=fakes,
             )
             return re.sub("/m[a-z2-7]{8}/", "/RANDOM/", done.stdout), done.stderr, done.returncode
@@ -300,24 +300,24 @@ class TestEnvironment(support.TestCase):
         for mount in mounts:
             self.assertTrue({"ro", "nosuid", "nodev"} <= set(mount.split()[0].split(",")), mount)
             self.assertEqual(
-                "allow_other" in mount, rung == "namespace"
+                "allow_other" in mount, haft_mode == "namespace"
             )  # root's is for all: httpd's workers
-        self.assertEqual(bool(mounts), rung != "extract")
+        self.assertEqual(bool(mounts), haft_mode != "extract")
         for environment, result in zip(environments, found):
             with self.subTest(environment=environment):
                 self.assertEqual(result, expected)
         self.assertEqual(os.listdir(proof), [])
 
 
-def mode_of(rung):
-    """Who starts a bundle that is to take that rung."""
-    return "namespace" if rung == "namespace" else "userns"
+def mode_of(haft_mode):
+    """Who starts a bundle that is to take that haft_mode."""
+    return "namespace" if haft_mode == "namespace" else "userns"
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestPaths(support.TestCase):
-    @support.parametrised(rung=["namespace", "userns", "fusermount"])
-    def test_no_path_becomes_a_mount_option(self, rung):
+    @support.parametrised(haft_mode=["namespace", "userns", "fusermount"])
+    def test_no_path_becomes_a_mount_option(self, haft_mode):
         names = [
             "with space",
             "comma,allow_other,suid",
@@ -337,7 +337,7 @@ class TestPaths(support.TestCase):
             path = directory / name[:200] / name
             os.link(support.lab(), path)
             return support.run(
-                [path, SHOW], mode=mode_of(rung), env=support.clean_env(HAFT_MODE=rung)
+                [path, SHOW], mode=mode_of(haft_mode), env=support.clean_env(HAFT_MODE=haft_mode)
             )
 
         with self.clean(timeout=4.0, quiet_host=False), concurrent.futures.ThreadPoolExecutor(
@@ -352,7 +352,7 @@ class TestPaths(support.TestCase):
                     self.assertTrue({"ro", "nosuid", "nodev"} <= set(options.split(",")), mount)
                     self.assertTrue(source.startswith("fuse.haft haft "), mount)
                     self.assertEqual(
-                        "allow_other" in mount, rung == "namespace"
+                        "allow_other" in mount, haft_mode == "namespace"
                     )  # root's is for all: httpd's workers
 
 

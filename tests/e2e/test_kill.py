@@ -128,14 +128,14 @@ def kill(*pids):
 class Start(StoppedStart):
     """One bundle, started through a name of its own, by which its processes are known."""
 
-    def __init__(self, path, rung, hook):
+    def __init__(self, path, haft_mode, hook):
         self.path = str(path)
         code = BUSY if hook == "steady" else ONCE.replace("NAMES", repr(NAMES))
         super().__init__(
             [path, code],
-            HOOKS[rung][hook],
-            user=None if rung == "namespace" else support.NOBODY,
-            env=support.clean_env(HAFT_MODE=rung),
+            HOOKS[haft_mode][hook],
+            user=None if haft_mode == "namespace" else support.NOBODY,
+            env=support.clean_env(HAFT_MODE=haft_mode),
         )
 
     def processes(self, name=None):
@@ -177,9 +177,9 @@ class KillCase(support.TestCase):
             os.link(support.lab(), path)
         self.random = random.Random(4)
 
-    def some(self, victim, hook, rung):
+    def some(self, victim, hook, haft_mode):
         """AT_ONCE starts at that moment; the victims are killed, and whoever was stopped goes on."""
-        starts = [Start(path, rung, hook) for path in self.paths]
+        starts = [Start(path, haft_mode, hook) for path in self.paths]
         for start in starts:
             self.addCleanup(start.close)
         for start in starts:
@@ -213,11 +213,11 @@ class KillCase(support.TestCase):
         else:
             self.assertEqual(result, (0, "ready\n" if hook == "steady" else digest(), ""))
 
-    def cell(self, victim, hook, rung):
+    def cell(self, victim, hook, haft_mode):
         for _ in range(0, RUNS, AT_ONCE):
-            with self.subTest(hook=hook, victim=victim, rung=rung):
-                with self.clean(CLEAN_SECONDS, quiet_host=rung != "fusermount"):
-                    results = self.some(victim, hook, rung)
+            with self.subTest(hook=hook, victim=victim, haft_mode=haft_mode):
+                with self.clean(CLEAN_SECONDS, quiet_host=haft_mode != "fusermount"):
+                    results = self.some(victim, hook, haft_mode)
                 for result in results:
                     self.check(victim, hook, result)
             self.doCleanups()
@@ -225,11 +225,12 @@ class KillCase(support.TestCase):
 
 class TestPrivate(KillCase):
     @support.parametrised(
-        rung=["namespace", "userns"], victim=["program", "keeper", "server", "keeper+server", "all"]
+        haft_mode=["namespace", "userns"],
+        victim=["program", "keeper", "server", "keeper+server", "all"],
     )
-    def test_killed(self, rung, victim):
-        for hook in VICTIMS[rung][victim]:
-            self.cell(victim, hook, rung)
+    def test_killed(self, haft_mode, victim):
+        for hook in VICTIMS[haft_mode][victim]:
+            self.cell(victim, hook, haft_mode)
 
     def test_killed_child_that_mounts(self):
         for hook in VICTIMS["userns"]["stopped"]:
@@ -242,7 +243,7 @@ class TestPrivate(KillCase):
 
 
 class TestFusermount(KillCase):
-    """The same on the rung that uses a mount of the host: the reaper unmounts. Where none is left, the next start does."""
+    """The same on the haft_mode that uses a mount of the host: the reaper unmounts. Where none is left, the next start does."""
 
     PLACE = f"/tmp/haft-{support.NOBODY}"
 
@@ -252,11 +253,11 @@ class TestFusermount(KillCase):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/tmp"], check=True)
         cls.addClassCleanup(subprocess.run, ["umount", "-l", "/tmp"], check=True)
 
-    def cell(self, victim, hook, rung="fusermount"):
+    def cell(self, victim, hook, haft_mode="fusermount"):
         if victim in ("reaper", "all") or (victim, hook) == ("program", "private directory"):
             self.cell_that_is_swept(victim, hook)
         else:
-            super().cell(victim, hook, rung)
+            super().cell(victim, hook, haft_mode)
             self.assertGone(hook)
 
     def cell_that_is_swept(self, victim, hook):

@@ -48,9 +48,9 @@ class TestManyStarts(support.TestCase):
         places = self.starts_that_use_tmp(200 if support.LONG else 40, 20, "fusermount")
         self.assertEqual(len(set(places)), len(places))
 
-    def starts_that_use_tmp(self, count, at_once, rung):
+    def starts_that_use_tmp(self, count, at_once, haft_mode):
         """In a /tmp that no other test uses."""
         with self.covered("/tmp") as tmp:
-            places = self.starts(count, at_once, ["userns"], {"HAFT_MODE": rung})
+            places = self.starts(count, at_once, ["userns"], {"HAFT_MODE": haft_mode})
             self.assertTrue(support.wait_until(lambda: not os.listdir(tmp), 5), os.listdir(tmp))
         return places

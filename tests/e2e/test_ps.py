@@ -9,17 +9,17 @@ import unittest
 import support
 
 SECONDS = 15
-RUNGS = ("namespace", "userns", "fusermount", "extract")
+MODES = ("namespace", "userns", "fusermount", "extract")
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestPs(support.TestCase):
-    def start(self, rung, code="print('ready', flush=True); sys.stdin.read()"):
-        mode = "namespace" if rung == "namespace" else "userns"
+    def start(self, haft_mode, code="print('ready', flush=True); sys.stdin.read()"):
+        mode = "namespace" if haft_mode == "namespace" else "userns"
         process = support.start(
             [support.lab(), code],
             mode=mode,
-            env=support.clean_env(HAFT_MODE=rung),
+            env=support.clean_env(HAFT_MODE=haft_mode),
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -36,25 +36,25 @@ class TestPs(support.TestCase):
 
     def test_all_modes_as_root_and_own_ones_as_user(self):
         with self.clean(timeout=4, quiet_host=False):
-            processes = {rung: self.start(rung) for rung in RUNGS}
-            pids = {rung: process.pid for rung, process in processes.items()}
+            processes = {haft_mode: self.start(haft_mode) for haft_mode in MODES}
+            pids = {haft_mode: process.pid for haft_mode, process in processes.items()}
             everything = {bundle["mode"]: bundle for bundle in self.ps()}
             own = {bundle["mode"]: bundle for bundle in self.ps("userns")}
             for process in processes.values():
                 process.communicate()
-        self.assertEqual(set(everything), set(RUNGS))
-        self.assertEqual(set(own), set(RUNGS) - {"namespace"})
+        self.assertEqual(set(everything), set(MODES))
+        self.assertEqual(set(own), set(MODES) - {"namespace"})
         image_id = support.info(support.lab())["image_id"]
         for found in (everything, own):
-            for rung, bundle in found.items():
-                self.assertEqual((bundle["name"], bundle["image_id"]), ("lab", image_id), rung)
-                self.assertEqual(bundle["pids"], [pids[rung]], rung)
+            for haft_mode, bundle in found.items():
+                self.assertEqual((bundle["name"], bundle["image_id"]), ("lab", image_id), haft_mode)
+                self.assertEqual(bundle["pids"], [pids[haft_mode]], haft_mode)
                 self.assertLess(bundle["uptime"], 60)
-                self.assertEqual("requests" in bundle, rung != "extract", rung)
-                if rung != "extract":
+                self.assertEqual("requests" in bundle, haft_mode != "extract", haft_mode)
+                if haft_mode != "extract":
                     self.assertGreater(bundle["requests"], 3)
                     self.assertEqual(bundle["server"]["crashes"], 0)
-                if rung in ("namespace", "userns"):
+                if haft_mode in ("namespace", "userns"):
                     self.assertEqual(bundle["mount"], "/haft/lab")
 
     def test_how_to_look_inside(self, mode):

@@ -231,13 +231,13 @@ class TestLayouts(RunCase):
         else:
             self.assertLess(path.index(str(user)), path.index("/usr/lib/python3/dist-packages"))
 
-    @support.parametrised(rung=["fusermount", "extract"])
-    def test_files_put_elsewhere(self, rung):
-        """The other rungs of the ladder: paths of the host."""
+    @support.parametrised(haft_mode=["fusermount", "extract"])
+    def test_files_put_elsewhere(self, haft_mode):
+        """The other modes : paths of the host."""
         with self.clean(timeout=5, quiet_host=False):
             done = support.run(
                 [support.HAFT, "run", self.archive("shiv"), "a"],
-                env=support.clean_env(HAFT_MODE=rung),
+                env=support.clean_env(HAFT_MODE=haft_mode),
             )
         self.assertEqual(done.returncode, 3, done.stderr)
         found = json.loads(done.stdout)

@@ -183,15 +183,15 @@ class TestVariables(PlaceCase):
         for mode in support.MODES:
             self.fine([support.lab(), CODE], mode=mode, preexec_fn=lambda: os.umask(umask))
 
-    @support.parametrised(rung=["fusermount", "extract"])
-    def test_umask_that_takes_the_owners_bits(self, rung):
+    @support.parametrised(haft_mode=["fusermount", "extract"])
+    def test_umask_that_takes_the_owners_bits(self, haft_mode):
         """An ordinary user could not open the directory it had just made, nor could the next start."""
         for umask in (0o777, 0o022):
             with self.clean(quiet_host=False):
                 done = support.run(
                     [support.lab(), "print(os.umask(0))"],
                     mode="userns",
-                    env=support.clean_env(HAFT_MODE=rung),
+                    env=support.clean_env(HAFT_MODE=haft_mode),
                     preexec_fn=lambda: os.umask(umask),
                 )
             self.assertEqual((done.stdout, done.stderr), (f"{umask}\n", ""))

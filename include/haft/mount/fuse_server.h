@@ -14,7 +14,7 @@ namespace haft {
 // What a mount says of itself in .haft/stats.
 struct BundleDescription {
   std::string name;
-  std::string mode;          // the rung's name
+  std::string mode;          // the mode's name
   std::string mount;         // path of the mount point
   pid_t program = 0;         // the process it was made for
   std::int64_t started = 0;  // seconds since 1970

@@ -27,7 +27,7 @@ struct ServerFigures {
 struct RunningBundle {
   std::string name;
   std::string image_id;
-  std::string mode;                      // the rung's name, or "mount" for what `haft mount` made
+  std::string mode;                      // the mode's name, or "mount" for what `haft mount` made
   std::string mount;                     // where its files are, in the namespace of its processes
   std::vector<pid_t> pids;               // of its processes, oldest first
   double uptime = 0;                     // seconds since the oldest of them, or the mount, began

@@ -10,7 +10,7 @@ import subprocess
 from support import paths
 
 NOBODY = 65534
-# The rungs of the start ladder that need no helper: root's, and an ordinary user's.
+# The modes of a start that need no helper: root's, and an ordinary user's.
 MODES = ("namespace", "userns") if os.geteuid() == 0 else ("userns",)
 
 _KEPT = (

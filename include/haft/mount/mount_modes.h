@@ -11,38 +11,38 @@
 namespace haft {
 
 // The ways to give a program the files of its image, in the order they are tried.
-enum class Rung {
+enum class Mode {
   kNamespace,   // root: a mount in a private mount namespace
   kUserns,      // ordinary user: the same inside a user namespace of its own
   kFusermount,  // a mount on a directory of the host, made by the setuid helper
   kExtract,     // no FUSE: unpacked into a private directory
 };
-inline constexpr std::size_t kRungCount = 4;
+inline constexpr std::size_t kModeCount = 4;
 
-std::string_view RungName(Rung rung);
+std::string_view ModeName(Mode mode);
 
 // Which rungs HAFT_MODE lets a start try: "" all, "userns" only that one, "!namespace" all but that
 // one; several are separated by commas.
-class Modes {
+class AllowedModes {
  public:
-  static Result<Modes> Parse(std::string_view text);
-  bool Allows(Rung rung) const { return allowed_[static_cast<std::size_t>(rung)]; }
+  static Result<AllowedModes> Parse(std::string_view text);
+  bool Allows(Mode mode) const { return allowed_[static_cast<std::size_t>(mode)]; }
   // Whether it was named, not only left over.
-  bool Names(Rung rung) const { return named_[static_cast<std::size_t>(rung)]; }
+  bool Names(Mode mode) const { return named_[static_cast<std::size_t>(mode)]; }
 
  private:
-  std::array<bool, kRungCount> allowed_ = {true, true, true, true};
-  std::array<bool, kRungCount> named_ = {};
+  std::array<bool, kModeCount> allowed_ = {true, true, true, true};
+  std::array<bool, kModeCount> named_ = {};
 };
 
-// Gives this process and all it starts the files of `reader`'s image, by the first rung that works,
+// Gives this process and all it starts the files of `reader`'s image, by the first mode that works,
 // for as long as one of them lives; returns the directory they are in. That is `mount_point` on the
 // first two rungs, whose mount is private. Its last component is the bundle's name. `program` is
-// the path of what will be run: the host's files that it needs are read ahead. A rung that failed
+// the path of what will be run: the host's files that it needs are read ahead. A mode that failed
 // leaves nothing behind, neither on the host nor in this process. The reader stays usable if the
 // files are elsewhere. REQUIRES: one thread.
 Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point,
-                                   const Modes& modes, const std::string& program,
+                                   const AllowedModes& modes, const std::string& program,
                                    const StepClock& clock);
 
 }  // namespace haft

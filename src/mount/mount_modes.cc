@@ -1,4 +1,4 @@
-#include "haft/mount/ladder.h"
+#include "haft/mount/mount_modes.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,28 +13,28 @@
 namespace haft {
 namespace {
 
-struct RungEntry {
-  Rung rung;
+struct ModeEntry {
+  Mode mode;
   std::string_view name;
-  Result<std::string> (*mount)(const RungContext& context);
+  Result<std::string> (*mount)(const MountRequest& request);
 };
 
 // In the order they are tried.
-constexpr std::array<RungEntry, kRungCount> kLadder = {{
-    {Rung::kNamespace, "namespace", MountInMountNamespace},
-    {Rung::kUserns, "userns", MountInUserNamespace},
-    {Rung::kFusermount, "fusermount", MountWithFusermount},
-    {Rung::kExtract, "extract", ExtractToDirectory},
+constexpr std::array<ModeEntry, kModeCount> kModes = {{
+    {Mode::kNamespace, "namespace", MountInMountNamespace},
+    {Mode::kUserns, "userns", MountInUserNamespace},
+    {Mode::kFusermount, "fusermount", MountWithFusermount},
+    {Mode::kExtract, "extract", ExtractToDirectory},
 }};
 
-std::string RungNames() {
+std::string ModeNames() {
   std::string names;
-  for (const RungEntry& entry : kLadder)
+  for (const ModeEntry& entry : kModes)
     names += fmt::format("{}{}", names.empty() ? "" : ", ", entry.name);
   return names;
 }
 
-// Why no rung held, in one line: every rung's cause, and the remedy for the first one that has any.
+// Why no mode held, in one line: every mode's cause, and the remedy for the first one that has any.
 // "Start it as root" comes last.
 struct Failures {
   std::vector<Error> errors;
@@ -56,49 +56,49 @@ struct Failures {
 
 }  // namespace
 
-std::string_view RungName(Rung rung) {
-  return kLadder[static_cast<std::size_t>(rung)].name;
+std::string_view ModeName(Mode mode) {
+  return kModes[static_cast<std::size_t>(mode)].name;
 }
 
-Result<Modes> Modes::Parse(std::string_view text) {
-  Modes modes;
+Result<AllowedModes> AllowedModes::Parse(std::string_view text) {
+  AllowedModes modes;
   bool first_positive = true;
   while (!text.empty()) {
     std::string_view word = text.substr(0, text.find(','));
     text.remove_prefix(std::min(text.size(), word.size() + 1));
     bool forbid = word.starts_with('!');
     if (forbid) word.remove_prefix(1);
-    auto found = std::ranges::find(kLadder, word, &RungEntry::name);
-    if (found == kLadder.end()) {
+    auto found = std::ranges::find(kModes, word, &ModeEntry::name);
+    if (found == kModes.end()) {
       return Failure(Error::Invalid(fmt::format("HAFT_MODE: unknown mode {}", Quoted(word)))
-                         .Remedy(fmt::format("known are {}", RungNames())));
+                         .Remedy(fmt::format("known are {}", ModeNames())));
     }
     if (!forbid && std::exchange(first_positive, false)) modes.allowed_.fill(false);
-    auto index = static_cast<std::size_t>(found->rung);
+    auto index = static_cast<std::size_t>(found->mode);
     modes.allowed_[index] = modes.named_[index] = !forbid;
   }
   return modes;
 }
 
 Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point,
-                                   const Modes& modes, const std::string& program,
+                                   const AllowedModes& modes, const std::string& program,
                                    const StepClock& clock) {
   Failures failures;
-  for (const RungEntry& entry : kLadder) {
-    if (!modes.Allows(entry.rung)) {
+  for (const ModeEntry& entry : kModes) {
+    if (!modes.Allows(entry.mode)) {
       clock.Step("mode {}: forbidden by HAFT_MODE", entry.name);
       continue;
     }
     std::string causes = failures.Causes();
-    RungContext context{.reader = reader,
-                        .mount_point = mount_point,
-                        .rung = entry.rung,
-                        .asked_for = modes.Names(entry.rung),
-                        .failed_before = causes,
-                        .program = ::getpid(),
-                        .program_path = program,
-                        .clock = clock};
-    auto path = entry.mount(context);
+    MountRequest request{.reader = reader,
+                         .mount_point = mount_point,
+                         .mode = entry.mode,
+                         .asked_for = modes.Names(entry.mode),
+                         .failed_before = causes,
+                         .program = ::getpid(),
+                         .program_path = program,
+                         .clock = clock};
+    auto path = entry.mount(request);
     if (path) {
       clock.Step("mode {}: the files are in {}", entry.name, Quoted(*path));
       return path;

@@ -1,4 +1,4 @@
-"""Every rung forced, and every rung made to fail: the next one, or one line with cause and remedy, 125, quickly, and nothing
+"""Every haft_mode forced, and every haft_mode made to fail: the next one, or one line with cause and remedy, 125, quickly, and nothing
 left. Each time the program prints what it prints from a plain directory."""
 
 import os
@@ -18,7 +18,7 @@ CODE = (
     "child = 'import lab_lazy.m6; print(lab_lazy.m6.VALUE)'\n"
     "result = subprocess.run([sys.executable, '-c', child]).returncode + 5"
 )
-RUNGS = ("namespace", "userns", "fusermount", "extract")
+MODES = ("namespace", "userns", "fusermount", "extract")
 DENY = [support.PYTHON, os.path.join(os.path.dirname(support.running.__file__), "deny.py")]
 DROP = ["setpriv", f"--reuid={support.NOBODY}", f"--regid={support.NOBODY}", "--clear-groups", "--"]
 
@@ -88,12 +88,12 @@ class LadderCase(support.TestCase):
 
 
 class TestForced(LadderCase):
-    @support.parametrised(rung=RUNGS, user=[False, True])
-    def test_works(self, rung, user):
-        if rung == "namespace" and user:
-            self.refuses(user, modes=rung, parts=["mode namespace", "CAP_SYS_ADMIN"])
+    @support.parametrised(haft_mode=MODES, user=[False, True])
+    def test_works(self, haft_mode, user):
+        if haft_mode == "namespace" and user:
+            self.refuses(user, modes=haft_mode, parts=["mode namespace", "CAP_SYS_ADMIN"])
         else:
-            self.works(user, modes=rung)
+            self.works(user, modes=haft_mode)
 
     def test_order_and_reasons_in_the_log(self):
         done = self.works(True, env={"HAFT_LOG": "debug"})
@@ -105,11 +105,13 @@ class TestForced(LadderCase):
 
     @support.parametrised(user=[False, True])
     def test_forbidden_one_by_one(self, user):
-        """!x for the rungs above: each next one, at last the announced one."""
+        """!x for the modes above: each next one, at last the announced one."""
         for count in range(1, 4):
-            forbidden = ",".join("!" + rung for rung in RUNGS[:count])
+            forbidden = ",".join("!" + haft_mode for haft_mode in MODES[:count])
             self.works(user, modes=forbidden, announced=count == 3)
-        self.refuses(user, modes=",".join("!" + rung for rung in RUNGS), parts=["HAFT_MODE"])
+        self.refuses(
+            user, modes=",".join("!" + haft_mode for haft_mode in MODES), parts=["HAFT_MODE"]
+        )
 
 
 NO_DEVICE = (
@@ -174,7 +176,7 @@ class TestFailing(LadderCase):
         user=[False, True],
     )
     def test_seccomp(self, calls, user):
-        """A failed rung leaves the process as it was: the next one works."""
+        """A failed haft_mode leaves the process as it was: the next one works."""
         wrap = [*DENY, calls]
         if not user and "mount" in calls:
             self.works(user, wrap=wrap, announced=True)

@@ -1,4 +1,4 @@
-#include "haft/mount/ladder.h"
+#include "haft/mount/mount_modes.h"
 
 #include <gtest/gtest.h>
 
@@ -17,11 +17,11 @@ struct ModesCase {
 class ModesTest : public ::testing::TestWithParam<ModesCase> {};
 
 TEST_P(ModesTest, AllowsWhatIsNamedOrNotForbidden) {
-  auto modes = Modes::Parse(GetParam().text);
+  auto modes = AllowedModes::Parse(GetParam().text);
   ASSERT_EQ(Message(modes), "");
   std::string allowed;
-  for (Rung rung : {Rung::kNamespace, Rung::kUserns, Rung::kFusermount, Rung::kExtract}) {
-    if (modes->Allows(rung)) allowed += RungName(rung)[0];
+  for (Mode mode : {Mode::kNamespace, Mode::kUserns, Mode::kFusermount, Mode::kExtract}) {
+    if (modes->Allows(mode)) allowed += ModeName(mode)[0];
   }
   EXPECT_EQ(allowed, GetParam().allowed);
 }
@@ -38,7 +38,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ModesTest, TellsWhatWasNamedFromWhatIsLeftOver) {
   auto named = [](std::string_view text) {
-    return Modes::Parse(text).value().Names(Rung::kExtract);
+    return AllowedModes::Parse(text).value().Names(Mode::kExtract);
   };
   EXPECT_TRUE(named("extract"));
   EXPECT_TRUE(named("userns,extract"));
@@ -48,22 +48,22 @@ TEST(ModesTest, TellsWhatWasNamedFromWhatIsLeftOver) {
 }
 
 TEST(ModesTest, NamesWhatItDoesNotKnow) {
-  auto modes = Modes::Parse("userns,fuse\n");
+  auto modes = AllowedModes::Parse("userns,fuse\n");
   EXPECT_EQ(
       Message(modes),
       R"(HAFT_MODE: unknown mode 'fuse\x0a'; known are namespace, userns, fusermount, extract)");
   EXPECT_EQ(modes.error().kind(), ErrorKind::kInvalidInput);
   for (std::string_view text :
        {"!", ",", "userns,,namespace", "!!userns", "USERNS", " userns", "userns "}) {
-    EXPECT_FALSE(Modes::Parse(text).has_value()) << text;
+    EXPECT_FALSE(AllowedModes::Parse(text).has_value()) << text;
   }
 }
 
-TEST(RungTest, HasTheNameUsersWrite) {
-  EXPECT_EQ(RungName(Rung::kNamespace), "namespace");
-  EXPECT_EQ(RungName(Rung::kUserns), "userns");
-  EXPECT_EQ(RungName(Rung::kFusermount), "fusermount");
-  EXPECT_EQ(RungName(Rung::kExtract), "extract");
+TEST(ModesTest, HasTheNameUsersWrite) {
+  EXPECT_EQ(ModeName(Mode::kNamespace), "namespace");
+  EXPECT_EQ(ModeName(Mode::kUserns), "userns");
+  EXPECT_EQ(ModeName(Mode::kFusermount), "fusermount");
+  EXPECT_EQ(ModeName(Mode::kExtract), "extract");
 }
 
 }  // namespace

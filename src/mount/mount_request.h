@@ -8,16 +8,16 @@
 #include "haft/base/step_clock.h"
 #include "haft/image/image_reader.h"
 #include "haft/mount/fuse_server.h"
-#include "haft/mount/ladder.h"
+#include "haft/mount/mount_modes.h"
 
 namespace haft {
 
-// What a rung of the ladder works with.
-struct RungContext {
+// What a mode of the ladder works with.
+struct MountRequest {
   ImageReader& reader;  // a child that serves it may move it away, in its own memory
   const std::string&
       mount_point;  // where it should appear; the last component is the bundle's name
-  Rung rung;
+  Mode mode;
   bool asked_for;                   // by HAFT_MODE
   std::string_view failed_before;   // why the rungs above failed, for people; "" if none was tried
   pid_t program;                    // the process that will run it
@@ -28,6 +28,6 @@ struct RungContext {
 };
 
 // For a server whose mount is at `path`.
-ServerOptions ServerOptionsFor(const RungContext& context, const std::string& path);
+ServerOptions ServerOptionsFor(const MountRequest& request, const std::string& path);
 
 }  // namespace haft
