@@ -60,7 +60,7 @@ std::string Json(const std::vector<RunningBundle>& bundles) {
       json["requests"] = figures->requests;
       json["cache"] = {{"hits", figures->cache_hits}, {"misses", figures->cache_misses}};
       json["server"] = {{"pid", figures->server},
-                        {"keeper", figures->keeper},
+                        {"supervisor", figures->supervisor},
                         {"rss_bytes", figures->rss_bytes},
                         {"crashes", figures->deaths},
                         {"last_crash", figures->last_death}};

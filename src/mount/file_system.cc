@@ -271,7 +271,7 @@ ServerReport FileSystem::Report() const {
   ServerReport report{.bundle = options_.bundle,
                       .image_id = format::ToHex(reader_.bundle().trailer.image_id)};
   if (board_ == nullptr) return report;
-  report.keeper = ::getppid();
+  report.supervisor = ::getppid();
   report.deaths = board_->deaths;
   report.last_time = board_->last_time;
   if (report.deaths > 0) report.last_death = DescribeStatus(board_->last_status);

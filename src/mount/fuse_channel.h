@@ -14,8 +14,8 @@ namespace haft {
 //
 // Here every request is answered, or its process ends. A reply for which the kernel has no memory
 // is tried again for a tenth of a second; then, and after any other failure, the request is
-// answered EIO; if that fails too, this process exits with status 1: a keeper replaces it and the
-// kernel sends the request again, or everybody gets ENOTCONN. The reply to INIT also gets what
+// answered EIO; if that fails too, this process exits with status 1: a supervisor replaces it and
+// the kernel sends the request again, or everybody gets ENOTCONN. The reply to INIT also gets what
 // libfuse 3.14 leaves out: directories may be read and searched by several threads at once.
 
 // From now on `session` talks to `device`, which it closes in the end.

@@ -112,7 +112,7 @@ void ReadFigures(RunningBundle& bundle, const std::string& text) {
                         .cache_misses = number("/cache/misses"),
                         .rss_bytes = number("/server/rss_bytes"),
                         .server = static_cast<pid_t>(number("/server/pid")),
-                        .keeper = static_cast<pid_t>(number("/server/keeper")),
+                        .supervisor = static_cast<pid_t>(number("/server/supervisor")),
                         .deaths = static_cast<std::uint32_t>(number("/server/deaths")),
                         .last_death = word("/server/last_death")};
   for (const auto& count : json.value("operations", nlohmann::json::object())) {

@@ -9,7 +9,8 @@
 
 namespace haft {
 
-// What a server and its keeper know of each other, in memory they share: it survives the server.
+// What a server and its supervisor know of each other, in memory they share: it survives the
+// server.
 struct ServerBoard {
   static constexpr std::size_t kSlots = 64;
   using Numbers = std::array<std::atomic<std::uint64_t>, kSlots>;
@@ -18,7 +19,7 @@ struct ServerBoard {
   Numbers in_flight{};                     // the request each thread is working on; 0: none
   std::atomic<std::uint64_t> answered{0};  // requests
 
-  // Written by the keeper.
+  // Written by the supervisor.
   Numbers refused{};                       // requests that have killed servers: to be answered EIO
   std::atomic<std::uint32_t> deaths{0};    // of servers
   std::atomic<int> last_status{0};         // of the last one, as waitpid(2) gives it

@@ -20,7 +20,7 @@
 #include "haft/base/log.h"
 #include "haft/base/pass_descriptor.h"
 #include "host_read_ahead.h"
-#include "keeper.h"
+#include "supervisor.h"
 #include "warm_up.h"
 
 namespace haft {
@@ -68,8 +68,8 @@ pid_t StartReadAhead(const FuseServer& server, UniqueFd& go) {
   ::_exit(0);
 }
 
-// The life of the keeper. Reading from the device before it is mounted would be EPERM, hence the
-// wait.
+// The life of the supervisor. Reading from the device before it is mounted would be EPERM, hence
+// the wait.
 Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, UniqueFd go,
                const OtherCpus& cpus) {
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
@@ -80,10 +80,10 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
   auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());
   go.Reset();
   if (alive)
-    RunKeeper(std::move(server), {.root = *std::move(root),
-                                  .alive = *std::move(alive),
-                                  .cpus = cpus,
-                                  .read_ahead = read_ahead});
+    RunSupervisor(std::move(server), {.root = *std::move(root),
+                                      .alive = *std::move(alive),
+                                      .cpus = cpus,
+                                      .read_ahead = read_ahead});
   return {};
 }
 
@@ -133,7 +133,7 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptio
   // With HAFT_LOG=debug they say there what happens to them; otherwise nobody would read it.
   UniqueFd errors(LogEnabled(LogLevel::kDebug) ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1);
   if (errors) keep.push_back(errors.get());
-  DetachProcess("haft-keeper", keep);
+  DetachProcess("haft-supervisor", keep);
   if (errors) ::dup2(errors.get(), STDERR_FILENO);
   errors.Reset();
   ::prctl(PR_SET_DUMPABLE, 0);

@@ -36,7 +36,7 @@ enum class Operation : std::uint8_t {
 struct ServerReport {
   BundleDescription bundle = {};
   std::string image_id = {};
-  pid_t keeper = 0;  // 0: none
+  pid_t supervisor = 0;  // 0: none
   std::uint32_t deaths = 0;
   std::string last_death = {};
   std::int64_t last_time = 0;  // of it, in seconds since 1970

@@ -262,7 +262,7 @@ class TestPip(OptionCase):
         self.assertTrue(support.wait_until(lambda: not self.processes(), 5), "pip goes on")
         self.assertEqual(os.listdir(self.out), [])
         self.assert_nothing_left()
-        lost = self.temporary / "haft-build-abcdef"  # as if the keeper had been killed as well
+        lost = self.temporary / "haft-build-abcdef"  # as if the supervisor had been killed as well
         support.write_tree(lost, {"target/x": "x"})
         self.haft("-o", self.out / "x", "-c", "tool", "-f", "wheels", "tool")
         self.assert_nothing_left()

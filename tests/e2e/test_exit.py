@@ -57,7 +57,7 @@ class TestExit(support.TestCase):
             self.assertEqual(done.stderr, plain.stderr)
 
     def test_files_that_are_gone_when_python_begins_are_one_line(self):
-        """Keeper and server killed at that moment: Python had said "No module named '_haft'" in a traceback, with status 1."""
+        """Supervisor and server killed at that moment: Python had said "No module named '_haft'" in a traceback, with status 1."""
         words = support.run(
             [support.lab(), "print(open('/proc/self/cmdline').read().split('\\0')[:-1])"],
             check=True,

@@ -465,7 +465,7 @@ class TestFileUnderneath(support.TestCase):
 
 
 class TestKilledServer(support.TestCase):
-    """A mount has no keeper: its files are ENOTCONN from then on, until `haft umount` or the next `haft mount` clears it away."""
+    """A mount has no supervisor: its files are ENOTCONN from then on, until `haft umount` or the next `haft mount` clears it away."""
 
     def setUp(self):
         self.point = mount_point(self, "killed")

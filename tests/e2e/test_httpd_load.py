@@ -173,7 +173,7 @@ class TestServerKilled(support.TestCase):
                 self.assertLess(time.monotonic() - began, 10)
                 if (
                     answer.status != 200
-                ):  # without a keeper: the cause is in the log, not only what follows from it
+                ):  # without a supervisor: the cause is in the log, not only what follows from it
                     self.assertEqual(answer.status, 500)
                     self.assertIn("Transport endpoint is not connected", server.log())
                 server.send(signal.SIGTERM)

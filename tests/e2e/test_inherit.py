@@ -219,7 +219,7 @@ class TestDescriptors(support.TestCase):
             helpers |= {
                 pid
                 for pid in support.haft_processes() - before
-                if support.clean._comm(pid) == "haft-keeper"
+                if support.clean._comm(pid) == "haft-supervisor"
             }
             self.assertEqual(len(helpers), 2)
             for helper in helpers:

@@ -1,4 +1,4 @@
-"""kill -9 of the program, the server, the keeper, other helpers or all of them, at eight moments of a bundle's life: nothing stays
+"""kill -9 of the program, the server, the supervisor, other helpers or all of them, at eight moments of a bundle's life: nothing stays
 behind, and a program that lives goes on, or gets an error at once."""
 
 import hashlib
@@ -86,16 +86,16 @@ ALL = list(_COMMON) + ["unmount"]
 VICTIMS = {
     "namespace": {
         "program": list(PRIVATE)[:-1],
-        "keeper": list(PRIVATE)[1:],
+        "supervisor": list(PRIVATE)[1:],
         "server": ALL,
-        "keeper+server": ALL,
+        "supervisor+server": ALL,
         "all": list(PRIVATE)[:-1],
     },
     "fusermount": {
         "program": list(FUSERMOUNT)[:-1],
-        "keeper": list(FUSERMOUNT)[3:],
+        "supervisor": list(FUSERMOUNT)[3:],
         "server": ALL,
-        "keeper+server": ALL,
+        "supervisor+server": ALL,
         "reaper": list(FUSERMOUNT)[1:],
         "stopped": ["open /dev/fuse", "mount"],
         "all": list(FUSERMOUNT),
@@ -193,7 +193,7 @@ class KillCase(support.TestCase):
                 pass
         time.sleep(0.05 if hook == "steady" else 0)
         # Without a server the program sees it and ends by itself.
-        return [start.end(close_input=victim != "keeper+server") for start in starts]
+        return [start.end(close_input=victim != "supervisor+server") for start in starts]
 
     def check(self, victim, hook, result):
         status, out, errors = result
@@ -202,11 +202,11 @@ class KillCase(support.TestCase):
             self.assertEqual(result, (0, digest(), ""))
         elif victim in ("program", "all"):
             self.assertEqual((status, errors), (-signal.SIGKILL, ""))
-        elif victim == "stopped" or victim == "keeper" and early:
+        elif victim == "stopped" or victim == "supervisor" and early:
             self.assertEqual((status, out), (125, ""), errors)
             self.assertOneLine(errors)
-        elif victim == "keeper+server" or victim == "keeper" and hook == "exec" and status:
-            # There may not have been a server yet when the keeper was killed: the same, an error at once.
+        elif victim == "supervisor+server" or victim == "supervisor" and hook == "exec" and status:
+            # There may not have been a server yet when the supervisor was killed: the same, an error at once.
             self.assertIn(status, (1, 3, 125), errors)
             # ECONNABORTED is what a request gets that was under way. Python takes any error of a directory for "no such module".
             self.assertRegex(errors, r"\b(107|103)\b|No module named '_haft'")
@@ -226,7 +226,7 @@ class KillCase(support.TestCase):
 class TestPrivate(KillCase):
     @support.parametrised(
         haft_mode=["namespace", "userns"],
-        victim=["program", "keeper", "server", "keeper+server", "all"],
+        victim=["program", "supervisor", "server", "supervisor+server", "all"],
     )
     def test_killed(self, haft_mode, victim):
         for hook in VICTIMS[haft_mode][victim]:
@@ -237,7 +237,7 @@ class TestPrivate(KillCase):
             self.cell("stopped", hook, "userns")
 
     def test_next_start_is_unaffected(self, mode):
-        self.some("keeper+server", "steady", mode)
+        self.some("supervisor+server", "steady", mode)
         with self.clean():
             self.assertEqual(support.run([support.lab(), "result = 3"], mode=mode).returncode, 3)
 

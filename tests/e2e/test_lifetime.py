@@ -187,7 +187,7 @@ class TestDaemon(support.TestCase):
 
 class TestServer(support.TestCase):
     def test_are_detached_processes_with_their_names(self, mode):
-        """The keeper and its child, the server: named, in a session of their own, outside of the namespace they serve (or they
+        """The supervisor and its child, the server: named, in a session of their own, outside of the namespace they serve (or they
         would keep the mount alive), with few descriptors, no capabilities, no core files; nobody else may trace them."""
         before = support.servers()
         with self.clean(), support.start(
@@ -200,11 +200,14 @@ class TestServer(support.TestCase):
             servers = support.servers() - before
             self.assertEqual(len(servers), 1)
             server = servers.pop()
-            keeper = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
-            self.assertNotEqual(keeper, process.pid)
-            self.assertEqual((os.getsid(server), os.getsid(keeper)), (keeper, keeper))
-            # The keeper also has the root of the mount, and a descriptor of each process it waits for.
-            for pid, name, descriptors in ((server, "haft-server", 6), (keeper, "haft-keeper", 8)):
+            supervisor = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
+            self.assertNotEqual(supervisor, process.pid)
+            self.assertEqual((os.getsid(server), os.getsid(supervisor)), (supervisor, supervisor))
+            # The supervisor also has the root of the mount, and a descriptor of each process it waits for.
+            for pid, name, descriptors in (
+                (server, "haft-server", 6),
+                (supervisor, "haft-supervisor", 8),
+            ):
                 status = open(f"/proc/{pid}/status").read()
                 self.assertIn(f"Name:\t{name}\n", status)
                 self.assertNotIn(f"PPid:\t{process.pid}\n", status)
@@ -234,7 +237,7 @@ class TestServer(support.TestCase):
         ) as process:
             process.stdout.readline()
             (server,) = support.servers() - before
-            keeper = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
+            supervisor = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
             for uid in (support.NOBODY, 4242) if os.geteuid() == 0 else (None,):
                 become = (
                     ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
@@ -242,7 +245,8 @@ class TestServer(support.TestCase):
                     else []
                 )
                 done = support.run(
-                    [*become, support.PYTHON, "-c", attach, str(server), str(keeper)], check=True
+                    [*become, support.PYTHON, "-c", attach, str(server), str(supervisor)],
+                    check=True,
                 )
                 self.assertEqual(done.stdout, f"{[(-1, errno.EPERM)] * 2}\n")
             process.stdin.close()

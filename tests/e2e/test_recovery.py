@@ -133,18 +133,18 @@ class TestReplaced(RecoveryCase):
             process.communicate("\n", timeout=5)
             self.assertEqual(process.returncode, 107)
 
-    def test_keeper_killed_then_the_server_goes_on(self, mode):
+    def test_supervisor_killed_then_the_server_goes_on(self, mode):
         code = "print('ready', flush=True); sys.stdin.readline()\nimport lab_lazy.m78; print(lab_lazy.m78.VALUE)"
         with self.clean():
             process, known = self.start(code, mode)
             server = self.server(known)
-            keeper = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
-            os.kill(keeper, signal.SIGKILL)
+            supervisor = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
+            os.kill(supervisor, signal.SIGKILL)
             self.assertEqual(process.communicate("\n", timeout=5)[0], "78\n")
 
 
 class TestLost(RecoveryCase):
-    """Keeper and server are killed: errors at once, which the program can handle, and it ends as it likes."""
+    """Supervisor and server are killed: errors at once, which the program can handle, and it ends as it likes."""
 
     USE = (
         "import lab, mmap\nbase = os.path.dirname(lab.__file__)\n"
@@ -165,7 +165,7 @@ class TestLost(RecoveryCase):
             process, known = self.start(self.USE + code, mode)
             time.sleep(0.1)
             helpers = {support.clean._comm(pid): pid for pid in support.haft_processes() - before}
-            for name in ("haft-keeper", "haft-server"):
+            for name in ("haft-supervisor", "haft-server"):
                 os.kill(helpers[name], signal.SIGKILL)
             out, errors = process.communicate(timeout=2)
         # ECONNABORTED is what a request gets that was under way.

@@ -88,10 +88,10 @@ class TestWarmUp(support.TestCase):
         self.assertGreater(int(done.stdout.split()[0]), 2)
 
     def test_processes_are_as_without_it(self):
-        """No zombie, and the keeper and the server may run on every CPU the program may run on."""
+        """No zombie, and the supervisor and the server may run on every CPU the program may run on."""
         _, processes = self.start()
         mine = processes.pop()[2]
-        self.assertEqual([name for name, _, _ in processes], ["haft-keeper", "haft-server"])
+        self.assertEqual([name for name, _, _ in processes], ["haft-supervisor", "haft-server"])
         for name, state, cpus in processes:
             self.assertIn(state, "RS", name)
             self.assertEqual(cpus, mine, name)

@@ -19,7 +19,7 @@ struct ServerFigures {
   std::uint64_t cache_misses = 0;
   std::uint64_t rss_bytes = 0;
   pid_t server = 0;
-  pid_t keeper = 0;
+  pid_t supervisor = 0;
   std::uint32_t deaths = 0;  // of servers before this one
   std::string last_death;    // how the last one died
 };

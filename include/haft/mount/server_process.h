@@ -11,10 +11,10 @@
 
 namespace haft {
 
-// The detached processes that serve a mount: a keeper, and its child, the server, which it replaces
-// when it dies. In a session of their own, re-parented to init, with no descriptor but the image,
-// /dev/fuse and /dev/null (HAFT_LOG=debug: and standard error), deaf to terminal signals, without
-// capabilities. They end when the kernel unmounts, or at once if Begin() is never called.
+// The detached processes that serve a mount: a supervisor, and its child, the server, which it
+// replaces when it dies. In a session of their own, re-parented to init, with no descriptor but the
+// image, /dev/fuse and /dev/null (HAFT_LOG=debug: and standard error), deaf to terminal signals,
+// without capabilities. They end when the kernel unmounts, or at once if Begin() is never called.
 class ServerProcess {
  public:
   // Forks twice; the server moves `reader` away, in its own memory. `device` is used by both until
@@ -38,7 +38,7 @@ class ServerProcess {
   int Reap();
 
   pid_t child_;  // the short-lived first fork; -1: waited for
-  UniqueFd go_;  // two descriptors sent (see KeptMount): begin; closed: end
+  UniqueFd go_;  // two descriptors sent (see SupervisedMount): begin; closed: end
 };
 
 // What a detached server does to itself: new session, /dev/null as standard streams, cwd "/",

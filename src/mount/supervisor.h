@@ -5,11 +5,11 @@
 
 namespace haft {
 
-struct KeptMount {
-  UniqueFd root = {};     // its root directory; none: no warm-up
-  UniqueFd alive = {};    // as long as this is open, the mount is: its mount namespace, or its root
-  OtherCpus cpus = {};    // where the keeper, the server and the warm-up stay until that is done,
-                          // beside the program
+struct SupervisedMount {
+  UniqueFd root = {};   // its root directory; none: no warm-up
+  UniqueFd alive = {};  // as long as this is open, the mount is: its mount namespace, or its root
+  OtherCpus cpus = {};  // where the supervisor, the server and the warm-up stay until that is done,
+                        // beside the program
   pid_t read_ahead = -1;  // a child that reads the host's files ahead, to be waited for
 };
 
@@ -23,8 +23,8 @@ struct KeptMount {
 //
 // At first it has a child of its own ask for what the start will need (see WarmUp()). It keeps the
 // private mount of a program until the program's own process ended: freeing the mount's page cache
-// is then the keeper's work, and whoever waits for the program need not wait for that. REQUIRES:
-// the file system is mounted; this process has one thread.
-[[noreturn]] void RunKeeper(FuseServer server, KeptMount mount);
+// is then the supervisor's work, and whoever waits for the program need not wait for that.
+// REQUIRES: the file system is mounted; this process has one thread.
+[[noreturn]] void RunSupervisor(FuseServer server, SupervisedMount mount);
 
 }  // namespace haft

@@ -1,4 +1,4 @@
-#include "keeper.h"
+#include "supervisor.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -46,13 +46,13 @@ std::string ProcFile(pid_t process, std::string_view name) {
   return ReadWholeFile(fmt::format("/proc/{}/{}", process, name), 4096).value_or("");
 }
 
-// A keeper in a child. Its device is one end of a socket: the test is the kernel at the other.
-class KeeperTest : public ::testing::Test {
+// A supervisor in a child. Its device is one end of a socket: the test is the kernel at the other.
+class SupervisorTest : public ::testing::Test {
  protected:
-  ~KeeperTest() override {
+  ~SupervisorTest() override {
     kernel_.Reset();  // unmounted: all end
-    if (keeper_ > 0) {
-      EXPECT_EQ(WaitForKeeper(), 0);
+    if (supervisor_ > 0) {
+      EXPECT_EQ(WaitForSupervisor(), 0);
     }
   }
 
@@ -64,14 +64,14 @@ class KeeperTest : public ::testing::Test {
     ::setsockopt(kernel_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     int few = 4096;  // answers that nobody takes
     ::setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &few, sizeof few);
-    keeper_ = ::fork();
-    if (keeper_ == 0) {
+    supervisor_ = ::fork();
+    if (supervisor_ == 0) {
       kernel_.Reset();
       rlimit no_core = {};
       ::setrlimit(RLIMIT_CORE, &no_core);
       auto server = FuseServer::Create(OpenReader(SampleImage(1)), {.uid = 0, .gid = 0});
       if (!server || !server->Attach(UniqueFd(ends[1]))) ::_exit(1);
-      RunKeeper(*std::move(server), {});
+      RunSupervisor(*std::move(server), {});
     }
     ::close(ends[1]);
     fuse_init_in init = {};
@@ -92,7 +92,7 @@ class KeeperTest : public ::testing::Test {
 
   void AskAttributes(std::uint64_t unique) { Ask(FUSE_GETATTR, unique, fuse_getattr_in{}); }
 
-  // The head of what the server or the keeper writes next; all 0 if the device is closed.
+  // The head of what the server or the supervisor writes next; all 0 if the device is closed.
   fuse_out_header Answer() {
     char bytes[65536];
     fuse_out_header header = {};
@@ -111,7 +111,8 @@ class KeeperTest : public ::testing::Test {
   pid_t Server() {
     pid_t server = -1;
     WaitUntil([&] {
-      server = std::atoi(ProcFile(keeper_, fmt::format("task/{}/children", keeper_)).c_str());
+      server =
+          std::atoi(ProcFile(supervisor_, fmt::format("task/{}/children", supervisor_)).c_str());
       return server > 0 && ProcFile(server, "comm") == "haft-server\n" && !Ended(server);
     });
     return server > 0 ? server : -1;
@@ -157,25 +158,25 @@ class KeeperTest : public ::testing::Test {
     return 0;
   }
 
-  int WaitForKeeper() {
+  int WaitForSupervisor() {
     int status = -1;
-    ::waitpid(std::exchange(keeper_, -1), &status, 0);
+    ::waitpid(std::exchange(supervisor_, -1), &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   UniqueFd kernel_;
-  pid_t keeper_ = -1;
+  pid_t supervisor_ = -1;
 };
 
-TEST_F(KeeperTest, EndsWithTheFileSystem) {
+TEST_F(SupervisorTest, EndsWithTheFileSystem) {
   Start(true);
   AskAttributes(4);
   ExpectAnswer(4);
   kernel_.Reset();
-  EXPECT_EQ(WaitForKeeper(), 0);
+  EXPECT_EQ(WaitForSupervisor(), 0);
 }
 
-TEST_F(KeeperTest, ReplacesAServerAndLetsTheKernelAskAgain) {
+TEST_F(SupervisorTest, ReplacesAServerAndLetsTheKernelAskAgain) {
   Start(true);
   pid_t first = Server();
   Replace(SIGABRT);
@@ -184,28 +185,28 @@ TEST_F(KeeperTest, ReplacesAServerAndLetsTheKernelAskAgain) {
   ExpectAnswer(4 | kResent);
 }
 
-TEST_F(KeeperTest, GivesUpIfTheKernelCannotAskAgain) {
+TEST_F(SupervisorTest, GivesUpIfTheKernelCannotAskAgain) {
   Start(false);
   ::kill(Server(), SIGKILL);
-  EXPECT_EQ(WaitForKeeper(), 0);
+  EXPECT_EQ(WaitForSupervisor(), 0);
   EXPECT_EQ(Answer().len, 0u) << "the device is closed";
 }
 
-TEST_F(KeeperTest, GivesUpAtTheSixthCrashInTenSeconds) {
+TEST_F(SupervisorTest, GivesUpAtTheSixthCrashInTenSeconds) {
   Start(true);
   for (int crash = 0; crash < 5; ++crash) Replace(SIGABRT);
   ::kill(Server(), SIGABRT);
-  EXPECT_EQ(WaitForKeeper(), 0);
+  EXPECT_EQ(WaitForSupervisor(), 0);
 }
 
-TEST_F(KeeperTest, KillsFromOutsideAreNoCrashes) {
+TEST_F(SupervisorTest, KillsFromOutsideAreNoCrashes) {
   Start(true);
   for (int kill = 0; kill < 12; ++kill) Replace(SIGKILL);
   AskAttributes(4);
   ExpectAnswer(4);
 }
 
-TEST_F(KeeperTest, RefusesARequestThatWasBeingAnsweredAtTwoCrashes) {
+TEST_F(SupervisorTest, RefusesARequestThatWasBeingAnsweredAtTwoCrashes) {
   Start(true);
   std::uint64_t stuck = AskUntilAnAnswerIsStuck(4);
   ASSERT_GT(stuck, 4u);

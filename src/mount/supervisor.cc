@@ -1,4 +1,4 @@
-#include "keeper.h"
+#include "supervisor.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -46,9 +46,9 @@ std::vector<std::uint64_t> Numbers(const ServerBoard::Numbers& slots) {
   return numbers;
 }
 
-class Keeper {
+class Supervisor {
  public:
-  Keeper(FuseServer server, KeptMount mount, ServerBoard& board)
+  Supervisor(FuseServer server, SupervisedMount mount, ServerBoard& board)
       : server_(std::move(server)), mount_(std::move(mount)), board_(board) {}
 
   // Returns when there is nothing to keep any more.
@@ -75,8 +75,8 @@ class Keeper {
   }
 
  private:
-  // In a process of its own: a mount whose server is dead answers nobody, and the keeper must not
-  // wait for it.
+  // In a process of its own: a mount whose server is dead answers nobody, and the supervisor must
+  // not wait for it.
   void StartWarmUp() {
     UniqueFd root = std::move(mount_.root);
     pid_t child = board_.warming_up ? ::fork() : -1;
@@ -164,7 +164,7 @@ class Keeper {
   }
 
   FuseServer server_;
-  KeptMount mount_;
+  SupervisedMount mount_;
   pid_t warm_up_ = -1;
   ServerBoard& board_;
   int fruitless_ = 0;                      // deaths in a row with work begun and nothing answered
@@ -175,7 +175,7 @@ class Keeper {
 
 }  // namespace
 
-void RunKeeper(FuseServer server, KeptMount mount) {
+void RunSupervisor(FuseServer server, SupervisedMount mount) {
   ServerBoard* board = MakeBoard();
   if (board == nullptr) ::_exit(1);
   ::signal(SIGCHLD, SIG_DFL);  // the program's parent may ignore it, which would swallow statuses
@@ -183,7 +183,7 @@ void RunKeeper(FuseServer server, KeptMount mount) {
   board->warming_up = mount.root && mount.cpus && MayWarmUp();
   server.SetBoard(board);
   auto mounted = server.Initialize();
-  if (mounted && *mounted) Keeper(std::move(server), std::move(mount), *board).Run();
+  if (mounted && *mounted) Supervisor(std::move(server), std::move(mount), *board).Run();
   ::_exit(0);  // closes the device: whoever still asks gets ENOTCONN
 }
 
