@@ -8,11 +8,11 @@
 #include <cstdlib>
 #include <optional>
 
+#include "cleanup.h"
 #include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/manifest.h"
 #include "haft/mount/extract_cell.h"
-#include "reaper.h"
 #include "user_directory.h"
 
 namespace haft {
@@ -69,7 +69,7 @@ Result<> CheckRoom(const UserDirectory& place, const format::Trailer& image, boo
   return {};
 }
 
-// What starts left there whose reaper was killed.
+// What starts left there whose cleanup process was killed.
 void Sweep(const UserDirectory& place, const StepClock& clock) {
   for (const FoundCell& cell : FindCells(place.fd.get(), place.path)) {
     if (RemoveUnusedCell(place.fd.get(), cell))
@@ -84,7 +84,7 @@ Result<ExtractCell> UsePlace(const MountRequest& request, const UserDirectory& p
       TRY(ExtractCell::Open(place.fd.get(), place.path, request.name(), request.reader));
   // Before the first byte is written, so that it is removed even if this process is killed
   // meanwhile.
-  auto guarded = ForkReaper(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
+  auto guarded = ForkCleanup(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
     cell.RemoveIfUnlocked();
     RemoveIfEmpty(place);  // if it was the last one
     return true;

@@ -6,12 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "directory_users.h"
 #include "fusermount.h"
 #include "haft/base/clear_umask.h"
 #include "haft/mount/host_mount.h"
 #include "haft/mount/server_process.h"
-#include "reaper.h"
 #include "user_directory.h"
 
 namespace haft {
@@ -45,7 +45,7 @@ void Sweep(const UserDirectory& place, const StepClock& clock) {
     UniqueFd fd(
         ::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
-      continue;  // its start or its reaper is alive
+      continue;  // its start or its cleanup process is alive
     if (++swept > kMaxSwept) return;
     std::string path = fmt::format("{}/{}", place.path, cell);
     if (FindUser(path)) continue;
@@ -89,8 +89,8 @@ Result<std::string> MountWithFusermount(const MountRequest& request) {
               path = cell.path + "/" + request.name();
   auto mount = [&, &place = place, &cell = cell]() -> Result<> {
     // First, so that everything is removed even if this process is killed meanwhile.
-    TRY(ForkReaper(path, {place.fd.get(), cell.fd.get()},
-                   [&] { return RemoveMount(place, cell_name, path); }));
+    TRY(ForkCleanup(path, {place.fd.get(), cell.fd.get()},
+                    [&] { return RemoveMount(place, cell_name, path); }));
     ClearUmask umask;
     if (::mkdirat(cell.fd.get(), request.name().c_str(), 0700) < 0)
       return Failure(Error::FromErrno(Quoted(path)));

@@ -20,7 +20,7 @@
 namespace haft {
 namespace {
 
-// The life of the cleaner: waits for the end of its parent, then removes.
+// The life of the cleanup: waits for the end of its parent, then removes.
 [[noreturn]] void KeepUntilEnd(int alive, TemporaryDirectory& directory) {
   ::setsid();  // a terminal's ctrl-C is not for it
   for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE}) ::signal(signal, SIG_IGN);
@@ -74,24 +74,24 @@ Result<WorkDirectory> WorkDirectory::CreateBelow(const std::string& parent) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
   UniqueFd wait(ends[0]), alive(ends[1]);
-  pid_t cleaner = ::fork();
-  if (cleaner < 0) return Failure(Error::FromErrno("fork"));
-  if (cleaner == 0) {
+  pid_t cleanup = ::fork();
+  if (cleanup < 0) return Failure(Error::FromErrno("fork"));
+  if (cleanup == 0) {
     alive.Reset();
     KeepUntilEnd(wait.get(), directory);
   }
-  return WorkDirectory(std::move(directory), cleaner, std::move(alive));
+  return WorkDirectory(std::move(directory), cleanup, std::move(alive));
 }
 
 WorkDirectory::WorkDirectory(WorkDirectory&& other) noexcept
     : directory_(std::move(other.directory_)),
-      cleaner_(std::exchange(other.cleaner_, -1)),
+      cleanup_(std::exchange(other.cleanup_, -1)),
       alive_(std::move(other.alive_)) {}
 
 WorkDirectory::~WorkDirectory() {
-  if (cleaner_ < 0) return;
+  if (cleanup_ < 0) return;
   alive_.Reset();
-  while (::waitpid(cleaner_, nullptr, 0) < 0 && errno == EINTR) {
+  while (::waitpid(cleanup_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
 

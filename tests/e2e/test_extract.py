@@ -124,7 +124,7 @@ class TestLifetime(ExtractCase):
         self.assertEqual(self.run_lab("", mode).returncode, 0)
         self.gone(mode)
 
-    def test_reaper_killed_too_is_swept_by_the_next_start(self, mode):
+    def test_cleanup_killed_too_is_swept_by_the_next_start(self, mode):
         """Also what another bundle has left; and a half unpacked tree is never used."""
         process = self.start_lab("print('ready', flush=True); sys.stdin.read()", mode)
         process.stdout.readline()

@@ -76,8 +76,8 @@ FUSERMOUNT = {
     "fork": Hook("fork", holds="/dev/fuse"),  # the program
     **_COMMON,
     "unmount": Hook(
-        "umount2", name="haft-reaper", fails=1
-    ),  # the reaper, who now has to call fusermount3
+        "umount2", name="haft-cleanup", fails=1
+    ),  # the cleanup process, who now has to call fusermount3
 }
 HOOKS = {"namespace": PRIVATE, "userns": PRIVATE, "fusermount": FUSERMOUNT}
 ALL = list(_COMMON) + ["unmount"]
@@ -96,7 +96,7 @@ VICTIMS = {
         "supervisor": list(FUSERMOUNT)[3:],
         "server": ALL,
         "supervisor+server": ALL,
-        "reaper": list(FUSERMOUNT)[1:],
+        "cleanup process": list(FUSERMOUNT)[1:],
         "stopped": ["open /dev/fuse", "mount"],
         "all": list(FUSERMOUNT),
     },
@@ -243,7 +243,7 @@ class TestPrivate(KillCase):
 
 
 class TestFusermount(KillCase):
-    """The same on the haft_mode that uses a mount of the host: the reaper unmounts. Where none is left, the next start does."""
+    """The same on the haft_mode that uses a mount of the host: the cleanup process unmounts. Where none is left, the next start does."""
 
     PLACE = f"/tmp/haft-{support.NOBODY}"
 
@@ -254,7 +254,10 @@ class TestFusermount(KillCase):
         cls.addClassCleanup(subprocess.run, ["umount", "-l", "/tmp"], check=True)
 
     def cell(self, victim, hook, haft_mode="fusermount"):
-        if victim in ("reaper", "all") or (victim, hook) == ("program", "private directory"):
+        if victim in ("cleanup process", "all") or (victim, hook) == (
+            "program",
+            "private directory",
+        ):
             self.cell_that_is_swept(victim, hook)
         else:
             super().cell(victim, hook, haft_mode)

@@ -32,11 +32,11 @@ class WorkDirectory {
 
  private:
   static Result<WorkDirectory> CreateBelow(const std::string& parent);
-  WorkDirectory(TemporaryDirectory directory, pid_t cleaner, UniqueFd alive)
-      : directory_(std::move(directory)), cleaner_(cleaner), alive_(std::move(alive)) {}
+  WorkDirectory(TemporaryDirectory directory, pid_t cleanup, UniqueFd alive)
+      : directory_(std::move(directory)), cleanup_(cleanup), alive_(std::move(alive)) {}
 
-  TemporaryDirectory directory_;  // its lock is the cleaner's as well
-  pid_t cleaner_;                 // -1: moved from
+  TemporaryDirectory directory_;  // its lock is the cleanup's as well
+  pid_t cleanup_;                 // -1: moved from
   UniqueFd alive_;                // closed: remove it
 };
 

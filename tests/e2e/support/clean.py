@@ -80,7 +80,7 @@ def state(pid):
         return None
 
 
-HELPERS = ("haft-server", "haft-supervisor", "haft-warm-up", "haft-read-ahead", "haft-reaper")
+HELPERS = ("haft-server", "haft-supervisor", "haft-warm-up", "haft-read-ahead", "haft-cleanup")
 
 
 def servers():

@@ -12,7 +12,7 @@ namespace haft {
 // directory `path` any more (see FindUser), then calls `finish`, and again while that says false.
 // It keeps only the descriptors `keep`. Needed where the kernel does not end things by itself.
 // REQUIRES: this process has one thread.
-Result<> ForkReaper(const std::string& path, std::initializer_list<int> keep,
-                    const std::function<bool()>& finish);
+Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
+                     const std::function<bool()>& finish);
 
 }  // namespace haft

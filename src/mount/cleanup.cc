@@ -1,4 +1,4 @@
-#include "reaper.h"
+#include "cleanup.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -49,8 +49,8 @@ void WaitUntilUnused(const std::string& path) {
 
 }  // namespace
 
-Result<> ForkReaper(const std::string& path, std::initializer_list<int> keep,
-                    const std::function<bool()>& finish) {
+Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
+                     const std::function<bool()>& finish) {
   pid_t program = ::getpid();
   UniqueFd pidfd = OpenProcess(program);
   pid_t child = ::fork();
@@ -60,7 +60,7 @@ Result<> ForkReaper(const std::string& path, std::initializer_list<int> keep,
     if (pid_t grandchild = ::fork(); grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
     std::vector<int> kept(keep);
     if (pidfd) kept.push_back(pidfd.get());
-    DetachProcess("haft-reaper", kept);
+    DetachProcess("haft-cleanup", kept);
     ::prctl(PR_SET_DUMPABLE, 0);
     WaitForEnd(program, pidfd);
     do {
