@@ -19,7 +19,7 @@ constexpr std::uint64_t kAhead = 256u << 10;
 
 void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
   // The warm-up has a CPU with the server, and reads two pieces at a time anyway.
-  if (board_ != nullptr && board_->warming_up) return;
+  if (shared_ != nullptr && shared_->warming_up) return;
   std::scoped_lock lock(mutex_);
   auto stream = std::ranges::find_if(
       streams_, [&](const Stream& one) { return one.file == file && one.next == offset; });
@@ -46,8 +46,8 @@ void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
 }
 
 void DecodeAhead::Work(std::stop_token stop) {
-  if (board_ != nullptr)
-    board_->cpus.Release();  // whoever started the thread may still be beside the program
+  if (shared_ != nullptr)
+    shared_->cpus.Release();  // whoever started the thread may still be beside the program
   std::vector<Slice> blocks;
   std::unique_lock lock(mutex_);
   while (wanted_.wait(lock, stop, [&] { return part_.has_value(); })) {

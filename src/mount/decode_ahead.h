@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "haft/image/image_reader.h"
-#include "server_board.h"
+#include "shared_state.h"
 
 namespace haft {
 
@@ -18,9 +18,10 @@ namespace haft {
 // while a reply is copied. Thread-safe.
 class DecodeAhead {
  public:
-  // Both have to outlive it; `board` may be nullptr. The thread is started when it is first needed.
-  DecodeAhead(const ImageReader& reader, const ServerBoard* board)
-      : reader_(reader), board_(board) {}
+  // Both have to outlive it; `shared` may be nullptr. The thread is started when it is first
+  // needed.
+  DecodeAhead(const ImageReader& reader, const SharedServerState* shared)
+      : reader_(reader), shared_(shared) {}
   ~DecodeAhead() = default;  // joins
 
   // To be told of every read before it is answered, in the order in which they came.
@@ -43,7 +44,7 @@ class DecodeAhead {
   void Work(std::stop_token stop);
 
   const ImageReader& reader_;
-  const ServerBoard* const board_;
+  const SharedServerState* const shared_;
   std::mutex mutex_;
   std::condition_variable_any wanted_;
   std::array<Stream, 4> streams_;  // guarded by mutex_, like all below

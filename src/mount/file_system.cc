@@ -263,18 +263,18 @@ struct stat FileSystem::SnapshotStat(fuse_ino_t inode, std::size_t size) const {
                         .parent = FromFuse(stats_directory_)});
 }
 
-void FileSystem::SetBoard(const ServerBoard* board) {
-  board_ = board;
+void FileSystem::ShareState(const SharedServerState* shared) {
+  shared_ = shared;
 }
 
 ServerReport FileSystem::Report() const {
   ServerReport report{.bundle = options_.bundle,
                       .image_id = format::ToHex(reader_.bundle().trailer.image_id)};
-  if (board_ == nullptr) return report;
+  if (shared_ == nullptr) return report;
   report.supervisor = ::getppid();
-  report.deaths = board_->deaths;
-  report.last_time = board_->last_time;
-  if (report.deaths > 0) report.last_death = DescribeStatus(board_->last_status);
+  report.deaths = shared_->deaths;
+  report.last_time = shared_->last_time;
+  if (report.deaths > 0) report.last_death = DescribeStatus(shared_->last_status);
   return report;
 }
 
@@ -284,7 +284,7 @@ fuse_entry_param FileSystem::NewSnapshot() {
   fuse_entry_param param = {};
   // Not a number that an earlier server has given out: the kernel would show what it remembers of
   // that.
-  std::uint64_t generation = board_ == nullptr ? 0 : board_->deaths.load();
+  std::uint64_t generation = shared_ == nullptr ? 0 : shared_->deaths.load();
   std::scoped_lock lock(mutex_);
   param.ino = (generation << 40) + next_snapshot_++;
   param.attr = SnapshotStat(param.ino, text->size());

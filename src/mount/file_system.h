@@ -13,7 +13,7 @@
 #include "decode_ahead.h"
 #include "haft/image/image_reader.h"
 #include "haft/mount/fuse_server.h"
-#include "server_board.h"
+#include "shared_state.h"
 #include "statistics.h"
 
 namespace haft {
@@ -31,11 +31,11 @@ class FileSystem {
   static const fuse_lowlevel_ops& Operations();
 
   // What .haft/stats tells about earlier servers. Not owned.
-  void SetBoard(const ServerBoard* board);
+  void ShareState(const SharedServerState* shared);
 
   // Decodes ahead of whoever reads a file from beginning to end. For a server that has several
   // CPUs.
-  void StartDecodeAhead() { decode_ahead_.emplace(reader_, board_); }
+  void StartDecodeAhead() { decode_ahead_.emplace(reader_, shared_); }
   void StopDecodeAhead() { decode_ahead_.reset(); }
 
   ImageReader& reader() { return reader_; }
@@ -67,7 +67,7 @@ class FileSystem {
   ServerReport Report() const;
 
   ServerOptions options_;
-  const ServerBoard* board_ = nullptr;
+  const SharedServerState* shared_ = nullptr;
   Statistics statistics_;
   fuse_ino_t stats_directory_ = 0;  // .haft, 0 if the image has none
   std::mutex mutex_;

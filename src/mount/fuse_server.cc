@@ -23,7 +23,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/mount/request_log.h"
-#include "server_board.h"
+#include "shared_state.h"
 
 namespace haft {
 namespace {
@@ -74,7 +74,7 @@ class CaptureStandardError {
 
 unsigned ThreadLimit(unsigned wanted) {
   unsigned limit = wanted != 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), 2u, 4u);
-  return std::min<unsigned>(limit, ServerBoard::kSlots);
+  return std::min<unsigned>(limit, SharedServerState::kSlots);
 }
 
 // Linux 6.9, which the headers and libfuse may not know yet.
@@ -101,7 +101,7 @@ struct FuseServer::Impl {
   bool mounted_here = false;  // by MountOn()
   bool can_resend = false;
   bool several_cpus = false;  // set by Run()
-  ServerBoard* board = nullptr;
+  SharedServerState* shared = nullptr;
   std::unique_ptr<fuse_session, DestroySession> session;
 
   std::mutex mutex;
@@ -218,9 +218,9 @@ int FuseServer::device() const {
   return fuse_session_fd(impl_->session.get());
 }
 
-void FuseServer::SetBoard(ServerBoard* board) {
-  impl_->board = board;
-  impl_->file_system.SetBoard(board);
+void FuseServer::ShareState(SharedServerState* shared) {
+  impl_->shared = shared;
+  impl_->file_system.ShareState(shared);
 }
 
 Result<bool> FuseServer::Initialize() {
@@ -262,7 +262,7 @@ Result<> FuseServer::Run() {
   cpu_set_t cpus;
   impl.several_cpus =
       ::sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1 ||
-      (impl.board != nullptr && impl.board->warming_up);  // which has put it on one, for a while
+      (impl.shared != nullptr && impl.shared->warming_up);  // which has put it on one, for a while
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
   if (impl.several_cpus && !RecordsRequests()) impl.file_system.StartDecodeAhead();
   impl.Loop(0);
@@ -312,25 +312,26 @@ void FuseServer::Impl::BeforeSlowWork(SlowWork work) {
 }
 
 void FuseServer::Impl::Answer(fuse_buf& buffer, std::size_t slot) {
-  if (board == nullptr) return ProcessRequest(session.get(), buffer);
+  if (shared == nullptr) return ProcessRequest(session.get(), buffer);
   std::uint64_t number = NumberOf(buffer);
-  board->in_flight[slot] = number;
-  if (std::ranges::any_of(board->refused, [&](const auto& refused) { return refused == number; })) {
+  shared->in_flight[slot] = number;
+  if (std::ranges::any_of(shared->refused,
+                          [&](const auto& refused) { return refused == number; })) {
     AnswerError(fuse_session_fd(session.get()), HeaderOf(buffer).unique, EIO);
   } else {
     ProcessRequest(session.get(), buffer);
   }
-  board->in_flight[slot] = 0;
-  ++board->answered;
+  shared->in_flight[slot] = 0;
+  ++shared->answered;
 }
 
 void FuseServer::Impl::Loop(std::size_t slot) {
   fuse_buf buffer = {};
   AwakeWait wait(several_cpus);
-  bool beside_program = board != nullptr && board->cpus;
+  bool beside_program = shared != nullptr && shared->cpus;
   while (TakeLead()) {
-    if (beside_program && !board->warming_up) {
-      board->cpus.Release();
+    if (beside_program && !shared->warming_up) {
+      shared->cpus.Release();
       beside_program = false;
     }
     // The warm-up may be on our CPU.

@@ -16,7 +16,7 @@
 #include "haft/base/log.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/subprocess.h"
-#include "server_board.h"
+#include "shared_state.h"
 #include "warm_up.h"
 
 namespace haft {
@@ -26,10 +26,10 @@ constexpr std::size_t kMaxCrashes = 5;
 constexpr time_t kCrashSeconds = 10;
 constexpr int kMaxFruitless = 10;
 
-ServerBoard* MakeBoard() {
-  void* memory = ::mmap(nullptr, sizeof(ServerBoard), PROT_READ | PROT_WRITE,
+SharedServerState* MakeSharedState() {
+  void* memory = ::mmap(nullptr, sizeof(SharedServerState), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  return memory == MAP_FAILED ? nullptr : new (memory) ServerBoard;
+  return memory == MAP_FAILED ? nullptr : new (memory) SharedServerState;
 }
 
 time_t Seconds() {
@@ -38,7 +38,7 @@ time_t Seconds() {
   return now.tv_sec;
 }
 
-std::vector<std::uint64_t> Numbers(const ServerBoard::Numbers& slots) {
+std::vector<std::uint64_t> Numbers(const SharedServerState::Numbers& slots) {
   std::vector<std::uint64_t> numbers;
   for (const auto& slot : slots) {
     if (slot != 0) numbers.push_back(slot);
@@ -48,28 +48,28 @@ std::vector<std::uint64_t> Numbers(const ServerBoard::Numbers& slots) {
 
 class Supervisor {
  public:
-  Supervisor(FuseServer server, SupervisedMount mount, ServerBoard& board)
-      : server_(std::move(server)), mount_(std::move(mount)), board_(board) {}
+  Supervisor(FuseServer server, SupervisedMount mount, SharedServerState& shared)
+      : server_(std::move(server)), mount_(std::move(mount)), shared_(shared) {}
 
   // Returns when there is nothing to keep any more.
   void Run() {
     for (;;) {
-      std::uint64_t answered = board_.answered;
+      std::uint64_t answered = shared_.answered;
       pid_t server = ForkServer();
       if (server < 0) return;
       if (mount_.root) StartWarmUp();
       int status = WaitFor(server);
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;  // unmounted
-      ++board_.deaths;
-      board_.last_status = status;
-      board_.last_time = ::time(nullptr);
-      if (!MayReplace(status, board_.answered != answered)) {
+      ++shared_.deaths;
+      shared_.last_status = status;
+      shared_.last_time = ::time(nullptr);
+      if (!MayReplace(status, shared_.answered != answered)) {
         Log(LogLevel::kWarning, "server: {}; not replaced, its files are lost to the program",
             DescribeStatus(status));
         return;
       }
       Log(LogLevel::kWarning, "server: {}; replaced", DescribeStatus(status));
-      for (auto& slot : board_.in_flight) slot = 0;
+      for (auto& slot : shared_.in_flight) slot = 0;
       if (!server_.Resend()) return;  // unmounted meanwhile
     }
   }
@@ -79,7 +79,7 @@ class Supervisor {
   // not wait for it.
   void StartWarmUp() {
     UniqueFd root = std::move(mount_.root);
-    pid_t child = board_.warming_up ? ::fork() : -1;
+    pid_t child = shared_.warming_up ? ::fork() : -1;
     if (child == 0) {
       ::prctl(PR_SET_NAME, "haft-warm-up");
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -89,7 +89,7 @@ class Supervisor {
       ::_exit(0);
     }
     warm_up_ = child;
-    if (child < 0) board_.warming_up = false;
+    if (child < 0) shared_.warming_up = false;
     mount_.cpus.Release();
   }
 
@@ -127,7 +127,7 @@ class Supervisor {
 
   void EndWarmUp() {
     ::waitpid(std::exchange(warm_up_, -1), nullptr, WNOHANG);
-    board_.warming_up = false;
+    shared_.warming_up = false;
   }
 
   pid_t ForkServer() {
@@ -148,14 +148,14 @@ class Supervisor {
 
   bool MayReplace(int status, bool answered_something) {
     if (!server_.can_resend()) return false;  // what it was working on would wait for ever
-    std::vector<std::uint64_t> in_flight = Numbers(board_.in_flight);
+    std::vector<std::uint64_t> in_flight = Numbers(shared_.in_flight);
     // Also the kernel kills, for lack of memory.
     fruitless_ = answered_something || in_flight.empty() ? 0 : fruitless_ + 1;
     if (fruitless_ >= kMaxFruitless) return false;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return true;
     for (std::uint64_t number : in_flight) {
       if (std::ranges::find(crashed_at_, number) != crashed_at_.end())
-        board_.refused[next_refused_++ % ServerBoard::kSlots] = number;
+        shared_.refused[next_refused_++ % SharedServerState::kSlots] = number;
     }
     crashed_at_ = std::move(in_flight);
     crashes_.push_back(Seconds());
@@ -166,7 +166,7 @@ class Supervisor {
   FuseServer server_;
   SupervisedMount mount_;
   pid_t warm_up_ = -1;
-  ServerBoard& board_;
+  SharedServerState& shared_;
   int fruitless_ = 0;                      // deaths in a row with work begun and nothing answered
   std::vector<std::uint64_t> crashed_at_;  // requests in flight at the last crash
   std::deque<time_t> crashes_;             // of the last ten seconds
@@ -176,14 +176,14 @@ class Supervisor {
 }  // namespace
 
 void RunSupervisor(FuseServer server, SupervisedMount mount) {
-  ServerBoard* board = MakeBoard();
-  if (board == nullptr) ::_exit(1);
+  SharedServerState* shared = MakeSharedState();
+  if (shared == nullptr) ::_exit(1);
   ::signal(SIGCHLD, SIG_DFL);  // the program's parent may ignore it, which would swallow statuses
-  board->cpus = mount.cpus;
-  board->warming_up = mount.root && mount.cpus && MayWarmUp();
-  server.SetBoard(board);
+  shared->cpus = mount.cpus;
+  shared->warming_up = mount.root && mount.cpus && MayWarmUp();
+  server.ShareState(shared);
   auto mounted = server.Initialize();
-  if (mounted && *mounted) Supervisor(std::move(server), std::move(mount), *board).Run();
+  if (mounted && *mounted) Supervisor(std::move(server), std::move(mount), *shared).Run();
   ::_exit(0);  // closes the device: whoever still asks gets ENOTCONN
 }
 

@@ -71,9 +71,9 @@ TEST_F(DecodeAheadTest, SurvivesWhatCannotBeReadAndTheEnd) {
 
 // Its thread is tied to the server's CPUs then, which the warm-up needs.
 TEST_F(DecodeAheadTest, NotDuringTheWarmUp) {
-  ServerBoard board;
-  board.warming_up = true;
-  DecodeAhead ahead(reader_, &board);
+  SharedServerState shared;
+  shared.warming_up = true;
+  DecodeAhead ahead(reader_, &shared);
   for (std::uint64_t offset = 0; offset < kSize; offset += kRequest)
     ahead.Note(file_, offset, kRequest);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));

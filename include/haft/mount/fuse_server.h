@@ -30,7 +30,7 @@ struct ServerOptions {
   BundleDescription bundle = {};
 };
 
-struct ServerBoard;
+struct SharedServerState;
 
 // Serves an image through FUSE. One thread does the work; it hands the descriptor over to another
 // only before it waits for the disk, or decodes a block while more requests are queued. Never
@@ -68,7 +68,7 @@ class FuseServer {
   Result<> Resend();
 
   // Where to note what Run() is doing, and read which requests to refuse. Not owned.
-  void SetBoard(ServerBoard* board);
+  void ShareState(SharedServerState* shared);
 
   // Answers requests until the kernel says that the file system is unmounted.
   Result<> Run();

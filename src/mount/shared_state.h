@@ -11,7 +11,7 @@ namespace haft {
 
 // What a server and its supervisor know of each other, in memory they share: it survives the
 // server.
-struct ServerBoard {
+struct SharedServerState {
   static constexpr std::size_t kSlots = 64;
   using Numbers = std::array<std::atomic<std::uint64_t>, kSlots>;
 
