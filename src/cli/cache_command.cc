@@ -10,7 +10,7 @@
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
-#include "haft/mount/extract_cell.h"
+#include "haft/mount/cache_entry.h"
 
 namespace haft::cli {
 namespace {
@@ -49,13 +49,13 @@ std::string Date(std::int64_t seconds) {
 Result<int> List(const std::string& path, const UniqueFd& cache) {
   std::string text;
   std::uint64_t total = 0;
-  for (const FoundCell& cell : FindCells(cache.get(), path)) {
-    std::string size = cell.complete
-                           ? fmt::format("{:.1f} MB", static_cast<double>(cell.bytes) / 1e6)
+  for (const FoundEntry& entry : FindEntries(cache.get(), path)) {
+    std::string size = entry.complete
+                           ? fmt::format("{:.1f} MB", static_cast<double>(entry.bytes) / 1e6)
                            : "incomplete";
-    text += fmt::format("{:>12}  {}  {:<4}  {} {}\n", size, Date(cell.last_use),
-                        IsCellInUse(cache.get(), cell) ? "used" : "", cell.name, cell.image_id);
-    total += cell.bytes;
+    text += fmt::format("{:>12}  {}  {:<4}  {} {}\n", size, Date(entry.last_use),
+                        IsEntryInUse(cache.get(), entry) ? "used" : "", entry.name, entry.image_id);
+    total += entry.bytes;
   }
   text += fmt::format("{:>9.1f} MB  in {}\n", static_cast<double>(total) / 1e6, Quoted(path));
   TRY(Print(text));
@@ -65,11 +65,11 @@ Result<int> List(const std::string& path, const UniqueFd& cache) {
 Result<int> Prune(const std::string& path, const UniqueFd& cache, std::int64_t days) {
   std::uint64_t freed = 0;
   unsigned removed = 0, used = 0;
-  for (const FoundCell& cell : FindCells(cache.get(), path)) {
-    if (cell.complete && cell.last_use > ::time(nullptr) - days * kDay) continue;
-    if (RemoveUnusedCell(cache.get(), cell)) {
+  for (const FoundEntry& entry : FindEntries(cache.get(), path)) {
+    if (entry.complete && entry.last_use > ::time(nullptr) - days * kDay) continue;
+    if (RemoveUnusedEntry(cache.get(), entry)) {
       ++removed;
-      freed += cell.bytes;
+      freed += entry.bytes;
     } else {
       ++used;
     }

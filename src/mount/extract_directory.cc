@@ -12,7 +12,7 @@
 #include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/manifest.h"
-#include "haft/mount/extract_cell.h"
+#include "haft/mount/cache_entry.h"
 #include "user_directory.h"
 
 namespace haft {
@@ -71,44 +71,43 @@ Result<> CheckRoom(const UserDirectory& place, const format::Trailer& image, boo
 
 // What starts left there whose cleanup process was killed.
 void Sweep(const UserDirectory& place, const StepClock& clock) {
-  for (const FoundCell& cell : FindCells(place.fd.get(), place.path)) {
-    if (RemoveUnusedCell(place.fd.get(), cell))
-      clock.Step("leftover {} removed", Quoted(cell.path));
+  for (const FoundEntry& entry : FindEntries(place.fd.get(), place.path)) {
+    if (RemoveUnusedEntry(place.fd.get(), entry))
+      clock.Step("leftover {} removed", Quoted(entry.path));
   }
 }
 
-Result<ExtractCell> UsePlace(const MountRequest& request, const UserDirectory& place,
-                             bool needs_exec) {
+Result<CacheEntry> UsePlace(const MountRequest& request, const UserDirectory& place,
+                            bool needs_exec) {
   TRY(CheckRoom(place, request.reader.bundle().trailer, needs_exec));
-  ExtractCell cell =
-      TRY(ExtractCell::Open(place.fd.get(), place.path, request.name(), request.reader));
+  CacheEntry entry =
+      TRY(CacheEntry::Open(place.fd.get(), place.path, request.name(), request.reader));
   // Before the first byte is written, so that it is removed even if this process is killed
   // meanwhile.
-  auto guarded = ForkCleanup(cell.tree_path(), {place.fd.get(), cell.fd()}, [&] {
-    cell.RemoveIfUnlocked();
+  auto guarded = ForkCleanup(entry.tree_path(), {place.fd.get(), entry.fd()}, [&] {
+    entry.RemoveIfUnlocked();
     RemoveIfEmpty(place);  // if it was the last one
     return true;
   });
   if (!guarded) {
-    cell.RemoveIfUnlocked();
+    entry.RemoveIfUnlocked();
     return Failure(std::move(guarded).error());
   }
-  if (cell.state() == ExtractCell::State::kToBeFilled)
-    TRY(cell.Fill(request.reader, /*durable=*/false));
+  if (entry.state() == CacheEntry::State::kToBeFilled)
+    TRY(entry.Fill(request.reader, /*durable=*/false));
   Sweep(place, request.clock);
-  return cell;
+  return entry;
 }
 
-Result<ExtractCell> UseTemporary(const MountRequest& request, const std::string& path,
-                                 bool needs_exec) {
+Result<CacheEntry> UseTemporary(const MountRequest& request, const std::string& path,
+                                bool needs_exec) {
   UserDirectory place = TRY(OpenUserDirectory(path));
-  auto cell = UsePlace(request, place, needs_exec);
-  if (!cell) RemoveIfEmpty(place);  // if it is empty
-  return cell;
+  auto entry = UsePlace(request, place, needs_exec);
+  if (!entry) RemoveIfEmpty(place);  // if it is empty
+  return entry;
 }
 
-Result<ExtractCell> UseCache(const MountRequest& request, const std::string& path,
-                             bool needs_exec) {
+Result<CacheEntry> UseCache(const MountRequest& request, const std::string& path, bool needs_exec) {
   if (!format::IsMountPath(path)) {
     return Failure(Error::Invalid(
         fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
@@ -117,12 +116,12 @@ Result<ExtractCell> UseCache(const MountRequest& request, const std::string& pat
   if (!opened)
     return Failure(std::move(opened).error().Within(fmt::format("HAFT_CACHE={}", Quoted(path))));
   UserDirectory place = *std::move(opened);
-  ExtractCell cell =
-      TRY(ExtractCell::Open(place.fd.get(), place.path, request.name(), request.reader));
-  if (cell.state() == ExtractCell::State::kComplete) return cell;
+  CacheEntry entry =
+      TRY(CacheEntry::Open(place.fd.get(), place.path, request.name(), request.reader));
+  if (entry.state() == CacheEntry::State::kComplete) return entry;
   auto filled = CheckRoom(place, request.reader.bundle().trailer, needs_exec);
-  if (filled) filled = cell.Fill(request.reader, /*durable=*/true);
-  if (filled) return cell;
+  if (filled) filled = entry.Fill(request.reader, /*durable=*/true);
+  if (filled) return entry;
   return Failure(std::move(filled).error());
 }
 
@@ -140,21 +139,21 @@ void Announce(const MountRequest& request, const std::string& path, bool kept) {
 Result<std::string> ExtractToDirectory(const MountRequest& request) {
   bool needs_exec = TRY(HoldsMachineCode(request.reader, InodeId::kRoot));
   if (auto cache = CacheDirectory()) {
-    ExtractCell cell = TRY(UseCache(request, *cache, needs_exec));
-    Announce(request, cell.tree_path(), true);
-    return cell.tree_path();
+    CacheEntry entry = TRY(UseCache(request, *cache, needs_exec));
+    Announce(request, entry.tree_path(), true);
+    return entry.tree_path();
   }
   std::string reasons;
   for (const std::string& place : ContentPlaces()) {
-    auto cell = RetryWhileVanishing([&] { return UseTemporary(request, place, needs_exec); });
-    if (cell) {
-      Announce(request, cell->tree_path(), false);
-      return cell->tree_path();
+    auto entry = RetryWhileVanishing([&] { return UseTemporary(request, place, needs_exec); });
+    if (entry) {
+      Announce(request, entry->tree_path(), false);
+      return entry->tree_path();
     }
-    request.clock.Step("not unpacked: {}", cell.error().message());
-    if (cell.error().kind() == ErrorKind::kCorrupt)
-      return Failure(std::move(cell).error());  // the same everywhere
-    reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", cell.error().cause());
+    request.clock.Step("not unpacked: {}", entry.error().message());
+    if (entry.error().kind() == ErrorKind::kCorrupt)
+      return Failure(std::move(entry).error());  // the same everywhere
+    reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", entry.error().cause());
   }
   return Failure(
       Error(ErrorKind::kUnsupported, fmt::format("no place to unpack it: {}", reasons), ENOSPC)

@@ -20,8 +20,8 @@ namespace {
 constexpr std::string_view kPrefix = "m";
 constexpr int kMaxSwept = 16;  // by one start
 
-// Unmounts and removes PLACE/CELL/NAME and PLACE/CELL. False: it is still in use.
-bool RemoveMount(const UserDirectory& place, const std::string& cell, const std::string& path) {
+// Unmounts and removes PLACE/ENTRY/NAME and PLACE/ENTRY. False: it is still in use.
+bool RemoveMount(const UserDirectory& place, const std::string& entry, const std::string& path) {
   auto mount = FindHostMount(path);
   if (mount && *mount != HostMount::kNone) {
     // A dead one is useless to whoever is still in it; a living one is busy as long as somebody is.
@@ -29,10 +29,10 @@ bool RemoveMount(const UserDirectory& place, const std::string& cell, const std:
     if (!Unmount(path, how)) return false;
   }
   UniqueFd directory(
-      ::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      ::openat(place.fd.get(), entry.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (directory)
     ::unlinkat(directory.get(), path.substr(path.rfind('/') + 1).c_str(), AT_REMOVEDIR);
-  ::unlinkat(place.fd.get(), cell.c_str(), AT_REMOVEDIR);
+  ::unlinkat(place.fd.get(), entry.c_str(), AT_REMOVEDIR);
   RemoveIfEmpty(place);  // if it was the last one
   return true;
 }
@@ -40,33 +40,33 @@ bool RemoveMount(const UserDirectory& place, const std::string& cell, const std:
 // Mounts that earlier starts left because all their processes were killed.
 void Sweep(const UserDirectory& place, const StepClock& clock) {
   int swept = 0;
-  for (const std::string& cell : NamesIn(place.fd.get())) {
-    if (!cell.starts_with(kPrefix) || cell.size() != kPrefix.size() + 8) continue;
+  for (const std::string& entry : NamesIn(place.fd.get())) {
+    if (!entry.starts_with(kPrefix) || entry.size() != kPrefix.size() + 8) continue;
     UniqueFd fd(
-        ::openat(place.fd.get(), cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        ::openat(place.fd.get(), entry.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
       continue;  // its start or its cleanup process is alive
     if (++swept > kMaxSwept) return;
-    std::string path = fmt::format("{}/{}", place.path, cell);
+    std::string path = fmt::format("{}/{}", place.path, entry);
     if (FindUser(path)) continue;
     bool removed = true;
     for (const std::string& name : NamesIn(fd.get()))
-      removed = RemoveMount(place, cell, path + "/" + name) && removed;
-    ::unlinkat(place.fd.get(), cell.c_str(), AT_REMOVEDIR);  // if it was empty
+      removed = RemoveMount(place, entry, path + "/" + name) && removed;
+    ::unlinkat(place.fd.get(), entry.c_str(), AT_REMOVEDIR);  // if it was empty
     clock.Step("leftover {} {}", Quoted(path), removed ? "removed" : "is in use");
   }
 }
 
 struct MountPlace {
   UserDirectory place;
-  UserDirectory cell;
+  UserDirectory entry;
 };
 
 Result<MountPlace> MakePlace(const std::string& path, const StepClock& clock) {
   UserDirectory place = TRY(OpenUserDirectory(path));
   Sweep(place, clock);
-  UserDirectory cell = TRY(MakeLockedDirectory(place, std::string(kPrefix)));
-  return MountPlace{.place = std::move(place), .cell = std::move(cell)};
+  UserDirectory entry = TRY(MakeLockedDirectory(place, std::string(kPrefix)));
+  return MountPlace{.place = std::move(place), .entry = std::move(entry)};
 }
 
 // In the first place that will do.
@@ -84,15 +84,15 @@ Result<MountPlace> MakePlace(const StepClock& clock) {
 
 Result<std::string> MountWithFusermount(const MountRequest& request) {
   TRY(CheckFusermount());
-  auto [place, cell] = TRY(MakePlace(request.clock));
-  std::string cell_name = cell.path.substr(cell.path.rfind('/') + 1),
-              path = cell.path + "/" + request.name();
-  auto mount = [&, &place = place, &cell = cell]() -> Result<> {
+  auto [place, entry] = TRY(MakePlace(request.clock));
+  std::string entry_name = entry.path.substr(entry.path.rfind('/') + 1),
+              path = entry.path + "/" + request.name();
+  auto mount = [&, &place = place, &entry = entry]() -> Result<> {
     // First, so that everything is removed even if this process is killed meanwhile.
-    TRY(ForkCleanup(path, {place.fd.get(), cell.fd.get()},
-                    [&] { return RemoveMount(place, cell_name, path); }));
+    TRY(ForkCleanup(path, {place.fd.get(), entry.fd.get()},
+                    [&] { return RemoveMount(place, entry_name, path); }));
     ClearUmask umask;
-    if (::mkdirat(cell.fd.get(), request.name().c_str(), 0700) < 0)
+    if (::mkdirat(entry.fd.get(), request.name().c_str(), 0700) < 0)
       return Failure(Error::FromErrno(Quoted(path)));
     ServerOptions options = ServerOptionsFor(request, path);
     UniqueFd device = TRY(MountByFusermount(path, options.allow_other));
@@ -103,7 +103,7 @@ Result<std::string> MountWithFusermount(const MountRequest& request) {
   };
   auto mounted = mount();
   if (mounted) return path;
-  static_cast<void>(RemoveMount(place, cell_name, path));
+  static_cast<void>(RemoveMount(place, entry_name, path));
   return Failure(std::move(mounted).error());
 }
 

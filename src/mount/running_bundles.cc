@@ -178,10 +178,10 @@ std::string ExtractedTree(const Process& process) {
     if (entry.starts_with("PYTHONPATH=/")) {
       auto end = entry.find(kBootstrap);
       std::string tree = end == entry.npos ? "" : entry.substr(11, end - 11);
-      std::string cell =
+      std::string entry =
           LastComponent(tree.substr(0, tree.rfind('/') == tree.npos ? 0 : tree.rfind('/')));
-      if (tree.find(':') == tree.npos && cell.size() > 33 &&
-          cell.starts_with(LastComponent(tree) + "-"))
+      if (tree.find(':') == tree.npos && entry.size() > 33 &&
+          entry.starts_with(LastComponent(tree) + "-"))
         return tree;
     }
     if (text->find('\0', at) == text->npos) break;
@@ -208,9 +208,9 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
     if (std::string tree = ExtractedTree(process); !tree.empty()) {
       auto [bundle, is_new] = bundles.try_emplace(tree);
       if (is_new) {
-        std::string cell = LastComponent(tree.substr(0, tree.rfind('/')));
+        std::string entry = LastComponent(tree.substr(0, tree.rfind('/')));
         bundle->second = {.name = LastComponent(tree),
-                          .image_id = cell.substr(cell.rfind('-') + 1),
+                          .image_id = entry.substr(entry.rfind('-') + 1),
                           .mode = "extract",
                           .mount = tree};
         bundle->second.uptime = process.age;

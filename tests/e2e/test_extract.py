@@ -132,9 +132,9 @@ class TestLifetime(ExtractCase):
             os.kill(pid, signal.SIGKILL)
         process.kill()
         process.communicate()
-        [cell] = self.place(mode).iterdir()
-        victim = cell / "lab/site-packages/lab_lazy/m5.py"
-        (cell / "complete").unlink()
+        [entry] = self.place(mode).iterdir()
+        victim = entry / "lab/site-packages/lab_lazy/m5.py"
+        (entry / "complete").unlink()
         victim.write_text("VALUE = 'evil'")
         with self.clean(timeout=4.0):
             self.assertEqual(

@@ -258,12 +258,12 @@ class TestFusermount(KillCase):
             "program",
             "private directory",
         ):
-            self.cell_that_is_swept(victim, hook)
+            self.entry_that_is_swept(victim, hook)
         else:
             super().cell(victim, hook, haft_mode)
             self.assertGone(hook)
 
-    def cell_that_is_swept(self, victim, hook):
+    def entry_that_is_swept(self, victim, hook):
         for _ in range(0, RUNS, AT_ONCE):
             with self.subTest(hook=hook, victim=victim):
                 for result in self.some(victim, hook, "fusermount"):

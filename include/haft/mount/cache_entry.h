@@ -1,5 +1,5 @@
-// Unpacked images on disk. One directory of a place, called NAME-IMAGEID, is a cell; it holds the
-// tree as NAME and, once that is complete, the file "complete". The cell is locked (flock) shared
+// Unpacked images on disk. One directory of a place, called NAME-IMAGEID, is a entry; it holds the
+// tree as NAME and, once that is complete, the file "complete". The entry is locked (flock) shared
 // by those who use it, exclusively by who fills or removes it.
 #pragma once
 
@@ -13,21 +13,21 @@
 
 namespace haft {
 
-class ExtractCell {
+class CacheEntry {
  public:
   enum class State { kComplete, kToBeFilled };
 
-  // Opens or makes the cell for `reader`'s image in the directory `place` and locks it: shared if
+  // Opens or makes the entry for `reader`'s image in the directory `place` and locks it: shared if
   // it is complete and has all files of the image with the right sizes and times, else exclusively
   // and empty. Waits while another process fills it.
-  static Result<ExtractCell> Open(int place, const std::string& place_path, const std::string& name,
-                                  const ImageReader& reader);
+  static Result<CacheEntry> Open(int place, const std::string& place_path, const std::string& name,
+                                 const ImageReader& reader);
 
   State state() const { return state_; }
   int fd() const { return fd_.get(); }  // whoever holds a copy holds the lock
   std::string tree_path() const { return path_ + "/" + name_; }
 
-  // Unpacks with one thread per CPU; afterwards the cell is complete and locked shared. After a
+  // Unpacks with one thread per CPU; afterwards the entry is complete and locked shared. After a
   // failure it is gone. `durable`: also after a power failure it is complete or not at all.
   // REQUIRES: state() is kToBeFilled.
   Result<> Fill(const ImageReader& reader, bool durable);
@@ -36,20 +36,20 @@ class ExtractCell {
   void RemoveIfUnlocked();
 
  private:
-  ExtractCell(int place, std::string cell, std::string path, std::string name, UniqueFd fd,
-              State state);
+  CacheEntry(int place, std::string entry, std::string path, std::string name, UniqueFd fd,
+             State state);
   Result<> FillTree(const ImageReader& reader, bool durable);
 
   int place_;  // not owned
-  std::string cell_;
+  std::string entry_;
   std::string path_;
   std::string name_;
   UniqueFd fd_;
   State state_;
 };
 
-// A cell as somebody finds it in a place.
-struct FoundCell {
+// A entry as somebody finds it in a place.
+struct FoundEntry {
   std::string name;      // of the bundle
   std::string image_id;  // hexadecimal
   std::string path;
@@ -58,13 +58,13 @@ struct FoundCell {
   bool complete;
 };
 
-// All cells of a place.
-std::vector<FoundCell> FindCells(int place, const std::string& place_path);
+// All entries of a place.
+std::vector<FoundEntry> FindEntries(int place, const std::string& place_path);
 
 // Whether it is locked or some process uses it.
-bool IsCellInUse(int place, const FoundCell& cell);
+bool IsEntryInUse(int place, const FoundEntry& entry);
 
-// Removes a cell unless it is locked or some process uses it; says whether it is gone.
-bool RemoveUnusedCell(int place, const FoundCell& cell);
+// Removes a entry unless it is locked or some process uses it; says whether it is gone.
+bool RemoveUnusedEntry(int place, const FoundEntry& entry);
 
 }  // namespace haft

@@ -1,4 +1,4 @@
-#include "haft/mount/extract_cell.h"
+#include "haft/mount/cache_entry.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -26,40 +26,38 @@ using testing::ReadTestFile;
 using testing::SampleImage;
 using testing::TempDir;
 using testing::WriteTestFile;
-using State = ExtractCell::State;
+using State = CacheEntry::State;
 
-class ExtractCellTest : public ::testing::Test {
+class CacheEntryTest : public ::testing::Test {
  protected:
-  ExtractCellTest()
+  CacheEntryTest()
       : reader_(OpenReader(SampleImage(1))),
         id_(format::ToHex(reader_.bundle().trailer.image_id)),
         place_(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
         name_("app-" + id_),
         path_(dir_ / name_) {}
 
-  Result<ExtractCell> Open() {
-    return ExtractCell::Open(place_.get(), dir_.path(), "app", reader_);
-  }
+  Result<CacheEntry> Open() { return CacheEntry::Open(place_.get(), dir_.path(), "app", reader_); }
 
   // As a start leaves it that has ended.
   void FillOne() {
-    auto cell = Open();
-    ASSERT_EQ(Message(cell), "");
-    ASSERT_EQ(cell->state(), State::kToBeFilled);
-    ASSERT_EQ(Message(cell->Fill(reader_, false)), "");
-    EXPECT_EQ(cell->state(), State::kComplete);
+    auto entry = Open();
+    ASSERT_EQ(Message(entry), "");
+    ASSERT_EQ(entry->state(), State::kToBeFilled);
+    ASSERT_EQ(Message(entry->Fill(reader_, false)), "");
+    EXPECT_EQ(entry->state(), State::kComplete);
   }
 
   void ExpectState(State state) {
-    auto cell = Open();
-    ASSERT_EQ(Message(cell), "");
-    EXPECT_EQ(cell->state(), state);
+    auto entry = Open();
+    ASSERT_EQ(Message(entry), "");
+    EXPECT_EQ(entry->state(), state);
   }
 
-  FoundCell Found() {
-    auto cells = FindCells(place_.get(), dir_.path());
-    EXPECT_EQ(cells.size(), 1u);
-    return cells.empty() ? FoundCell{} : cells[0];
+  FoundEntry Found() {
+    auto entries = FindEntries(place_.get(), dir_.path());
+    EXPECT_EQ(entries.size(), 1u);
+    return entries.empty() ? FoundEntry{} : entries[0];
   }
 
   TempDir dir_;
@@ -70,25 +68,25 @@ class ExtractCellTest : public ::testing::Test {
   std::string path_;
 };
 
-TEST_F(ExtractCellTest, IsFilledOnceAndThenUsed) {
+TEST_F(CacheEntryTest, IsFilledOnceAndThenUsed) {
   FillOne();
-  auto cell = Open();
-  ASSERT_EQ(Message(cell), "");
-  EXPECT_EQ(cell->state(), State::kComplete);
-  EXPECT_EQ(cell->tree_path(), path_ + "/app");
-  EXPECT_EQ(ReadTestFile(cell->tree_path() + "/many/0000"), "file 0\n");
+  auto entry = Open();
+  ASSERT_EQ(Message(entry), "");
+  EXPECT_EQ(entry->state(), State::kComplete);
+  EXPECT_EQ(entry->tree_path(), path_ + "/app");
+  EXPECT_EQ(ReadTestFile(entry->tree_path() + "/many/0000"), "file 0\n");
   EXPECT_EQ(dir_.List(), std::vector<std::string>{name_});
   EXPECT_EQ(Message(Open()), "") << "by two at a time";
 }
 
-TEST_F(ExtractCellTest, WhatAKilledStartLeftIsEmptiedAndFilledAgain) {
+TEST_F(CacheEntryTest, WhatAKilledStartLeftIsEmptiedAndFilledAgain) {
   ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
   WriteTestFile(path_ + "/app/many/0000", "half");
   WriteTestFile(path_ + "/other", "");
   {
-    auto cell = Open();
-    ASSERT_EQ(Message(cell), "");
-    EXPECT_EQ(cell->state(), State::kToBeFilled);
+    auto entry = Open();
+    ASSERT_EQ(Message(entry), "");
+    EXPECT_EQ(entry->state(), State::kToBeFilled);
     EXPECT_NE(::access((path_ + "/app").c_str(), F_OK), 0);
     EXPECT_NE(::access((path_ + "/other").c_str(), F_OK), 0);
   }
@@ -96,7 +94,7 @@ TEST_F(ExtractCellTest, WhatAKilledStartLeftIsEmptiedAndFilledAgain) {
   EXPECT_EQ(ReadTestFile(path_ + "/app/many/0000"), "file 0\n");
 }
 
-TEST_F(ExtractCellTest, WithoutItsMarkerOrAFileItIsNotComplete) {
+TEST_F(CacheEntryTest, WithoutItsMarkerOrAFileItIsNotComplete) {
   FillOne();
   ASSERT_EQ(::unlink((path_ + "/complete").c_str()), 0);
   FillOne();
@@ -110,7 +108,7 @@ TEST_F(ExtractCellTest, WithoutItsMarkerOrAFileItIsNotComplete) {
   ExpectState(State::kComplete);
 }
 
-TEST_F(ExtractCellTest, SecondStartWaitsForTheFirst) {
+TEST_F(CacheEntryTest, SecondStartWaitsForTheFirst) {
   auto first = Open();
   ASSERT_EQ(Message(first), "");
   std::thread filler([&] {
@@ -121,7 +119,7 @@ TEST_F(ExtractCellTest, SecondStartWaitsForTheFirst) {
   filler.join();
 }
 
-TEST_F(ExtractCellTest, SecondStartTakesOverFromAFirstThatFails) {
+TEST_F(CacheEntryTest, SecondStartTakesOverFromAFirstThatFails) {
   auto first = Open();
   ASSERT_EQ(Message(first), "");
   ASSERT_EQ(::mkdir((path_ + "/app").c_str(), 0700), 0);  // in the way
@@ -135,15 +133,15 @@ TEST_F(ExtractCellTest, SecondStartTakesOverFromAFirstThatFails) {
   ExpectState(State::kComplete);
 }
 
-TEST_F(ExtractCellTest, AfterAFailureItIsGone) {
-  auto cell = Open();
-  ASSERT_EQ(Message(cell), "");
+TEST_F(CacheEntryTest, AfterAFailureItIsGone) {
+  auto entry = Open();
+  ASSERT_EQ(Message(entry), "");
   ASSERT_EQ(::mkdir((path_ + "/app").c_str(), 0700), 0);
-  EXPECT_NE(Message(cell->Fill(reader_, false)), "");
+  EXPECT_NE(Message(entry->Fill(reader_, false)), "");
   EXPECT_TRUE(dir_.List().empty());
 }
 
-TEST_F(ExtractCellTest, RefusesWhatOthersHavePlanted) {
+TEST_F(CacheEntryTest, RefusesWhatOthersHavePlanted) {
   ASSERT_EQ(::mkdir((dir_ / "elsewhere").c_str(), 0700), 0);
   ASSERT_EQ(::symlink("elsewhere", path_.c_str()), 0);
   EXPECT_EQ(Message(Open()), "'" + path_ + "': Not a directory");
@@ -157,7 +155,7 @@ TEST_F(ExtractCellTest, RefusesWhatOthersHavePlanted) {
   EXPECT_EQ(Message(Open()), "'" + path_ + "': belongs to another user");
 }
 
-TEST_F(ExtractCellTest, IsRemovedWhenNobodyElseHasIt) {
+TEST_F(CacheEntryTest, IsRemovedWhenNobodyElseHasIt) {
   FillOne();
   auto first = Open(), second = Open();
   ASSERT_EQ(Message(first) + Message(second), "");
@@ -169,10 +167,10 @@ TEST_F(ExtractCellTest, IsRemovedWhenNobodyElseHasIt) {
   first->RemoveIfUnlocked();  // it is gone: nothing to do
 }
 
-TEST_F(ExtractCellTest, IsFoundWithItsSizeAndLastUse) {
-  EXPECT_TRUE(FindCells(place_.get(), dir_.path()).empty());
+TEST_F(CacheEntryTest, IsFoundWithItsSizeAndLastUse) {
+  EXPECT_TRUE(FindEntries(place_.get(), dir_.path()).empty());
   for (const std::string& other :
-       {std::string("no-cell"), std::string("app-0123"), "odd name-" + id_}) {
+       {std::string("no-entry"), std::string("app-0123"), "odd name-" + id_}) {
     ASSERT_EQ(::mkdir((dir_ / other).c_str(), 0700), 0);
   }
   WriteTestFile(dir_ / ("file-" + id_), "");
@@ -181,27 +179,27 @@ TEST_F(ExtractCellTest, IsFoundWithItsSizeAndLastUse) {
   FillOne();
   timespec long_ago[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 1000, .tv_nsec = 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, (path_ + "/complete").c_str(), long_ago, 0), 0);
-  FoundCell cell = Found();
-  EXPECT_EQ(cell.name, "app");
-  EXPECT_EQ(cell.image_id, id_);
-  EXPECT_EQ(cell.path, path_);
-  EXPECT_EQ(cell.bytes, reader_.bundle().trailer.content_size);
-  EXPECT_EQ(cell.last_use, 1000);
-  EXPECT_TRUE(cell.complete);
+  FoundEntry entry = Found();
+  EXPECT_EQ(entry.name, "app");
+  EXPECT_EQ(entry.image_id, id_);
+  EXPECT_EQ(entry.path, path_);
+  EXPECT_EQ(entry.bytes, reader_.bundle().trailer.content_size);
+  EXPECT_EQ(entry.last_use, 1000);
+  EXPECT_TRUE(entry.complete);
   ExpectState(State::kComplete);
   EXPECT_GT(Found().last_use, 1'000'000'000) << "a start is a use";
 }
 
-TEST_F(ExtractCellTest, IsNotPrunedWhileItIsLockedOrAProcessIsInIt) {
+TEST_F(CacheEntryTest, IsNotPrunedWhileItIsLockedOrAProcessIsInIt) {
   FillOne();
-  FoundCell found = Found();
+  FoundEntry found = Found();
   {
     auto user = Open();
     ASSERT_EQ(Message(user), "");
-    EXPECT_TRUE(IsCellInUse(place_.get(), found));
-    EXPECT_FALSE(RemoveUnusedCell(place_.get(), found));
+    EXPECT_TRUE(IsEntryInUse(place_.get(), found));
+    EXPECT_FALSE(RemoveUnusedEntry(place_.get(), found));
   }
-  EXPECT_FALSE(IsCellInUse(place_.get(), found));
+  EXPECT_FALSE(IsEntryInUse(place_.get(), found));
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   UniqueFd ready(ends[0]), say(ends[1]);
@@ -212,14 +210,14 @@ TEST_F(ExtractCellTest, IsNotPrunedWhileItIsLockedOrAProcessIsInIt) {
   }
   char byte;
   ASSERT_EQ(::read(ready.get(), &byte, 1), 1);
-  EXPECT_TRUE(IsCellInUse(place_.get(), found));
-  EXPECT_FALSE(RemoveUnusedCell(place_.get(), found));
+  EXPECT_TRUE(IsEntryInUse(place_.get(), found));
+  EXPECT_FALSE(RemoveUnusedEntry(place_.get(), found));
   ::kill(process, SIGKILL);
   ::waitpid(process, nullptr, 0);
-  EXPECT_FALSE(IsCellInUse(place_.get(), found));
-  EXPECT_TRUE(RemoveUnusedCell(place_.get(), found));
+  EXPECT_FALSE(IsEntryInUse(place_.get(), found));
+  EXPECT_TRUE(RemoveUnusedEntry(place_.get(), found));
   EXPECT_TRUE(dir_.List().empty());
-  EXPECT_TRUE(RemoveUnusedCell(place_.get(), found)) << "gone is gone";
+  EXPECT_TRUE(RemoveUnusedEntry(place_.get(), found)) << "gone is gone";
 }
 
 }  // namespace

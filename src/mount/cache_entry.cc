@@ -1,4 +1,4 @@
-#include "haft/mount/extract_cell.h"
+#include "haft/mount/cache_entry.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -28,33 +28,33 @@ constexpr std::size_t kIdDigits = 32;
 constexpr int kWaitSeconds = 120;
 constexpr int kPollMilliseconds = 20;
 
-UniqueFd OpenCellDirectory(int place, const std::string& cell) {
-  return UniqueFd(::openat(place, cell.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+UniqueFd OpenEntryDirectory(int place, const std::string& entry) {
+  return UniqueFd(::openat(place, entry.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
 bool Lock(const UniqueFd& fd, int how) {
   return ::flock(fd.get(), how | LOCK_NB) == 0;
 }
 
-// A cell that was removed while we waited for its lock is a directory without a name.
+// A entry that was removed while we waited for its lock is a directory without a name.
 bool HasName(const UniqueFd& fd) {
   struct stat status;
   return ::fstat(fd.get(), &status) == 0 && status.st_nlink > 0;
 }
 
-bool IsIntact(const UniqueFd& cell, const std::string& name, const ImageReader& reader) {
+bool IsIntact(const UniqueFd& entry, const std::string& name, const ImageReader& reader) {
   struct stat status;
-  if (::fstatat(cell.get(), kMarker, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode))
+  if (::fstatat(entry.get(), kMarker, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode))
     return false;
-  UniqueFd tree = OpenCellDirectory(cell.get(), name);
+  UniqueFd tree = OpenEntryDirectory(entry.get(), name);
   return tree && IsExtractOf(reader, tree.get());
 }
 
-// In this order: a cell that is half removed is not complete.
-void RemoveLocked(int place, const std::string& cell, const UniqueFd& fd) {
+// In this order: a entry that is half removed is not complete.
+void RemoveLocked(int place, const std::string& entry, const UniqueFd& fd) {
   ::unlinkat(fd.get(), kMarker, 0);
   RemoveContents(fd.get());
-  ::unlinkat(place, cell.c_str(), AT_REMOVEDIR);
+  ::unlinkat(place, entry.c_str(), AT_REMOVEDIR);
 }
 
 void Sleep(int milliseconds) {
@@ -64,24 +64,24 @@ void Sleep(int milliseconds) {
 
 }  // namespace
 
-ExtractCell::ExtractCell(int place, std::string cell, std::string path, std::string name,
-                         UniqueFd fd, State state)
+CacheEntry::CacheEntry(int place, std::string entry, std::string path, std::string name,
+                       UniqueFd fd, State state)
     : place_(place),
-      cell_(std::move(cell)),
+      entry_(std::move(entry)),
       path_(std::move(path)),
       name_(std::move(name)),
       fd_(std::move(fd)),
       state_(state) {}
 
-Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path,
-                                      const std::string& name, const ImageReader& reader) {
+Result<CacheEntry> CacheEntry::Open(int place, const std::string& place_path,
+                                    const std::string& name, const ImageReader& reader) {
   ClearUmask umask;
-  std::string cell = fmt::format("{}-{}", name, format::ToHex(reader.bundle().trailer.image_id));
-  std::string path = place_path + "/" + cell;
+  std::string entry = fmt::format("{}-{}", name, format::ToHex(reader.bundle().trailer.image_id));
+  std::string path = place_path + "/" + entry;
   for (int waited = 0; waited < kWaitSeconds * 1000; waited += kPollMilliseconds) {
-    if (::mkdirat(place, cell.c_str(), 0700) < 0 && errno != EEXIST)
+    if (::mkdirat(place, entry.c_str(), 0700) < 0 && errno != EEXIST)
       return Failure(Error::FromErrno(Quoted(path)));
-    UniqueFd fd = OpenCellDirectory(place, cell);
+    UniqueFd fd = OpenEntryDirectory(place, entry);
     struct stat status;
     if (!fd && errno == ENOENT) continue;  // removed meanwhile
     if (!fd || ::fstat(fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
@@ -91,7 +91,7 @@ Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path,
     }
     if (Lock(fd, LOCK_SH) && HasName(fd) && IsIntact(fd, name, reader)) {
       ::utimensat(fd.get(), kMarker, nullptr, 0);
-      return ExtractCell(place, cell, path, name, std::move(fd), State::kComplete);
+      return CacheEntry(place, entry, path, name, std::move(fd), State::kComplete);
     }
     if (Lock(fd, LOCK_EX) && HasName(fd)) {
       // Since the shared lock was tried, another start may have filled it.
@@ -100,10 +100,10 @@ Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path,
         ::unlinkat(fd.get(), kMarker, 0);
         RemoveContents(fd.get());
         ::fchmod(fd.get(), UserDirectoryMode());
-        return ExtractCell(place, cell, path, name, std::move(fd), State::kToBeFilled);
+        return CacheEntry(place, entry, path, name, std::move(fd), State::kToBeFilled);
       }
       Lock(fd, LOCK_SH);
-      return ExtractCell(place, cell, path, name, std::move(fd), State::kComplete);
+      return CacheEntry(place, entry, path, name, std::move(fd), State::kComplete);
     }
     Sleep(kPollMilliseconds);
   }
@@ -116,11 +116,11 @@ Result<ExtractCell> ExtractCell::Open(int place, const std::string& place_path,
           .Remedy("end the programs that use it and remove it"));
 }
 
-Result<> ExtractCell::FillTree(const ImageReader& reader, bool durable) {
+Result<> CacheEntry::FillTree(const ImageReader& reader, bool durable) {
   ClearUmask umask;
   if (::mkdirat(fd_.get(), name_.c_str(), 0700) < 0)
     return Failure(Error::FromErrno(Quoted(tree_path())));
-  UniqueFd tree = OpenCellDirectory(fd_.get(), name_);
+  UniqueFd tree = OpenEntryDirectory(fd_.get(), name_);
   if (!tree) return Failure(Error::FromErrno(Quoted(tree_path())));
   TRY(ExtractInto(reader, tree.get(), 0, {}));
   if (durable && ::syncfs(fd_.get()) < 0) return Failure(Error::FromErrno(Quoted(path_)));
@@ -133,10 +133,10 @@ Result<> ExtractCell::FillTree(const ImageReader& reader, bool durable) {
   return {};
 }
 
-Result<> ExtractCell::Fill(const ImageReader& reader, bool durable) {
+Result<> CacheEntry::Fill(const ImageReader& reader, bool durable) {
   auto filled = FillTree(reader, durable);
   if (!filled) {
-    RemoveLocked(place_, cell_, fd_);
+    RemoveLocked(place_, entry_, fd_);
     return filled;
   }
   Lock(fd_, LOCK_SH);  // from exclusive to shared nobody can come in between
@@ -144,45 +144,45 @@ Result<> ExtractCell::Fill(const ImageReader& reader, bool durable) {
   return {};
 }
 
-void ExtractCell::RemoveIfUnlocked() {
-  if (Lock(fd_, LOCK_EX) && HasName(fd_)) RemoveLocked(place_, cell_, fd_);
+void CacheEntry::RemoveIfUnlocked() {
+  if (Lock(fd_, LOCK_EX) && HasName(fd_)) RemoveLocked(place_, entry_, fd_);
 }
 
-std::vector<FoundCell> FindCells(int place, const std::string& place_path) {
-  std::vector<FoundCell> cells;
+std::vector<FoundEntry> FindEntries(int place, const std::string& place_path) {
+  std::vector<FoundEntry> entries;
   for (const std::string& name : NamesIn(place)) {
     auto dash = name.rfind('-');
     if (dash == name.npos || name.size() - dash - 1 != kIdDigits ||
         !format::IsBundleName(name.substr(0, dash)))
       continue;
-    UniqueFd fd = OpenCellDirectory(place, name);
+    UniqueFd fd = OpenEntryDirectory(place, name);
     if (!fd) continue;
     struct stat status;
     UniqueFd marker(::openat(fd.get(), kMarker, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     char text[32] = {};
     bool complete = marker && ::read(marker.get(), text, sizeof text - 1) > 0;
     if (::fstat(complete ? marker.get() : fd.get(), &status) < 0) continue;
-    cells.push_back({.name = name.substr(0, dash),
-                     .image_id = name.substr(dash + 1),
-                     .path = place_path + "/" + name,
-                     .bytes = std::strtoull(text, nullptr, 10),
-                     .last_use = status.st_mtim.tv_sec,
-                     .complete = complete});
+    entries.push_back({.name = name.substr(0, dash),
+                       .image_id = name.substr(dash + 1),
+                       .path = place_path + "/" + name,
+                       .bytes = std::strtoull(text, nullptr, 10),
+                       .last_use = status.st_mtim.tv_sec,
+                       .complete = complete});
   }
-  std::ranges::sort(cells, {}, &FoundCell::path);
-  return cells;
+  std::ranges::sort(entries, {}, &FoundEntry::path);
+  return entries;
 }
 
-bool IsCellInUse(int place, const FoundCell& cell) {
-  UniqueFd fd = OpenCellDirectory(place, cell.path.substr(cell.path.rfind('/') + 1));
-  return fd && (!Lock(fd, LOCK_EX) || FindUser(cell.path));
+bool IsEntryInUse(int place, const FoundEntry& entry) {
+  UniqueFd fd = OpenEntryDirectory(place, entry.path.substr(entry.path.rfind('/') + 1));
+  return fd && (!Lock(fd, LOCK_EX) || FindUser(entry.path));
 }
 
-bool RemoveUnusedCell(int place, const FoundCell& cell) {
-  std::string name = cell.path.substr(cell.path.rfind('/') + 1);
-  UniqueFd fd = OpenCellDirectory(place, name);
+bool RemoveUnusedEntry(int place, const FoundEntry& entry) {
+  std::string name = entry.path.substr(entry.path.rfind('/') + 1);
+  UniqueFd fd = OpenEntryDirectory(place, name);
   if (!fd) return errno == ENOENT;
-  if (!Lock(fd, LOCK_EX) || FindUser(cell.path)) return false;
+  if (!Lock(fd, LOCK_EX) || FindUser(entry.path)) return false;
   RemoveLocked(place, name, fd);
   return !HasName(fd);
 }
