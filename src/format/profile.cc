@@ -92,18 +92,18 @@ Result<std::map<std::string, std::vector<ByteRange>>> ParseRanges(const json& ob
 }
 
 // [[PATH, OFFSET, SIZE], …]; [PATH] is a whole file or a directory.
-Result<std::vector<Ahead>> ParseAhead(const json& object) {
+Result<std::vector<Prefetch>> ParsePrefetch(const json& object) {
   auto bad = [] {
     return Error::Corrupt("profile: 'ahead': not an array of path, offset and size");
   };
-  std::vector<Ahead> ahead;
+  std::vector<Prefetch> ahead;
   auto found = object.find("ahead");
   if (found == object.end()) return ahead;
   if (!found->is_array()) return Failure(bad());
   for (const json& part : *found) {
     if (!part.is_array() || (part.size() != 1 && part.size() != 3) || !part[0].is_string())
       return Failure(bad());
-    Ahead one{.path = part[0].get<std::string>()};
+    Prefetch one{.path = part[0].get<std::string>()};
     if (part.size() == 3) {
       if (!IsNumber(part[1]) || !IsNumber(part[2])) return Failure(bad());
       one.range = {part[1].get<std::uint64_t>(), part[2].get<std::uint64_t>()};
@@ -167,7 +167,7 @@ void Merge(Profile& profile, const Profile& more) {
   MergePaths(profile.host, more.host);
 }
 
-std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead) {
+std::string ToJson(const Profile& profile, const std::vector<Prefetch>& ahead) {
   nlohmann::ordered_json object = {{"files", Paths(profile.files)},
                                    {"directories", Paths(profile.directories)}};
   for (const auto& [path, ranges] : profile.ranges) {
@@ -177,7 +177,7 @@ std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead) {
   }
   if (!profile.missing.empty()) object["missing"] = Paths(profile.missing);
   if (!profile.host.empty()) object["host"] = Paths(profile.host);
-  for (const Ahead& one : ahead) {
+  for (const Prefetch& one : ahead) {
     if (!IsUtf8(one.path)) continue;
     nlohmann::ordered_json part = nlohmann::ordered_json::array({one.path});
     if (one.range.size != 0) part.insert(part.end(), {one.range.offset, one.range.size});
@@ -199,9 +199,9 @@ Result<Profile> ParseProfile(std::string_view text) {
   return profile;
 }
 
-Result<AheadLists> ReadAheadLists(int fd, const BundleFile& bundle) {
+Result<PrefetchPlan> ReadPrefetchPlan(int fd, const BundleFile& bundle) {
   const Trailer& trailer = bundle.trailer;
-  if (trailer.profile_size == 0) return AheadLists{};
+  if (trailer.profile_size == 0) return PrefetchPlan{};
   if (trailer.profile_size > kMaxProfileSize)
     return Failure(Error::Corrupt("profile: larger than 64 MiB"));
   std::string text(trailer.profile_size, '\0');
@@ -214,8 +214,8 @@ Result<AheadLists> ReadAheadLists(int fd, const BundleFile& bundle) {
 #endif
   json object = json::parse(text, nullptr, false);
   if (!object.is_object()) return Failure(Error::Corrupt("profile: not a JSON object"));
-  return AheadLists{.image = TRY(ParseAhead(object)),
-                    .host = TRY(ParsePaths(object, "host", IsHostPath))};
+  return PrefetchPlan{.image = TRY(ParsePrefetch(object)),
+                      .host = TRY(ParsePaths(object, "host", IsHostPath))};
 }
 
 }  // namespace haft::format

@@ -147,7 +147,7 @@ void FileSystem::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, of
     fuse_reply_buf(request, snapshot->data() + from, std::min(size, snapshot->size() - from));
     return;
   }
-  if (decode_ahead_) decode_ahead_->Note(FromFuse(inode), static_cast<std::uint64_t>(offset), size);
+  if (prefetcher_) prefetcher_->Note(FromFuse(inode), static_cast<std::uint64_t>(offset), size);
   std::vector<Slice> slices;
   auto done = reader_.Read(FromFuse(inode), static_cast<std::uint64_t>(offset), size, slices);
   if (!done) return ReplyError(request, done.error());

@@ -10,9 +10,9 @@
 #include <optional>
 #include <string>
 
-#include "decode_ahead.h"
 #include "haft/image/image_reader.h"
 #include "haft/mount/fuse_server.h"
+#include "prefetch_blocks.h"
 #include "shared_state.h"
 #include "statistics.h"
 
@@ -35,8 +35,8 @@ class FileSystem {
 
   // Decodes ahead of whoever reads a file from beginning to end. For a server that has several
   // CPUs.
-  void StartDecodeAhead() { decode_ahead_.emplace(reader_, shared_); }
-  void StopDecodeAhead() { decode_ahead_.reset(); }
+  void StartPrefetch() { prefetcher_.emplace(reader_, shared_); }
+  void StopPrefetch() { prefetcher_.reset(); }
 
   ImageReader& reader() { return reader_; }
   Statistics& statistics() { return statistics_; }
@@ -63,7 +63,7 @@ class FileSystem {
   std::shared_ptr<const std::string> FindSnapshot(fuse_ino_t inode);
 
   ImageReader reader_;
-  std::optional<DecodeAhead> decode_ahead_;
+  std::optional<BlockPrefetcher> prefetcher_;
   ServerReport Report() const;
 
   ServerOptions options_;

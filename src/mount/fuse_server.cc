@@ -262,14 +262,14 @@ Result<> FuseServer::Run() {
   cpu_set_t cpus;
   impl.several_cpus =
       ::sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1 ||
-      (impl.shared != nullptr && impl.shared->warming_up);  // which has put it on one, for a while
+      (impl.shared != nullptr && impl.shared->prefetching);  // which has put it on one, for a while
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
-  if (impl.several_cpus && !RecordsRequests()) impl.file_system.StartDecodeAhead();
+  if (impl.several_cpus && !RecordsRequests()) impl.file_system.StartPrefetch();
   impl.Loop(0);
   for (std::jthread& helper : impl.helpers)
     helper.join();  // no new ones: every thread has left Loop()
   impl.helpers.clear();
-  impl.file_system.StopDecodeAhead();
+  impl.file_system.StopPrefetch();
   return {};
 }
 
@@ -330,11 +330,11 @@ void FuseServer::Impl::Loop(std::size_t slot) {
   AwakeWait wait(several_cpus);
   bool beside_program = shared != nullptr && shared->cpus;
   while (TakeLead()) {
-    if (beside_program && !shared->warming_up) {
+    if (beside_program && !shared->prefetching) {
       shared->cpus.Release();
       beside_program = false;
     }
-    // The warm-up may be on our CPU.
+    // The prefetch may be on our CPU.
     if (!beside_program) wait.Before(fuse_session_fd(session.get()));
     int size = fuse_session_receive_buf(session.get(), &buffer);
     if (size == -EINTR || size == -EAGAIN) continue;

@@ -19,9 +19,9 @@
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/base/pass_descriptor.h"
-#include "host_read_ahead.h"
+#include "prefetch_host.h"
+#include "prefetch_image.h"
 #include "supervisor.h"
-#include "warm_up.h"
 
 namespace haft {
 namespace {
@@ -56,15 +56,15 @@ void DropCapabilities() {
 }
 
 // In a process of its own, while the mount is made; -1: none.
-pid_t StartReadAhead(const FuseServer& server, UniqueFd& go) {
-  if (!MayWarmUp()) return -1;
+pid_t StartPrefetchHost(const FuseServer& server, UniqueFd& go) {
+  if (!MayPrefetch()) return -1;
   const pid_t child = ::fork();
   if (child != 0) return child;
-  ::prctl(PR_SET_NAME, "haft-read-ahead");
+  ::prctl(PR_SET_NAME, "haft-prefetch-h");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::close(server.device());  // a connection that nobody answers ends only when nobody has it
   go.Reset();
-  ReadHostAhead(server.image(), server.options().program_path);
+  PrefetchHost(server.image(), server.options().program_path);
   ::_exit(0);
 }
 
@@ -75,7 +75,7 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
   ::signal(SIGCHLD, SIG_DFL);  // ignored, it would reap our children before we have seen their end
-  const pid_t read_ahead = StartReadAhead(server, go);
+  const pid_t prefetch_host = StartPrefetchHost(server, go);
   auto root = ReceiveDescriptor(go.get());
   auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());
   go.Reset();
@@ -83,7 +83,7 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
     RunSupervisor(std::move(server), {.root = *std::move(root),
                                       .alive = *std::move(alive),
                                       .cpus = cpus,
-                                      .read_ahead = read_ahead});
+                                      .prefetch_host = prefetch_host});
   return {};
 }
 

@@ -24,8 +24,8 @@ struct SharedServerState {
   std::atomic<std::uint32_t> deaths{0};    // of servers
   std::atomic<int> last_status{0};         // of the last one, as waitpid(2) gives it
   std::atomic<std::int64_t> last_time{0};  // seconds since 1970
-  OtherCpus cpus;  // where servers run during the warm-up; set before the first
-  std::atomic<bool> warming_up{false};
+  OtherCpus cpus;  // where servers run during the prefetch; set before the first
+  std::atomic<bool> prefetching{false};
 };
 
 }  // namespace haft

@@ -16,8 +16,8 @@
 #include "haft/base/log.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/subprocess.h"
+#include "prefetch_image.h"
 #include "shared_state.h"
-#include "warm_up.h"
 
 namespace haft {
 namespace {
@@ -57,7 +57,7 @@ class Supervisor {
       std::uint64_t answered = shared_.answered;
       pid_t server = ForkServer();
       if (server < 0) return;
-      if (mount_.root) StartWarmUp();
+      if (mount_.root) StartPrefetch();
       int status = WaitFor(server);
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;  // unmounted
       ++shared_.deaths;
@@ -77,57 +77,58 @@ class Supervisor {
  private:
   // In a process of its own: a mount whose server is dead answers nobody, and the supervisor must
   // not wait for it.
-  void StartWarmUp() {
+  void StartPrefetch() {
     UniqueFd root = std::move(mount_.root);
-    pid_t child = shared_.warming_up ? ::fork() : -1;
+    pid_t child = shared_.prefetching ? ::fork() : -1;
     if (child == 0) {
-      ::prctl(PR_SET_NAME, "haft-warm-up");
+      ::prctl(PR_SET_NAME, "haft-prefetch");
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       ::close(server_.device());  // a connection that nobody answers ends only when nobody has it
       mount_.alive.Reset();
-      WarmUp(server_.image(), root.get());
+      PrefetchImage(server_.image(), root.get());
       ::_exit(0);
     }
-    warm_up_ = child;
-    if (child < 0) shared_.warming_up = false;
+    prefetch_ = child;
+    if (child < 0) shared_.prefetching = false;
     mount_.cpus.Release();
   }
 
-  // Until the server ended; its status. Meanwhile the warm-up ends, and the program.
+  // Until the server ended; its status. Meanwhile the prefetch ends, and the program.
   int WaitFor(pid_t server) {
     const ServerOptions& options = server_.options();
     const UniqueFd program =
         options.private_mount ? OpenProcess(options.bundle.program) : UniqueFd();
     if (!program) mount_.alive.Reset();
-    while (mount_.alive || warm_up_ > 0 || mount_.read_ahead > 0) {
+    while (mount_.alive || prefetch_ > 0 || mount_.prefetch_host > 0) {
       const UniqueFd server_fd = OpenProcess(server),
-                     warm_up = warm_up_ > 0 ? OpenProcess(warm_up_) : UniqueFd();
-      const UniqueFd read_ahead =
-          mount_.read_ahead > 0 ? OpenProcess(mount_.read_ahead) : UniqueFd();
+                     prefetch = prefetch_ > 0 ? OpenProcess(prefetch_) : UniqueFd();
+      const UniqueFd prefetch_host =
+          mount_.prefetch_host > 0 ? OpenProcess(mount_.prefetch_host) : UniqueFd();
       pollfd ended[4] = {{.fd = server_fd.get(), .events = POLLIN, .revents = 0},
-                         {.fd = warm_up.get(), .events = POLLIN, .revents = 0},
+                         {.fd = prefetch.get(), .events = POLLIN, .revents = 0},
                          {.fd = mount_.alive ? program.get() : -1, .events = POLLIN, .revents = 0},
-                         {.fd = read_ahead.get(), .events = POLLIN, .revents = 0}};
+                         {.fd = prefetch_host.get(), .events = POLLIN, .revents = 0}};
       if (!server_fd || (::poll(ended, 4, -1) < 0 && errno != EINTR)) {
         mount_.alive.Reset();
         break;
       }
-      if (ended[1].revents != 0) EndWarmUp();
-      if (ended[3].revents != 0) ::waitpid(std::exchange(mount_.read_ahead, -1), nullptr, WNOHANG);
+      if (ended[1].revents != 0) EndPrefetch();
+      if (ended[3].revents != 0)
+        ::waitpid(std::exchange(mount_.prefetch_host, -1), nullptr, WNOHANG);
       if (ended[2].revents != 0) mount_.alive.Reset();
       if (ended[0].revents != 0) break;
     }
     for (int status = 0;;) {
       pid_t ended = ::waitpid(-1, &status, 0);
       if (ended == server || (ended < 0 && errno != EINTR)) return status;
-      if (ended == warm_up_) EndWarmUp();
-      if (ended == mount_.read_ahead) mount_.read_ahead = -1;
+      if (ended == prefetch_) EndPrefetch();
+      if (ended == mount_.prefetch_host) mount_.prefetch_host = -1;
     }
   }
 
-  void EndWarmUp() {
-    ::waitpid(std::exchange(warm_up_, -1), nullptr, WNOHANG);
-    shared_.warming_up = false;
+  void EndPrefetch() {
+    ::waitpid(std::exchange(prefetch_, -1), nullptr, WNOHANG);
+    shared_.prefetching = false;
   }
 
   pid_t ForkServer() {
@@ -165,7 +166,7 @@ class Supervisor {
 
   FuseServer server_;
   SupervisedMount mount_;
-  pid_t warm_up_ = -1;
+  pid_t prefetch_ = -1;
   SharedServerState& shared_;
   int fruitless_ = 0;                      // deaths in a row with work begun and nothing answered
   std::vector<std::uint64_t> crashed_at_;  // requests in flight at the last crash
@@ -180,7 +181,7 @@ void RunSupervisor(FuseServer server, SupervisedMount mount) {
   if (shared == nullptr) ::_exit(1);
   ::signal(SIGCHLD, SIG_DFL);  // the program's parent may ignore it, which would swallow statuses
   shared->cpus = mount.cpus;
-  shared->warming_up = mount.root && mount.cpus && MayWarmUp();
+  shared->prefetching = mount.root && mount.cpus && MayPrefetch();
   server.ShareState(shared);
   auto mounted = server.Initialize();
   if (mounted && *mounted) Supervisor(std::move(server), std::move(mount), *shared).Run();

@@ -6,11 +6,11 @@
 namespace haft {
 
 struct SupervisedMount {
-  UniqueFd root = {};   // its root directory; none: no warm-up
+  UniqueFd root = {};   // its root directory; none: no prefetch
   UniqueFd alive = {};  // as long as this is open, the mount is: its mount namespace, or its root
-  OtherCpus cpus = {};  // where the supervisor, the server and the warm-up stay until that is done,
-                        // beside the program
-  pid_t read_ahead = -1;  // a child that reads the host's files ahead, to be waited for
+  OtherCpus cpus = {};  // where the supervisor, the server and the prefetch stay until that is
+                        // done, beside the program
+  pid_t prefetch_host = -1;  // a child that reads the host's files ahead, to be waited for
 };
 
 // The life of the process between the kernel and the server: it answers the first request, forks
@@ -21,10 +21,10 @@ struct SupervisedMount {
 // that was being answered at two crashes in a row is answered EIO. Kills from outside (SIGKILL) are
 // no crashes.
 //
-// At first it has a child of its own ask for what the start will need (see WarmUp()). It keeps the
-// private mount of a program until the program's own process ended: freeing the mount's page cache
-// is then the supervisor's work, and whoever waits for the program need not wait for that.
-// REQUIRES: the file system is mounted; this process has one thread.
+// At first it has a child of its own ask for what the start will need (see PrefetchImage()). It
+// keeps the private mount of a program until the program's own process ended: freeing the mount's
+// page cache is then the supervisor's work, and whoever waits for the program need not wait for
+// that. REQUIRES: the file system is mounted; this process has one thread.
 [[noreturn]] void RunSupervisor(FuseServer server, SupervisedMount mount);
 
 }  // namespace haft

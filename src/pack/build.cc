@@ -28,10 +28,10 @@
 #include "haft/pack/import_index.h"
 #include "haft/pack/input_directory.h"
 #include "haft/pack/pip.h"
+#include "haft/pack/prefetch_plan.h"
 #include "haft/pack/profile_run.h"
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
-#include "haft/pack/read_ahead.h"
 #include "haft/pack/scripts.h"
 #include "haft/pack/site.h"
 #include "haft/pack/tree.h"
@@ -362,7 +362,7 @@ class Builder {
     report_.profiled = profile_.files.size();
     if (profile_.empty()) return {};
     layout_.parts = TRY(AddImportIndex(tree_, profile_, python.target().tag));
-    ahead_ = PlanReadAhead(tree_, profile_, layout_.parts, manifest.paths);
+    prefetch_ = PlanPrefetch(tree_, profile_, layout_.parts, manifest.paths);
     layout_.files.emplace_back(kImportIndexPath);
     layout_.files.insert(layout_.files.end(), profile_.files.begin(), profile_.files.end());
     layout_.ranges = profile_.ranges;
@@ -384,7 +384,8 @@ class Builder {
   Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {
     ProgressMeter meter(options_.progress, "compress", "bytes");
     FileSink sink(fd, options_.output);
-    const std::string profile = profile_.empty() ? std::string() : format::ToJson(profile_, ahead_);
+    const std::string profile =
+        profile_.empty() ? std::string() : format::ToJson(profile_, prefetch_);
     TRY(sink.Append(AsBytes(runtime)));
     TRY(PadTo(sink, 0, format::kAlignment));
     ImageSummary image = TRY(
@@ -409,7 +410,7 @@ class Builder {
   const unsigned workers_;
   Tree tree_;
   format::Profile profile_;
-  std::vector<format::Ahead> ahead_;
+  std::vector<format::Prefetch> prefetch_;
   StartLayout layout_;
   std::string standard_library_;  // in the image, if the interpreter is
   BuildReport report_;

@@ -154,7 +154,7 @@ class TestCounters(support.TestCase):
         self.assertEqual((done.stdout, done.stderr), ("fresh\n", ""))
 
 
-class TestDecodeAhead(support.TestCase):
+class TestPrefetchBlocks(support.TestCase):
     @classmethod
     def setUpClass(cls):
         tree = support.unique_dir("ahead")

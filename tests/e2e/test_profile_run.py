@@ -332,7 +332,7 @@ class TestBundledPython(support.TestCase):
         self.assertLess(sum(part for _, part in profile["ranges"][program]), size)
 
     def test_of_several_programs_the_loader_of_python_is_taken(self):
-        """They are one file of the host: the first by name, that of `ab`, had been fetched ahead."""
+        """They are one file of the host: the first by name, that of `ab`, had been prefetched."""
         tree = support.write_tree(
             support.unique_dir("httpd-inside"),
             {"site_inside.py": "def application(environ, start): return []\n"},

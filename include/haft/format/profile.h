@@ -40,16 +40,16 @@ struct Profile {
 
 // One thing to ask for before the program does. Made by the builder for one image, from its
 // profile.
-struct Ahead {
+struct Prefetch {
   std::string path;          // a directory, which is listed, if it ends in '/'
   ByteRange range = {0, 0};  // size 0: the whole file
 
-  bool operator==(const Ahead&) const = default;
+  bool operator==(const Prefetch&) const = default;
 };
 
 // What to ask for at a start, in the order of need.
-struct AheadLists {
-  std::vector<Ahead> image;       // in the image
+struct PrefetchPlan {
+  std::vector<Prefetch> image;    // in the image
   std::vector<std::string> host;  // as Profile::host
 };
 
@@ -60,9 +60,9 @@ void Merge(Profile& profile, const Profile& more);
 std::vector<ByteRange> Normalised(std::vector<ByteRange> ranges);
 
 // The bytes of the profile section. Paths that are not UTF-8 are left out.
-std::string ToJson(const Profile& profile, const std::vector<Ahead>& ahead = {});
+std::string ToJson(const Profile& profile, const std::vector<Prefetch>& ahead = {});
 Result<Profile> ParseProfile(std::string_view json);
-// What the image's profile section says to fetch ahead; empty if it says nothing.
-Result<AheadLists> ReadAheadLists(int fd, const BundleFile& bundle);
+// What the image's profile section says to prefetch; empty if it says nothing.
+Result<PrefetchPlan> ReadPrefetchPlan(int fd, const BundleFile& bundle);
 
 }  // namespace haft::format

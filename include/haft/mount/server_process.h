@@ -22,7 +22,7 @@ class ServerProcess {
   static Result<ServerProcess> Fork(ImageReader& reader, const ServerOptions& options,
                                     const UniqueFd& device);
 
-  // Lets the server read requests, and has what a start needs fetched ahead. REQUIRES: the
+  // Lets the server read requests, and has what a start needs prefetched. REQUIRES: the
   // descriptor has been mounted, on `mount`. The caller must close its copy of the device soon
   // after.
   Result<> Begin(const std::string& mount);

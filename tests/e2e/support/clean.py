@@ -80,7 +80,7 @@ def state(pid):
         return None
 
 
-HELPERS = ("haft-server", "haft-supervisor", "haft-warm-up", "haft-read-ahead", "haft-cleanup")
+HELPERS = ("haft-server", "haft-supervisor", "haft-prefetch", "haft-prefetch-h", "haft-cleanup")
 
 
 def servers():

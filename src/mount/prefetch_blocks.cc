@@ -1,4 +1,4 @@
-#include "decode_ahead.h"
+#include "prefetch_blocks.h"
 
 #include <algorithm>
 #include <new>
@@ -13,13 +13,13 @@ namespace {
 // are as large.
 constexpr std::uint64_t kMinRun = 512u << 10;
 // Two of the kernel's requests: while one is decoded the other is there.
-constexpr std::uint64_t kAhead = 256u << 10;
+constexpr std::uint64_t kPrefetchBytes = 256u << 10;
 
 }  // namespace
 
-void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
-  // The warm-up has a CPU with the server, and reads two pieces at a time anyway.
-  if (shared_ != nullptr && shared_->warming_up) return;
+void BlockPrefetcher::Note(InodeId file, std::uint64_t offset, std::size_t size) {
+  // The prefetch has a CPU with the server, and reads two pieces at a time anyway.
+  if (shared_ != nullptr && shared_->prefetching) return;
   std::scoped_lock lock(mutex_);
   auto stream = std::ranges::find_if(
       streams_, [&](const Stream& one) { return one.file == file && one.next == offset; });
@@ -31,7 +31,8 @@ void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
   stream->next += size;
   stream->run += size;
   if (stream->run < kMinRun || impossible_) return;
-  const std::uint64_t begin = std::max(stream->ahead, stream->next), end = stream->next + kAhead;
+  const std::uint64_t begin = std::max(stream->ahead, stream->next),
+                      end = stream->next + kPrefetchBytes;
   if (begin >= end) return;
   stream->ahead = end;
   part_ = Part{.file = file, .offset = begin, .size = end - begin};
@@ -45,7 +46,7 @@ void DecodeAhead::Note(InodeId file, std::uint64_t offset, std::size_t size) {
   wanted_.notify_one();
 }
 
-void DecodeAhead::Work(std::stop_token stop) {
+void BlockPrefetcher::Work(std::stop_token stop) {
   if (shared_ != nullptr)
     shared_->cpus.Release();  // whoever started the thread may still be beside the program
   std::vector<Slice> blocks;

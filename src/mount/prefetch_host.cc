@@ -1,4 +1,4 @@
-#include "host_read_ahead.h"
+#include "prefetch_host.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -94,8 +94,8 @@ class Host {
 
 }  // namespace
 
-void ReadHostAhead(const ImageReader& reader, const std::string& program) {
-  auto lists = format::ReadAheadLists(reader.fd(), reader.bundle());
+void PrefetchHost(const ImageReader& reader, const std::string& program) {
+  auto lists = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
   if (!lists || lists->host.empty()) return;
   const std::vector<std::string>& paths = lists->host;
   const std::string prefix = PrefixOf(program);

@@ -16,13 +16,13 @@ namespace haft {
 // Decodes what a process that reads a file from beginning to end will ask for next, on a thread of
 // its own. The kernel has one request of such a reader under way: without this, nobody decodes
 // while a reply is copied. Thread-safe.
-class DecodeAhead {
+class BlockPrefetcher {
  public:
   // Both have to outlive it; `shared` may be nullptr. The thread is started when it is first
   // needed.
-  DecodeAhead(const ImageReader& reader, const SharedServerState* shared)
+  BlockPrefetcher(const ImageReader& reader, const SharedServerState* shared)
       : reader_(reader), shared_(shared) {}
-  ~DecodeAhead() = default;  // joins
+  ~BlockPrefetcher() = default;  // joins
 
   // To be told of every read before it is answered, in the order in which they came.
   void Note(InodeId file, std::uint64_t offset, std::size_t size);

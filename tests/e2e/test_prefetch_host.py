@@ -17,7 +17,7 @@ def reading():
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/comm") as file, open(f"/proc/{pid}/stat") as status:
-                if file.read() == "haft-read-ahead\\n" and ") Z " not in status.read():
+                if file.read() == "haft-prefetch-h\\n" and ") Z " not in status.read():
                     return True
         except OSError:
             pass
@@ -53,7 +53,7 @@ def evict(path):
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-class TestHostReadAhead(support.TestCase):
+class TestPrefetchHost(support.TestCase):
     """With an interpreter at a prefix of its own, so that everything below is the test's."""
 
     @classmethod
@@ -119,7 +119,7 @@ class TestHostReadAhead(support.TestCase):
         self.assertEqual(self.cached(), ["wanted"])
 
     def test_switched_off(self):
-        self.assertEqual(self.cached(HAFT_WARMUP="0"), [])
+        self.assertEqual(self.cached(HAFT_PREFETCH="0"), [])
 
     def test_fifo_is_not_opened(self):
         """Who waits for a reader of a FIFO had been woken: its type was asked for after it was opened."""

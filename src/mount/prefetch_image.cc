@@ -1,4 +1,4 @@
-#include "warm_up.h"
+#include "prefetch_image.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ void List(int root, const std::string& path) {
   }
 }
 
-void Read(int root, const format::Ahead& what) {
+void Read(int root, const format::Prefetch& what) {
   UniqueFd file(::openat(root, what.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file) return;
   struct stat status = {};
@@ -49,16 +49,16 @@ void Read(int root, const format::Ahead& what) {
 
 }  // namespace
 
-bool MayWarmUp() {
-  const char* wanted = ::getenv("HAFT_WARMUP");
+bool MayPrefetch() {
+  const char* wanted = ::getenv("HAFT_PREFETCH");
   if (wanted != nullptr && std::string_view(wanted) == "0") return false;
   return !RecordsRequests();
 }
 
-void WarmUp(const ImageReader& reader, int root) {
-  auto ahead = format::ReadAheadLists(reader.fd(), reader.bundle());
+void PrefetchImage(const ImageReader& reader, int root) {
+  auto ahead = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
   if (!ahead) return;
-  for (const format::Ahead& what : ahead->image) {
+  for (const format::Prefetch& what : ahead->image) {
     if (what.path.ends_with('/')) {
       List(root, what.path);
     } else {

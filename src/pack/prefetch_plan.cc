@@ -1,4 +1,4 @@
-#include "haft/pack/read_ahead.h"
+#include "haft/pack/prefetch_plan.h"
 
 #include <string_view>
 #include <unordered_set>
@@ -10,7 +10,7 @@ namespace haft {
 namespace {
 
 // More than this is not a start any more: the kernel would throw out what it fetched first.
-constexpr std::uint64_t kMaxAhead = 128u << 20;
+constexpr std::uint64_t kMaxPrefetch = 128u << 20;
 
 class Planner {
  public:
@@ -34,7 +34,7 @@ class Planner {
     const TreeNode* node = tree_.Find(path);
     if (node == nullptr || node->directory() == nullptr || !directories_.insert(path).second)
       return;
-    ahead_.push_back({.path = path + "/"});
+    prefetch_.push_back({.path = path + "/"});
   }
 
   void File(const std::string& path, const format::Profile& profile) {
@@ -49,24 +49,24 @@ class Planner {
     auto ranges = profile.ranges.find(path);
     if (ranges == profile.ranges.end()) return Whole(path);
     for (const format::ByteRange& range : ranges->second) {
-      if (Fits(range.size)) ahead_.push_back({.path = path, .range = range});
+      if (Fits(range.size)) prefetch_.push_back({.path = path, .range = range});
     }
   }
 
   // The kernel remembers also that there is no such file.
   void Missing(const std::string& path) {
-    if (tree_.Find(path) == nullptr) ahead_.push_back({.path = path});
+    if (tree_.Find(path) == nullptr) prefetch_.push_back({.path = path});
   }
 
-  std::vector<format::Ahead> Take() && { return std::move(ahead_); }
+  std::vector<format::Prefetch> Take() && { return std::move(prefetch_); }
 
  private:
   void Whole(const std::string& path) {
     const std::uint64_t size = tree_.Find(path)->file()->size;
-    if (size != 0 && Fits(size)) ahead_.push_back({.path = path});
+    if (size != 0 && Fits(size)) prefetch_.push_back({.path = path});
   }
   bool Fits(std::uint64_t size) {
-    if (size > kMaxAhead - size_) return false;
+    if (size > kMaxPrefetch - size_) return false;
     size_ += size;
     return true;
   }
@@ -74,16 +74,16 @@ class Planner {
   const Tree& tree_;
   std::unordered_set<const TreeNode::File*> indexed_;
   std::unordered_set<std::string> directories_;
-  std::vector<format::Ahead> ahead_;
+  std::vector<format::Prefetch> prefetch_;
   std::uint64_t size_ = 0;
   bool has_index_ = false;
 };
 
 }  // namespace
 
-std::vector<format::Ahead> PlanReadAhead(const Tree& tree, const format::Profile& profile,
-                                         const std::vector<ContentPart>& parts,
-                                         const std::vector<std::string>& paths) {
+std::vector<format::Prefetch> PlanPrefetch(const Tree& tree, const format::Profile& profile,
+                                           const std::vector<ContentPart>& parts,
+                                           const std::vector<std::string>& paths) {
   Planner planner(tree, parts);
   planner.Directory(std::string(kBootstrapDirectory));
   for (const std::string& path : paths) planner.Directory(path);

@@ -5,13 +5,13 @@
 
 namespace haft {
 
-// False if HAFT_WARMUP=0 says so, or somebody watches which requests the program makes itself.
-bool MayWarmUp();
+// False if HAFT_PREFETCH=0 says so, or somebody watches which requests the program makes itself.
+bool MayPrefetch();
 
 // Lists and reads what the image's profile says a start needs, through the mount whose root
 // directory `root` is, so that the kernel has it in its caches when the program asks. The server
 // answers on a CPU that the program leaves idle, at most two reads at a time. Whatever cannot be
 // read is left to the program. Blocks while the server does: to be called in a process of its own.
-void WarmUp(const ImageReader& reader, int root);
+void PrefetchImage(const ImageReader& reader, int root);
 
 }  // namespace haft

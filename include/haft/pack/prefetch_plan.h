@@ -16,8 +16,8 @@ namespace haft {
 // in part, the parts. In place of the first file that the import index holds (`parts`), the index.
 // Then the other directories that were listed, but those whose modules are in the index, and the
 // names that were looked for in vain.
-std::vector<format::Ahead> PlanReadAhead(const Tree& tree, const format::Profile& profile,
-                                         const std::vector<ContentPart>& parts,
-                                         const std::vector<std::string>& paths);
+std::vector<format::Prefetch> PlanPrefetch(const Tree& tree, const format::Profile& profile,
+                                           const std::vector<ContentPart>& parts,
+                                           const std::vector<std::string>& paths);
 
 }  // namespace haft

@@ -1,4 +1,4 @@
-#include "decode_ahead.h"
+#include "prefetch_blocks.h"
 
 #include <gtest/gtest.h>
 
@@ -17,9 +17,9 @@ using testing::Expect;
 constexpr std::size_t kRequest = 128u << 10;
 constexpr std::size_t kSize = 4u << 20;
 
-class DecodeAheadTest : public ::testing::Test {
+class PrefetchBlocksTest : public ::testing::Test {
  protected:
-  DecodeAheadTest()
+  PrefetchBlocksTest()
       : reader_(testing::OpenReader(
             testing::BuildImage(testing::MakeTree({{"large", testing::RandomBytes(kSize, 1)}}),
                                 {.compression = Compression::kLz4, .workers = 1}))) {
@@ -38,8 +38,8 @@ class DecodeAheadTest : public ::testing::Test {
   InodeId file_ = {};
 };
 
-TEST_F(DecodeAheadTest, AfterARunWithoutAGap) {
-  DecodeAhead ahead(reader_, nullptr);
+TEST_F(PrefetchBlocksTest, AfterARunWithoutAGap) {
+  BlockPrefetcher ahead(reader_, nullptr);
   for (std::uint64_t offset = 0; offset < 3 * kRequest; offset += kRequest)
     ahead.Note(file_, offset, kRequest);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -48,15 +48,15 @@ TEST_F(DecodeAheadTest, AfterARunWithoutAGap) {
   EXPECT_TRUE(Reaches(2));
 }
 
-TEST_F(DecodeAheadTest, NotForReadsHereAndThere) {
-  DecodeAhead ahead(reader_, nullptr);
+TEST_F(PrefetchBlocksTest, NotForReadsHereAndThere) {
+  BlockPrefetcher ahead(reader_, nullptr);
   for (std::uint64_t i = 0; i < 100; ++i) ahead.Note(file_, (i * 7 % 31) * kRequest, kRequest);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_EQ(Decoded(), 0u);
 }
 
-TEST_F(DecodeAheadTest, SurvivesWhatCannotBeReadAndTheEnd) {
-  DecodeAhead ahead(reader_, nullptr);
+TEST_F(PrefetchBlocksTest, SurvivesWhatCannotBeReadAndTheEnd) {
+  BlockPrefetcher ahead(reader_, nullptr);
   const InodeId none = InodeId(1u << 20);
   std::uint64_t offset = 0;
   for (; offset < 6 * kRequest; offset += kRequest) ahead.Note(none, offset, kRequest);
@@ -69,11 +69,11 @@ TEST_F(DecodeAheadTest, SurvivesWhatCannotBeReadAndTheEnd) {
   EXPECT_LE(Decoded(), kSize / kRequest);
 }
 
-// Its thread is tied to the server's CPUs then, which the warm-up needs.
-TEST_F(DecodeAheadTest, NotDuringTheWarmUp) {
+// Its thread is tied to the server's CPUs then, which the prefetch needs.
+TEST_F(PrefetchBlocksTest, NotWhileTheImageIsPrefetched) {
   SharedServerState shared;
-  shared.warming_up = true;
-  DecodeAhead ahead(reader_, &shared);
+  shared.prefetching = true;
+  BlockPrefetcher ahead(reader_, &shared);
   for (std::uint64_t offset = 0; offset < kSize; offset += kRequest)
     ahead.Note(file_, offset, kRequest);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));

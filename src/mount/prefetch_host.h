@@ -13,6 +13,6 @@ namespace haft {
 // the interpreter's prefix is looked for beside it. Only regular files are opened, on the file
 // system of their prefix: no automount is set off, no file server waited for but the one that
 // Python is on. Blocks while the disk is read: to be called in a process of its own.
-void ReadHostAhead(const ImageReader& reader, const std::string& program);
+void PrefetchHost(const ImageReader& reader, const std::string& program);
 
 }  // namespace haft

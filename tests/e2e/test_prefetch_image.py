@@ -34,7 +34,7 @@ def processes():
     return sorted(found)
 def main():
     end = time.monotonic() + 10
-    while any(name == "haft-warm-up" for name, _, _ in processes()) and time.monotonic() < end:
+    while any(name == "haft-prefetch" for name, _, _ in processes()) and time.monotonic() < end:
         time.sleep(0.01)
     before = reads()
     with open(os.path.join(HERE, "data", "large.bin"), "rb") as file:
@@ -45,14 +45,14 @@ def main():
     while any(cpus != mine for _, _, cpus in processes()) and time.monotonic() < end:
         with open(os.path.join(HERE, "data", "large.bin"), "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            file.read()  # the server notices between two requests that the warm-up is over
+            file.read()  # the server notices between two requests that the prefetch is over
     for line in processes():
         print(*line)
     print("mine", "-", mine)
 """
 
 
-class TestWarmUp(support.TestCase):
+class TestPrefetchImage(support.TestCase):
     @classmethod
     def setUpClass(cls):
         tree = support.unique_dir("warm")
@@ -76,7 +76,7 @@ class TestWarmUp(support.TestCase):
             self.assertLessEqual(reads, 1)  # of the counters
 
     def test_switched_off(self):
-        reads, _ = self.start(HAFT_WARMUP="0")
+        reads, _ = self.start(HAFT_PREFETCH="0")
         self.assertGreater(reads, 2)
 
     def test_off_with_one_cpu(self):
@@ -96,7 +96,7 @@ class TestWarmUp(support.TestCase):
             self.assertIn(state, "RS", name)
             self.assertEqual(cpus, mine, name)
 
-    def test_killed_warm_up(self):
+    def test_killed_prefetch(self):
         """A stopped one is noticed by nobody; a killed one neither."""
         for sent in (signal.SIGSTOP, signal.SIGKILL):
             with self.subTest(sent=sent):
@@ -110,7 +110,7 @@ class TestWarmUp(support.TestCase):
                             text = status.read_text()
                         except OSError:
                             continue
-                        if text.startswith("Name:\thaft-warm-up\n"):
+                        if text.startswith("Name:\thaft-prefetch\n"):
                             pid = int(re.search(r"^Pid:\t(\d+)", text, re.M)[1])
                             try:
                                 os.kill(pid, sent)
