@@ -6,9 +6,9 @@
 #include "commands.h"
 #include "haft/base/log.h"
 #include "haft/pack/build.h"
+#include "import_input.h"
 #include "progress_bar.h"
 #include "project_file.h"
-#include "takeover.h"
 
 namespace haft::cli {
 namespace {
@@ -27,8 +27,8 @@ Result<Arguments> ReadArguments(const CommandLine& line, const Words& words) {
 }
 
 // What is converted says what the command line does not.
-void Apply(Takeover takeover, const Arguments& arguments, BuildOptions& options) {
-  format::Manifest& manifest = takeover.manifest;
+void Apply(ImportedInput imported, const Arguments& arguments, BuildOptions& options) {
+  format::Manifest& manifest = imported.manifest;
   if (!arguments.Has("python") && !manifest.python.path.empty())
     options.python = std::move(manifest.python.path);
   if (options.python_arguments.empty())
@@ -41,9 +41,9 @@ void Apply(Takeover takeover, const Arguments& arguments, BuildOptions& options)
   options.ignore_environment |= manifest.ignore_environment;
   options.isolated |= manifest.isolated;
   options.multi_call |= manifest.multi_call;
-  options.bundle_python |= takeover.bundled_python;
-  options.bundle_httpd |= takeover.bundled_httpd;
-  options.converted = ConvertedInput{.add_files = std::move(takeover.add_files),
+  options.bundle_python |= imported.bundled_python;
+  options.bundle_httpd |= imported.bundled_httpd;
+  options.converted = ConvertedInput{.add_files = std::move(imported.add_files),
                                      .entry = std::move(manifest.entry),
                                      .preamble = std::move(manifest.preamble)};
 }
@@ -68,7 +68,7 @@ Result<int> RunBuild(const Words& words) {
     return kOk;
   }
   BuildOptions options = TRY(MakeBuildOptions(arguments));
-  if (arguments.Has("from")) Apply(TRY(TakeOver(arguments.Get("from"))), arguments, options);
+  if (arguments.Has("from")) Apply(TRY(ImportInput(arguments.Get("from"))), arguments, options);
   for (const std::string& remark : Remarks(arguments)) LogLine(LogLevel::kWarning, remark);
   auto report = [&] {
     ProgressBar bar;

@@ -11,7 +11,7 @@
 
 namespace haft::cli {
 
-struct Takeover {
+struct ImportedInput {
   // Adds its files where a build has them, packages at site-packages/; returns how many. `progress`
   // gets the number so far.
   std::function<Result<std::uint64_t>(Tree& tree,
@@ -27,6 +27,6 @@ struct Takeover {
 
 // `path` is an archive of shiv, pex or zipapp, a wheel, any other zip (its root is a site-packages
 // directory), a virtual environment, or a bundle of haft.
-Result<Takeover> TakeOver(const std::string& path);
+Result<ImportedInput> ImportInput(const std::string& path);
 
 }  // namespace haft::cli

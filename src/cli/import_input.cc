@@ -1,4 +1,4 @@
-#include "takeover.h"
+#include "import_input.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -31,7 +31,7 @@ constexpr std::string_view kSitePackages = "site-packages";
 
 // --- archives ---
 
-Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
+Result<ImportedInput> ImportArchive(const std::shared_ptr<ZipArchive>& archive) {
   Tree tree;
   TRY(AddArchive(archive, tree));
   auto inner = TRY(ExpandInnerWheels(tree, archive->path()));
@@ -41,9 +41,9 @@ Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
         Error(ErrorKind::kUnsupported, fmt::format("{}: a {} file: {}", Quoted(archive->path()),
                                                    NameOf(info->kind), info->obstacle)));
   }
-  Takeover takeover;
-  takeover.manifest = info->manifest;
-  format::Manifest& manifest = takeover.manifest;
+  ImportedInput imported;
+  imported.manifest = info->manifest;
+  format::Manifest& manifest = imported.manifest;
   for (std::string* file : {&manifest.entry.file, &manifest.preamble}) {
     if (file->empty()) continue;
     auto place = info->InSitePackages(*file);
@@ -56,7 +56,7 @@ Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
   manifest.python.path = FindPython(wanted.program, Environment::Current());
   manifest.python_arguments = std::move(wanted.arguments);
   manifest.ignore_environment = wanted.ignore_environment;
-  takeover.add_files =
+  imported.add_files =
       [archive, inner = std::move(inner), info](
           Tree& to, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
     auto place = [&](std::string_view path) -> std::optional<std::string> {
@@ -72,7 +72,7 @@ Result<Takeover> TakeOverArchive(const std::shared_ptr<ZipArchive>& archive) {
     }
     return files;
   };
-  return takeover;
+  return imported;
 }
 
 // --- bundles of haft ---
@@ -178,25 +178,25 @@ class ImageCopier {
   std::uint64_t files_ = 0;
 };
 
-Result<Takeover> TakeOverBundle(InputFile input) {
+Result<ImportedInput> ImportBundle(InputFile input) {
   auto reader = ImageReader::Open(std::move(input.image));
   if (!reader) return Failure(std::move(reader).error().Within(Quoted(input.path)));
   auto manifest = format::ReadManifest(reader->fd(), reader->bundle());
   if (!manifest) return Failure(std::move(manifest).error().Within(Quoted(input.path)));
-  Takeover takeover;
-  takeover.manifest = *std::move(manifest);
-  std::string& python = takeover.manifest.python.path;
-  takeover.bundled_python = !python.empty() && python[0] != '/';
-  takeover.bundled_httpd = takeover.bundled_python &&
+  ImportedInput imported;
+  imported.manifest = *std::move(manifest);
+  std::string& python = imported.manifest.python.path;
+  imported.bundled_python = !python.empty() && python[0] != '/';
+  imported.bundled_httpd = imported.bundled_python &&
                            reader->Resolve(fmt::format("{}/libexec/httpd", kStackRoot)).has_value();
-  python = takeover.bundled_python ? "" : FindPython(python, Environment::Current());
+  python = imported.bundled_python ? "" : FindPython(python, Environment::Current());
   auto members = std::make_shared<ImageMembers>(*std::move(reader), input.path);
-  takeover.add_files = [members, preamble = takeover.manifest.preamble,
-                        stack = takeover.bundled_python](
+  imported.add_files = [members, preamble = imported.manifest.preamble,
+                        stack = imported.bundled_python](
                            Tree& tree, const std::function<void(std::uint64_t)>& progress) {
     return ImageCopier(members, preamble, stack, tree, progress).Run();
   };
-  return takeover;
+  return imported;
 }
 
 // --- virtual environments ---
@@ -256,41 +256,41 @@ Result<std::uint64_t> AddVenvPrograms(const std::string& venv, Tree& tree) {
   return files;
 }
 
-Result<Takeover> TakeOverVenv(const std::string& venv) {
+Result<ImportedInput> ImportVenv(const std::string& venv) {
   const std::string settings = TRY(ReadWholeFile(venv + "/pyvenv.cfg", 1u << 20));
   const std::string packages = TRY(SitePackagesOf(venv));
-  Takeover takeover;
-  takeover.manifest.isolated = Setting(settings, "include-system-site-packages") != "true";
+  ImportedInput imported;
+  imported.manifest.isolated = Setting(settings, "include-system-site-packages") != "true";
   // The one it was made with: its own is a link to it, or a copy that works in this place only.
   for (const std::string& candidate :
        {Setting(settings, "executable"), Setting(settings, "home") + "/python3"}) {
-    if (takeover.manifest.python.path.empty() && candidate.starts_with('/') &&
+    if (imported.manifest.python.path.empty() && candidate.starts_with('/') &&
         ::access(candidate.c_str(), X_OK) == 0) {
-      takeover.manifest.python.path = candidate;
+      imported.manifest.python.path = candidate;
     }
   }
-  takeover.add_files =
+  imported.add_files =
       [venv, packages](
           Tree& tree, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
     std::uint64_t files = TRY(AddInputDirectory(packages, kSitePackages, tree, progress));
     return files + TRY(AddVenvPrograms(venv, tree));
   };
-  return takeover;
+  return imported;
 }
 
 }  // namespace
 
-Result<Takeover> TakeOver(const std::string& path) {
+Result<ImportedInput> ImportInput(const std::string& path) {
   struct stat status;
   if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-    if (::access((path + "/pyvenv.cfg").c_str(), F_OK) == 0) return TakeOverVenv(path);
+    if (::access((path + "/pyvenv.cfg").c_str(), F_OK) == 0) return ImportVenv(path);
     return Failure(
         Error::Invalid(fmt::format("{}: a directory that is no virtual environment", Quoted(path)))
             .Remedy("use --site-packages for a directory with packages"));
   }
   InputFile input = TRY(OpenInput(path));
-  if (input.archive) return TakeOverArchive(input.archive);
-  return TakeOverBundle(std::move(input));
+  if (input.archive) return ImportArchive(input.archive);
+  return ImportBundle(std::move(input));
 }
 
 }  // namespace haft::cli
