@@ -279,9 +279,9 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
                    .entry_point = arguments.Get("entry-point"),
                    .module = arguments.Get("module"),
                    .executable = arguments.Get("exe"),
-                   .site = {.wsgi = arguments.Get("wsgi"),
-                            .asgi = arguments.Get("asgi"),
-                            .server = arguments.Get("server")}};
+                   .web = {.wsgi = arguments.Get("wsgi"),
+                           .asgi = arguments.Get("asgi"),
+                           .server = arguments.Get("server")}};
   options.runtime = arguments.Get("runtime");
   options.output = arguments.Get("output-file");
   options.name = arguments.Get("name");

@@ -130,16 +130,16 @@ Result<PythonTarget> ParsePython(const Json& json) {
   return python;
 }
 
-Result<Site> ParseSite(const Json& json) {
-  Site site;
+Result<WebApplication> ParseWebApplication(const Json& json) {
+  WebApplication web;
   auto found = json.find("site");
-  if (found == json.end()) return site;
+  if (found == json.end()) return web;
   if (!found->is_object()) return Failure(Wrong("site"));
-  site.interface = TRY(String(*found, "interface"));
-  site.application = TRY(String(*found, "application"));
-  site.server = TRY(String(*found, "server"));
-  if (site.application.empty()) return Failure(Wrong("application"));
-  return site;
+  web.interface = TRY(String(*found, "interface"));
+  web.application = TRY(String(*found, "application"));
+  web.server = TRY(String(*found, "server"));
+  if (web.application.empty()) return Failure(Wrong("application"));
+  return web;
 }
 
 OrderedJson EntryJson(const Entry& entry) {
@@ -169,9 +169,9 @@ std::string ToJson(const Manifest& manifest) {
     json["environment"].push_back(OrderedJson::array({variable.name, variable.value}));
   }
   if (!manifest.unset.empty()) json["unset"] = manifest.unset;
-  if (const Site& site = manifest.site; !site.application.empty()) {
+  if (const WebApplication& web = manifest.web; !web.application.empty()) {
     json["site"] = {
-        {"interface", site.interface}, {"application", site.application}, {"server", site.server}};
+        {"interface", web.interface}, {"application", web.application}, {"server", web.server}};
   }
   if (manifest.isolated) json["isolated"] = true;
   if (manifest.ignore_environment) json["ignore_environment"] = true;
@@ -206,7 +206,7 @@ Result<Manifest> ParseManifest(std::string_view text) {
   for (const std::string& name : manifest.unset) {
     if (!IsVariableName(name)) return Failure(Wrong("unset"));
   }
-  manifest.site = TRY(ParseSite(json));
+  manifest.web = TRY(ParseWebApplication(json));
   manifest.isolated = TRY(OptionalBool(json, "isolated"));
   manifest.ignore_environment = TRY(OptionalBool(json, "ignore_environment"));
   manifest.multi_call = TRY(OptionalBool(json, "multi_call"));

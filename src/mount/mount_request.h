@@ -12,14 +12,14 @@
 
 namespace haft {
 
-// What a mode of the ladder works with.
+// What a mode works with.
 struct MountRequest {
   ImageReader& reader;  // a child that serves it may move it away, in its own memory
   const std::string&
       mount_point;  // where it should appear; the last component is the bundle's name
   Mode mode;
   bool asked_for;                   // by HAFT_MODE
-  std::string_view failed_before;   // why the rungs above failed, for people; "" if none was tried
+  std::string_view failed_before;   // why the modes above failed, for people; "" if none was tried
   pid_t program;                    // the process that will run it
   const std::string& program_path;  // of what it will run
   const StepClock& clock;

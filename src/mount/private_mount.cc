@@ -138,7 +138,7 @@ class Builder {
 
 Result<std::string> TryToMount(const MountRequest& request) {
   // Joining a namespace changes the working directory to its root. One that may not be entered
-  // again can only be kept by never leaving it. Should that fail, the next rungs have to do with
+  // again can only be kept by never leaving it. Should that fail, the next modes have to do with
   // what is half built.
   if (!MayEnterWorkingDirectory()) {
     TRY(Build(request));

@@ -1,4 +1,4 @@
-// The first two rungs: a mount that only the program and its children see.
+// The first two modes: a mount that only the program and its children see.
 #pragma once
 
 #include <string>

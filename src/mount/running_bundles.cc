@@ -178,10 +178,10 @@ std::string ExtractedTree(const Process& process) {
     if (entry.starts_with("PYTHONPATH=/")) {
       auto end = entry.find(kBootstrap);
       std::string tree = end == entry.npos ? "" : entry.substr(11, end - 11);
-      std::string entry =
+      std::string outer =
           LastComponent(tree.substr(0, tree.rfind('/') == tree.npos ? 0 : tree.rfind('/')));
-      if (tree.find(':') == tree.npos && entry.size() > 33 &&
-          entry.starts_with(LastComponent(tree) + "-"))
+      if (tree.find(':') == tree.npos && outer.size() > 33 &&
+          outer.starts_with(LastComponent(tree) + "-"))
         return tree;
     }
     if (text->find('\0', at) == text->npos) break;

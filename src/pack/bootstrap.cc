@@ -31,7 +31,7 @@ std::string PythonTuple(const std::vector<std::string>& texts) {
 }  // namespace
 
 std::string BundleModule(const format::Manifest& manifest) {
-  const format::Site& site = manifest.site;
+  const format::WebApplication& web = manifest.web;
   std::string text = fmt::format(
       "\"\"\"Facts about this bundle; written by haft build.\"\"\"\n"
       "NAME = {}\n"
@@ -48,9 +48,8 @@ std::string BundleModule(const format::Manifest& manifest) {
       PythonLiteral(manifest.python.version), PythonTuple(manifest.python_arguments),
       PythonTuple(manifest.paths), manifest.isolated ? "True" : "False",
       PythonLiteral(manifest.preamble));
-  if (!site.application.empty()) {
-    text +=
-        fmt::format("SITE = {}\n", PythonTuple({site.interface, site.application, site.server}));
+  if (!web.application.empty()) {
+    text += fmt::format("WEB = {}\n", PythonTuple({web.interface, web.application, web.server}));
   }
   return text;
 }

@@ -33,8 +33,8 @@
 #include "haft/pack/pyc_compiler.h"
 #include "haft/pack/python_interpreter.h"
 #include "haft/pack/scripts.h"
-#include "haft/pack/site.h"
 #include "haft/pack/tree.h"
+#include "haft/pack/web_application.h"
 
 namespace haft {
 namespace {
@@ -115,7 +115,7 @@ Result<std::string> ReadRuntime(const std::string& path) {
 Result<> CheckEntry(const EntryRequest& request) {
   int given = (!request.console_script.empty() && request.entry_point.empty()) +
               !request.entry_point.empty() + !request.module.empty() + !request.executable.empty() +
-              !request.site.empty();
+              !request.web.empty();
   if (given > 1) return Failure(Error::Invalid("a bundle has one entry"));
   if (request.entry_point.find(':') != std::string::npos) {
     TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
@@ -123,7 +123,7 @@ Result<> CheckEntry(const EntryRequest& request) {
     TRY(format::ParseModuleEntry(request.entry_point, "entry point"));
   }
   if (!request.module.empty()) TRY(format::ParseModuleEntry(request.module, "module"));
-  if (!request.site.empty()) TRY(ParseSite(request.site));
+  if (!request.web.empty()) TRY(ParseWebApplication(request.web));
   return {};
 }
 
@@ -167,7 +167,7 @@ class Builder {
     format::Manifest manifest = TRY(MakeManifest(std::move(entry), python));
     if (BringsPython()) TRY(AddStack(python, manifest));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
-    if (!manifest.site.application.empty()) TRY(AddBootstrapFiles(tree_, ServeFiles()));
+    if (!manifest.web.application.empty()) TRY(AddBootstrapFiles(tree_, ServeFiles()));
     TRY(Compile(python, manifest));
     TRY(Profile(python, manifest));
     if (time_limit) tree_.CapTimes(*time_limit);
@@ -220,10 +220,10 @@ class Builder {
 
   Result<format::Entry> ResolveEntry(const PythonInterpreter& python) {
     const EntryRequest& request = options_.entry;
-    if (!request.site.empty()) {
-      const format::Site site = TRY(ParseSite(request.site));
-      TRY(Require(SiteModule(site), python));
-      return SiteEntry(site);
+    if (!request.web.empty()) {
+      const format::WebApplication web = TRY(ParseWebApplication(request.web));
+      TRY(Require(WebModule(web), python));
+      return WebEntry(web);
     }
     if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point, python);
     if (!request.console_script.empty())
@@ -300,7 +300,7 @@ class Builder {
     if (options_.converted) manifest.preamble = options_.converted->preamble;
     if (!options_.preamble.empty()) manifest.preamble = PreamblePath();
     manifest.build_id = options_.build_id;
-    if (!options_.entry.site.empty()) manifest.site = TRY(ParseSite(options_.entry.site));
+    if (!options_.entry.web.empty()) manifest.web = TRY(ParseWebApplication(options_.entry.web));
     // An httpd of its own, which mod_wsgi-express would pass over for the one this variable names.
     if (tree_.Find(JoinPath(kSitePackages, "mod_wsgi_packages/httpd")) != nullptr)
       manifest.unset = {"HTTPD"};

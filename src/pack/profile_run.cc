@@ -19,7 +19,7 @@
 #include "haft/pack/bootstrap.h"
 #include "haft/pack/bundled_stack.h"
 #include "haft/pack/embedded_file.h"
-#include "haft/pack/site.h"
+#include "haft/pack/web_application.h"
 #include "haft/pack/work_tree.h"
 
 namespace haft {
@@ -224,9 +224,9 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
   }
   // A site would become a server, which does not end; what takes time is the application.
   auto [task, target] =
-      manifest.site.application.empty()
+      manifest.web.application.empty()
           ? Task(manifest.entry, root, arguments.has_value())
-          : std::pair<std::string, std::string>("import", SiteModule(manifest.site));
+          : std::pair<std::string, std::string>("import", WebModule(manifest.web));
   for (const std::string& word : {root, home, record, task, target, manifest.name})
     command.arguments.push_back(word);
   command.arguments.insert(command.arguments.end(), manifest.arguments.begin(),

@@ -39,7 +39,7 @@ Result<Program> Prepare(const StartPlan& plan) {
     image.manifest.mount = std::move(mount);
     program = TRY(plan.make_program(image, std::move(environment)));
   }
-  if (!image.manifest.site.application.empty()) TRY(MountRuntimeDirectory(image.manifest.mount));
+  if (!image.manifest.web.application.empty()) TRY(MountRuntimeDirectory(image.manifest.mount));
   clock.Step("starting {}", Quoted(program.path));
   return program;
 }

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import support
-from support import django_site, mod_wsgi, trees, web
+from support import django_app, mod_wsgi, trees, web
 from support import root as roots
 
 SECONDS = 30
@@ -39,11 +39,11 @@ class TestDebian(support.TestCase):
 
     @support.long_test
     @support.parametrised(release=["bullseye", "bookworm", "trixie"])
-    def test_site(self, release):
+    def test_web_application(self, release):
         root = debian_root(self, release)
         for name in ("usr/bin/python3", "usr/sbin/apache2", "usr/lib/apache2"):
             self.assertFalse((root / name).exists(), name)
-        (program,) = roots.put(root, django_site.whole_site())
+        (program,) = roots.put(root, django_app.whole_site())
         for uid in (0, 65534):
             command = [
                 program,

@@ -4,7 +4,7 @@ import os
 import re
 
 import support
-from support import django_site, web
+from support import django_app, web
 from support import root as roots
 
 SECONDS = 90
@@ -27,14 +27,14 @@ class SiteCase(support.TestCase):
             (
                 200,
                 "text/css",
-                (django_site.django_tree() / "django/contrib/admin/static/admin/css/base.css")
+                (django_app.django_tree() / "django/contrib/admin/static/admin/css/base.css")
                 .stat()
                 .st_size,
             ),
         )
-        self.assertTrue(server.get("/static/big.bin").body == django_site.BIG)
+        self.assertTrue(server.get("/static/big.bin").body == django_app.BIG)
         part = server.get("/static/big.bin", headers={"Range": "bytes=1000000-1000099"})
-        self.assertEqual((part.status, part.body), (206, django_site.BIG[1000000:1000100]))
+        self.assertEqual((part.status, part.body), (206, django_app.BIG[1000000:1000100]))
         return page
 
     def log_in(self, server, page):
@@ -59,8 +59,8 @@ class TestRunmodwsgi(SiteCase):
     seconds = 120
 
     def test_manage_commands(self):
-        bundle = django_site.mysite(self)
-        database = django_site.new_database(bundle)
+        bundle = django_app.mysite(self)
+        database = django_app.new_database(bundle)
         env = web.environment(MYSITE_DB=str(database))
         self.assertEqual(support.run([bundle, "check"], env=env).returncode, 0)
         self.assertEqual(support.run([bundle, "no-such-command"], env=env).returncode, 1)
@@ -72,9 +72,9 @@ class TestRunmodwsgi(SiteCase):
         self.assertEqual((done.returncode, done.stdout), (0, "1\n"))
 
     @support.parametrised(option=["", "--enable-sendfile"])
-    def test_site(self, option):
-        bundle = django_site.mysite(self)
-        env = web.environment(MYSITE_DB=str(django_site.new_database(bundle)))
+    def test_web_application(self, option):
+        bundle = django_app.mysite(self)
+        env = web.environment(MYSITE_DB=str(django_app.new_database(bundle)))
         command = [
             bundle,
             "runmodwsgi",
@@ -98,8 +98,8 @@ class TestWholeStack(SiteCase):
 
     seconds = 180
 
-    def test_site(self, mode):
-        bundle = django_site.whole_site()
+    def test_web_application(self, mode):
+        bundle = django_app.whole_site()
         hide = 'for d in /usr/sbin /usr/lib/apache2 /usr/lib/python3.11; do mount -t tmpfs none $d; done; exec "$0" "$@"'
         user = ["--user", "www-data"] if mode == "namespace" else []
         command = [bundle, "--port", "{port}", "--static", "/static=mysite:static", *user]
@@ -130,7 +130,7 @@ class TestWholeStack(SiteCase):
     def test_busybox_root(self, uid):
         """A root file system with busybox and nothing else; every process maps files of the mount alone."""
         root = roots.busybox_root()
-        (program,) = roots.put(root, django_site.whole_site())
+        (program,) = roots.put(root, django_app.whole_site())
         command = [
             program,
             "--port",

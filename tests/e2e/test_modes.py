@@ -33,7 +33,7 @@ def places(uid):
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
-class LadderCase(support.TestCase):
+class ModesCase(support.TestCase):
     def plain(self):
         env = support.plain_environment(support.lab_tree(), support.clean_env())
         code = "import sys; sys.argv[:] = ['lab', *sys.argv[1:]]; import lab; sys.exit(lab.main())"
@@ -87,7 +87,7 @@ class LadderCase(support.TestCase):
         return done.stderr
 
 
-class TestForced(LadderCase):
+class TestForced(ModesCase):
     @support.parametrised(haft_mode=MODES, user=[False, True])
     def test_works(self, haft_mode, user):
         if haft_mode == "namespace" and user:
@@ -121,7 +121,7 @@ NO_DEVICE = (
 NO_HELPER = "mount --bind /dev/null /usr/bin/fusermount3"
 
 
-class TestFailing(LadderCase):
+class TestFailing(ModesCase):
     @support.parametrised(user=[False, True])
     def test_no_device(self, user):
         self.works(user, prepare=NO_DEVICE, announced=True)
@@ -226,7 +226,7 @@ class TestFailing(LadderCase):
         self.assertIn("MB", line)
 
 
-class TestPlaces(LadderCase):
+class TestPlaces(ModesCase):
     """Where extract unpacks to."""
 
     def where(self, prepare, env=(), user=True):

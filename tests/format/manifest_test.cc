@@ -93,7 +93,7 @@ Manifest FullManifest() {
   manifest.python_arguments = {"-O", "-X", "dev"};
   manifest.environment = {{"B", "2"}, {"A", ""}, {"B", "3"}};
   manifest.unset = {"HTTPD"};
-  manifest.site = {.interface = "wsgi", .application = "a:b", .server = "httpd"};
+  manifest.web = {.interface = "wsgi", .application = "a:b", .server = "httpd"};
   manifest.isolated = manifest.ignore_environment = manifest.multi_call = true;
   manifest.preamble = "bin/pre.py";
   manifest.build_id = "42";

@@ -15,15 +15,15 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, SERVE)
 bundle = types.ModuleType("_haft_bundle")
 bundle.NAME = "shop"
-bundle.SITE = ("wsgi", "shop.wsgi:application", "httpd")
+bundle.WEB = ("wsgi", "shop.wsgi:application", "httpd")
 sys.modules["_haft_bundle"] = bundle
 
 import _haft_elf  # noqa: E402
 import _haft_httpd  # noqa: E402
 import _haft_identity  # noqa: E402
 import _haft_servers  # noqa: E402
-import _haft_site  # noqa: E402
-from _haft_site import Refusal  # noqa: E402
+import _haft_web  # noqa: E402
+from _haft_web import Refusal  # noqa: E402
 
 HTTPD = types.SimpleNamespace(
     executable="/usr/sbin/apache2", modules="/nowhere", mod_wsgi="/m/mod_wsgi.so", libpython=None
@@ -33,7 +33,7 @@ OURSELVES = types.SimpleNamespace(changes=False, user=None, uid=os.geteuid(), gi
 
 
 def configuration(*arguments, identity=OURSELVES, httpd=HTTPD):
-    return _haft_httpd.configuration(_haft_site.parse(arguments), httpd, identity, "/haft/.run")
+    return _haft_httpd.configuration(_haft_web.parse(arguments), httpd, identity, "/haft/.run")
 
 
 def lines(*arguments, **settings):
@@ -43,13 +43,13 @@ def lines(*arguments, **settings):
 class CommandLineTest(unittest.TestCase):
     def refusal(self, *arguments):
         with self.assertRaises(Refusal) as caught:
-            _haft_site.parse(arguments)
+            _haft_web.parse(arguments)
         text = str(caught.exception)
         self.assertNotIn("\n", text)
         return text
 
     def test_defaults(self):
-        options = _haft_site.parse([])
+        options = _haft_web.parse([])
         self.assertEqual(
             (options.host, options.port, options.processes, options.threads),
             ("127.0.0.1", 8000, None, None),
@@ -62,14 +62,14 @@ class CommandLineTest(unittest.TestCase):
         )
 
     def test_relative_paths_mean_the_current_directory(self):
-        options = _haft_site.parse(
+        options = _haft_web.parse(
             ["--error-log", "e.log", "--access-log", "a.log", "--working-directory", "../x"]
         )
         self.assertEqual(options.error_log, os.path.abspath("e.log"))
         self.assertEqual(options.access_log, os.path.abspath("a.log"))
         self.assertEqual(options.working_directory, os.path.abspath("../x"))
-        self.assertEqual(_haft_site.parse(["--access-log"]).access_log, "-")
-        self.assertEqual(_haft_site.parse(["--access-log", "-"]).access_log, "-")
+        self.assertEqual(_haft_web.parse(["--access-log"]).access_log, "-")
+        self.assertEqual(_haft_web.parse(["--access-log", "-"]).access_log, "-")
 
     def test_numbers(self):
         for value in (
@@ -90,8 +90,8 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("from 1 to 10000", self.refusal("--threads", "many"))
 
     def test_hosts(self):
-        self.assertEqual(_haft_site.parse(["--host", "[::1]"]).host, "::1")
-        self.assertEqual(_haft_site.parse(["--host", "a.example"]).host, "a.example")
+        self.assertEqual(_haft_web.parse(["--host", "[::1]"]).host, "::1")
+        self.assertEqual(_haft_web.parse(["--host", "a.example"]).host, "a.example")
         for value in ("", "a b", 'a"', "a\nListen 1", "*", "a/b", "$HOST", "[]"):
             with self.subTest(value):
                 self.assertIn("neither an address nor a host name", self.refusal("--host", value))
@@ -99,7 +99,7 @@ class CommandLineTest(unittest.TestCase):
     def test_static(self):
         directory = os.path.dirname(os.path.abspath(__file__))
         self.assertEqual(
-            _haft_site.parse(["--static", f"/a/b/={directory}"]).static, [("/a/b", directory)]
+            _haft_web.parse(["--static", f"/a/b/={directory}"]).static, [("/a/b", directory)]
         )
         self.assertIn("is not there", self.refusal("--static", "/a=/does/not/exist"))
         for value in ("", "a", "/a", "a=/tmp", "/=/tmp", "//=/tmp", "/a=", "=/tmp"):
@@ -129,9 +129,9 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("invalid choice: 'nginx'", self.refusal("--server", "nginx"))
 
     def test_asgi_needs_uvicorn(self):
-        bundle.SITE = ("asgi", "shop.asgi:application", "uvicorn")
-        self.addCleanup(setattr, bundle, "SITE", ("wsgi", "shop.wsgi:application", "httpd"))
-        self.assertEqual(_haft_site.parse([]).interface, "asgi")
+        bundle.WEB = ("asgi", "shop.asgi:application", "uvicorn")
+        self.addCleanup(setattr, bundle, "WEB", ("wsgi", "shop.wsgi:application", "httpd"))
+        self.assertEqual(_haft_web.parse([]).interface, "asgi")
         self.assertEqual(
             self.refusal("--server", "httpd"),
             "httpd: cannot serve an ASGI application; use --server uvicorn",
@@ -140,7 +140,7 @@ class CommandLineTest(unittest.TestCase):
     def test_help_shows_an_example(self):
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown), self.assertRaises(SystemExit) as ended:
-            _haft_site.parse(["--help"])
+            _haft_web.parse(["--help"])
         self.assertEqual(ended.exception.code, 0)
         self.assertIn("example:\n  shop --port 8080", shown.getvalue())
 
@@ -327,8 +327,8 @@ class ScriptTest(unittest.TestCase):
             create=lambda: "made", a=types.SimpleNamespace(b=7)
         )
         self.addCleanup(sys.modules.pop, "shop_wsgi", None)
-        self.assertEqual(_haft_site.load_application("shop_wsgi:create()"), "made")
-        self.assertEqual(_haft_site.load_application("shop_wsgi:a.b"), 7)
+        self.assertEqual(_haft_web.load_application("shop_wsgi:create()"), "made")
+        self.assertEqual(_haft_web.load_application("shop_wsgi:a.b"), 7)
 
 
 class ServersTest(unittest.TestCase):
@@ -342,7 +342,7 @@ class ServersTest(unittest.TestCase):
             ("gunicorn", "--mod-wsgi"),
         ):
             value = {"--server-name": "x", "--mod-wsgi": __file__}.get(option, "2")
-            options = _haft_site.parse(["--server", server, option, value])
+            options = _haft_web.parse(["--server", server, option, value])
             with self.subTest(server, option=option), self.assertRaisesRegex(
                 Refusal, f"^{option}: {server} "
             ):
@@ -350,7 +350,7 @@ class ServersTest(unittest.TestCase):
 
     def test_one_process_is_what_waitress_has(self):
         _haft_servers._refuse_unsupported(
-            _haft_site.parse(["--server", "waitress", "--processes", "1"])
+            _haft_web.parse(["--server", "waitress", "--processes", "1"])
         )
 
     def test_a_missing_server(self):

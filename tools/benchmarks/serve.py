@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "e2e"))
-from support import django_site, trees  # noqa: E402
+from support import django_app, trees  # noqa: E402
 
 from benchmarks.bench import BenchError, spread, table  # noqa: E402
 
@@ -75,7 +75,7 @@ def fresh_memory(bench, directory):
 
 def measure(bench):
     runs = bench.runs(10)
-    project = trees.write_tree(bench.work / "mysite", django_site.FILES)
+    project = trees.write_tree(bench.work / "mysite", django_app.FILES)
     site = bench.work / "site"
     bench.progress.show("building site …")
 

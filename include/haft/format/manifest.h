@@ -25,7 +25,7 @@ struct Variable {
 };
 
 // What a bundle serves, if it does; `application` is empty if not.
-struct Site {
+struct WebApplication {
   std::string interface;    // "wsgi" or "asgi"
   std::string application;  // MODULE:CALLABLE, or MODULE:FUNCTION() for what a function returns
   std::string server;       // "httpd", …, unless the user names another
@@ -44,7 +44,7 @@ struct Manifest {
   std::vector<std::string> python_arguments = {};  // of the interpreter: "-O", "-X", "dev"
   std::vector<Variable> environment = {};  // set for the program, in this order, whatever was there
   std::vector<std::string> unset = {};     // variables the program does not get
-  Site site = {};
+  WebApplication web = {};
   bool isolated = false;            // the program does not see the host's site-packages
   bool ignore_environment = false;  // PYTHON* variables of the user do not reach the program
   bool multi_call = false;          // a bundle started by the name of one of `scripts` runs that

@@ -21,7 +21,7 @@ inline constexpr std::size_t kModeCount = 4;
 
 std::string_view ModeName(Mode mode);
 
-// Which rungs HAFT_MODE lets a start try: "" all, "userns" only that one, "!namespace" all but that
+// Which modes HAFT_MODE lets a start try: "" all, "userns" only that one, "!namespace" all but that
 // one; several are separated by commas.
 class AllowedModes {
  public:
@@ -37,7 +37,7 @@ class AllowedModes {
 
 // Gives this process and all it starts the files of `reader`'s image, by the first mode that works,
 // for as long as one of them lives; returns the directory they are in. That is `mount_point` on the
-// first two rungs, whose mount is private. Its last component is the bundle's name. `program` is
+// first two modes, whose mount is private. Its last component is the bundle's name. `program` is
 // the path of what will be run: the host's files that it needs are read ahead. A mode that failed
 // leaves nothing behind, neither on the host nor in this process. The reader stays usable if the
 // files are elsewhere. REQUIRES: one thread.

@@ -11,8 +11,8 @@
 #include "haft/base/error.h"
 #include "haft/format/manifest.h"
 #include "haft/pack/image_writer.h"
-#include "haft/pack/site.h"
 #include "haft/pack/tree.h"
+#include "haft/pack/web_application.h"
 
 namespace haft {
 
@@ -23,7 +23,7 @@ struct EntryRequest {
   std::string entry_point;     // MODULE:FUNCTION, MODULE.FUNCTION or MODULE
   std::string module;          // as `python -m`
   std::string executable;      // a file of the host, put into the image as bin/NAME
-  SiteRequest site = {};       // a server with a WSGI or ASGI application
+  WebRequest web = {};         // a server with a WSGI or ASGI application
 };
 
 // How far a build is; called from the thread that called BuildBundle, at most every 50 ms and at

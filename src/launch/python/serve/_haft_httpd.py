@@ -13,7 +13,7 @@ import sys
 
 import _haft_elf
 import _haft_identity
-from _haft_site import ROOT, Refusal, runtime_directory, split_application
+from _haft_web import ROOT, Refusal, runtime_directory, split_application
 
 # Used by the configuration below.
 _MODULES = ("unixd", "authz_core", "log_config", "mime", "alias", "reqtimeout")

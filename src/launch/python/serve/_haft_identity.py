@@ -2,7 +2,7 @@
 
 import os
 
-from _haft_site import Refusal
+from _haft_web import Refusal
 
 
 class Identity:

@@ -10,7 +10,7 @@ import socket
 import sys
 
 import _haft_identity
-from _haft_site import ROOT, Refusal, load_application, runtime_directory, split_application
+from _haft_web import ROOT, Refusal, load_application, runtime_directory, split_application
 
 _UNSUPPORTED = {
     "gunicorn": ("server_name",),

@@ -1,4 +1,4 @@
-#include "haft/pack/site.h"
+#include "haft/pack/web_application.h"
 
 #include <gtest/gtest.h>
 
@@ -9,13 +9,13 @@ namespace {
 
 using testing::Expect;
 
-std::string Parsed(const SiteRequest& request) {
-  auto site = ParseSite(request);
+std::string Parsed(const WebRequest& request) {
+  auto site = ParseWebApplication(request);
   if (!site) return site.error().message();
-  return site->interface + " " + site->application + " " + site->server;
+  return web->interface + " " + web->application + " " + web->server;
 }
 
-TEST(SiteTest, NamesInterfaceApplicationAndServer) {
+TEST(WebApplicationTest, NamesInterfaceApplicationAndServer) {
   EXPECT_EQ(Parsed({.wsgi = "shop.wsgi:app.inner", .asgi = "", .server = ""}),
             "wsgi shop.wsgi:app.inner httpd");
   EXPECT_EQ(Parsed({.wsgi = "shop.wsgi", .asgi = "", .server = "waitress"}),
@@ -24,14 +24,16 @@ TEST(SiteTest, NamesInterfaceApplicationAndServer) {
             "wsgi shop:create() gunicorn");
   EXPECT_EQ(Parsed({.wsgi = "", .asgi = "shop.asgi:app", .server = ""}),
             "asgi shop.asgi:app uvicorn");
-  EXPECT_EQ(SiteModule(Expect(ParseSite({.wsgi = "shop.wsgi:app", .asgi = "", .server = ""}))),
-            "shop.wsgi");
+  EXPECT_EQ(
+      WebModule(Expect(ParseWebApplication({.wsgi = "shop.wsgi:app", .asgi = "", .server = ""}))),
+      "shop.wsgi");
 }
 
-TEST(SiteTest, RefusesWhatNoServerCanServe) {
-  EXPECT_EQ(Parsed({.wsgi = "a:b", .asgi = "a:b", .server = ""}),
-            "a site is either a WSGI or an ASGI application; give one of --wsgi MODULE:CALLABLE "
-            "and --asgi MODULE:CALLABLE");
+TEST(WebApplicationTest, RefusesWhatNoServerCanServe) {
+  EXPECT_EQ(
+      Parsed({.wsgi = "a:b", .asgi = "a:b", .server = ""}),
+      "an application is either a WSGI or an ASGI application; give one of --wsgi MODULE:CALLABLE "
+      "and --asgi MODULE:CALLABLE");
   EXPECT_NE(Parsed({.wsgi = "", .asgi = "", .server = "httpd"}).find("either a WSGI or an ASGI"),
             std::string::npos);
   EXPECT_EQ(Parsed({.wsgi = "a:b", .asgi = "", .server = "gunicron"}),
@@ -41,7 +43,7 @@ TEST(SiteTest, RefusesWhatNoServerCanServe) {
             "server 'httpd': cannot serve an ASGI application; use --server uvicorn");
   for (const char* bad : {":", "a:", ":b", "a b:c", "a:b:c", "a:b(x)", "a:()", "a:b()()", "a/b.py",
                           "a:b\nimport os"}) {
-    EXPECT_FALSE(ParseSite({.wsgi = bad, .asgi = "", .server = ""})) << bad;
+    EXPECT_FALSE(ParseWebApplication({.wsgi = bad, .asgi = "", .server = ""})) << bad;
   }
 }
 

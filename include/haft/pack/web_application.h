@@ -10,7 +10,7 @@ namespace haft {
 
 // What was asked for: at most one of wsgi and asgi, MODULE:CALLABLE, MODULE:FUNCTION() or MODULE
 // (then the callable is "application"). server: "" for the usual one.
-struct SiteRequest {
+struct WebRequest {
   std::string wsgi;
   std::string asgi;
   std::string server;
@@ -19,13 +19,13 @@ struct SiteRequest {
 };
 
 // kInvalidInput says what is wrong with the request. REQUIRES: !request.empty().
-Result<format::Site> ParseSite(const SiteRequest& request);
+Result<format::WebApplication> ParseWebApplication(const WebRequest& request);
 
 // The module that has to be importable.
-std::string SiteModule(const format::Site& site);
+std::string WebModule(const format::WebApplication& web);
 
 // The script that serves the manifest's site; it is one of ServeFiles(), which have to be in the
 // image.
-format::Entry SiteEntry(const format::Site& site);
+format::Entry WebEntry(const format::WebApplication& web);
 
 }  // namespace haft

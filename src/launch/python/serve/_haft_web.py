@@ -140,7 +140,7 @@ _EXAMPLE = """example:
 
 def parse(arguments):
     """The options; paths are absolute, what was not given is None (so that a server's own default holds)."""
-    interface, application, server = _haft_bundle.SITE
+    interface, application, server = _haft_bundle.WEB
     parser = _Parser(
         prog=_program(),
         allow_abbrev=False,
