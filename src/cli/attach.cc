@@ -6,8 +6,8 @@
 #include <charconv>
 #include <vector>
 
+#include "haft/inspect/join_process.h"
 #include "haft/launch/program.h"
-#include "haft/mount/join_process.h"
 
 namespace haft::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/log.h"
-#include "haft/pack/build.h"
+#include "haft/build/build.h"
 #include "import_input.h"
 #include "progress_bar.h"
 #include "project_file.h"

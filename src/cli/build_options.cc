@@ -8,8 +8,8 @@
 #include <climits>
 
 #include "haft/base/shell_words.h"
-#include "haft/pack/pip.h"
-#include "haft/pack/python_flags.h"
+#include "haft/python/pip.h"
+#include "haft/python/python_flags.h"
 
 namespace haft::cli {
 namespace {

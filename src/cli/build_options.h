@@ -6,7 +6,7 @@
 
 #include "command_line.h"
 #include "haft/base/error.h"
-#include "haft/pack/build.h"
+#include "haft/build/build.h"
 
 namespace haft::cli {
 

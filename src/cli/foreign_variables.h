@@ -1,9 +1,9 @@
 // The environment variables by which users of shiv and pex change one start.
 #pragma once
 
+#include "haft/archive/archive_kind.h"
 #include "haft/format/manifest.h"
 #include "haft/launch/environment.h"
-#include "haft/zip/archive_kind.h"
 
 namespace haft::cli {
 

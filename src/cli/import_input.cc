@@ -12,15 +12,15 @@
 #include <utility>
 #include <vector>
 
+#include "haft/archive/archive_kind.h"
+#include "haft/archive/inner_wheels.h"
+#include "haft/archive/zip_archive.h"
 #include "haft/base/file_io.h"
 #include "haft/format/bundle_file.h"
 #include "haft/image/image_reader.h"
-#include "haft/pack/bundled_stack.h"
-#include "haft/pack/entry_points.h"
-#include "haft/pack/input_directory.h"
-#include "haft/zip/archive_kind.h"
-#include "haft/zip/inner_wheels.h"
-#include "haft/zip/zip_archive.h"
+#include "haft/python/entry_points.h"
+#include "haft/stack/bundled_stack.h"
+#include "haft/tree/input_directory.h"
 #include "host_python.h"
 #include "input_file.h"
 

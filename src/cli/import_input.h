@@ -7,7 +7,7 @@
 
 #include "haft/base/error.h"
 #include "haft/format/manifest.h"
-#include "haft/pack/tree.h"
+#include "haft/tree/tree.h"
 
 namespace haft::cli {
 

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include "haft/archive/zip_image.h"
 #include "haft/base/file_io.h"
 #include "haft/format/bundle_file.h"
-#include "haft/zip/zip_image.h"
 
 namespace haft::cli {
 

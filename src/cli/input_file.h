@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
+#include "haft/archive/zip_archive.h"
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
 #include "haft/image/image_reader.h"
-#include "haft/zip/zip_archive.h"
 
 namespace haft::cli {
 

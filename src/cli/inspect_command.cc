@@ -7,6 +7,9 @@
 
 #include "command_line.h"
 #include "commands.h"
+#include "haft/archive/archive_kind.h"
+#include "haft/archive/inner_wheels.h"
+#include "haft/archive/zip_image.h"
 #include "haft/base/edit_distance.h"
 #include "haft/base/file_io.h"
 #include "haft/base/foreground.h"
@@ -17,10 +20,7 @@
 #include "haft/image/extract.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/verify.h"
-#include "haft/pack/bundled_stack.h"
-#include "haft/zip/archive_kind.h"
-#include "haft/zip/inner_wheels.h"
-#include "haft/zip/zip_image.h"
+#include "haft/stack/bundled_stack.h"
 #include "input_file.h"
 #include "progress_bar.h"
 

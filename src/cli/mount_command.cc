@@ -12,9 +12,9 @@
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
-#include "haft/mount/fuse_server.h"
+#include "haft/fuse/fuse_server.h"
 #include "haft/mount/host_mount.h"
-#include "haft/mount/server_process.h"
+#include "haft/server/server_process.h"
 #include "input_file.h"
 
 namespace haft::cli {

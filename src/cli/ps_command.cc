@@ -4,7 +4,7 @@
 
 #include "command_line.h"
 #include "commands.h"
-#include "haft/mount/running_bundles.h"
+#include "haft/inspect/running_bundles.h"
 
 namespace haft::cli {
 namespace {

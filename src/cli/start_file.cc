@@ -6,10 +6,11 @@
 #include <memory>
 
 #include "foreign_variables.h"
+#include "haft/archive/archive_kind.h"
+#include "haft/archive/zip_image.h"
 #include "haft/format/bundle_file.h"
-#include "haft/pack/bootstrap.h"
-#include "haft/zip/archive_kind.h"
-#include "haft/zip/zip_image.h"
+#include "haft/python/bootstrap.h"
+#include "haft/python/bootstrap_files.h"
 #include "host_python.h"
 #include "input_file.h"
 

@@ -1,4 +1,4 @@
-#include "haft/launch/overrides.h"
+#include "overrides.h"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "haft/launch/overrides.h"
+#include "overrides.h"
 
 namespace haft {
 namespace {

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "directory_users.h"
 #include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/base/remove_tree.h"
@@ -18,6 +17,7 @@
 #include "haft/format/checksum.h"
 #include "haft/format/manifest.h"
 #include "haft/image/extract.h"
+#include "haft/mount/directory_users.h"
 #include "user_directory.h"
 
 namespace haft {

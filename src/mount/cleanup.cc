@@ -8,10 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "directory_users.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/unique_fd.h"
-#include "haft/mount/server_process.h"
+#include "haft/mount/directory_users.h"
+#include "haft/server/server_process.h"
 
 namespace haft {
 namespace {

@@ -1,4 +1,4 @@
-#include "directory_users.h"
+#include "haft/mount/directory_users.h"
 
 #include <dirent.h>
 #include <fmt/format.h>

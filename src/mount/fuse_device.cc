@@ -1,4 +1,4 @@
-#include "haft/mount/fuse_device.h"
+#include "fuse_device.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -5,7 +5,7 @@
 
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
-#include "haft/mount/host_mount.h"
+#include "haft/mount/unmount.h"
 
 namespace haft {
 

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "directory_users.h"
 #include "fusermount.h"
 #include "haft/base/clear_umask.h"
+#include "haft/mount/directory_users.h"
 #include "haft/mount/host_mount.h"
-#include "haft/mount/server_process.h"
+#include "haft/server/server_process.h"
 #include "user_directory.h"
 
 namespace haft {

@@ -11,7 +11,7 @@
 #include <cstdlib>
 
 #include "fusermount.h"
-#include "mount_table.h"
+#include "haft/mount/mount_table.h"
 
 namespace haft {
 Result<std::string> ResolveMountPoint(const std::string& directory) {

@@ -1,4 +1,4 @@
-#include "haft/mount/mount_namespace.h"
+#include "mount_namespace.h"
 
 #include <dirent.h>
 #include <fcntl.h>

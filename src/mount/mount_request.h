@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "haft/base/step_clock.h"
+#include "haft/fuse/server_options.h"
 #include "haft/image/image_reader.h"
-#include "haft/mount/fuse_server.h"
-#include "haft/mount/mount_modes.h"
+#include "haft/mount/mode.h"
 
 namespace haft {
 

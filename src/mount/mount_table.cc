@@ -1,4 +1,4 @@
-#include "mount_table.h"
+#include "haft/mount/mount_table.h"
 
 #include <algorithm>
 #include <cstdlib>

@@ -11,11 +11,11 @@
 
 #include <array>
 
+#include "fuse_device.h"
 #include "haft/base/file_io.h"
 #include "haft/base/pass_descriptor.h"
-#include "haft/mount/fuse_device.h"
-#include "haft/mount/mount_namespace.h"
-#include "haft/mount/server_process.h"
+#include "haft/server/server_process.h"
+#include "mount_namespace.h"
 
 namespace haft {
 namespace {

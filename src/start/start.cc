@@ -10,8 +10,8 @@
 
 #include "haft/base/log.h"
 #include "haft/base/step_clock.h"
+#include "haft/fuse/request_log.h"
 #include "haft/mount/mount_modes.h"
-#include "haft/mount/request_log.h"
 #include "haft/mount/runtime_directory.h"
 
 namespace haft {

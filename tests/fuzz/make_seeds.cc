@@ -4,12 +4,12 @@
 
 #include <string>
 
+#include "archive/zip_maker.h"
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
 #include "haft/format/checksum.h"
 #include "image/snapshot.h"
 #include "support/test_tree.h"
-#include "zip/zip_maker.h"
 
 namespace haft::testing {
 namespace {

@@ -10,12 +10,12 @@
 #include <cstdlib>
 #include <vector>
 
+#include "haft/archive/archive_kind.h"
+#include "haft/archive/zip_archive.h"
+#include "haft/archive/zip_image.h"
 #include "haft/base/file_io.h"
 #include "haft/format/entry.h"
-#include "haft/pack/bootstrap.h"
-#include "haft/zip/archive_kind.h"
-#include "haft/zip/zip_archive.h"
-#include "haft/zip/zip_image.h"
+#include "haft/python/bootstrap.h"
 
 namespace haft {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "haft/image/image_reader.h"
-#include "haft/pack/tree.h"
+#include "haft/tree/tree.h"
 
 namespace haft::testing {
 

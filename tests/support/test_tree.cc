@@ -12,7 +12,7 @@
 #include <random>
 
 #include "haft/base/file_io.h"
-#include "haft/pack/byte_sink.h"
+#include "haft/writer/byte_sink.h"
 
 namespace haft::testing {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "haft/base/unique_fd.h"
 #include "haft/format/manifest.h"
-#include "haft/pack/image_writer.h"
-#include "haft/pack/tree.h"
+#include "haft/tree/tree.h"
+#include "haft/writer/image_writer.h"
 
 namespace haft::testing {
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "haft/base/error.h"
+#include "haft/mount/unmount.h"
 
 namespace haft {
 
@@ -19,8 +20,6 @@ enum class HostMount {
 
 // What is mounted on exactly this (resolved) path.
 Result<HostMount> FindHostMount(const std::string& path);
-
-enum class UnmountHow { kUnlessBusy, kLazily };
 
 // umount(2), or fusermount3 for an ordinary user's own mount.
 Result<> Unmount(const std::string& path, UnmountHow how);

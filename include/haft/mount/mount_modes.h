@@ -1,39 +1,13 @@
 #pragma once
 
-#include <array>
 #include <string>
-#include <string_view>
 
 #include "haft/base/error.h"
 #include "haft/base/step_clock.h"
 #include "haft/image/image_reader.h"
+#include "haft/mount/mode.h"
 
 namespace haft {
-
-// The ways to give a program the files of its image, in the order they are tried.
-enum class Mode {
-  kNamespace,   // root: a mount in a private mount namespace
-  kUserns,      // ordinary user: the same inside a user namespace of its own
-  kFusermount,  // a mount on a directory of the host, made by the setuid helper
-  kExtract,     // no FUSE: unpacked into a private directory
-};
-inline constexpr std::size_t kModeCount = 4;
-
-std::string_view ModeName(Mode mode);
-
-// Which modes HAFT_MODE lets a start try: "" all, "userns" only that one, "!namespace" all but that
-// one; several are separated by commas.
-class AllowedModes {
- public:
-  static Result<AllowedModes> Parse(std::string_view text);
-  bool Allows(Mode mode) const { return allowed_[static_cast<std::size_t>(mode)]; }
-  // Whether it was named, not only left over.
-  bool Names(Mode mode) const { return named_[static_cast<std::size_t>(mode)]; }
-
- private:
-  std::array<bool, kModeCount> allowed_ = {true, true, true, true};
-  std::array<bool, kModeCount> named_ = {};
-};
 
 // Gives this process and all it starts the files of `reader`'s image, by the first mode that works,
 // for as long as one of them lives; returns the directory they are in. That is `mount_point` on the

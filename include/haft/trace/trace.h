@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "haft/base/error.h"
+#include "haft/fuse/request_log.h"
 #include "haft/image/image_reader.h"
-#include "haft/mount/request_log.h"
 
 namespace haft::trace {
 

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "haft/base/embedded_file.h"
+#include "haft/base/error.h"
+#include "haft/format/manifest.h"
+#include "haft/tree/tree.h"
+
+namespace haft {
+
+// Where haft's own Python modules are in the image.
+inline constexpr std::string_view kBootstrapDirectory = ".haft/py";
+
+// Adds `files` and the generated _haft_bundle.py to kBootstrapDirectory, all with the same
+// attributes whenever and wherever haft was built.
+Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
+                      const format::Manifest& manifest);
+
+// More files for that directory. REQUIRES: AddBootstrap() was called.
+Result<> AddBootstrapFiles(Tree& tree, std::span<const EmbeddedFile> files);
+
+// The text of _haft_bundle.py: what the modules have to know of this bundle, as Python literals.
+std::string BundleModule(const format::Manifest& manifest);
+
+}  // namespace haft

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "haft/base/error.h"
+#include "haft/base/temporary_directory.h"
+#include "haft/base/unique_fd.h"
+#include "haft/tree/tree.h"
+
+namespace haft {
+
+// A private directory for the time of a build: below $TMPDIR or /tmp, or in memory. It goes when
+// its owner does, also by kill -9: a child waits for that and removes it. Should that be killed
+// too, the next build does (see TemporaryDirectory).
+class WorkDirectory {
+ public:
+  // REQUIRES: this process has one thread.
+  static Result<WorkDirectory> Create();
+  // Where thousands of links cost next to nothing: in /dev/shm. An error where that is no memory
+  // for everybody, or holds no programs, and where $TMPDIR names another place.
+  static Result<WorkDirectory> CreateInMemory();
+  WorkDirectory(WorkDirectory&& other) noexcept;
+  WorkDirectory& operator=(WorkDirectory&&) = delete;
+  ~WorkDirectory();
+
+  const std::string& path() const { return directory_.path(); }
+  // If this process dies, so does the process group `group`; 0: none.
+  void KillWithUs(pid_t group) const;
+
+ private:
+  static Result<WorkDirectory> CreateBelow(const std::string& parent);
+  WorkDirectory(TemporaryDirectory directory, pid_t cleanup, UniqueFd alive)
+      : directory_(std::move(directory)), cleanup_(cleanup), alive_(std::move(alive)) {}
+
+  TemporaryDirectory directory_;  // its lock is the cleanup's as well
+  pid_t cleanup_;                 // -1: moved from
+  UniqueFd alive_;                // closed: remove it
+};
+
+// Makes `directory` (which must not exist) show what `tree` holds, without copying what is on disk
+// already: files of input directories become symbolic links to them. For reading only.
+Result<> ShowTree(const Tree& tree, const std::string& directory);
+
+// The size of what ShowTree() copies.
+std::uint64_t CopiedSize(const Tree& tree);
+
+}  // namespace haft

@@ -1,0 +1,427 @@
+#include "haft/build/build.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "haft/base/atomic_file.h"
+#include "haft/base/file_io.h"
+#include "haft/base/parallel.h"
+#include "haft/base/shell_words.h"
+#include "haft/format/checksum.h"
+#include "haft/format/profile.h"
+#include "haft/python/bootstrap.h"
+#include "haft/python/bootstrap_files.h"
+#include "haft/python/entry_points.h"
+#include "haft/python/pip.h"
+#include "haft/python/pyc_compiler.h"
+#include "haft/python/python_interpreter.h"
+#include "haft/python/scripts.h"
+#include "haft/stack/bundled_stack.h"
+#include "haft/tree/input_directory.h"
+#include "haft/tree/tree.h"
+#include "haft/web/serve_files.h"
+#include "haft/web/web_application.h"
+#include "haft/writer/byte_sink.h"
+#include "haft/writer/image_writer.h"
+#include "import_index.h"
+#include "prefetch_plan.h"
+#include "profile_run.h"
+
+namespace haft {
+namespace {
+
+// In the image.
+constexpr std::string_view kSitePackages = "site-packages";
+constexpr std::string_view kExecutables = "bin";
+// What belongs to no application, in a directory of sources.
+constexpr std::array<std::string_view, 4> kNoSources = {".git", ".hg", ".svn", "__pycache__"};
+
+// A file size limit reached is an error of write(2) while this lives, not the end of the process.
+class IgnoreFileSizeSignal {
+ public:
+  IgnoreFileSizeSignal() {
+    struct sigaction ignore = {};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGXFSZ, &ignore, &previous_);
+  }
+  ~IgnoreFileSizeSignal() { ::sigaction(SIGXFSZ, &previous_, nullptr); }
+  IgnoreFileSizeSignal(const IgnoreFileSizeSignal&) = delete;
+  IgnoreFileSizeSignal& operator=(const IgnoreFileSizeSignal&) = delete;
+
+ private:
+  struct sigaction previous_ = {};
+};
+
+// Passes on what the steps report, but not more often than people can read.
+class ProgressMeter {
+ public:
+  ProgressMeter(const std::function<void(const BuildProgress&)>& callback, std::string_view step,
+                std::string_view unit)
+      : callback_(callback), step_(step), unit_(unit) {}
+
+  void Update(std::uint64_t done, std::uint64_t total) {
+    done_ = done;
+    total_ = total;
+    auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
+    Report();
+  }
+  // The step is complete.
+  void Finish() { Report(); }
+
+ private:
+  void Report() const {
+    if (callback_) callback_({.step = step_, .done = done_, .total = total_, .unit = unit_});
+  }
+
+  const std::function<void(const BuildProgress&)>& callback_;
+  std::string_view step_, unit_;
+  std::uint64_t done_ = 0, total_ = 0;
+  std::chrono::steady_clock::time_point last_;
+};
+
+// SOURCE_DATE_EPOCH, see https://reproducible-builds.org/specs/source-date-epoch/
+Result<std::optional<std::int64_t>> TimeLimit() {
+  const char* variable = ::getenv("SOURCE_DATE_EPOCH");
+  if (variable == nullptr) return std::nullopt;
+  std::string_view text = variable;
+  std::int64_t limit = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error == std::errc() && end == text.data() + text.size() && limit >= 0) return limit;
+  return Failure(
+      Error::Invalid(fmt::format("SOURCE_DATE_EPOCH {}: not a number of seconds", Quoted(text))));
+}
+
+Result<std::string> ReadRuntime(const std::string& path) {
+  if (path.empty()) return "";
+  auto runtime = ReadWholeFile(path);
+  if (!runtime) return Failure(std::move(runtime).error().Within("runtime"));
+  if (runtime->empty())
+    return Failure(Error::Invalid(fmt::format("runtime: {}: is empty", Quoted(path))));
+  return runtime;
+}
+
+// What can be said of the entry before the inputs have been read.
+Result<> CheckEntry(const EntryRequest& request) {
+  int given = (!request.console_script.empty() && request.entry_point.empty()) +
+              !request.entry_point.empty() + !request.module.empty() + !request.executable.empty() +
+              !request.web.empty();
+  if (given > 1) return Failure(Error::Invalid("a bundle has one entry"));
+  if (request.entry_point.find(':') != std::string::npos) {
+    TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
+  } else if (!request.entry_point.empty()) {
+    TRY(format::ParseModuleEntry(request.entry_point, "entry point"));
+  }
+  if (!request.module.empty()) TRY(format::ParseModuleEntry(request.module, "module"));
+  if (!request.web.empty()) TRY(ParseWebApplication(request.web));
+  return {};
+}
+
+Result<> CheckNames(const BuildOptions& options) {
+  if (!format::IsBundleName(options.name)) {
+    return Failure(Error::Invalid(fmt::format(
+        "name {}: not of the form [A-Za-z0-9._-], at most 64 bytes", Quoted(options.name))));
+  }
+  if (!options.mount.empty() && !format::IsMountPath(options.mount)) {
+    return Failure(
+        Error::Invalid(fmt::format("mount path {}: not an absolute path of [A-Za-z0-9._/-]",
+                                   Quoted(options.mount)))
+            .Remedy("write it as in '/opt/app'"));
+  }
+  return {};
+}
+
+// One build, step by step.
+class Builder {
+ public:
+  explicit Builder(const BuildOptions& options)
+      : options_(options), workers_(WorkerCount(options.workers)) {}
+
+  Result<BuildReport> Run() {
+    // What is cheap to check comes first: nobody wants to hear of an unwritable output after a
+    // minute.
+    TRY(CheckNames(options_));
+    TRY(CheckEntry(options_.entry));
+    TRY(CheckPipArguments(options_.pip_arguments));
+    const std::optional<std::int64_t> time_limit = TRY(TimeLimit());
+    const std::string runtime = TRY(ReadRuntime(options_.runtime));
+    AtomicFile output = TRY(AtomicFile::Create(options_.output, runtime.empty() ? 0666 : 0777));
+    const PythonInterpreter python = TRY(PythonInterpreter::Ask(options_.python));
+
+    // Stays until the output is written: contents are read from what pip has installed.
+    std::optional<PipInstall> pip;
+    if (!options_.pip_arguments.empty())
+      pip.emplace(TRY(PipInstall::Run(python, options_.pip_arguments)));
+    TRY(Scan(pip ? pip->directory() : ""));
+    format::Entry entry = TRY(ResolveEntry(python));
+    format::Manifest manifest = TRY(MakeManifest(std::move(entry), python));
+    if (BringsPython()) TRY(AddStack(python, manifest));
+    TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
+    if (!manifest.web.application.empty()) TRY(AddBootstrapFiles(tree_, ServeFiles()));
+    TRY(Compile(python, manifest));
+    TRY(Profile(python, manifest));
+    if (time_limit) tree_.CapTimes(*time_limit);
+    TRY(Write(output.fd(), runtime, manifest));
+    TRY(output.Commit());
+    return std::move(report_);
+  }
+
+ private:
+  Result<> Scan(const std::string& installed) {
+    ProgressMeter meter(options_.progress, "scan", "files");
+    std::uint64_t files = 0;  // of the directories before
+    auto add = [&](const std::string& path, const InputOptions& options) -> Result<> {
+      files += TRY(AddInputDirectory(
+          path, kSitePackages, tree_, [&](std::uint64_t done) { meter.Update(files + done, 0); },
+          options));
+      return {};
+    };
+    if (options_.converted) {
+      files += TRY(
+          options_.converted->add_files(tree_, [&](std::uint64_t done) { meter.Update(done, 0); }));
+    }
+    for (const std::string& path : options_.site_packages) TRY(add(path, {}));
+    for (const std::string& path : options_.sources) TRY(add(path, {.skipped = kNoSources}));
+    // pip gives every file the time of its installation.
+    if (!installed.empty()) TRY(add(installed, {.fixed_times = true}));
+    if (!options_.entry.executable.empty()) {
+      TRY(AddInputProgram(options_.entry.executable, ExecutablePath(), tree_));
+      ++files;
+    }
+    if (!options_.preamble.empty()) {
+      TRY(AddInputProgram(options_.preamble, PreamblePath(), tree_));
+      ++files;
+    }
+    // The image has a site-packages directory even if there was no input.
+    TRY(tree_.AddDirectory(kSitePackages, kGeneratedDirectory, "haft"));
+    meter.Update(files, files);
+    meter.Finish();
+    return {};
+  }
+
+  std::string ExecutablePath() const {
+    const std::string& file = options_.entry.executable;
+    return JoinPath(kExecutables, file.substr(file.rfind('/') + 1));  // npos + 1 == 0
+  }
+
+  std::string PreamblePath() const {
+    return options_.preamble.ends_with(".py") ? ".haft/preamble.py" : ".haft/preamble";
+  }
+
+  Result<format::Entry> ResolveEntry(const PythonInterpreter& python) {
+    const EntryRequest& request = options_.entry;
+    if (!request.web.empty()) {
+      const format::WebApplication web = TRY(ParseWebApplication(request.web));
+      TRY(Require(WebModule(web), python));
+      return WebEntry(web);
+    }
+    if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point, python);
+    if (!request.console_script.empty())
+      return FindScript(tree_, kSitePackages, request.console_script);
+    if (!request.executable.empty()) {
+      format::Entry entry = TRY(ScriptEntry(tree_, ExecutablePath()));
+      entry.script = entry.file.substr(entry.file.rfind('/') + 1);
+      return entry;
+    }
+    if (request.module.empty()) {
+      bool has_entry =
+          options_.converted && options_.converted->entry.kind != format::EntryKind::kNone;
+      return has_entry ? options_.converted->entry
+                       : format::Entry{.kind = format::EntryKind::kInterpreter};
+    }
+    format::Entry entry = TRY(format::ParseModuleEntry(request.module, "module"));
+    TRY(Require(entry.module, python));
+    return entry;
+  }
+
+  // "a.b:c", else the module a.b.c, else the function c of the module a.b.
+  Result<format::Entry> ResolveEntryPoint(const std::string& text,
+                                          const PythonInterpreter& python) const {
+    if (text.find(':') != std::string::npos) {
+      format::Entry entry = TRY(format::ParseFunctionEntry(text, "entry point"));
+      TRY(Require(entry.module, python));
+      return entry;
+    }
+    std::size_t dot = text.rfind('.');
+    bool module = HoldsModuleFile(tree_, kSitePackages, text);
+    if (dot != std::string::npos && !module) {
+      const std::string parent = text.substr(0, dot);
+      if (HoldsModuleFile(tree_, kSitePackages, parent) ||
+          !TRY(python.Finds(text, SeesHostPackages()))) {
+        TRY(Require(parent, python));
+        return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)),
+                                          "entry point");
+      }
+    }
+    format::Entry entry = TRY(format::ParseModuleEntry(text, "entry point"));
+    TRY(Require(entry.module, python));
+    return entry;
+  }
+
+  bool BringsPython() const { return options_.bundle_python || options_.bundle_httpd; }
+  // Whether a start finds packages that are installed on the host.
+  bool SeesHostPackages() const { return !options_.isolated && !BringsPython(); }
+
+  Result<> Require(const std::string& module, const PythonInterpreter& python) const {
+    const std::string top = module.substr(0, module.find('.'));
+    if (TRY(HoldsModule(tree_, kSitePackages, top)) || TRY(python.Finds(top, SeesHostPackages())))
+      return {};
+    return Failure(Error(ErrorKind::kNotFound,
+                         fmt::format("module {}: neither in the inputs nor {} {}", Quoted(module),
+                                     SeesHostPackages() ? "known to" : "in the standard library of",
+                                     Quoted(python.target().path))));
+  }
+
+  Result<format::Manifest> MakeManifest(format::Entry entry,
+                                        const PythonInterpreter& python) const {
+    format::Manifest manifest;
+    manifest.name = options_.name;
+    manifest.mount = options_.mount.empty() ? "/haft/" + options_.name : options_.mount;
+    manifest.entry = std::move(entry);
+    manifest.scripts = TRY(ListScripts(tree_, kSitePackages));
+    manifest.python = python.target();
+    manifest.paths = {std::string(kSitePackages)};
+    manifest.arguments = options_.arguments;
+    manifest.python_arguments = options_.python_arguments;
+    manifest.environment = options_.environment;
+    manifest.isolated = options_.isolated;
+    manifest.ignore_environment = options_.ignore_environment;
+    manifest.multi_call = options_.multi_call;
+    if (options_.converted) manifest.preamble = options_.converted->preamble;
+    if (!options_.preamble.empty()) manifest.preamble = PreamblePath();
+    manifest.build_id = options_.build_id;
+    if (!options_.entry.web.empty()) manifest.web = TRY(ParseWebApplication(options_.entry.web));
+    // An httpd of its own, which mod_wsgi-express would pass over for the one this variable names.
+    if (tree_.Find(JoinPath(kSitePackages, "mod_wsgi_packages/httpd")) != nullptr)
+      manifest.unset = {"HTTPD"};
+    manifest.builder = "haft " HAFT_VERSION;
+    return manifest;
+  }
+
+  // The interpreter and httpd inside the image, and a manifest that says so.
+  Result<> AddStack(const PythonInterpreter& python, format::Manifest& manifest) {
+    BundledStack stack = TRY(BundledStack::Begin(tree_));
+    manifest.python.path = TRY(stack.AddPython(python));
+    if (options_.bundle_httpd) TRY(stack.AddHttpd(options_.httpd, kSitePackages));
+    TRY(stack.PointScripts(kSitePackages, manifest.mount, manifest.python.path));
+    for (std::string& missing : TRY(stack.Finish())) report_.warnings.push_back(std::move(missing));
+    standard_library_ = stack.standard_library();
+    return {};
+  }
+
+  Result<> Compile(const PythonInterpreter& python, const format::Manifest& manifest) {
+    if (python.target().tag.empty()) return {};  // an interpreter that does not use .pyc files
+    ProgressMeter meter(options_.progress, "compile", "files");
+    std::vector<std::string> directories = {std::string(kBootstrapDirectory)};
+    if (options_.compile) directories.emplace_back(kSitePackages);
+    if (!standard_library_.empty()) directories.push_back(standard_library_);
+    PycCompiler compiler(python, manifest.mount, workers_);
+    CompileReport compiled = TRY(compiler.Compile(
+        tree_, directories, [&](auto done, auto total) { meter.Update(done, total); }));
+    meter.Finish();
+    report_.compiled = compiled.compiled;
+    report_.not_compiled = std::move(compiled.not_compiled);
+    return {};
+  }
+
+  // Learns what a start needs, and makes the import index of it.
+  Result<> Profile(const PythonInterpreter& python, const format::Manifest& manifest) {
+    for (const std::string& path : options_.profile_from) {
+      auto text = ReadWholeFile(path);
+      if (!text) return Failure(std::move(text).error().Within("--profile-from"));
+      auto more = format::ParseProfile(*text);
+      if (!more) return Failure(std::move(more).error().Within(Quoted(path)));
+      if (std::ranges::none_of(
+              more->files, [&](const std::string& file) { return tree_.Find(file) != nullptr; })) {
+        report_.warnings.push_back(
+            fmt::format("--profile-from: {}: none of its {} files is in the bundle", Quoted(path),
+                        more->files.size()));
+      }
+      format::Merge(profile_, *more);
+    }
+    if (options_.profile) {
+      ProgressMeter meter(options_.progress, "profile", "runs");
+      meter.Finish();
+      for (const std::string& run : options_.profile_runs)
+        Record(python, manifest, TRY(ShellWords(run)));
+      // Also beside --profile-from: a trace tells nothing of what Python reads of the host, or
+      // looks for in vain.
+      if (options_.profile_runs.empty()) Record(python, manifest, std::nullopt);
+    }
+    if (!standard_library_.empty()) profile_.host.clear();  // Python comes from the image
+    report_.profiled = profile_.files.size();
+    if (profile_.empty()) return {};
+    layout_.parts = TRY(AddImportIndex(tree_, profile_, python.target().tag));
+    prefetch_ = PlanPrefetch(tree_, profile_, layout_.parts, manifest.paths);
+    layout_.files.emplace_back(kImportIndexPath);
+    layout_.files.insert(layout_.files.end(), profile_.files.begin(), profile_.files.end());
+    layout_.ranges = profile_.ranges;
+    return {};
+  }
+
+  void Record(const PythonInterpreter& python, const format::Manifest& manifest,
+              const std::optional<std::vector<std::string>>& arguments) {
+    ProfileResult recorded = RecordProfile(tree_, python, manifest, arguments);
+    format::Merge(profile_, recorded.profile);
+    if (recorded.problem.empty()) return;
+    report_.warnings.push_back(
+        fmt::format("profile: {}; {} (--profile, --no-profile)", recorded.problem,
+                    arguments ? "starts may be slower than they could be"
+                              : "the bundle is made, but a start fails in the same way, or is "
+                                "slower than it could be"));
+  }
+
+  Result<> Write(int fd, const std::string& runtime, const format::Manifest& manifest) {
+    ProgressMeter meter(options_.progress, "compress", "bytes");
+    FileSink sink(fd, options_.output);
+    const std::string profile =
+        profile_.empty() ? std::string() : format::ToJson(profile_, prefetch_);
+    TRY(sink.Append(AsBytes(runtime)));
+    TRY(PadTo(sink, 0, format::kAlignment));
+    ImageSummary image = TRY(
+        WriteImage(tree_, manifest,
+                   {.compression = options_.compression,
+                    .workers = workers_,
+                    .runtime_size = runtime.size(),
+                    .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
+                    .layout = layout_,
+                    .profile = profile,
+                    .progress = [&](auto done, auto total) { meter.Update(done, total); }},
+                   sink));
+    meter.Finish();
+    report_.image_id = format::ToHex(image.image_id);
+    report_.files = image.file_count;
+    report_.content_bytes = image.content_size;
+    report_.output_bytes = sink.size();
+    return {};
+  }
+
+  const BuildOptions& options_;
+  const unsigned workers_;
+  Tree tree_;
+  format::Profile profile_;
+  std::vector<format::Prefetch> prefetch_;
+  StartLayout layout_;
+  std::string standard_library_;  // in the image, if the interpreter is
+  BuildReport report_;
+};
+
+}  // namespace
+
+Result<BuildReport> BuildBundle(const BuildOptions& options) {
+  IgnoreFileSizeSignal ignore;
+  return Builder(options).Run();
+}
+
+}  // namespace haft

@@ -1,0 +1,74 @@
+#include "statistics.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "haft/base/file_io.h"
+#include "haft/fuse/request_log.h"
+
+namespace haft {
+namespace {
+
+constexpr std::array<const char*, static_cast<std::size_t>(Operation::kCount)> kNames = {
+    "lookup",      "forget", "getattr", "readlink", "open",    "read",       "opendir", "readdir",
+    "readdirplus", "statfs", "ioctl",   "lseek",    "release", "releasedir", "flush"};
+
+// Resident memory of this process in bytes; 0 if /proc does not tell.
+std::uint64_t ResidentBytes() {
+  unsigned long total = 0, resident = 0;
+  auto text = ReadWholeFile("/proc/self/statm", 4096);
+  if (!text || std::sscanf(text->c_str(), "%lu %lu", &total, &resident) != 2) return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+std::string_view OperationName(std::uint8_t operation) {
+  return operation < kNames.size() ? kNames[operation] : "?";
+}
+
+void Statistics::RecordError(std::string_view message) {
+  errors_.fetch_add(1, std::memory_order_relaxed);
+  std::scoped_lock lock(mutex_);
+  last_error_ = message;
+}
+
+std::string Statistics::ToJson(const BlockCache::Counters& cache,
+                               const ServerReport& report) const {
+  nlohmann::ordered_json operations;
+  for (std::size_t i = 0; i < kNames.size(); ++i) operations[kNames[i]] = counts_[i].value.load();
+  std::scoped_lock lock(mutex_);
+  nlohmann::ordered_json json = {
+      {"operations", operations},
+      {"read_bytes", read_bytes_.load()},
+      {"hand_overs", hand_overs_.load()},
+      {"errors", errors_.load()},
+      {"last_error", last_error_},
+      {"cache",
+       {{"hits", cache.hits},
+        {"misses", cache.misses},
+        {"failures", cache.failures},
+        {"buffers", cache.buffers},
+        {"budget", cache.budget}}},
+      {"server",
+       {{"pid", ::getpid()},
+        {"rss_bytes", ResidentBytes()},
+        {"supervisor", report.supervisor},
+        {"deaths", report.deaths},
+        {"last_death", report.last_death},
+        {"last_death_time", report.last_time}}},
+      {"bundle",
+       {{"name", report.bundle.name},
+        {"image_id", report.image_id},
+        {"mode", report.bundle.mode},
+        {"mount", report.bundle.mount},
+        {"program", report.bundle.program},
+        {"started", report.bundle.started}}},
+  };
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace haft

@@ -1,0 +1,228 @@
+#include "haft/inspect/running_bundles.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "haft/base/file_io.h"
+#include "haft/format/manifest.h"
+#include "haft/mount/directory_users.h"
+#include "haft/mount/mount_table.h"
+
+namespace haft {
+namespace {
+
+constexpr std::string_view kBootstrap = "/.haft/py";
+constexpr int kAnswerMilliseconds = 1000;
+
+struct Process {
+  pid_t pid;
+  uid_t uid;
+  double age;                // seconds
+  std::string namespace_id;  // of its mounts; "" if it may not be looked at
+};
+
+// Seconds since boot at which a process began: field 22 of /proc/PID/stat, counted behind the name
+// in parentheses.
+double AgeOf(const std::string& directory) {
+  auto text = ReadWholeFile(directory + "/stat", 4096);
+  timespec now = {};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  if (!text || text->rfind(')') == text->npos) return 0;
+  std::istringstream words(text->substr(text->rfind(')') + 1));
+  std::string word;
+  for (int i = 0; i < 20; ++i) words >> word;
+  double began = std::strtod(word.c_str(), nullptr) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return std::max(
+      0.0, static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 - began);
+}
+
+// All that this user may look at, the oldest first.
+std::vector<Process> Processes() {
+  std::vector<Process> processes;
+  for (pid_t pid : AllProcesses()) {
+    std::string directory = fmt::format("/proc/{}", pid);
+    auto comm = ReadWholeFile(directory + "/comm", 64);
+    struct stat status;
+    if (!comm || comm->starts_with("haft-") || ::stat(directory.c_str(), &status) < 0) continue;
+    char target[64] = {};
+    if (::readlink((directory + "/ns/mnt").c_str(), target, sizeof target - 1) <= 0) continue;
+    processes.push_back(
+        {.pid = pid, .uid = status.st_uid, .age = AgeOf(directory), .namespace_id = target});
+  }
+  std::ranges::stable_sort(processes,
+                           [](const Process& a, const Process& b) { return a.age > b.age; });
+  return processes;
+}
+
+// Reads a file as the user `uid`, in a child: a user's mount is closed to root, and a server may be
+// stopped.
+std::optional<std::string> ReadAs(uid_t uid, gid_t gid, const std::string& path) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return std::nullopt;
+  UniqueFd reading(ends[0]), writing(ends[1]);
+  pid_t child = ::fork();
+  if (child < 0) return std::nullopt;
+  if (child == 0) {
+    if (::geteuid() == 0 && uid != 0 &&
+        (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0))
+      ::_exit(1);
+    auto text = ReadWholeFile(path, 1u << 20);
+    ::_exit(text && WriteAll(writing.get(), AsBytes(*text)) ? 0 : 1);
+  }
+  writing.Reset();
+  std::string text;
+  char buffer[4096];
+  pollfd answer{.fd = reading.get(), .events = POLLIN};
+  while (::poll(&answer, 1, kAnswerMilliseconds) > 0) {
+    ssize_t n = ::read(reading.get(), buffer, sizeof buffer);
+    if (n <= 0) break;
+    text.append(buffer, static_cast<std::size_t>(n));
+  }
+  ::kill(child, SIGKILL);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (text.empty()) return std::nullopt;
+  return text;
+}
+
+void ReadFigures(RunningBundle& bundle, const std::string& text) {
+  auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return;
+  auto number = [&](const char* pointer) {
+    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(0));
+    return value.is_number() ? value.get<std::uint64_t>() : 0;
+  };
+  auto word = [&](const char* pointer) {
+    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(""));
+    return value.is_string() ? value.get<std::string>() : "";
+  };
+  ServerFigures figures{.cache_hits = number("/cache/hits"),
+                        .cache_misses = number("/cache/misses"),
+                        .rss_bytes = number("/server/rss_bytes"),
+                        .server = static_cast<pid_t>(number("/server/pid")),
+                        .supervisor = static_cast<pid_t>(number("/server/supervisor")),
+                        .deaths = static_cast<std::uint32_t>(number("/server/deaths")),
+                        .last_death = word("/server/last_death")};
+  for (const auto& count : json.value("operations", nlohmann::json::object())) {
+    if (count.is_number()) figures.requests += count.get<std::uint64_t>();
+  }
+  bundle.name = word("/bundle/name");
+  bundle.image_id = word("/bundle/image_id");
+  bundle.mode = word("/bundle/mode");
+  std::uint64_t started = number("/bundle/started");
+  if (started != 0)
+    bundle.uptime = static_cast<double>(::time(nullptr)) - static_cast<double>(started);
+  bundle.figures = std::move(figures);
+}
+
+bool IsOurs(const Process& process, const char* kind) {
+  char ours[64] = {}, theirs[64] = {};
+  return ::readlink(fmt::format("/proc/self/ns/{}", kind).c_str(), ours, sizeof ours - 1) > 0 &&
+         ::readlink(fmt::format("/proc/{}/ns/{}", process.pid, kind).c_str(), theirs,
+                    sizeof theirs - 1) > 0 &&
+         std::string_view(ours) == theirs;
+}
+
+// If the server does not tell.
+std::string ModeByNamespaces(const Process& process) {
+  return IsOurs(process, "mnt") ? "mount" : IsOurs(process, "user") ? "namespace" : "userns";
+}
+
+std::string LastComponent(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// A mount in the namespace of `process`.
+RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount,
+                            const std::vector<Process>& all) {
+  RunningBundle bundle{.name = LastComponent(mount.mount_point),
+                       .image_id = "",
+                       .mode = "",
+                       .mount = mount.mount_point};
+  // In our own namespace the oldest process need not be one of the mount's user.
+  std::string root = IsOurs(process, "mnt") ? "" : fmt::format("/proc/{}/root", process.pid);
+  auto text = ReadAs(mount.user_id.value_or(0), mount.group_id.value_or(0),
+                     fmt::format("{}{}/.haft/stats", root, mount.mount_point));
+  if (text) ReadFigures(bundle, *text);
+  if (bundle.mode.empty()) bundle.mode = ModeByNamespaces(process);
+  bool shared =
+      bundle.mode == "mount" || bundle.mode == "fusermount";  // its namespace holds others, too
+  std::vector<pid_t> users = shared ? FindUsers(mount.mount_point) : std::vector<pid_t>{};
+  for (const Process& other : all) {
+    bool uses = shared ? std::ranges::find(users, other.pid) != users.end()
+                       : other.namespace_id == process.namespace_id;
+    if (uses) bundle.pids.push_back(other.pid);
+    if (uses && bundle.pids.size() == 1) bundle.uptime = std::max(bundle.uptime, other.age);
+  }
+  return bundle;
+}
+
+// "/tmp/haft-0/NAME-IMAGEID/NAME" if that is where a process got its bundle's files from.
+std::string ExtractedTree(const Process& process) {
+  auto text = ReadWholeFile(fmt::format("/proc/{}/environ", process.pid));
+  if (!text) return "";
+  for (std::size_t at = 0; at < text->size(); at = text->find('\0', at) + 1) {
+    std::string entry = text->c_str() + at;
+    if (entry.starts_with("PYTHONPATH=/")) {
+      auto end = entry.find(kBootstrap);
+      std::string tree = end == entry.npos ? "" : entry.substr(11, end - 11);
+      std::string outer =
+          LastComponent(tree.substr(0, tree.rfind('/') == tree.npos ? 0 : tree.rfind('/')));
+      if (tree.find(':') == tree.npos && outer.size() > 33 &&
+          outer.starts_with(LastComponent(tree) + "-"))
+        return tree;
+    }
+    if (text->find('\0', at) == text->npos) break;
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::vector<RunningBundle>> FindRunningBundles() {
+  std::vector<Process> processes = Processes();
+  std::map<std::string, RunningBundle> bundles;  // by device, or tree
+  std::map<std::string, bool> seen;              // namespaces
+  for (const Process& process : processes) {
+    if (::geteuid() != 0 && process.uid != ::geteuid()) continue;
+    if (!std::exchange(seen[process.namespace_id], true)) {
+      for (const MountTableEntry& mount :
+           ReadMountTable(fmt::format("/proc/{}/mountinfo", process.pid))) {
+        if (mount.type != "fuse.haft" || bundles.contains(mount.device)) continue;
+        if (::geteuid() != 0 && mount.user_id && *mount.user_id != ::geteuid()) continue;
+        bundles.emplace(mount.device, DescribeMount(process, mount, processes));
+      }
+    }
+    if (std::string tree = ExtractedTree(process); !tree.empty()) {
+      auto [bundle, is_new] = bundles.try_emplace(tree);
+      if (is_new) {
+        std::string entry = LastComponent(tree.substr(0, tree.rfind('/')));
+        bundle->second = {.name = LastComponent(tree),
+                          .image_id = entry.substr(entry.rfind('-') + 1),
+                          .mode = "extract",
+                          .mount = tree};
+        bundle->second.uptime = process.age;
+      }
+      bundle->second.pids.push_back(process.pid);
+    }
+  }
+  std::vector<RunningBundle> found;
+  for (auto& [key, bundle] : bundles) found.push_back(std::move(bundle));
+  std::ranges::stable_sort(
+      found, [](const RunningBundle& a, const RunningBundle& b) { return a.uptime > b.uptime; });
+  return found;
+}
+
+}  // namespace haft

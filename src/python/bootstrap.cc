@@ -1,0 +1,73 @@
+#include "haft/python/bootstrap.h"
+
+#include <fmt/format.h>
+
+namespace haft {
+namespace {
+
+std::string PythonLiteral(std::string_view text) {
+  std::string literal = "'";
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    if (c == '\'' || c == '\\') {
+      literal += '\\';
+      literal += c;
+    } else if (byte < 0x20 || byte == 0x7F) {
+      literal += fmt::format("\\x{:02x}", byte);
+    } else {
+      literal += c;  // beyond ASCII as well: sources are UTF-8
+    }
+  }
+  return literal += "'";
+}
+
+// A trailing comma even where there are several: for one it makes the tuple.
+std::string PythonTuple(const std::vector<std::string>& texts) {
+  std::string tuple = "(";
+  for (const std::string& text : texts) tuple += PythonLiteral(text) + ", ";
+  return tuple += ")";
+}
+
+}  // namespace
+
+std::string BundleModule(const format::Manifest& manifest) {
+  const format::WebApplication& web = manifest.web;
+  std::string text = fmt::format(
+      "\"\"\"Facts about this bundle; written by haft build.\"\"\"\n"
+      "NAME = {}\n"
+      "BUILD_ID = {}\n"
+      "PYTHON_TAG = {}\n"
+      "PYTHON_SOABI = {}\n"
+      "PYTHON_VERSION = {}\n"
+      "PYTHON_ARGUMENTS = {}\n"
+      "PATHS = {}\n"
+      "ISOLATED = {}\n"
+      "PREAMBLE = {}\n",
+      PythonLiteral(manifest.name), PythonLiteral(manifest.build_id),
+      PythonLiteral(manifest.python.tag), PythonLiteral(manifest.python.soabi),
+      PythonLiteral(manifest.python.version), PythonTuple(manifest.python_arguments),
+      PythonTuple(manifest.paths), manifest.isolated ? "True" : "False",
+      PythonLiteral(manifest.preamble));
+  if (!web.application.empty()) {
+    text += fmt::format("WEB = {}\n", PythonTuple({web.interface, web.application, web.server}));
+  }
+  return text;
+}
+
+Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
+                      const format::Manifest& manifest) {
+  std::string_view parent = kBootstrapDirectory.substr(0, kBootstrapDirectory.rfind('/'));
+  TRY(tree.AddDirectory(parent, kGeneratedDirectory, "haft"));
+  TRY(tree.AddDirectory(kBootstrapDirectory, kGeneratedDirectory, "haft"));
+  TRY(AddBootstrapFiles(tree, files));
+  return tree.AddText(JoinPath(kBootstrapDirectory, "_haft_bundle.py"), BundleModule(manifest));
+}
+
+Result<> AddBootstrapFiles(Tree& tree, std::span<const EmbeddedFile> files) {
+  for (const EmbeddedFile& file : files) {
+    TRY(tree.AddText(JoinPath(kBootstrapDirectory, file.name), std::string(file.bytes)));
+  }
+  return {};
+}
+
+}  // namespace haft

@@ -1,0 +1,138 @@
+#include "haft/python/pip.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <string_view>
+
+#include "haft/base/file_io.h"
+#include "haft/base/subprocess.h"
+
+namespace haft {
+namespace {
+
+// As `python -m pip`, but a pip.py in the working directory is not pip.
+constexpr std::string_view kRunPip =
+    "import sys; sys.path[:1] == [''] and sys.path.pop(0)\n"
+    "import runpy; sys.argv[0] = 'pip'; runpy.run_module('pip', run_name='__main__', "
+    "alter_sys=True)";
+
+struct Refused {
+  std::string_view option;  // long, or short with one dash
+  std::string_view why;
+};
+constexpr std::string_view kElsewhere = "haft chooses where pip installs";
+constexpr std::array kRefused = {
+    Refused{"-t", kElsewhere},
+    Refused{"--target", kElsewhere},
+    Refused{"-e", "a bundle cannot hold an editable installation"},
+    Refused{"--editable", "a bundle cannot hold an editable installation"},
+    Refused{"-d", kElsewhere},
+    Refused{"--download", kElsewhere},
+    Refused{"--user", kElsewhere},
+    Refused{"--prefix", kElsewhere},
+    Refused{"--root", kElsewhere},
+};
+
+bool Matches(std::string_view word, std::string_view option) {
+  if (word == option) return true;
+  if (option.starts_with("--")) return word.starts_with(option) && word[option.size()] == '=';
+  return word.starts_with(option) && !word.starts_with("--");  // "-tDIR"
+}
+
+// Of the user, without what would send packages elsewhere.
+std::vector<std::string> EnvironmentForPip(const std::string& temporary) {
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    std::string_view text = *variable;
+    bool drop = false;
+    for (std::string_view name : {"PIP_TARGET=", "PIP_PREFIX=", "PIP_USER=", "PIP_ROOT=",
+                                  "PIP_REQUIRE_VIRTUALENV=", "TMPDIR="}) {
+      drop |= text.starts_with(name);
+    }
+    if (!drop) environment.emplace_back(text);
+  }
+  environment.push_back("TMPDIR=" + temporary);
+  return environment;
+}
+
+Result<> ReplaceFile(const std::string& path, std::string_view text) {
+  UniqueFd fd = TRY(OpenFile(path, O_WRONLY | O_TRUNC));
+  return WriteAll(fd.get(), AsBytes(text));
+}
+
+// Takes out what depends on where the packages came from.
+Result<> Normalise(const std::string& directory) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const std::string path = entry.path().string();
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(".dist-info") || ::unlink((path + "/direct_url.json").c_str()) < 0)
+      continue;
+    std::string record = TRY(ReadWholeFile(path + "/RECORD"));
+    TRY(ReplaceFile(path + "/RECORD", WithoutRecord(record, name + "/direct_url.json")));
+  }
+  if (error) return Failure(Error::FromErrno(Quoted(directory), error.value()));
+  return {};
+}
+
+}  // namespace
+
+Result<> CheckPipArguments(const std::vector<std::string>& arguments) {
+  for (const std::string& word : arguments) {
+    for (const Refused& refused : kRefused) {
+      if (!Matches(word, refused.option)) continue;
+      return Failure(
+          Error(ErrorKind::kUsage, fmt::format("pip argument {}: {}", Quoted(word), refused.why))
+              .Remedy("leave it out"));
+    }
+  }
+  return {};
+}
+
+std::string WithoutRecord(std::string_view record, std::string_view file) {
+  std::string rest;
+  while (!record.empty()) {
+    std::string_view line =
+        record.substr(0, record.find('\n') == record.npos ? record.npos : record.find('\n') + 1);
+    record.remove_prefix(line.size());
+    if (!line.starts_with(file) || line.substr(file.size(), 1) != ",") rest += line;
+  }
+  return rest;
+}
+
+Result<PipInstall> PipInstall::Run(const PythonInterpreter& python,
+                                   const std::vector<std::string>& arguments) {
+  PipInstall install(TRY(WorkDirectory::Create()));
+  const std::string target = install.directory(), temporary = install.work_.path() + "/tmp";
+  for (const std::string& path : {target, temporary}) {
+    // The mode becomes that of site-packages, whatever the umask.
+    if (::mkdir(path.c_str(), 0755) < 0 || ::chmod(path.c_str(), 0755) < 0)
+      return Failure(Error::FromErrno("mkdir " + Quoted(path)));
+  }
+  // --no-compile: haft compiles itself, always to the same bytes.
+  Command command{.program = python.target().path,
+                  .arguments = {"-c", std::string(kRunPip), "--disable-pip-version-check",
+                                "install", "--no-compile", "--target", target},
+                  .environment = EnvironmentForPip(temporary)};
+  command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+  ForegroundChild child = TRY(ForegroundChild::Start(command));
+  const int status = TRY(child.Wait());
+  if (status == 0) {
+    TRY(Normalise(target));
+    return install;
+  }
+  Error error = Error::Invalid(fmt::format("pip: {}", DescribeStatus(status)));
+  if (auto found = python.Finds("pip"); found && !*found) {
+    return Failure(std::move(error).Remedy(fmt::format(
+        "{} has no pip (Debian: apt-get install python3-pip)", Quoted(python.target().path))));
+  }
+  return Failure(std::move(error).Remedy("pip says above why"));
+}
+
+}  // namespace haft

@@ -1,0 +1,407 @@
+#include "haft/stack/bundled_stack.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "haft/base/file_io.h"
+#include "haft/base/subprocess.h"
+#include "launcher_file.h"
+#include "package_database.h"
+
+namespace haft {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What programs open at run time without naming it in their headers. pthread_cancel() and C++
+// exceptions load libgcc_s; a C library older than 2.34 loads a library per source of
+// /etc/nsswitch.conf. Taken if the host has it.
+constexpr std::array kOpenedAtRunTime = {"libgcc_s.so.1", "libnss_files.so.2", "libnss_dns.so.2",
+                                         "libnss_compat.so.2", "libresolv.so.2"};
+
+// Programs beside httpd that its configuration or its administrator calls.
+constexpr std::array kHttpdHelpers = {"rotatelogs", "htcacheclean", "htpasswd",    "htdigest",
+                                      "htdbm",      "logresolve",   "fcgistarter", "ab"};
+constexpr std::array kHttpdPlaces = {"/usr/sbin/apache2", "/usr/sbin/httpd",
+                                     "/usr/local/apache2/bin/httpd"};
+constexpr std::array kModulePlaces = {"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules",
+                                      "/usr/lib/httpd/modules", "/usr/local/apache2/modules"};
+constexpr std::string_view kModules = "usr/lib/httpd/modules";
+
+std::string Below(std::string_view path) {
+  return fmt::format("{}/{}", kStackRoot, path);
+}
+
+bool IsExecutable(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+         ::access(path.c_str(), X_OK) == 0;
+}
+
+// "a/b" of "a/b/c".
+std::string ParentOf(std::string_view path) {
+  std::size_t slash = path.rfind('/');
+  return std::string(slash == path.npos ? "" : path.substr(0, slash));
+}
+std::string NameOf(std::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));
+}
+
+struct PythonPlaces {
+  std::string program;              // resolved
+  std::string prefix, exec_prefix;  // of the installation, not of a virtual environment
+  std::string standard_library, platform_library;
+  std::string library;  // "libpython3.11.so.1.0"
+};
+
+Result<PythonPlaces> AskPlaces(const PythonInterpreter& python) {
+  constexpr std::string_view kQuestion = R"(
+import os, sys, sysconfig
+base = {'base': sys.base_prefix, 'platbase': sys.base_exec_prefix, 'installed_base': sys.base_prefix,
+        'installed_platbase': sys.base_exec_prefix}
+print('haft-answer')
+print(os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable))
+print(sys.base_prefix)
+print(sys.base_exec_prefix)
+print(sysconfig.get_path('stdlib', vars=base))
+print(sysconfig.get_path('platstdlib', vars=base))
+print('libpython%d.%d%s.so.1.0' % (*sys.version_info[:2], sys.abiflags))
+)";
+  auto output = TRY(RunCommand({.program = python.target().path,
+                                .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
+                                .environment = {"LC_ALL=C.UTF-8"}}));
+  std::vector<std::string> lines;
+  for (std::string_view rest = output.out; !rest.empty();) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    lines.emplace_back(line);
+  }
+  if (output.status != 0 || lines.size() != 7 || lines[0] != "haft-answer" ||
+      !fs::is_directory(lines[4])) {
+    return Failure(Error::Invalid(
+        fmt::format("python {}: cannot be bundled: it does not say where its files are",
+                    Quoted(python.target().path))));
+  }
+  return PythonPlaces{.program = lines[1],
+                      .prefix = lines[2],
+                      .exec_prefix = lines[3],
+                      .standard_library = lines[4],
+                      .platform_library = lines[5],
+                      .library = lines[6]};
+}
+
+// Of the standard library a bundle leaves out: what pip installed, byte code (made anew), what
+// compiles extension modules, and Python's own tests and editor.
+bool IsLeftOut(const std::string& relative) {
+  std::string name = NameOf(relative);
+  if (name == "__pycache__" || name == "site-packages" || name == "dist-packages") return true;
+  if (relative.find('/') != relative.npos) return false;
+  return name.starts_with("config-") || name == "test" || name == "idlelib" ||
+         name == "turtledemo" || name == "sitecustomize.py";
+}
+
+// "lib/python3.11" of "/usr/lib/python3.11" and "/usr".
+Result<std::string> RelativeTo(const std::string& prefix, const std::string& path) {
+  if (path.starts_with(prefix + "/")) return path.substr(prefix.size() + 1);
+  return Failure(Error::Invalid(fmt::format(
+      "python: cannot be bundled: {} is not below its prefix {}", Quoted(path), Quoted(prefix))));
+}
+
+}  // namespace
+
+bool IsStackProgram(std::string_view path) {
+  return path.starts_with(Below("loader/")) || path.starts_with(Below("libexec/"));
+}
+
+Result<BundledStack> BundledStack::Begin(Tree& tree) {
+  HostLibraries libraries = TRY(HostLibraries::Read());
+  return BundledStack(tree, std::move(libraries));
+}
+
+Result<> BundledStack::AddHostFile(const std::string& host_path, const std::string& path) {
+  HostFile file = TRY(OpenHostFile(host_path));
+  std::uint32_t mode = (file.mode & 0111) != 0 ? 0755 : 0644;
+  TRY(tree_.AddFile(path, {.mode = mode, .mtime = file.mtime}, file.size, std::move(file.source)));
+  origins_.emplace(path, std::move(file.path));
+  return {};
+}
+
+Result<> BundledStack::AddHostDirectory(const std::string& host_path, const std::string& path,
+                                        const std::function<bool(const std::string&)>& skip) {
+  std::error_code error;
+  std::vector<std::string> pending = {""};
+  while (!pending.empty()) {
+    std::string directory = std::move(pending.back());
+    pending.pop_back();
+    fs::directory_iterator entries(directory.empty() ? host_path : host_path + "/" + directory,
+                                   error);
+    if (error)
+      return Failure(Error::FromErrno(Quoted(JoinPath(host_path, directory)), error.value()));
+    for (const fs::directory_entry& entry : entries) {
+      std::string relative = JoinPath(directory, entry.path().filename().string());
+      if (skip(relative)) continue;
+      std::error_code ignored;  // a dangling link is left out
+      if (entry.is_directory(ignored)) {
+        pending.push_back(relative);
+      } else if (entry.is_regular_file(ignored)) {
+        TRY(AddHostFile(entry.path().string(), JoinPath(path, relative)));
+      }
+    }
+  }
+  return {};
+}
+
+Result<> BundledStack::AddProgram(const std::string& host_path, const std::string& name) {
+  HostFile file = TRY(OpenHostFile(host_path));
+  auto elf = TRY(ReadElf(file.source, file.size));
+  if (!elf || elf->interpreter.empty()) {
+    return Failure(
+        Error(ErrorKind::kUnsupported,
+              fmt::format("{}: cannot be bundled: not a dynamic ELF program", Quoted(host_path))));
+  }
+  if (loader_.empty()) {
+    auto output =
+        TRY(RunCommand({.program = elf->interpreter, .arguments = {"--help"}, .environment = {}}));
+    for (const char* option : {"--argv0", "--inhibit-cache", "--library-path"}) {
+      if (output.out.find(option) != output.out.npos) continue;
+      return Failure(Error(ErrorKind::kUnsupported,
+                           fmt::format("{}: cannot be bundled: {} has no option {}",
+                                       Quoted(host_path), Quoted(elf->interpreter), option))
+                         .Remedy("bundling needs the GNU C library 2.33 or newer"));
+    }
+    loader_ = elf->interpreter;
+  } else if (loader_ != elf->interpreter) {
+    return Failure(Error(ErrorKind::kUnsupported,
+                         fmt::format("{}: cannot be bundled: its loader is {}, others have {}",
+                                     Quoted(host_path), elf->interpreter, loader_)));
+  }
+  TRY(AddHostFile(host_path, Below("libexec/" + name)));
+  TRY(AddHostFile(loader_, Below("loader/" + name)));
+  NodeAttributes attributes = {.mode = 0755, .mtime = kGeneratedTime};
+  return tree_.AddText(Below("bin/" + name), std::string(Launcher().front().bytes), attributes);
+}
+
+// Another name for one of the launchers.
+Result<> BundledStack::AddAlias(const std::string& alias, const std::string& name) {
+  NodeAttributes attributes = {.mode = 0777, .mtime = kGeneratedTime};
+  return tree_.AddSymlink(Below("bin/" + alias), attributes, name, "haft");
+}
+
+Result<std::string> BundledStack::AddPython(const PythonInterpreter& python) {
+  PythonPlaces places = TRY(AskPlaces(python));
+  std::string name = NameOf(places.program);
+  TRY(AddProgram(places.program, name));
+  for (const char* alias : {"python3", "python"}) {
+    if (name != alias) TRY(AddAlias(alias, name));
+  }
+  standard_library_ = Below(TRY(RelativeTo(places.prefix, places.standard_library)));
+  TRY(AddHostDirectory(places.standard_library, standard_library_, IsLeftOut));
+  if (places.platform_library != places.standard_library) {
+    TRY(AddHostDirectory(places.platform_library,
+                         Below(TRY(RelativeTo(places.exec_prefix, places.platform_library))),
+                         IsLeftOut));
+  }
+  // Programs that embed Python, mod_wsgi among them, may come from outside of the bundle.
+  HostFile program = TRY(OpenHostFile(places.program));
+  const auto elf = TRY(ReadElf(program.source, program.size));
+  if (!elf)
+    return Failure(Error::Invalid(fmt::format("{}: no ELF program", Quoted(places.program))));
+  const ElfFile user{.machine = elf->machine};
+  if (auto library = libraries_.Find(places.library, user, "/"))
+    TRY(AddHostFile(*library, Below("lib/" + places.library)));
+  return Below("bin/" + name);
+}
+
+Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_packages) {
+  std::string httpd = path;
+  for (std::size_t i = 0; httpd.empty() && i < kHttpdPlaces.size(); ++i) {
+    if (IsExecutable(kHttpdPlaces[i])) httpd = kHttpdPlaces[i];
+  }
+  if (httpd.empty()) {
+    return Failure(Error(ErrorKind::kNotFound, "httpd: not found in /usr/sbin")
+                       .Remedy("install apache2-bin (httpd), or name the program with --httpd"));
+  }
+  if (!IsExecutable(httpd))
+    return Failure(Error(ErrorKind::kNotFound, fmt::format("httpd {}: no program", Quoted(httpd))));
+  std::string name = NameOf(httpd);
+  TRY(AddProgram(httpd, name));
+  for (const char* alias : {"apache2", "httpd"}) {
+    if (name != alias) TRY(AddAlias(alias, name));
+  }
+
+  std::vector<std::string> places = {ParentOf(ParentOf(httpd)) + "/modules"};
+  places.insert(places.end(), kModulePlaces.begin(), kModulePlaces.end());
+  auto modules = std::ranges::find_if(places, [](const std::string& place) {
+    return ::access((place + "/mod_mime.so").c_str(), R_OK) == 0;
+  });
+  if (modules == places.end()) {
+    return Failure(Error(ErrorKind::kNotFound,
+                         fmt::format("httpd {}: its modules are not found", Quoted(httpd))));
+  }
+  TRY(AddHostDirectory(*modules, std::string(kModules),
+                       [](const std::string& relative) { return !relative.ends_with(".so"); }));
+  for (const char* helper : kHttpdHelpers) {
+    for (const std::string& directory :
+         {ParentOf(httpd), std::string("/usr/bin"), std::string("/usr/sbin")}) {
+      std::string program = fmt::format("{}/{}", directory, helper);
+      if (!IsExecutable(program)) continue;
+      TRY(AddProgram(program, helper));
+      break;
+    }
+  }
+  for (const char* types :
+       {"/etc/mime.types", "/etc/httpd/conf/mime.types", "/usr/local/apache2/conf/mime.types"}) {
+    if (::access(types, R_OK) != 0) continue;
+    TRY(AddHostFile(types, Below("conf/mime.types")));
+    break;
+  }
+
+  // mod_wsgi's own installation writes this file; it tells mod_wsgi-express where httpd is.
+  TreeNode* note = tree_.Find(fmt::format("{}/mod_wsgi/server/apxs_config.py", site_packages));
+  if (note != nullptr && note->file() != nullptr) {
+    std::string text = fmt::format(
+        "\"\"\"Where httpd is: in this bundle. Written by haft build.\"\"\"\n"
+        "import os\n\n"
+        "_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "
+        "'{0}')\n"
+        "_ROOT = os.path.normpath(_ROOT)\n\n"
+        "WITH_HTTPD_PACKAGE = False\n"
+        "BINDIR = SBINDIR = os.path.join(_ROOT, 'bin')\n"
+        "LIBEXECDIR = os.path.join(_ROOT, 'lib', 'httpd', 'modules')\n"
+        "SHLIBPATH = ''\n"
+        "SHLIBPATH_VAR = 'LD_LIBRARY_PATH'\n"
+        "MPM_NAME = ''\n"
+        "PROGNAME = '{1}'\n"
+        "HTTPD = os.path.join(SBINDIR, PROGNAME)\n"
+        "ROTATELOGS = os.path.join(SBINDIR, 'rotatelogs')\n",
+        kStackRoot, name);
+    std::uint64_t size = text.size();
+    note->content = TreeNode::File{size, FileSource::InMemory(std::move(text), "apxs_config.py")};
+  }
+  return {};
+}
+
+Result<> BundledStack::PointScripts(std::string_view site_packages, std::string_view mount,
+                                    std::string_view interpreter) {
+  TreeNode* bin = tree_.Find(fmt::format("{}/bin", site_packages));
+  if (bin == nullptr || bin->directory() == nullptr) return {};
+  for (auto& [name, node] : bin->directory()->children) {
+    TreeNode::File* file = node->file();
+    constexpr std::uint64_t kMaxScript = 1 << 20;
+    if (file == nullptr || file->size < 3 || file->size > kMaxScript) continue;
+    std::string text = TRY(ReadSource(file->source, file->size));
+    std::size_t end = text.find('\n');
+    if (!text.starts_with("#!") || end == text.npos ||
+        text.substr(0, end).find("python") == text.npos)
+      continue;
+    text.replace(0, end, fmt::format("#!{}/{}", mount, interpreter));
+    std::uint64_t size = text.size();
+    *file = {size, FileSource::InMemory(std::move(text), file->source.origin())};
+  }
+  return {};
+}
+
+// Follows the loader's rules from every ELF file of the tree.
+Result<std::vector<std::string>> BundledStack::Finish() {
+  struct User {
+    std::string path;  // in the image
+    ElfFile elf;
+  };
+  std::vector<User> pending;
+  std::set<std::string>
+      names;  // of the files in the tree: a package that brings a library along finds it itself
+  std::vector<std::pair<std::string, const TreeNode::File*>> candidates;
+  tree_.Walk([&](const std::string& path, const TreeNode& node) {
+    if (node.file() == nullptr) return;
+    std::string name = NameOf(path);
+    bool library = name.find(".so") != name.npos;
+    if (library) names.insert(name);
+    if (library || (node.attributes.mode & 0111) != 0) candidates.emplace_back(path, node.file());
+  });
+  std::uint16_t machine = 0;
+  for (const auto& [path, file] : candidates) {
+    auto elf = ReadElf(file->source, file->size);
+    // A damaged library among the packages is theirs to explain.
+    if (!elf || !*elf) continue;
+    if (path.starts_with(Below("libexec/"))) machine = (*elf)->machine;
+    pending.push_back({path, *std::move(*elf)});
+  }
+  for (const char* name : kOpenedAtRunTime) {
+    pending.push_back({"", ElfFile{.machine = machine, .dynamic = true, .needed = {name}}});
+  }
+
+  std::vector<std::string> missing;
+  const std::string loader_name = NameOf(loader_);
+  while (!pending.empty()) {
+    User user = std::move(pending.back());
+    pending.pop_back();
+    if (user.elf.machine != machine) continue;
+    auto origin = origins_.find(user.path);
+    // Packages are found below the mount, which the host does not have: $ORIGIN leads nowhere
+    // there.
+    std::string directory = origin == origins_.end() ? "/nonexistent" : ParentOf(origin->second);
+    for (const std::string& name : user.elf.needed) {
+      if (name == loader_name || names.contains(name)) continue;
+      auto found = libraries_.Find(name, user.elf, directory);
+      if (!found) {
+        if (!user.path.empty()) {
+          missing.push_back(
+              fmt::format("{} needs {}, which this host does not have", Quoted(user.path), name));
+        }
+        continue;
+      }
+      std::string path = Below("lib/" + name);
+      TRY(AddHostFile(*found, path));
+      names.insert(name);
+      // OpenSSL opens its providers by name, from a directory beside the library.
+      std::string modules = ParentOf(*found) + "/ossl-modules";
+      if (name.starts_with("libcrypto.so") && fs::is_directory(modules)) {
+        TRY(AddHostDirectory(modules, Below("lib/ossl-modules"),
+                             [](const std::string&) { return false; }));
+      }
+      HostFile file = TRY(OpenHostFile(*found));
+      if (auto elf = TRY(ReadElf(file.source, file.size)))
+        pending.push_back({std::move(path), *std::move(elf)});
+    }
+  }
+  std::ranges::sort(missing);
+  TRY(AddContents());
+  return missing;
+}
+
+Result<> BundledStack::AddContents() {
+  std::vector<std::string> host_paths;
+  for (const auto& [path, host_path] : origins_) host_paths.push_back(host_path);
+  const PackageDatabase database = TRY(PackageDatabase::Query(host_paths));
+
+  std::map<std::string, std::vector<std::string>> files;  // of each package; "" those without
+  for (const auto& [path, host_path] : origins_) files[database.OwnerOf(host_path)].push_back(path);
+  nlohmann::ordered_json contents = {{"packages", nlohmann::ordered_json::array()},
+                                     {"other", nlohmann::ordered_json::array()}};
+  for (const auto& [name, paths] : files) {
+    if (name.empty()) {
+      contents["other"] = paths;
+      continue;
+    }
+    const HostPackage& package = database.packages().at(name);
+    contents["packages"].push_back({{"name", name},
+                                    {"version", package.version},
+                                    {"license", package.license},
+                                    {"files", paths}});
+    if (!package.copyright_path.empty()) {
+      HostFile file = TRY(OpenHostFile(package.copyright_path));
+      TRY(tree_.AddFile(Below(fmt::format("share/doc/{}/copyright", name)),
+                        {.mode = 0644, .mtime = file.mtime}, file.size, std::move(file.source)));
+    }
+  }
+  return tree_.AddText(kStackContents, contents.dump(1) + "\n");
+}
+
+}  // namespace haft

@@ -1,0 +1,245 @@
+#include "haft/writer/content_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "haft/base/parallel.h"
+#include "haft/format/block_codec.h"
+#include "haft/format/checksum.h"
+
+namespace haft {
+namespace {
+
+// A stretch of a content, and where it lies in the decoded block.
+struct Piece {
+  ContentId content;
+  std::uint64_t file_offset;
+  std::uint64_t length;
+  std::uint32_t block_offset;
+};
+
+// What a job hands to the writing thread: a block and the pieces in it, or a hole.
+struct Output {
+  std::vector<Piece> pieces;
+  std::uint32_t raw_size = 0;  // 0: a hole of one piece
+  std::uint64_t checksum = 0;
+  format::EncodedBlock block = {};
+};
+
+bool AllZero(std::span<const std::byte> bytes) {
+  // Comparing the bytes with themselves, shifted by one, lets memcmp do the work and stop early.
+  return bytes.empty() || (bytes[0] == std::byte{0} &&
+                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, format::Codec codec,
+              format::Effort effort) {
+  Output output{.pieces = std::move(pieces),
+                .raw_size = static_cast<std::uint32_t>(raw.size()),
+                .block = format::EncodeBlock(raw, codec, effort)};
+  output.checksum = format::Checksum(output.block.stored);
+  return output;
+}
+
+class ContentWriter {
+ public:
+  ContentWriter(const ContentPlan& plan, const BlockPolicy& policy, std::uint64_t image_start,
+                ByteSink& sink, const std::function<void(std::uint64_t)>& progress)
+      : plan_(plan),
+        policy_(policy),
+        block_size_(policy.block_size),
+        image_start_(image_start),
+        sink_(sink),
+        progress_(progress) {
+    tables_.ranges.resize(plan.contents().size() + plan.parts().size());
+    for (const ContentSlice& slice : plan.slices()) {
+      if (slice.size != plan.contents()[slice.content]->size) split_.try_emplace(slice.content);
+    }
+  }
+
+  Result<ContentTables> Run(unsigned workers) {
+    OrderedPool<Output> pool(workers, 4 * std::size_t{workers} + 4,
+                             [this](Output output) { return Consume(std::move(output)); });
+    BlockPlanner planner(plan_, policy_.block_size, policy_.hot_block_size);
+    while (std::optional<PlannedBlocks> planned = planner.Next()) {
+      if (planned->size > SizeFor(planned->slices.front().content, planned->hot)) {
+        TRY(SubmitLarge(pool, planned->slices.front(), planned->hot));
+      } else {
+        TRY(pool.Submit([this, blocks = *std::move(planned)] { return ReadShared(blocks); }));
+      }
+    }
+    TRY(pool.Finish());
+    AddSplit();
+    for (std::size_t i = 0; i < plan_.parts().size(); ++i) AddPart(i);
+    return std::move(tables_);
+  }
+
+ private:
+  // Worker: small slices, one after another in one block.
+  Result<Output> ReadShared(const PlannedBlocks& planned) const {
+    std::vector<std::byte> raw(planned.size);
+    std::vector<Piece> pieces;
+    std::uint32_t position = 0;
+    for (const ContentSlice& slice : planned.slices) {
+      const TreeNode::File& file = *plan_.contents()[slice.content];
+      FileReader reader = TRY(FileReader::Open(file.source, file.size));
+      TRY(reader.Read(slice.offset, std::span(raw).subspan(position, slice.size)));
+      pieces.push_back({slice.content, slice.offset, slice.size, position});
+      position += static_cast<std::uint32_t>(slice.size);
+    }
+    return Encode(std::move(pieces), raw, CodecFor(planned.hot), policy_.effort);
+  }
+
+  std::uint32_t SizeFor(ContentId id, bool hot) const {
+    if (!hot) return policy_.block_size;
+    return plan_.HasParts(id) && policy_.whole_block_size != 0 ? policy_.whole_block_size
+                                                               : policy_.hot_block_size;
+  }
+  format::Codec CodecFor(bool hot) const { return hot ? policy_.hot_codec : policy_.codec; }
+
+  // Worker: one block of a large slice.
+  Result<Output> ReadPiece(const FileReader& reader, Piece piece, bool hot) const {
+    std::vector<std::byte> raw(piece.length);
+    TRY(reader.Read(piece.file_offset, raw));
+    if (AllZero(raw)) return Output{.pieces = {piece}};
+    return Encode({piece}, raw, CodecFor(hot), policy_.effort);
+  }
+
+  Result<> SubmitLarge(OrderedPool<Output>& pool, const ContentSlice& slice, bool hot) {
+    const TreeNode::File& file = *plan_.contents()[slice.content];
+    const std::uint32_t size = SizeFor(slice.content, hot);
+    auto reader = std::make_shared<const FileReader>(TRY(FileReader::Open(file.source, file.size)));
+    const std::uint64_t end = slice.offset + slice.size;
+    for (std::uint64_t offset = slice.offset; offset < end;) {
+      // Whole pieces in front of the next data need not be read: they are a hole.
+      const std::uint64_t data = std::min(reader->NextData(offset), end);
+      const std::uint64_t hole = data == end ? end - offset : (data - offset) / size * size;
+      if (hole > 0) {
+        Piece piece{slice.content, offset, hole, 0};
+        TRY(pool.Submit([piece]() -> Result<Output> { return Output{.pieces = {piece}}; }));
+        offset += hole;
+        continue;
+      }
+      Piece piece{slice.content, offset, std::min<std::uint64_t>(size, end - offset), 0};
+      TRY(pool.Submit([this, reader, piece, hot] { return ReadPiece(*reader, piece, hot); }));
+      offset += piece.length;
+    }
+    return {};
+  }
+
+  Result<> Consume(Output output) {
+    std::uint32_t number = format::kHoleBlock;
+    if (output.raw_size != 0) {
+      if (tables_.blocks.size() == format::kMaxBlocks) {
+        return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 - 2 blocks"));
+      }
+      number = static_cast<std::uint32_t>(tables_.blocks.size());
+      tables_.blocks.push_back(
+          {.offset = sink_.size() - image_start_,
+           .stored_size = static_cast<std::uint32_t>(output.block.stored.size()),
+           .raw_size = output.raw_size,
+           .checksum = output.checksum,
+           .codec = output.block.codec,
+           .reserved = {}});
+      TRY(sink_.Append(output.block.stored));
+    }
+    for (const Piece& piece : output.pieces) {
+      AddExtent(piece, number);
+      done_ += piece.length;
+    }
+    if (progress_) progress_(done_);
+    return {};
+  }
+
+  // Pieces of one content come in order and not mixed with others, so its extents are neighbours;
+  // those of a content in several slices are put together in the end.
+  void AddExtent(const Piece& piece, std::uint32_t block) {
+    const format::Extent extent{piece.file_offset, piece.length, block, piece.block_offset};
+    if (auto split = split_.find(piece.content); split != split_.end()) {
+      if (split->second.empty() || !Continues(split->second.back(), extent))
+        split->second.push_back(extent);
+      return;
+    }
+    ExtentRange& range = tables_.ranges[piece.content];
+    if (range.count == 0) {
+      range.first = tables_.extents.size();
+    } else if (Continues(tables_.extents.back(), extent)) {
+      return;
+    }
+    tables_.extents.push_back(extent);
+    ++range.count;
+  }
+
+  void AddSplit() {
+    for (auto& [content, extents] : split_) {
+      std::ranges::sort(extents, {}, &format::Extent::file_offset);
+      tables_.ranges[content] = {tables_.extents.size(),
+                                 static_cast<std::uint32_t>(extents.size())};
+      tables_.extents.insert(tables_.extents.end(), extents.begin(), extents.end());
+    }
+  }
+
+  // A part gets extents of its own, which point into the blocks of the whole.
+  void AddPart(std::size_t number) {
+    const ContentPart& part = plan_.parts()[number];
+    const ExtentRange whole = tables_.ranges[*plan_.ContentOf(*part.whole)];
+    ExtentRange& range = tables_.ranges[plan_.contents().size() + number];
+    range.first = tables_.extents.size();
+    const std::uint64_t end = part.offset + part.file->size;
+    for (std::uint64_t i = whole.first; i < whole.first + whole.count; ++i) {
+      const format::Extent extent = tables_.extents[i];
+      std::uint64_t position = std::max(extent.file_offset, part.offset);
+      const std::uint64_t extent_end = std::min(extent.file_offset + extent.length, end);
+      while (position < extent_end) {
+        // One extent per block: only a run that starts with its block may go on into the next.
+        const std::uint64_t inside = extent.block_offset + position - extent.file_offset;
+        const bool hole = extent.block == format::kHoleBlock;
+        std::uint64_t length = extent_end - position;
+        if (!hole) length = std::min(length, block_size_ - inside % block_size_);
+        tables_.extents.push_back(
+            {.file_offset = position - part.offset,
+             .length = length,
+             .block = hole ? extent.block
+                           : extent.block + static_cast<std::uint32_t>(inside / block_size_),
+             .block_offset = hole ? 0 : static_cast<std::uint32_t>(inside % block_size_)});
+        ++range.count;
+        position += length;
+      }
+    }
+  }
+
+  // Lengthens `last` by `next`, both of the same content, if the two are one extent: holes, or a
+  // run of blocks of the image's size.
+  bool Continues(format::Extent& last, const format::Extent& next) const {
+    if (last.file_offset + last.length != next.file_offset) return false;
+    const bool holes = last.block == format::kHoleBlock && next.block == format::kHoleBlock;
+    const bool run = last.block != format::kHoleBlock && last.block_offset == 0 &&
+                     next.block_offset == 0 && last.length % block_size_ == 0 &&
+                     next.block == last.block + last.length / block_size_;
+    if (holes || run) last.length += next.length;
+    return holes || run;
+  }
+
+  const ContentPlan& plan_;
+  const BlockPolicy policy_;
+  const std::uint32_t block_size_;
+  const std::uint64_t image_start_;
+  ByteSink& sink_;
+  const std::function<void(std::uint64_t)>& progress_;
+  ContentTables tables_;
+  std::map<ContentId, std::vector<format::Extent>> split_;  // of contents in several slices
+  std::uint64_t done_ = 0;
+};
+
+}  // namespace
+
+Result<ContentTables> WriteContents(const ContentPlan& plan, const BlockPolicy& policy,
+                                    unsigned workers, std::uint64_t image_start, ByteSink& sink,
+                                    const std::function<void(std::uint64_t done)>& progress) {
+  return ContentWriter(plan, policy, image_start, sink, progress).Run(workers);
+}
+
+}  // namespace haft

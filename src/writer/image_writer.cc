@@ -1,0 +1,167 @@
+#include "haft/writer/image_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <string>
+
+#include "haft/base/file_io.h"
+#include "haft/base/parallel.h"
+#include "haft/format/checksum.h"
+#include "haft/writer/content_plan.h"
+#include "haft/writer/content_writer.h"
+#include "index_writer.h"
+
+namespace haft {
+namespace {
+
+template <typename Record>
+std::span<const std::byte> BytesOf(const Record& record) {
+  return std::as_bytes(std::span(&record, 1));
+}
+
+// A record's last 8 bytes are the checksum of those before.
+template <typename Record>
+void Seal(Record& record) {
+  record.checksum =
+      format::Checksum(BytesOf(record).first(sizeof(Record) - sizeof record.checksum));
+}
+
+format::Header MakeHeader(const format::Trailer& trailer) {
+  format::Header header{.magic = format::kHeaderMagic,
+                        .major = format::kMajor,
+                        .minor = format::kMinor,
+                        .image_size = trailer.image_size,
+                        .runtime_size = trailer.runtime_size,
+                        .image_id = trailer.image_id};
+  Seal(header);
+  return header;
+}
+
+bool UsesZstd(const ContentTables& tables) {
+  return std::ranges::any_of(tables.blocks,
+                             [](const auto& block) { return block.codec == format::Codec::kZstd; });
+}
+
+// Bytes of contents that are compressed thoroughly: about two seconds more on two cores.
+constexpr std::uint64_t kThoroughSize = 48u << 20;
+
+BlockPolicy PolicyFor(const ImageOptions& options) {
+  using format::Codec;
+  const std::uint32_t size = options.block_size, large = std::max(size, format::kMaxBlockSize);
+  switch (options.compression) {
+    case Compression::kAuto:
+      return {.block_size = large,
+              .hot_block_size = size,
+              .whole_block_size = std::min(large, 4 * size),
+              .codec = Codec::kZstd,
+              .hot_codec = Codec::kLz4};
+    case Compression::kZstd:
+      return {.block_size = large,
+              .hot_block_size = size,
+              .codec = Codec::kZstd,
+              .hot_codec = Codec::kZstd};
+    case Compression::kLz4:
+      return {.block_size = size,
+              .hot_block_size = size,
+              .codec = Codec::kLz4,
+              .hot_codec = Codec::kLz4};
+    case Compression::kNone:
+      break;
+  }
+  return {.block_size = size,
+          .hot_block_size = size,
+          .codec = Codec::kStored,
+          .hot_codec = Codec::kStored};
+}
+
+// Everything behind the blocks, and the header.
+Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
+                                 const ContentTables& tables, const format::Manifest& manifest,
+                                 const ImageOptions& options, std::uint32_t block_size,
+                                 std::uint64_t start, ByteSink& sink) {
+  auto position = [&] { return sink.size() - start; };
+  format::Trailer trailer{.magic = format::kTrailerMagic,
+                          .major = format::kMajor,
+                          .minor = format::kMinor,
+                          .trailer_size = sizeof(format::Trailer),
+                          .incompatible = UsesZstd(tables) ? format::kZstdBlocks : 0,
+                          .runtime_size = options.runtime_size,
+                          .runtime_checksum = options.runtime_checksum,
+                          .file_count = plan.file_count(),
+                          .content_size = plan.content_size(),
+                          .block_size = block_size,
+                          .chunk_size = format::kChunkSize};
+
+  TRY(PadTo(sink, start, format::kAlignment));
+
+  trailer.index_offset = position();
+  const IndexSummary index = TRY(WriteIndex(tree, plan, tables, sink));
+  trailer.inode_count = index.inode_count;
+  trailer.extent_count = tables.extents.size();
+  trailer.block_count = tables.blocks.size();
+  trailer.string_size = index.string_size;
+  auto chunk_checksums = std::as_bytes(std::span(index.chunk_checksums));
+  trailer.chunk_table_checksum = format::Checksum(chunk_checksums);
+
+  const std::string json = format::ToJson(manifest);
+  if (json.size() > format::kMaxManifestSize) {
+    return Failure(Error::Invalid(fmt::format("the manifest has {} bytes, at most {} are possible",
+                                              json.size(), format::kMaxManifestSize)));
+  }
+  trailer.manifest_offset = position();
+  trailer.manifest_size = json.size();
+  trailer.manifest_checksum = format::Checksum(AsBytes(json));
+  TRY(sink.Append(AsBytes(json)));
+  trailer.profile_offset = position();
+  trailer.profile_size = options.profile.size();
+  trailer.profile_checksum = format::Checksum(AsBytes(options.profile));
+  TRY(sink.Append(AsBytes(options.profile)));
+
+  TRY(PadTo(sink, start, 8));
+  trailer.image_size = position() + sizeof trailer;
+  format::Hasher128 hasher;
+  hasher.Update(chunk_checksums);
+  hasher.Update(AsBytes(json));
+  hasher.Update(AsBytes(options.profile));
+  trailer.image_id = hasher.Finish();
+  Seal(trailer);
+  TRY(sink.Append(BytesOf(trailer)));
+  TRY(sink.Patch(start, BytesOf(MakeHeader(trailer))));
+  return ImageSummary{.image_id = trailer.image_id,
+                      .image_size = trailer.image_size,
+                      .file_count = trailer.file_count,
+                      .content_size = trailer.content_size};
+}
+
+}  // namespace
+
+Result<ImageSummary> WriteImage(const Tree& tree, const format::Manifest& manifest,
+                                const ImageOptions& options, ByteSink& sink) {
+  assert(tree.root().directory() != nullptr);
+  const std::uint64_t start = sink.size();
+  const unsigned workers = WorkerCount(options.workers);
+
+  const ContentPlan plan = TRY(ContentPlan::Make(tree, options.layout, workers));
+  std::function<void(std::uint64_t)> progress;
+  if (options.progress) {
+    progress = [&](std::uint64_t done) { options.progress(done, plan.unique_size()); };
+  }
+  TRY(sink.Append(BytesOf(format::Header{})));  // patched when everything is known
+  BlockPolicy policy = PolicyFor(options);
+  if (plan.unique_size() <= kThoroughSize) policy.effort = format::Effort::kThorough;
+  const ContentTables tables = TRY(WriteContents(plan, policy, workers, start, sink, progress));
+  return FinishImage(tree, plan, tables, manifest, options, policy.block_size, start, sink);
+}
+
+Result<ImageSummary> WriteImageWithoutBlocks(const Tree& tree, const ContentPlan& plan,
+                                             const ContentTables& tables,
+                                             const format::Manifest& manifest,
+                                             const ImageOptions& options, ByteSink& sink) {
+  const std::uint64_t start = sink.size();
+  TRY(sink.Append(BytesOf(format::Header{})));
+  return FinishImage(tree, plan, tables, manifest, options, options.block_size, start, sink);
+}
+
+}  // namespace haft
