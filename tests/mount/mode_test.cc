@@ -11,7 +11,7 @@ using testing::Message;
 
 struct ModesCase {
   std::string_view text;
-  std::string_view allowed;  // first letters of the rungs
+  std::string_view allowed;  // first letters of the modes
 };
 
 class ModesTest : public ::testing::TestWithParam<ModesCase> {};
