@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Every archive of a corpus against its oracle and against Python's zipfile.
 
-    tests/zip/corpus_test.py BUILD/tests/zip/zip_probe
+    tests/archive/corpus_test.py BUILD/tests/archive/zip_probe
 
 HAFT_ZIP_CORPUS names the corpus, by default ../shared/corpora/zip beside the repository; without one the test is
 skipped (exit status 77). Its expected.json says what each archive is: OPEN, OPEN* (opens although libzip alone refuses
@@ -70,7 +70,7 @@ def parse(output):
 
 
 def python_tree(path):
-    """The same as zipfile sees it, by the rules of include/haft/zip/zip_directory.h for types and modes."""
+    """The same as zipfile sees it, by the rules of include/haft/archive/zip_directory.h for types and modes."""
     tree = {}
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():

@@ -1,6 +1,6 @@
 """Every archive of a corpus of good and hostile zips through the real commands, against its oracle and Python's zipfile.
 
-HAFT_ZIP_CORPUS names the corpus (tests/zip/corpus_test.py says more); without one these tests are skipped.
+HAFT_ZIP_CORPUS names the corpus (tests/archive/corpus_test.py says more); without one these tests are skipped.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import sys
 
 import support
 
-sys.path.insert(0, str(support.REPO / "tests/zip"))
+sys.path.insert(0, str(support.REPO / "tests/archive"))
 import corpus_test  # noqa: E402
 
 SECONDS = 30
