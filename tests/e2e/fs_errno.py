@@ -1,8 +1,8 @@
 """Calls a read-only mount must answer in one way only: python3 fs_errno.py DIRECTORY [SCRATCH].
 
-DIRECTORY is a mounted tree as make_errno_tree() of fs_support makes it, SCRATCH a writable directory of
-another file system. Prints a JSON object: {"checks": N, "differences": [[call, expected, got], …]}.
-Runs in bundles too (`-m fs_errno`): standard library only, Python 3.8.
+DIRECTORY is a mounted tree as make_errno_tree() of fs_support makes it, SCRATCH a writable
+directory of another file system. Prints a JSON object: {"checks": N, "differences": [[call,
+expected, got], …]}. Runs in bundles too (`-m fs_errno`): standard library only, Python 3.8.
 """
 
 import ctypes
@@ -45,7 +45,6 @@ def raw(function, *arguments):
     if value == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-    return None
 
 
 class Checks:
@@ -134,9 +133,9 @@ def check_opens(checks, at):
 def check_changes(checks, at, scratch):
     for name in ("mkdir", "symlink", "mkfifo", "mknod", "link"):
         makers = {
-            "mkdir": lambda path: os.mkdir(path),
+            "mkdir": os.mkdir,
             "symlink": lambda path: os.symlink("target", path),
-            "mkfifo": lambda path: os.mkfifo(path),
+            "mkfifo": os.mkfifo,
             "mknod": lambda path: os.mknod(path, stat.S_IFREG | 0o644),
             "link": lambda path: os.link(at("plain"), path),
         }
@@ -274,8 +273,8 @@ def check_reads(checks, at):
         lambda fd: fcntl.ioctl(fd, FS_IOC_GETFLAGS, struct.pack("l", 0)) and None,
     )
     expect_fd("isatty", "False", os.isatty)
-    # The mount has no extended attributes and says so once (ENOSYS, which callers see as EOPNOTSUPP), so
-    # that the kernel does not ask again for each file.
+    # The mount has no extended attributes and says so once (ENOSYS, which callers see as
+    # EOPNOTSUPP), so that the kernel does not ask again for each file.
     checks.expect("getxattr", "EOPNOTSUPP|ENODATA", lambda: len(os.getxattr(plain, "user.x")))
     checks.expect(
         "getxattr security.capability",
@@ -349,7 +348,8 @@ def check_mount(checks, directory):
 
 
 def mountinfo_of(directory):
-    """The lines of the mounts that hold `directory`: the longest mount point above it, every time it occurs."""
+    """The lines of the mounts that hold `directory`: the longest mount point above it, every time
+    it occurs."""
     path = os.path.realpath(directory)
     best = ("", [])
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:

@@ -1,5 +1,5 @@
-"""Reads a bundle as docs/format.md describes it, independently of haft: where its parts are, and which
-files need which block. For the tests that damage bundles on purpose."""
+"""Reads a bundle as docs/format.md describes it, independently of haft: where its parts are, and
+which files need which block. For the tests that damage bundles on purpose."""
 
 import stat
 import struct
@@ -11,12 +11,36 @@ _TRAILER = struct.Struct("<8sHHIIIQQQQQQQQQQQQQQQQQII16s64sQ")
 _INODE = struct.Struct("<IIQqIIQQIIQ")
 _EXTENT = struct.Struct("<QQII")
 _BLOCK = struct.Struct("<QIIQB7s")
-_FIELDS = (
-    "magic major minor trailer_size incompatible compatible image_size runtime_size runtime_checksum "
-    "index_offset inode_count extent_count block_count string_size chunk_table_checksum manifest_offset "
-    "manifest_size manifest_checksum profile_offset profile_size profile_checksum file_count content_size "
-    "block_size chunk_size image_id reserved checksum"
-).split()
+_FIELDS = [
+    "magic",
+    "major",
+    "minor",
+    "trailer_size",
+    "incompatible",
+    "compatible",
+    "image_size",
+    "runtime_size",
+    "runtime_checksum",
+    "index_offset",
+    "inode_count",
+    "extent_count",
+    "block_count",
+    "string_size",
+    "chunk_table_checksum",
+    "manifest_offset",
+    "manifest_size",
+    "manifest_checksum",
+    "profile_offset",
+    "profile_size",
+    "profile_checksum",
+    "file_count",
+    "content_size",
+    "block_size",
+    "chunk_size",
+    "image_id",
+    "reserved",
+    "checksum",
+]
 
 
 class Part:
@@ -107,9 +131,7 @@ class Image:
         for row, inode in enumerate(self.inodes):
             if not stat.S_ISREG(inode[0]):
                 continue
-            for file_offset, length, block, block_offset in self.extents[
-                inode[7] : inode[7] + inode[8]
-            ]:
+            for _, length, block, block_offset in self.extents[inode[7] : inode[7] + inode[8]]:
                 if block == HOLE or number < block:
                     continue
                 have, current = self.blocks[block][2] - block_offset, block

@@ -1,8 +1,8 @@
 """What a file system shows below a directory, entry by entry.
 
-Used by the tests in their own process, and put into bundles as a program (`-m fs_manifest`): standard
-library only, Python 3.8. Names stay bytes; in JSON they are latin-1, so that every byte survives.
-Walks by descriptor, so that paths may be longer than PATH_MAX.
+Used by the tests in their own process, and put into bundles as a program (`-m fs_manifest`):
+standard library only, Python 3.8. Names stay bytes; in JSON they are latin-1, so that every byte
+survives. Walks by descriptor, so that paths may be longer than PATH_MAX.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ class Entry:
     """One file, directory or link as lstat, readlink and read show it."""
 
     __slots__ = (
+        "blocks",
+        "digest",
+        "error",
+        "inode",
         "kind",
+        "links",
         "mode",
         "mtime_ns",
         "size",
         "target",
-        "digest",
-        "links",
-        "blocks",
-        "inode",
-        "error",
     )
 
     def __init__(self, status):
@@ -70,8 +70,8 @@ def read_digest(name, directory):
 def manifest(root, contents=True, on_error=None):
     """{path as bytes: Entry} of everything below `root`, which itself is b"".
 
-    With `on_error`, a failed call is recorded in Entry.error ("EIO" …) and, for entries that cannot even be
-    stat'ed, passed to on_error(path, errno) instead of raised.
+    With `on_error`, a failed call is recorded in Entry.error ("EIO" …) and, for entries that cannot
+    even be stat'ed, passed to on_error(path, errno) instead of raised.
     """
     found = {}
     top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -102,7 +102,7 @@ def _walk(directory, prefix, found, contents, on_error):
             on_error(path, error.errno)
             continue
         if path in found:
-            raise AssertionError("listed twice: %r" % path)
+            raise AssertionError(f"listed twice: {path!r}")
         found[path] = entry
         try:
             if entry.kind == "link":

@@ -59,7 +59,8 @@ def odd_bytes(size, seed):
 
 
 def memory_dir(test, name):
-    """A new directory for very many files: a tmpfs of its own (as root), gone with the test or test class `test`."""
+    """A new directory for very many files: a tmpfs of its own (as root), gone with the test or test
+    class `test`."""
     path = support.unique_dir(name)
     if os.geteuid() == 0:
         subprocess.run(
@@ -103,7 +104,8 @@ def write_errno_tree(directory):
 
 
 def write_odd_tree(directory):
-    """Odd names, types, modes, times, sizes and links; returns the build arguments for its program."""
+    """Odd names, types, modes, times, sizes and links; returns the build arguments for its
+    program."""
     root = os.fsencode(directory)
     arguments = program(directory)
     names = root + b"/names"
@@ -253,7 +255,8 @@ def write_deep(deep):
 
 
 def differences(source, shown, extra=lambda path, entry: False, limit=12):
-    """Lines that say how the manifest `shown` ({path: key}) is not like `source`; empty if it is."""
+    """Lines that say how the manifest `shown` ({path: key}) is not like `source`; empty if it
+    is."""
     lines = []
     for path, wanted in source.items():
         if path not in shown:
@@ -266,7 +269,7 @@ def differences(source, shown, extra=lambda path, entry: False, limit=12):
         if path not in source and not extra(path, entry)
     ]
     if len(lines) > limit:
-        lines = lines[:limit] + [f"… {len(lines)} in all"]
+        lines = [*lines[:limit], f"… {len(lines)} in all"]
     return lines
 
 
@@ -275,7 +278,8 @@ def keys(manifest):
 
 
 def compiled_extra(path, entry):
-    """What a build with byte compilation may add: __pycache__ directories with .pyc files of Python 3.11."""
+    """What a build with byte compilation may add: __pycache__ directories with .pyc files of Python
+    3.11."""
     parts = path.split(b"/")
     if parts[-1] == b"__pycache__":
         return entry[0] == "directory"
@@ -288,7 +292,8 @@ def compiled_extra(path, entry):
 
 
 def assert_links_and_inodes(test, manifest):
-    """Directories count their children, every entry has an inode number of its own, st_blocks makes sense."""
+    """Directories count their children, every entry has an inode number of its own, st_blocks makes
+    sense."""
     children = {path: 0 for path, entry in manifest.items() if entry.kind == "directory"}
     for path, entry in manifest.items():
         if path and entry.kind == "directory":
@@ -319,7 +324,8 @@ def assert_links_and_inodes(test, manifest):
 class Mounted:
     """A bundle mounted by `haft mount` for a `with` block.
 
-    root is the mount (bytes), tree its site-packages. With server=False nothing of .haft/stats is read.
+    root is the mount (bytes), tree its site-packages. With server=False nothing of .haft/stats is
+    read.
     """
 
     def __init__(self, file, *options):
@@ -355,7 +361,8 @@ class Mounted:
         return self.stats()["server"]["pid"]
 
     def count(self, action):
-        """({operation: number caused by `action`}, its value): what reading the counters costs is taken off.
+        """({operation: number caused by `action`}, its value): what reading the counters costs is
+        taken off.
 
         FORGETs are left out: nobody waits for them, and the kernel sends them when it likes.
         """
@@ -385,7 +392,8 @@ def memory_kb(pid):
 
 
 def forget_names(mount_point):
-    """Makes the kernel drop the cached names and inodes of one mount: mounting again as it is does that."""
+    """Makes the kernel drop the cached names and inodes of one mount: mounting again as it is does
+    that."""
     ms_rdonly, ms_nosuid, ms_nodev, ms_remount = 1, 2, 4, 32
     if ctypes.CDLL(None, use_errno=True).mount(
         None, mount_point, None, ms_remount | ms_rdonly | ms_nosuid | ms_nodev, None

@@ -5,9 +5,9 @@
     HAFT=/usr/bin/haft tests/e2e/run.py -k test_signals
     tests/e2e/run.py --list
 
-Each file runs in a worker with a pid and a mount namespace of its own (as root), whose mounts are shared among
-namespaces as on a systemd host. So a test sees only its own processes, a leaked mount shows, and nothing
-survives the worker. Without root there is no isolation, and one file at a time.
+Each file runs in a worker with a pid and a mount namespace of its own (as root), whose mounts are
+shared among namespaces as on a systemd host. So a test sees only its own processes, a leaked mount
+shows, and nothing survives the worker. Without root there is no isolation, and one file at a time.
 The last line of the output is "N passed, N failed" or "N passed, N failed, N skipped".
 """
 
@@ -16,8 +16,8 @@ import concurrent.futures
 import fnmatch
 import json
 import os
-import signal
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +33,8 @@ sys.dont_write_bytecode = True
 
 
 def load(pattern_list, files):
-    """{file stem: [tests]} of what matches any of the patterns (all without patterns), slowest files first."""
+    """{file stem: [tests]} of what matches any of the patterns (all without patterns), slowest
+    files first."""
     suites = {}
     weights = {}
     for stem in files:
@@ -54,7 +55,7 @@ def load(pattern_list, files):
     return {stem: suites[stem] for stem in sorted(suites, key=lambda s: -weights[s])}
 
 
-# --- worker: one file ------------------------------------------------------------------------------------------
+# --- worker: one file -----------------------------------------------------------------------------
 
 
 class Reporter(unittest.TestResult):
@@ -119,8 +120,9 @@ class Reporter(unittest.TestResult):
 
 
 def isolate():
-    """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, a reaper. And nothing of FUSE
-    that others have mounted on this machine: a test could take it for its own."""
+    """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, a
+    reaper. And nothing of FUSE that others have mounted on this machine: a test could take it for
+    its own."""
     from support.clean import haft_mounts
     from support.running import open_fuse_node
 
@@ -149,7 +151,7 @@ def work(stem, pipe_fd, patterns, isolated):
     os._exit(0)
 
 
-# --- parent ----------------------------------------------------------------------------------------------------
+# --- parent ---------------------------------------------------------------------------------------
 
 
 class Run:
@@ -160,7 +162,8 @@ class Run:
         self.isolated = os.geteuid() == 0 and not options.no_isolation
 
     def again(self, suites):
-        """Those that failed, one by one on a machine that does nothing else: tells a fault from a time-out under load."""
+        """Those that failed, one by one on a machine that does nothing else: tells a fault from a
+        time-out under load."""
         first, self.failed = self.failed, []
         for name in first:
             stem = name.partition(".")[0]
@@ -190,7 +193,7 @@ class Run:
                 "--isolated",
             ]
         reader, writer = os.pipe()
-        log = open(os.path.join(os.environ["E2E_SCRATCH"], f"{stem}.log"), "w+")
+        log = open(os.path.join(os.environ["E2E_SCRATCH"], f"{stem}.log"), "w+")  # noqa: SIM115  # closed after the worker
         worker = subprocess.Popen(
             [*command, "--pipe", str(writer)],
             pass_fds=[writer],
@@ -240,7 +243,8 @@ def check_fuse():
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as error:
         return (
-            f"/dev/fuse: {error.strerror}; these tests need FUSE (modprobe fuse; docker run --device /dev/fuse "
+            f"/dev/fuse: {error.strerror}; these tests need FUSE (modprobe fuse; docker run "
+            f"--device /dev/fuse "
             "--cap-add SYS_ADMIN)"
         )
     return None
@@ -322,7 +326,7 @@ def main():
         run.again(suites)
     if run.failed and not reason:
         print("\nfailed:\n  " + "\n  ".join(run.failed))
-    if run.failed and not reason or options.keep:
+    if (run.failed and not reason) or options.keep:
         print(f"scratch kept: {scratch}")
     else:
         paths.remove_scratch(scratch)

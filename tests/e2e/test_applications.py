@@ -57,8 +57,9 @@ def main():
     signer = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "haft.example")])
     now = datetime.datetime(2024, 1, 1)
-    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(signer.public_key())
-                   .serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(1))
+    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name)
+                   .public_key(signer.public_key()).serial_number(1).not_valid_before(now)
+                   .not_valid_after(now + datetime.timedelta(1))
                    .sign(signer, hashes.SHA256()))
     print(certificate.subject.rfc4514_string())
     print(sum(".so" in line and "/haft/" in line for line in open("/proc/self/maps")) > 0)
@@ -82,7 +83,10 @@ class TestCertbot(support.TestCase):
         bundle = support.bundle("certbot", "-c", "certbot")
         with self.clean():
             done = support.run([bundle, "--help"], mode=mode)
-        code = "import sys; from certbot.main import main; sys.argv[0] = sys.argv.pop(1); sys.exit(main())"
+        code = (
+            "import sys; from certbot.main import main; sys.argv[0] = sys.argv.pop(1); "
+            "sys.exit(main())"
+        )
         env = support.plain_environment(support.tree("certbot"), support.clean_env())
         plain = support.run(
             [support.PYTHON, "-B", "-c", code, bundle, "--help"], mode=mode, env=env
@@ -106,26 +110,21 @@ class TestFlask(support.TestCase):
 
     @support.parametrised(entry=["function", "module"])
     def test_answers_a_request(self, entry, mode):
-        with self.clean():
-            with support.start(
-                [self.bundle(entry)],
-                mode=mode,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            ) as process:
-                try:
-                    port = process.stdout.readline().strip()
-                    self.assertTrue(
-                        port, process.stderr.read() if process.poll() is not None else ""
-                    )
-                    with urllib.request.urlopen(
-                        f"http://127.0.0.1:{port}/world", timeout=20
-                    ) as answer:
-                        text = answer.read().decode()
-                finally:
-                    process.send_signal(signal.SIGTERM)
-                self.assertEqual(process.wait(10), -signal.SIGTERM)
+        with self.clean(), support.start(
+            [self.bundle(entry)],
+            mode=mode,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                port = process.stdout.readline().strip()
+                self.assertTrue(port, process.stderr.read() if process.poll() is not None else "")
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/world", timeout=20) as answer:
+                    text = answer.read().decode()
+            finally:
+                process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(10), -signal.SIGTERM)
         self.assertEqual(text, "hello world from /haft/hello/site-packages/flask/__init__.py")
 
 
@@ -165,7 +164,8 @@ class TestDjango(support.TestCase):
         self.assertRegex(self.django("--version", mode=mode), r"^3\.2\.\d+\n$")
 
     def test_project(self, mode):
-        """startproject copies templates that are data files of the bundle; check imports most of Django."""
+        """startproject copies templates that are data files of the bundle; check imports most of
+        Django."""
         directory = support.unique_dir(mode=0o777)
         self.django("startproject", "shop", mode=mode, cwd=directory)
         self.assertEqual(

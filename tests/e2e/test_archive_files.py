@@ -143,7 +143,10 @@ class TestArchiveFiles(support.TestCase):
         file = archives.write_zip(
             directory / "a.zip", {f"f{i}": os.urandom(100_000) for i in range(30)}
         )
-        script = 'mount -t tmpfs -o size=1m none "$1" && "$2" extract "$3" "$1/out"; echo "$? $(ls -A "$1")"'
+        script = (
+            'mount -t tmpfs -o size=1m none "$1" && "$2" extract "$3" "$1/out"; echo "$? '
+            '$(ls -A "$1")"'
+        )
         (directory / "small").mkdir()
         done = support.run(
             ["unshare", "-m", "sh", "-c", script, "sh", directory / "small", support.HAFT, file]

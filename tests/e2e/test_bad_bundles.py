@@ -102,7 +102,8 @@ class TestDamage(BadCase):
         self.assertIn("big.bin", verified.stderr + verified.stdout)
 
     def test_block_of_the_bootstrap(self, mode):
-        """Python takes a script that it cannot read for an empty one; the bundle must not end with 0 then."""
+        """Python takes a script that it cannot read for an empty one; the bundle must not end with
+        0 then."""
         app = support.code_app("boot", "print('fine')")
         image_offset = support.info(app)["image_offset"]
         bad = support.unique_dir() / "boot"
@@ -124,7 +125,8 @@ class TestDamage(BadCase):
                 self.assertTrue(done.stderr)
 
     def test_block_of_the_program(self, mode):
-        """Flips all over the blocks: the program fails or is right, it never prints anything else or crashes."""
+        """Flips all over the blocks: the program fails or is right, it never prints anything else
+        or crashes."""
         original = Bundle()
         last = original.index_offset - original.image_offset - 64
         outcomes = set()
@@ -189,14 +191,16 @@ class TestDamage(BadCase):
 
 
 class TestInterpreter(BadCase):
-    """The interpreter that the bundle names is not there, or another version than it was built for."""
+    """The interpreter that the bundle names is not there, or another version than it was built
+    for."""
 
     def claiming(self, version):
         """A Python that claims to be another version when the builder asks it."""
         python = support.unique_dir() / "python3"
         tag = "cpython-" + version.replace(".", "")
         edit = f"s/cpython-311/{tag}/g; s/3\\.11\\.[0-9]*/{version}.1/g; s/3\\.11/{version}/g"
-        # Edits the answer to the builder's question about the version, not what compiles haft's own modules.
+        # Edits the answer to the builder's question about the version, not what compiles haft's own
+        # modules.
         python.write_text(
             f'#!/bin/sh\ncase "$*" in\n*haft-answer*) {support.PYTHON} "$@" | sed \'{edit}\';;\n'
             f'*) exec {support.PYTHON} "$@";;\nesac\n'
@@ -275,7 +279,8 @@ class TestWithoutFuse(BadCase):
     def test_no_device(self, mode):
         empty = support.unique_dir(mode=0o755)
         prepare = (
-            f"mount -t tmpfs none {empty} && chmod 755 {empty} && for d in null zero tty urandom; do touch "
+            f"mount -t tmpfs none {empty} && chmod 755 {empty} && for d in null zero tty "
+            f"urandom; do touch "
             f"{empty}/$d && mount --bind /dev/$d {empty}/$d; done && mount --rbind {empty} /dev"
         )
         self.refuses(self.within(prepare, mode), None, "/dev/fuse")
@@ -305,7 +310,10 @@ class TestWithoutFuse(BadCase):
 
     def test_no_user_namespaces(self):
         """user.max_user_namespaces=0, set inside a user namespace of the test's own."""
-        script = f"echo 0 >/proc/sys/user/max_user_namespaces && exec {shlex.join([str(support.lab()), CODE])}"
+        script = (
+            f"echo 0 >/proc/sys/user/max_user_namespaces && exec "
+            f"{shlex.join([str(support.lab()), CODE])}"
+        )
         with self.clean():
             done = support.run(
                 ["unshare", "-r", "sh", "-c", script], env=support.clean_env(HAFT_MODE="userns")

@@ -248,7 +248,8 @@ class TestBench(support.TestCase):
 
     @support.parametrised(how=["namespace", "fusermount", "extract"])
     def test_a_program_that_does_not_end_is_interrupted(self, how):
-        """Its supervisor and server had been killed with it: a dead mount or an unpacked copy stayed."""
+        """Its supervisor and server had been killed with it: a dead mount or an unpacked copy
+        stayed."""
         with self.clean(quiet_host=False):
             running = subprocess.Popen(
                 [

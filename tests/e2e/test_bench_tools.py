@@ -1,5 +1,5 @@
-"""tools/bench: each subject runs in its smallest setting, finds what it is to find, and leaves nothing behind. No times: they
-are for --check."""
+"""tools/bench: each subject runs in its smallest setting, finds what it is to find, and leaves
+nothing behind. No times: they are for --check."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ import unittest
 import support
 
 sys.path.append(str(support.REPO / "tools"))
-from benchmarks import bench, mounts  # noqa: E402
+from benchmarks import bench, mounts
 
 SECONDS = 40
 
@@ -132,7 +132,8 @@ class TestBenchTools(support.TestCase):
         script = os.path.join(support.unique_dir(), "stand-in")
         with open(script, "w", encoding="utf-8") as file:
             file.write(
-                "#!/usr/bin/python3\nimport sys\nopen(sys.argv[sys.argv.index('-o') + 1], 'w').write('file')\n"
+                "#!/usr/bin/python3\nimport sys\n"
+                "open(sys.argv[sys.argv.index('-o') + 1], 'w').write('file')\n"
             )
         os.chmod(script, 0o755)
         return "--shiv", script

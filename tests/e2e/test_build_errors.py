@@ -1,4 +1,5 @@
-"""Bad input to `haft build`: one line, a non-zero status, no file left. And a builder that is killed."""
+"""Bad input to `haft build`: one line, a non-zero status, no file left. And a builder that is
+killed."""
 
 import os
 import random
@@ -14,7 +15,8 @@ SECONDS = 30
 
 FILES = {
     "app.py": "def main():\n    print('app')\n",
-    "app-1.dist-info/entry_points.txt": "[console_scripts]\nserve = app:main\nserve-all = app:main\nMigrate = app:main [x]\n",
+    "app-1.dist-info/entry_points.txt": "[console_scripts]\nserve = app:main\n"
+    "serve-all = app:main\nMigrate = app:main [x]\n",
 }
 
 
@@ -102,7 +104,8 @@ class TestBadInput(BuildCase):
 
     @support.parametrised(option=["--bundle-python", "--isolated"])
     def test_module_that_only_the_host_has(self, option):
-        """The start sees nothing of the host's packages then: the bundle could never have started."""
+        """The start sees nothing of the host's packages then: the bundle could never have
+        started."""
         made = support.unique_dir() / "app"
         support.build(self.site, "-m", "pip", output=made)
         for words in (["-m", "pip"], ["-e", "pip:main"]):
@@ -117,7 +120,8 @@ class TestBadInput(BuildCase):
         self.fails(*self.site_args("-e", "no_such_module:main"), parts=["no_such_module"])
 
     def test_function_that_is_not_there_is_told(self):
-        """The bundle is made (the module may have it elsewhere), and the warning does not say that it works."""
+        """The bundle is made (the module may have it elsewhere), and the warning does not say that
+        it works."""
         for entry, why in (
             ("app:mian", "no attribute 'mian'"),
             ("app.nope:main", "No module named 'app.nope'"),
@@ -188,7 +192,8 @@ class TestBadInput(BuildCase):
         self.fails(*self.site_args(), mode="userns", parts=["app.py'", "Permission denied"])
 
     def test_special_file_in_the_tree(self):
-        """A socket or a fifo in a site-packages directory: refused or left out, but never waited for."""
+        """A socket or a fifo in a site-packages directory: refused or left out, but never waited
+        for."""
         os.mkfifo(self.site / "pipe")
         done = support.haft(
             "build", *self.site_args(), "-o", self.out / "app", check=False, timeout=30
@@ -225,7 +230,8 @@ class TestBadOutput(BuildCase):
         for prepare, left in (("true", ""), (f"echo old >{old}", "app\n")):
             command = shlex.join(map(str, [support.HAFT, "build", *self.site_args(), "-o", old]))
             script = (
-                f"mount -t tmpfs -o size=1m none {self.out} || exit 99; {prepare}; {command}; status=$?; "
+                f"mount -t tmpfs -o size=1m none {self.out} || exit 99; {prepare}; {command}; "
+                f"status=$?; "
                 f"ls -A {self.out}; exit $status"
             )
             with self.clean():
@@ -234,7 +240,8 @@ class TestBadOutput(BuildCase):
             self.assertOneLine(done.stderr, "No space left on device", str(self.out))
 
     def test_file_size_limit(self):
-        """RLIMIT_FSIZE comes with a deadly SIGXFSZ; the outcome has to be the same as of a full disk."""
+        """RLIMIT_FSIZE comes with a deadly SIGXFSZ; the outcome has to be the same as of a full
+        disk."""
         import resource
 
         (self.site / "noise.bin").write_bytes(os.urandom(5 << 20))
@@ -280,7 +287,8 @@ class TestBadOutput(BuildCase):
 
 class TestKilledBuilder(BuildCase):
     def test_old_output_stays_intact(self):
-        """kill -9 at random moments: the output is the old bundle or the whole new one, never anything else."""
+        """kill -9 at random moments: the output is the old bundle or the whole new one, never
+        anything else."""
         output = self.out / "flask"
         site = support.tree("python3-flask")
         began = time.monotonic()
@@ -304,16 +312,15 @@ class TestKilledBuilder(BuildCase):
             support.running.kill_session(process.pid)
             self.assertIn(output.read_bytes(), (b"old", whole))
         self.assertGreater(killed, 3)
-        self.assertFalse(
-            [pid for pid in support.haft_processes()], "workers of the builder outlive it"
-        )
+        self.assertFalse(list(support.haft_processes()), "workers of the builder outlive it")
         support.build(site, "-m", "flask", output=output)
         self.assertEqual(output.read_bytes(), whole)
         self.assertEqual(os.listdir(self.out), ["flask"], "left by the killed builders")
 
     @support.parametrised(name=["SIGTERM", "SIGINT", "SIGHUP"])
     def test_polite_end_leaves_nothing(self, name):
-        """Ctrl-C: ends by that signal or with a status, and takes its temporary file and workers with it."""
+        """Ctrl-C: ends by that signal or with a status, and takes its temporary file and workers
+        with it."""
         site = support.tree("python3-django")
         command = [
             support.HAFT,

@@ -1,7 +1,9 @@
-"""haft build with the options of shiv and pex: packages by pip, preamble, injected arguments and variables, isolation,
-multi-call, pyproject.toml. And builders that fail or are killed while pip works."""
+"""haft build with the options of shiv and pex: packages by pip, preamble, injected arguments and
+variables, isolation, multi-call, pyproject.toml. And builders that fail or are killed while pip
+works."""
 
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -15,7 +17,10 @@ from support.wheels import wheel
 
 SECONDS = 40
 HAVE_PIP = (
-    subprocess.run([support.PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
+    subprocess.run(
+        [support.PYTHON, "-m", "pip", "--version"], check=False, capture_output=True
+    ).returncode
+    == 0
 )
 
 TOOL = """\
@@ -26,7 +31,8 @@ def main():
     print("tool", dep.NAME, sys.argv[1:])
 
 def show():
-    print({name: value for name, value in os.environ.items() if name.startswith("TEST_")}, sys.argv[1:], sys.flags.optimize)
+    print({name: value for name, value in os.environ.items() if name.startswith("TEST_")},
+        sys.argv[1:], sys.flags.optimize)
 
 def code():
     exec(sys.argv[1])
@@ -73,7 +79,8 @@ def make_wheels(directory):
         {"tool.py": TOOL},
         requires=["dep"],
         scripts={"hello.sh": "#!/bin/sh\necho hello $1\n"},
-        entry_points="[console_scripts]\ntool = tool:main\nTool-Show = tool:show [extra]\ntool-code = tool:code\n",
+        entry_points="[console_scripts]\ntool = tool:main\nTool-Show = tool:show [extra]\n"
+        "tool-code = tool:code\n",
     )
     return directory
 
@@ -118,7 +125,8 @@ class TestPip(OptionCase):
         self.says("hello you\n", self.out / "x", "you")
 
     def test_same_bytes(self):
-        """Whenever, wherever and with whatever umask: pip's times, direct_url.json and modes do not show."""
+        """Whenever, wherever and with whatever umask: pip's times, direct_url.json and modes do not
+        show."""
         other = support.unique_dir("elsewhere")
         shutil.copytree(self.wheels, other / "wheels")
         for number, (cwd, umask) in enumerate(((self.dir, 0o022), (other, 0o077))):
@@ -148,7 +156,8 @@ class TestPip(OptionCase):
     def test_metadata_is_whole(self):
         self.haft("-o", self.out / "x", "-c", "tool-code", "-f", "wheels", "tool")
         code = (
-            "import importlib.metadata as m; d = m.distribution('tool'); print(d.version, m.requires('tool'))\n"
+            "import importlib.metadata as m; d = m.distribution('tool'); print(d.version, "
+            "m.requires('tool'))\n"
             "print(all(f.locate().exists() for f in d.files if not str(f).startswith('..')))"
         )
         self.says("1.0 ['dep']\nTrue\n", self.out / "x", code)
@@ -205,7 +214,8 @@ class TestPip(OptionCase):
     def test_no_pip(self):
         python = self.dir / "python"
         python.write_text(
-            '#!/bin/sh\nfor a; do case $a in *runpy*|*find_spec*) exec /usr/bin/python3 -S "$@";; esac; done\n'
+            "#!/bin/sh\nfor a; do case $a in *runpy*|*find_spec*) exec /usr/bin/python3 -S "
+            '"$@";; esac; done\n'
             'exec /usr/bin/python3 "$@"\n'
         )
         python.chmod(0o755)
@@ -243,8 +253,8 @@ class TestPip(OptionCase):
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                environment = open(f"/proc/{pid}/environ", "rb").read()
-                command = open(f"/proc/{pid}/cmdline", "rb").read()
+                environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+                command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
                 continue
             if (
@@ -314,7 +324,8 @@ class TestOptions(OptionCase):
             {
                 "tool.py": TOOL,
                 "dep.py": "NAME = 'dep'\n",
-                "tool-1.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main\nshow = tool:show\ncode = tool:code\n",
+                "tool-1.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main\n"
+                "show = tool:show\ncode = tool:code\n",
             },
         )
 
@@ -334,7 +345,8 @@ class TestOptions(OptionCase):
         python=["/usr/bin/env python3", "/usr/bin/python3 -sE", "/usr/bin/env -S python3 -O"]
     )
     def test_first_line_as_python(self, python):
-        """shiv's way: the flags are taken over, and -E does not cut the bundle from its packages."""
+        """shiv's way: the flags are taken over, and -E does not cut the bundle from its
+        packages."""
         bundle, _ = self.build("-c", "show", "-p", python)
         optimize = 1 if "-O" in python else 0
         self.says(f"{{}} [] {optimize}\n", bundle)
@@ -344,7 +356,11 @@ class TestOptions(OptionCase):
             support.unique_dir(), {"evil.py": "", "sitecustomize.py": "print('evil')"}
         )
         bundle, _ = self.build("-c", "code", "-p", "/usr/bin/python3 -sE")
-        code = "import os\ntry: import evil\nexcept ImportError: print('none', sorted(n for n in os.environ if n.startswith('PYTHON')))"
+        code = (
+            "import os\ntry: import evil\n"
+            "except ImportError: print('none', sorted(n for n in os.environ if "
+            "n.startswith('PYTHON')))"
+        )
         self.says(
             "none ['PYTHONPATH']\n",
             bundle,
@@ -400,7 +416,7 @@ class TestOptions(OptionCase):
             "python": "#!/usr/bin/env python3\nimport dep, sys\nprint(dep.NAME, sys.argv)\n",
             "shell": "#!/bin/sh\necho $0 $1\n",
         }.get(kind)
-        script.write_bytes(text.encode() if text else open("/bin/echo", "rb").read())
+        script.write_bytes(text.encode() if text else pathlib.Path("/bin/echo").read_bytes())
         bundle, _ = self.build("-x", "run-me")
         self.says(
             {
@@ -420,9 +436,11 @@ class TestOptions(OptionCase):
         self.assertOneLine(done.stderr, "'none'", "No such file")
 
     def test_isolated(self):
-        """Neither the host's packages nor the user's own; PYTHONPATH, which somebody has set on purpose, stays."""
+        """Neither the host's packages nor the user's own; PYTHONPATH, which somebody has set on
+        purpose, stays."""
         code = (
-            "import sys, site, subprocess\nprint([p for p in sys.path if 'packages' in p], site.ENABLE_USER_SITE)\n"
+            "import sys, site, subprocess\n"
+            "print([p for p in sys.path if 'packages' in p], site.ENABLE_USER_SITE)\n"
             "try: import certbot\nexcept ImportError: print('none')\n"
         )
         child = (
@@ -467,12 +485,14 @@ class TestOptions(OptionCase):
     def test_python_preamble(self):
         """With the names that shiv gives it, before the entry, in the same process."""
         (self.dir / "pre.py").write_text(
-            "import os, sys, dep\nprint('pre', __name__, archive, site_packages, env.entry_point, env.build_id)\n"
+            "import os, sys, dep\n"
+            "print('pre', __name__, archive, site_packages, env.entry_point, env.build_id)\n"
             "os.environ['TEST_A'] = 'set'\nsys.argv.append('more')\n"
         )
         bundle, _ = self.build("-c", "show", "--preamble", "pre.py", "--build-id", "7")
         self.says(
-            f"pre __main__ {bundle} /haft/x/site-packages tool:show 7\n{{'TEST_A': 'set'}} ['more'] 0\n",
+            f"pre __main__ {bundle} /haft/x/site-packages tool:show 7\n"
+            f"{{'TEST_A': 'set'}} ['more'] 0\n",
             bundle,
         )
         self.says(
@@ -519,7 +539,8 @@ class TestProject(OptionCase):
             {
                 "site/tool.py": TOOL,
                 "site/dep.py": "NAME = 'dep'\n",
-                "site/tool-1.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main\nshow = tool:show\n",
+                "site/tool-1.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main\n"
+                "show = tool:show\n",
             },
         )
 
@@ -528,8 +549,10 @@ class TestProject(OptionCase):
 
     def test_all_from_the_project(self):
         self.project(
-            "[project]\nname = 'x'\n[tool.haft]\nconsole-script = 'show'\nsite-packages = ['site']\n"
-            f"output-file = '{self.out}/x'\npython-arg = ['-O']\n[tool.haft.inject-env]\nTEST_A = 'b'\n"
+            "[project]\nname = 'x'\n[tool.haft]\nconsole-script = 'show'\n"
+            "site-packages = ['site']\n"
+            f"output-file = '{self.out}/x'\npython-arg = ['-O']\n[tool.haft.inject-env]\n"
+            f"TEST_A = 'b'\n"
         )
         self.haft()
         self.says("{'TEST_A': 'b'} [] 1\n", self.out / "x")

@@ -11,21 +11,27 @@ SECONDS = 40
 
 FACTS = """\
 import json, os, subprocess, sys
-import ssl, sqlite3, ctypes, lzma, bz2, zlib, decimal, socket, multiprocessing, curses, readline, uuid, hashlib
+import ssl, sqlite3, ctypes, lzma, bz2, zlib, decimal, socket, multiprocessing, curses, readline
+import uuid, hashlib
 
 def child():
-    return [sys.executable, [line.split()[5].strip() for line in open("/proc/self/maps") if len(line.split()) > 5]]
+    return [sys.executable, [line.split()[5].strip() for line in open("/proc/self/maps")
+        if len(line.split()) > 5]]
 
 def in_pool():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(child)
 
 def main():
-    again = subprocess.check_output([sys.executable, "-c", "import json, facts; print(json.dumps(facts.child()))"])
-    print(json.dumps({"executable": sys.executable, "prefix": sys.prefix, "version": sys.version, "path": sys.path,
+    again = subprocess.check_output([sys.executable, "-c",
+        "import json, facts; print(json.dumps(facts.child()))"])
+    print(json.dumps({"executable": sys.executable, "prefix": sys.prefix, "version": sys.version,
+                      "path": sys.path,
                       "environ": dict(os.environ), "comm": open("/proc/self/comm").read().strip(),
-                      "maps": child()[1], "again": json.loads(again), "pool": in_pool(), "argv": sys.argv,
-                      "name": socket.gethostbyname("127.0.0.1"), "python": __import__("shutil").which("python3")}))
+                      "maps": child()[1], "again": json.loads(again),
+                      "pool": in_pool(), "argv": sys.argv,
+                      "name": socket.gethostbyname("127.0.0.1"),
+                      "python": __import__("shutil").which("python3")}))
 """
 
 
@@ -34,7 +40,8 @@ def facts():
 
 
 def foreign_maps(maps, mount):
-    """Files mapped from elsewhere. (The C library maps the host's locale and its index of character sets: data.)"""
+    """Files mapped from elsewhere. (The C library maps the host's locale and its index of character
+    sets: data.)"""
     return sorted(
         {
             path
@@ -96,13 +103,17 @@ class TestHost(support.TestCase):
     def test_python_by_name_is_the_bundled_one(self):
         out = self.interpret(
             "import subprocess\n"
-            "subprocess.run(['sh', '-c', 'python3 -c \"import sys; print(sys.prefix)\"'], check=True)"
+            "subprocess.run(['sh', '-c', 'python3 -c \"import sys; print(sys.prefix)\"'], "
+            "check=True)"
         )
         self.assertEqual(out, "/haft/facts/usr\n")
 
     def test_unpacked_it_runs_from_there(self):
         """No path in it depends on where the image is."""
-        code = "import sys, subprocess; print(sys.prefix); subprocess.run([sys.executable, '-c', 'import sys; print(sys.prefix)'])"
+        code = (
+            "import sys, subprocess; print(sys.prefix); subprocess.run([sys.executable, '-c', "
+            "'import sys; print(sys.prefix)'])"
+        )
         with self.clean(quiet_host=False):
             done = support.run(
                 [facts(), "-c", code],

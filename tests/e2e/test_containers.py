@@ -1,4 +1,5 @@
-"""Places as users have them: containers without FUSE and without rights, chroots, foreign distributions, almost nothing."""
+"""Places as users have them: containers without FUSE and without rights, chroots, foreign
+distributions, almost nothing."""
 
 import hashlib
 import os
@@ -74,8 +75,12 @@ class TestContainer(support.TestCase):
         self.assertOneLine(done.stderr, "mode extract: no place to unpack it", "; ")
 
     def test_children_survive_pid_1_of_a_shell(self):
-        """The program in the background of a shell that is PID 1: reaped and cleaned as anywhere."""
-        script = f"HAFT_MODE=extract {shlex.join([str(support.lab()), CODE])}; s=$?; sleep 0.5; ls /tmp; exit $s"
+        """The program in the background of a shell that is PID 1: reaped and cleaned as
+        anywhere."""
+        script = (
+            f"HAFT_MODE=extract {shlex.join([str(support.lab()), CODE])}; s=$?; sleep 0.5; "
+            f"ls /tmp; exit $s"
+        )
         done = self.run_in(["--as-pid-1"], ["sh", "-c", script])
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertEqual(done.stdout.count("\n"), 1, done.stdout)
@@ -96,7 +101,8 @@ def small_root():
 
 
 class ContainerCase(support.TestCase):
-    """Containers as users have them, of engines that leave their state in /run: it gets an empty one."""
+    """Containers as users have them, of engines that leave their state in /run: it gets an empty
+    one."""
 
     PREPARE = "mount -t tmpfs none /run"
 
@@ -181,10 +187,12 @@ class TestPodman(ContainerCase):
         self.assertEqual((done.stdout, done.stderr), ("5 /haft/lab/site-packages/lab.py 1\n", ""))
 
     def test_helper_is_a_child_of_pid_1(self):
-        """As every orphan is; the program's own children come and go as anywhere. docs/haft.1 says so."""
+        """As every orphan is; the program's own children come and go as anywhere. docs/haft.1 says
+        so."""
         code = (
             "import subprocess, lab_lazy.m5\n"
-            "print(subprocess.run(['sh', '-c', '(sleep 0.1; exit 3) & exit 4']).returncode, os.waitpid(-1, os.WNOHANG)); result = 5"
+            "print(subprocess.run(['sh', '-c', '(sleep 0.1; exit 3) & exit 4']).returncode, "
+            "os.waitpid(-1, os.WNOHANG)); result = 5"
         )
         done = self.podman("--device=/dev/fuse", "--cap-add=SYS_ADMIN", code=code)
         self.assertEqual((done.stdout, done.stderr), ("4 (0, 0)\n", ""))
@@ -224,13 +232,15 @@ class TestLittleMemory(support.TestCase):
     """A gigabyte is read while there are 64 MB."""
 
     CODE = (
-        "import hashlib, json\nbase = os.path.dirname(__file__)\nprint('ready', flush=True); sys.stdin.readline()\n"
+        "import hashlib, json\nbase = os.path.dirname(__file__)\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
         "for n in range(8):\n"
         "  h = hashlib.sha256()\n"
         "  with open(f'{base}/part{n}', 'rb') as f:\n"
         "    while data := f.read(1 << 20): h.update(data)\n"
         "  print(h.hexdigest())\n"
-        "print(json.load(open('/haft/gigabyte/.haft/stats'))['server']['deaths'], flush=True); sys.stdin.read()"
+        "print(json.load(open('/haft/gigabyte/.haft/stats'))['server']['deaths'], "
+        "flush=True); sys.stdin.read()"
     )
 
     def bundle(self):
@@ -270,7 +280,8 @@ class TestLittleMemory(support.TestCase):
         self.assertLess(peak, 64 << 10)
 
     def test_gigabyte_within_64_MB(self):
-        """… as a control group counts, with the page cache of what is read; and as RLIMIT_DATA does for every process."""
+        """… as a control group counts, with the page cache of what is read; and as RLIMIT_DATA does
+        for every process."""
         bundle, digest = self.bundle()
         self.reads(bundle, digest, support.MODES[-1], ["prlimit", f"--data={64 << 20}"])
         group, limit = memory_group()
@@ -328,12 +339,16 @@ class TestChroot(support.TestCase):
         """Joining the namespace must not lead out of the chroot."""
 
         def prepare(directory):
-            return f"{bind_root(directory)} && mount -t tmpfs none {directory}/mnt && touch {directory}/mnt/inside"
+            return (
+                f"{bind_root(directory)} && mount -t tmpfs none {directory}/mnt && touch "
+                f"{directory}/mnt/inside"
+            )
 
         done = self.chroot(
             [
                 support.lab(),
-                "print(os.listdir('/mnt'), os.path.exists('/proc/1')); os.chdir('/mnt'); print(os.getcwd())",
+                "print(os.listdir('/mnt'), os.path.exists('/proc/1')); os.chdir('/mnt'); "
+                "print(os.getcwd())",
             ],
             prepare,
         )
@@ -422,8 +437,10 @@ class TestForeignHosts(support.TestCase):
             self.skipTest(f"debootstrap {release}: {made.stdout[-300:]}{made.stderr[-300:]}")
         shutil.copy(support.lab(), root / "lab")
         prepare = (
-            f"mount --bind {root} {root} && mount -t proc proc {root}/proc && mount -t tmpfs none {root}/dev && "
-            f"for d in null zero tty urandom fuse; do touch {root}/dev/$d && mount --bind /dev/$d {root}/dev/$d; done && "
+            f"mount --bind {root} {root} && mount -t proc proc {root}/proc && mount -t tmpfs "
+            f"none {root}/dev && "
+            f"for d in null zero tty urandom fuse; do touch {root}/dev/$d && mount --bind "
+            f"/dev/$d {root}/dev/$d; done && "
             f"mkdir -p {root}/old && cd {root} && pivot_root . old && umount -l old"
         )
         for user in (False, True):

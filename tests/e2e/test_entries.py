@@ -1,7 +1,8 @@
-"""What a bundle runs: console scripts, functions, modules, files of bin/ in any language, the interpreter; chosen at
-build and changed for one start by HAFT_* variables."""
+"""What a bundle runs: console scripts, functions, modules, files of bin/ in any language, the
+interpreter; chosen at build and changed for one start by HAFT_* variables."""
 
 import os
+import pathlib
 import re
 
 import support
@@ -15,7 +16,8 @@ def main():
     print("main", sys.argv[1:])
 
 def other():
-    print("other", sys.argv[1:], sorted(name for name in os.environ if name.startswith("HAFT_") and name != "HAFT_INDEX"))
+    print("other", sys.argv[1:], sorted(name for name in os.environ if name.startswith("HAFT_")
+        and name != "HAFT_INDEX"))
 
 def value():
     return eval(sys.argv[1]) if len(sys.argv) > 1 else None
@@ -33,9 +35,11 @@ FILES = {
     "pkg/__init__.py": "",
     "pkg/sub.py": "def call():\n    return 7\n\nif __name__ == '__main__':\n    print('pkg.sub')\n",
     "tool-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: tool\nVersion: 1\n",
-    "tool-1.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main [fast]\nOther-Tool = tool : other\n"
+    "tool-1.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main [fast]\n"
+    "Other-Tool = tool : other\n"
     "odd%(x)s = tool:main\nvalue = tool:value\nclass-tool = tool:Tool.run\n",
-    "bin/py-plain": "#!/usr/bin/python3\nimport sys\nprint('script', __name__, sys.argv, __file__)\n",
+    "bin/py-plain": "#!/usr/bin/python3\nimport sys\n"
+    "print('script', __name__, sys.argv, __file__)\n",
     "bin/py-exit": "#!/usr/bin/env python3\nimport sys, tool\nsys.exit(4)\n",
     "bin/helper.py": "import helped\nprint(helped.X)\n",
     "bin/helped.py": "X = 'beside the script'\n",
@@ -54,7 +58,7 @@ class EntryCase(support.TestCase):
         """The bundle `tool` of FILES, one per arguments."""
         if arguments not in self.built:
             site = support.write_tree(support.unique_dir("site"), FILES)
-            (site / "bin/elf").write_bytes(open("/bin/echo", "rb").read())
+            (site / "bin/elf").write_bytes(pathlib.Path("/bin/echo").read_bytes())
             for name in os.listdir(site / "bin"):
                 (site / "bin" / name).chmod(0o755)
             self.built[arguments] = support.build(
@@ -199,7 +203,10 @@ class TestChangedForOneStart(EntryCase):
             )
 
     def test_children_see_none_of_them(self, mode):
-        code = "import os; print([n for n in os.environ if n.startswith('HAFT_') and n != 'HAFT_INDEX'])"
+        code = (
+            "import os; print([n for n in os.environ if n.startswith('HAFT_') and n != "
+            "'HAFT_INDEX'])"
+        )
         self.says(
             "['HAFT_BUNDLE']\n",
             self.bundle("-c", "tool"),
@@ -303,7 +310,8 @@ class TestWrongPython(EntryCase):
         path = support.unique_dir(mode=0o755) / "python"
         path.write_text(
             "#!/bin/sh\n"
-            f"case \"$*\" in *haft-answer*) printf 'haft-answer\\n{version}\\n{soabi[:11]}\\n{soabi}\\n';; "
+            f'case "$*" in *haft-answer*) printf '
+            f"'haft-answer\\n{version}\\n{soabi[:11]}\\n{soabi}\\n';; "
             '*) exec /usr/bin/python3 "$@";; esac\n'
         )
         path.chmod(0o755)
@@ -369,7 +377,10 @@ class TestBundleInBundle(EntryCase):
             "import sys, os\nprint([p for p in sys.path if '/haft/' in p])\n"
             "try:\n    import lab\nexcept ImportError: print('no lab')\n",
         )
-        code = f"import subprocess; subprocess.run([{str(inner)!r}], check=True); import lab_lazy.m1; print('on')"
+        code = (
+            f"import subprocess; subprocess.run([{str(inner)!r}], check=True); import "
+            f"lab_lazy.m1; print('on')"
+        )
         with self.clean():
             done = support.run([support.lab(), code], mode=mode, check=True)
         self.assertEqual(
@@ -379,7 +390,8 @@ class TestBundleInBundle(EntryCase):
     def test_path_does_not_grow(self):
         code = (
             "n = int(os.environ.get('N', 0)); os.environ['N'] = str(n + 1)\n"
-            "if n < 5: os.execv(sys.argv[0], sys.argv)\nprint(os.environ['PYTHONPATH'].count('/haft/'))"
+            "if n < 5: os.execv(sys.argv[0], sys.argv)\n"
+            "print(os.environ['PYTHONPATH'].count('/haft/'))"
         )
         with self.clean():
             done = support.run([support.lab(), code], check=True)

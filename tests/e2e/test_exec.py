@@ -129,14 +129,13 @@ class TestExec(ExecCase):
 
     def test_its_process_is_the_command(self, mode):
         code = "import os, sys; print(os.getpid(), os.getcwd())"
-        with self.clean():
-            with support.start(
-                [support.HAFT, "exec", self.file("bundle"), "/usr/bin/python3", "-c", code],
-                mode=mode,
-                stdout=subprocess.PIPE,
-                text=True,
-            ) as process:
-                out = process.stdout.read()
+        with self.clean(), support.start(
+            [support.HAFT, "exec", self.file("bundle"), "/usr/bin/python3", "-c", code],
+            mode=mode,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            out = process.stdout.read()
         self.assertEqual(out, f"{process.pid} {os.getcwd()}\n")
 
     @support.parametrised(kind=KINDS)
@@ -262,27 +261,25 @@ class TestAttach(ExecCase):
             process.stdin.close()
 
     def test_its_children_keep_the_mount(self):
-        with self.clean():
-            with self.running("bundle", None) as process:
-                with subprocess.Popen(
-                    [
-                        support.HAFT,
-                        "exec",
-                        "--attach",
-                        str(process.pid),
-                        "sh",
-                        "-c",
-                        "echo ready; read x; cat /haft/box/site-packages/bin/ls",
-                    ],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    env=support.clean_env(),
-                ) as other:
-                    self.assertEqual(other.stdout.readline(), "ready\n")
-                    process.stdin.close()
-                    process.wait()
-                    out, _ = other.communicate("go\n")
+        with self.clean(), self.running("bundle", None) as process, subprocess.Popen(
+            [
+                support.HAFT,
+                "exec",
+                "--attach",
+                str(process.pid),
+                "sh",
+                "-c",
+                "echo ready; read x; cat /haft/box/site-packages/bin/ls",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=support.clean_env(),
+        ) as other:
+            self.assertEqual(other.stdout.readline(), "ready\n")
+            process.stdin.close()
+            process.wait()
+            out, _ = other.communicate("go\n")
         self.assertEqual(out, "#!/bin/sh\necho own ls\n")
 
     @support.parametrised(pid=["self", "gone", "nonsense"])

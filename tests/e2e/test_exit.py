@@ -57,7 +57,8 @@ class TestExit(support.TestCase):
             self.assertEqual(done.stderr, plain.stderr)
 
     def test_files_that_are_gone_when_python_begins_are_one_line(self):
-        """Supervisor and server killed at that moment: Python had said "No module named '_haft'" in a traceback, with status 1."""
+        """Supervisor and server killed at that moment: Python had said "No module named '_haft'" in
+        a traceback, with status 1."""
         words = support.run(
             [support.lab(), "print(open('/proc/self/cmdline').read().split('\\0')[:-1])"],
             check=True,
@@ -137,7 +138,8 @@ class TestEveryMode(support.TestCase):
             code = (
                 f"sys.exit({end})"
                 if end >= 0
-                else f"signal.signal({-end}, 0) if {-end} != 9 else None; os.kill(os.getpid(), {-end})"
+                else f"signal.signal({-end}, 0) if {-end} != 9 else None; os.kill(os.getpid(), "
+                f"{-end})"
             )
             done = support.run(
                 [support.lab(), code],

@@ -45,7 +45,10 @@ class TestLifetime(ExtractCase):
     def test_same_tree_as_unpacked_by_haft(self, mode):
         target = support.unique_dir() / "tree"
         support.haft("extract", support.lab(), target)
-        code = "import subprocess; print(subprocess.run(['diff', '-r', sys.argv[2], os.environ['PYTHONPATH'].split('/.haft')[0]]))"
+        code = (
+            "import subprocess; print(subprocess.run(['diff', '-r', sys.argv[2], "
+            "os.environ['PYTHONPATH'].split('/.haft')[0]]))"
+        )
         with self.clean(timeout=4.0):
             done = support.run(
                 [support.lab(), code, target],
@@ -76,7 +79,8 @@ class TestLifetime(ExtractCase):
     def test_children_of_root_that_drop_their_rights_read(self):
         code = (
             "os.setgid(65534); os.setuid(65534)\nimport lab_lazy.m60, subprocess\n"
-            "subprocess.run([sys.executable, '-c', 'import lab_lazy.m61, os; print(os.getuid(), lab_lazy.m61.VALUE)'])"
+            "subprocess.run([sys.executable, '-c', 'import lab_lazy.m61, os; "
+            "print(os.getuid(), lab_lazy.m61.VALUE)'])"
         )
         with self.clean(timeout=4.0):
             done = self.run_lab(code, "namespace")
@@ -95,11 +99,14 @@ class TestLifetime(ExtractCase):
         self.gone(mode)
 
     def test_lives_as_long_as_the_last_user(self, mode):
-        """Two programs, and a daemon of one of them that closes everything, leaves its directory and clears its group."""
+        """Two programs, and a daemon of one of them that closes everything, leaves its directory
+        and clears its group."""
         proof = support.unique_dir(mode=0o777) / "proof"
         daemon = (
-            "if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\nos.chdir('/'); os.closerange(0, 999)\n"
-            f"time.sleep(1.5)\nimport lab_lazy.m99\nopen({str(proof)!r}, 'w').write(str(lab_lazy.m99.VALUE))\n"
+            "if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+            "os.chdir('/'); os.closerange(0, 999)\n"
+            f"time.sleep(1.5)\nimport lab_lazy.m99\n"
+            f"open({str(proof)!r}, 'w').write(str(lab_lazy.m99.VALUE))\n"
         )
         other = self.start_lab(
             "sys.stdin.readline(); import lab_lazy.m3; print(lab_lazy.m3.VALUE)", mode

@@ -1,4 +1,5 @@
-"""haft build --from: archives of other tools, virtual environments and bundles become bundles that do the same."""
+"""haft build --from: archives of other tools, virtual environments and bundles become bundles that
+do the same."""
 
 import json
 import os
@@ -24,7 +25,8 @@ class FromCase(support.TestCase):
             return support.run([bundle, *arguments], mode=mode, env=support.clean_env(**variables))
 
     def venv(self):
-        """A virtual environment with the demo, its console script as pip writes it, and a script of its own."""
+        """A virtual environment with the demo, its console script as pip writes it, and a script of
+        its own."""
         directory = support.unique_dir("venv") / "env"
         subprocess.run(
             [support.PYTHON, "-m", "venv", "--without-pip", directory],
@@ -121,7 +123,9 @@ class TestFrom(FromCase):
     def test_what_it_says_is_taken_over_unless_said_otherwise(self):
         directory = support.unique_dir()
         files = {
-            "app.py": "import os, sys\nprint(sys.argv[1:], os.environ.get('A'), sys.flags.optimize, sys.flags.no_user_site)\n",
+            "app.py": "import os, sys\n"
+            "print(sys.argv[1:], os.environ.get('A'), sys.flags.optimize, "
+            "sys.flags.no_user_site)\n",
             "other.py": "def main():\n    print('other')\n",
         }
         file = archives.pex(

@@ -8,7 +8,10 @@ import support
 from fs_support import Mounted
 
 SECONDS = 15
-IMPORTS = "import django.db.models, django.http, django.template, django.core.management, django.contrib.admin"
+IMPORTS = (
+    "import django.db.models, django.http, django.template, django.core.management, "
+    "django.contrib.admin"
+)
 
 
 class TestCounters(support.TestCase):
@@ -27,7 +30,8 @@ class TestCounters(support.TestCase):
         )
 
     def test_real_load(self):
-        """Reading everything and importing much: at most one OPEN and OPENDIR, no RELEASE, one refused getxattr."""
+        """Reading everything and importing much: at most one OPEN and OPENDIR, no RELEASE, one
+        refused getxattr."""
         bundle = support.bundle("python3-django", "-m", "django")
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
             fs_manifest.manifest(mount.tree)

@@ -99,9 +99,12 @@ class TestModes(support.TestCase):
             "    try: os.close(os.open(path, flags)); return True\n"
             "    except PermissionError: return False\n"
             "os.chdir(sys.argv[1])\n"
-            "print([n for n in sorted(os.listdir()) if n.startswith('file') and may(n, os.O_RDONLY)],\n"
-            "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n, os.O_RDONLY)],\n"
-            "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n + '/file', os.O_RDONLY)])"
+            "print([n for n in sorted(os.listdir()) if n.startswith('file') and may(n, "
+            "os.O_RDONLY)],\n"
+            "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n, "
+            "os.O_RDONLY)],\n"
+            "      [n for n in sorted(os.listdir()) if n.startswith('dir') and may(n + "
+            "'/file', os.O_RDONLY)])"
         )
         with self.clean(quiet_host=False), Mounted(bundle, "--allow-other") as mount:
             done = support.run(

@@ -1,4 +1,5 @@
-"""`haft mount` and `haft umount`: ready when it returns, gone when told, patient with killed and stopped servers."""
+"""`haft mount` and `haft umount`: ready when it returns, gone when told, patient with killed and
+stopped servers."""
 
 import errno
 import json
@@ -44,7 +45,9 @@ def mount_point(test, name):
     def clear():
         while (
             is_mounted(point)
-            and not subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL).returncode
+            and not subprocess.run(
+                ["umount", "-l", point], check=False, stderr=subprocess.DEVNULL
+            ).returncode
         ):
             pass
 
@@ -137,16 +140,16 @@ class TestLife(support.TestCase):
         self.assertEqual((process.returncode, errors), (0, ""))
 
     def test_foreground_ends_with_umount(self):
-        with self.clean(quiet_host=False):
-            with support.start(
-                [support.HAFT, "mount", "--foreground", self.bundle, self.point]
-            ) as process:
-                self.assertTrue(support.wait_until(lambda: is_mounted(self.point)))
-                self.umount()
-                self.assertEqual(process.wait(5), 0)
+        with self.clean(quiet_host=False), support.start(
+            [support.HAFT, "mount", "--foreground", self.bundle, self.point]
+        ) as process:
+            self.assertTrue(support.wait_until(lambda: is_mounted(self.point)))
+            self.umount()
+            self.assertEqual(process.wait(5), 0)
 
     def test_busy_umount(self):
-        """While somebody is inside, umount says so and leaves the mount as it is; later it works."""
+        """While somebody is inside, umount says so and leaves the mount as it is; later it
+        works."""
         with self.clean(quiet_host=False):
             self.mount()
             with support.start(["sleep", "60"], cwd=self.point / "site-packages") as inside:
@@ -403,7 +406,8 @@ class TestFileUnderneath(support.TestCase):
                 self.assertEqual(self.read(mount, name), content)
 
     def test_truncated(self):
-        """EIO for what is lost, no SIGBUS: the server lives, and what the kernel holds can still be read."""
+        """EIO for what is lost, no SIGBUS: the server lives, and what the kernel holds can still be
+        read."""
         with self.clean(quiet_host=False), Mounted(self.file) as mount:
             server = mount.server()
             self.assertEqual(self.read(mount, "f3"), self.contents["f3"])
@@ -465,7 +469,8 @@ class TestFileUnderneath(support.TestCase):
 
 
 class TestKilledServer(support.TestCase):
-    """A mount has no supervisor: its files are ENOTCONN from then on, until `haft umount` or the next `haft mount` clears it away."""
+    """A mount has no supervisor: its files are ENOTCONN from then on, until `haft umount` or the
+    next `haft mount` clears it away."""
 
     def setUp(self):
         self.point = mount_point(self, "killed")
@@ -506,7 +511,8 @@ class TestKilledServer(support.TestCase):
             self.assertEqual(
                 self.as_owner(
                     mode,
-                    "import sys; print(open(sys.argv[1] + '/site-packages/lab_data/text.txt').read())",
+                    "import sys; print(open(sys.argv[1] + "
+                    "'/site-packages/lab_data/text.txt').read())",
                 ).stdout,
                 "text of the lab\n\n",
             )
@@ -532,7 +538,8 @@ class TestKilledServer(support.TestCase):
                     [
                         support.PYTHON,
                         "-c",
-                        "import os, sys; os.chdir(sys.argv[1]); print(flush=True); sys.stdin.read()",
+                        "import os, sys; os.chdir(sys.argv[1]); print(flush=True); "
+                        "sys.stdin.read()",
                         self.point,
                     ],
                     mode=mode,
@@ -556,7 +563,8 @@ class TestKilledServer(support.TestCase):
 
 class TestStoppedServer(support.TestCase):
     def test_stop_and_continue(self):
-        """Readers wait while the server is stopped and get the right bytes after it; a killed one is gone at once."""
+        """Readers wait while the server is stopped and get the right bytes after it; a killed one
+        is gone at once."""
         content = random.Random(3).randbytes(8 << 20)
         bundle = data_bundle("stopped", {"big": content})
         digest = fs_manifest.hashlib.sha256(content).hexdigest()
@@ -587,7 +595,8 @@ class TestStoppedServer(support.TestCase):
                 self.assertEqual(reader.communicate(timeout=20)[0].split()[0], digest)
 
     def test_killed_under_a_mapping(self):
-        """Server killed: what is cached stays readable, the rest is ENOTCONN or SIGBUS for the reader, never a hang."""
+        """Server killed: what is cached stays readable, the rest is ENOTCONN or SIGBUS for the
+        reader, never a hang."""
         bundle = data_bundle("mapped", {"big": random.Random(4).randbytes(8 << 20)})
         code = (
             "import mmap, os, signal, sys\n"

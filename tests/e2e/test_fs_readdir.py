@@ -1,4 +1,5 @@
-"""Directory listings: order, buffers of any size, seekdir, types and inode numbers, 100 000 entries."""
+"""Directory listings: order, buffers of any size, seekdir, types and inode numbers, 100 000
+entries."""
 
 import ctypes
 import itertools
@@ -68,7 +69,8 @@ class ReaddirCase(support.TestCase):
             pairs = enumerate(itertools.zip_longest(got, wanted))
             place, (one, other) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
             self.fail(
-                f"{note or 'lists differ'}: at {place} of {len(got)}/{len(wanted)}: {one!r} instead of {other!r}"
+                f"{note or 'lists differ'}: at {place} of {len(got)}/{len(wanted)}: {one!r} "
+                f"instead of {other!r}"
             )
 
 
@@ -246,7 +248,8 @@ class TestSeekdir(ReaddirCase):
             self.assertEqual(here[b".."], os.stat(mount.tree).st_ino)
 
     def test_seek_before_anything_was_listed(self):
-        """Cookies are stateless: those of one mount mean the same in the next, whose caches are empty."""
+        """Cookies are stateless: those of one mount mean the same in the next, whose caches are
+        empty."""
         with self.clean(quiet_host=False), Mounted(self.bundle) as mount:
             descriptor = open_directory(mount.tree + b"/all")
             reference = listing(descriptor, 4096)

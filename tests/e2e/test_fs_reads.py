@@ -22,7 +22,8 @@ DROP = 50  # every fiftieth read makes the kernel forget the file, so that the s
 
 
 def offsets(chance, size):
-    """An offset as the test wants it: at a block edge −1, 0, +1, anywhere, or at and past the end."""
+    """An offset as the test wants it: at a block edge −1, 0, +1, anywhere, or at and past the
+    end."""
     kind = chance.randrange(10)
     if kind < 5:
         return max(0, chance.randrange(size // EDGE + 2) * EDGE + chance.choice((-1, 0, 1)))
@@ -143,7 +144,8 @@ class TestRandomReads(support.TestCase):
             self.assertGreater(mount.operations()["read"], READS // OTHER_READS // 2)
 
     def test_mapped_privately_and_executable(self):
-        """Mappings that programs make: private writable, executable, of a file shorter than a page."""
+        """Mappings that programs make: private writable, executable, of a file shorter than a
+        page."""
         tree = support.unique_dir("maps")
         arguments = fs_support.program(tree)
         content = fs_support.odd_bytes(300_001, 8)
@@ -211,7 +213,8 @@ class TestReadersSideBySide(support.TestCase):
     seconds = 120
 
     def test_eight_readers(self):
-        """Eight processes read the whole Django tree at once, from a fresh mount; all see the same."""
+        """Eight processes read the whole Django tree at once, from a fresh mount; all see the
+        same."""
         bundle = support.bundle("python3-django", "-m", "django")
         source = fs_support.keys(fs_support.manifest_of(support.tree("python3-django")))
         with self.clean(quiet_host=False), Mounted(bundle) as mount:

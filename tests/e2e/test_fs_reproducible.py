@@ -39,12 +39,14 @@ class TestReproducible(support.TestCase):
                 ["cmp", first, second], capture_output=True, text=True, check=False
             ).stdout
             self.fail(
-                f"not the same bytes: {shown}{first.stat().st_size} and {second.stat().st_size} bytes"
+                f"not the same bytes: {shown}{first.stat().st_size} and "
+                f"{second.stat().st_size} bytes"
             )
 
     @support.parametrised(compiled=[True, False])
     def test_other_circumstances(self, compiled):
-        """Another directory, umask, time zone, language, working directory, number of workers, user's home."""
+        """Another directory, umask, time zone, language, working directory, number of workers,
+        user's home."""
         arguments = ["-m", "django", *([] if compiled else ["--no-compile"])]
         tree = support.tree("python3-django")
         first = self.build(
@@ -70,7 +72,8 @@ class TestReproducible(support.TestCase):
         self.assert_same_bytes(first, second)
 
     def test_order_of_creation(self):
-        """A directory whose entries were made in another order, on file systems that show that order."""
+        """A directory whose entries were made in another order, on file systems that show that
+        order."""
         files = {f"d{i % 7}/m{i}.py": f"VALUE = {i}\n" * (i % 30) for i in range(300)}
         files |= {
             f"data/{i}": fs_support.odd_bytes(i * 700, i % 5).decode("latin-1").encode()

@@ -184,7 +184,8 @@ class TestOddTree(TreeCase):
                 self.assertIn(fs_support.fs_errno.name_of(caught.exception.errno), code.split("|"))
 
     def test_path_at_its_limit(self):
-        """4095 bytes below the root of the image: longer than any path a system call takes in one piece."""
+        """4095 bytes below the root of the image: longer than any path a system call takes in one
+        piece."""
         tree = support.unique_dir("limit")
         arguments = fs_support.program(tree)
         names = [b"d" * 255] * 15

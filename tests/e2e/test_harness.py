@@ -17,7 +17,7 @@ class TestHarness(support.TestCase):
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            pid, uid, fuse = process.stdout.read().split()
+            pid, uid, _fuse = process.stdout.read().split()
         self.assertEqual(int(pid), process.pid)
         self.assertEqual(int(uid), {"namespace": 0, "userns": support.NOBODY}[mode])
 
@@ -35,18 +35,19 @@ class TestHarness(support.TestCase):
     @unittest.skipIf(os.geteuid(), "needs root")
     def test_mount_change_is_noticed(self):
         directory = support.unique_dir()
-        with self.assertRaisesRegex(AssertionError, "changed in between"):
-            with self.clean():
-                subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
-                subprocess.run(["umount", directory], check=True)
+        with self.assertRaisesRegex(AssertionError, "changed in between"), self.clean():
+            subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+            subprocess.run(["umount", directory], check=True)
 
     def test_process_left_is_noticed(self):
         """A process named haft-server, as a stand-in for one of ours."""
-        code = "open('/proc/self/comm', 'w').write('haft-server'); print(1, flush=True); import time; time.sleep(60)"
-        with self.assertRaisesRegex(AssertionError, "haft-server"):
-            with self.clean(timeout=0.1):
-                process = support.start([support.PYTHON, "-c", code], stdout=subprocess.PIPE)
-                process.stdout.readline()
+        code = (
+            "open('/proc/self/comm', 'w').write('haft-server'); print(1, flush=True); import "
+            "time; time.sleep(60)"
+        )
+        with self.assertRaisesRegex(AssertionError, "haft-server"), self.clean(timeout=0.1):
+            process = support.start([support.PYTHON, "-c", code], stdout=subprocess.PIPE)
+            process.stdout.readline()
         process.kill()  # Clean has done it in an isolated worker
         process.communicate()
 
@@ -59,7 +60,7 @@ class TestTrees(support.TestCase):
     @support.parametrised(package=[name.replace("-", "_") for name in support.TREES])
     def test_tree_is_pip_style(self, package):
         root = support.tree(package.replace("_", "-"))
-        self.assertTrue([p for p in root.glob("*-info")], "metadata directories")
+        self.assertTrue(list(root.glob("*-info")), "metadata directories")
         self.assertFalse(list(root.rglob("__pycache__")))
         for path in root.rglob("*"):
             if path.is_symlink():
@@ -91,7 +92,8 @@ class TestTrees(support.TestCase):
 
 class TestDocument(support.TestCase):
     def test_tests_that_the_table_of_scenarios_names_exist(self):
-        """Every `test_…` of docs/testing.md is a file, class or method (or the beginning of one)."""
+        """Every `test_…` of docs/testing.md is a file, class or method (or the beginning of
+        one)."""
         here = pathlib.Path(__file__).parent
         names = re.findall(r"`(test_[\w.]+)`", (support.REPO / "docs/testing.md").read_text())
         self.assertGreater(len(names), 80)
@@ -107,7 +109,7 @@ class TestDocument(support.TestCase):
                     (
                         getattr(found, member)
                         for member in dir(found)
-                        if member == part or part.startswith("test") and member.startswith(part)
+                        if member == part or (part.startswith("test") and member.startswith(part))
                     ),
                     None,
                 )

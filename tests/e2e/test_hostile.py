@@ -1,4 +1,5 @@
-"""Other users and what they plant, environments and paths that try to reach haft itself: what runs and who reads it stays the same."""
+"""Other users and what they plant, environments and paths that try to reach haft itself: what runs
+and who reads it stays the same."""
 
 import concurrent.futures
 import errno
@@ -86,10 +87,12 @@ class TestRace(support.TestCase):
 
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestReaders(support.TestCase):
-    """Who reads a mount of `haft mount`: its user; others only if asked, and then as file modes say."""
+    """Who reads a mount of `haft mount`: its user; others only if asked, and then as file modes
+    say."""
 
     LOOK = (
-        'for f in . site-packages/open.txt site-packages/private.txt; do for c in "stat -c %a" "ls -d" cat; do '
+        'for f in . site-packages/open.txt site-packages/private.txt; do for c in "stat -c '
+        '%a" "ls -d" cat; do '
         '[ "$f$c" = .cat ] || { $c "$0/$f" >/dev/null 2>&1 && printf y || printf n; }; done; done'
     )
 
@@ -105,12 +108,14 @@ class TestReaders(support.TestCase):
         bundle, point = self.bundle(), support.unique_dir()
         os.chown(point, mounter, mounter)
         looks = "; ".join(
-            f"printf '\\n{uid} '; setpriv --reuid={uid} --regid={uid} --clear-groups -- sh -c '{self.LOOK}' \"$2\""
+            f"printf '\\n{uid} '; setpriv --reuid={uid} --regid={uid} --clear-groups -- sh -c "
+            f"'{self.LOOK}' \"$2\""
             for uid in readers
         )
         become = f"setpriv --reuid={mounter} --regid={mounter} --clear-groups --"
         script = (
-            f'mount --bind "$3" /dev/fuse && {become} "$0" mount {" ".join(options)} "$1" "$2" && {{ {looks}; echo; '
+            f'mount --bind "$3" /dev/fuse && {become} "$0" mount {" ".join(options)} "$1" '
+            f'"$2" && {{ {looks}; echo; '
             f'{become} "$0" umount "$2"; }}'
         )
         with self.clean():
@@ -157,7 +162,8 @@ class TestReaders(support.TestCase):
 
     @support.parametrised(asked=[False, True])
     def test_httpd_of_root_serves_the_mount(self, asked):
-        """Its workers are another user: they are refused everything, or what the modes of the files forbid."""
+        """Its workers are another user: they are refused everything, or what the modes of the files
+        forbid."""
         point = support.unique_dir()
         configuration = support.unique_dir() / "httpd.conf"
         lines = [
@@ -197,14 +203,17 @@ class TestReaders(support.TestCase):
 FAKE = "import os\nopen(os.path.join({proof!r}, {name!r}), 'w').close()\n"
 SHOW = (
     "import encodings, json, os, sys\n"
-    "print(json.dumps([sys.path, sys.prefix, sys.flags, sys.executable, os.__file__, encodings.__file__, "
-    "sorted({line.split(' - ')[0].split()[5] + ' ' + line.split(' - ')[1] for line in open('/proc/self/mountinfo') if 'fuse.haft' in line})]))"
+    "print(json.dumps([sys.path, sys.prefix, sys.flags, sys.executable, os.__file__, "
+    "encodings.__file__, "
+    "sorted({line.split(' - ')[0].split()[5] + ' ' + line.split(' - ')[1] for line in "
+    "open('/proc/self/mountinfo') if 'fuse.haft' in line})]))"
 )
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestEnvironment(support.TestCase):
-    """With fakes of the standard library's modules in the working directory and beside the bundle."""
+    """With fakes of the standard library's modules in the working directory and beside the
+    bundle."""
 
     def places(self):
         """(directory with fakes, where fakes that ran leave a file)"""
@@ -358,26 +367,29 @@ class TestPaths(support.TestCase):
 
 class TestReplaced(support.TestCase):
     def test_renamed_over_again_and_again(self, mode):
-        """The running program keeps its files; every start gets one whole bundle, the old or the new."""
+        """The running program keeps its files; every start gets one whole bundle, the old or the
+        new."""
         times = 100
         directory = support.unique_dir(mode=0o755)
         path = directory / "lab"
         os.link(support.lab(), path)
         other = support.code_app("other", "print('other')")
-        code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m9; print(lab_lazy.m9.VALUE)"
-        with self.clean():
-            with support.start(
-                [path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            ) as process:
-                self.assertEqual(process.stdout.readline(), "ready\n")
-                seen = set()
-                for number in range(times):
-                    os.link(support.lab() if number % 2 else other, directory / "new")
-                    os.rename(directory / "new", path)
-                    if number in (0, 1, times - 2, times - 1):
-                        seen.add(support.run([path, "print('lab')"], mode=mode, check=True).stdout)
-                self.assertEqual(process.communicate(timeout=20)[0], "9\n")
-                self.assertEqual(process.returncode, 0)
+        code = (
+            "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m9; "
+            "print(lab_lazy.m9.VALUE)"
+        )
+        with self.clean(), support.start(
+            [path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            seen = set()
+            for number in range(times):
+                os.link(support.lab() if number % 2 else other, directory / "new")
+                os.rename(directory / "new", path)
+                if number in (0, 1, times - 2, times - 1):
+                    seen.add(support.run([path, "print('lab')"], mode=mode, check=True).stdout)
+            self.assertEqual(process.communicate(timeout=20)[0], "9\n")
+            self.assertEqual(process.returncode, 0)
         self.assertEqual(seen, {"lab\n", "other\n"})
 
     def test_written_to_while_it_runs(self, mode):
@@ -387,7 +399,10 @@ class TestReplaced(support.TestCase):
         path = support.unique_dir() / "lab"
         path.write_bytes(support.lab().read_bytes())
         path.chmod(0o755)
-        code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m9; print(lab_lazy.m9.VALUE)"
+        code = (
+            "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m9; "
+            "print(lab_lazy.m9.VALUE)"
+        )
         with self.clean(), support.start(
             [path, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:

@@ -1,4 +1,5 @@
-"""A Django site in one file: manage.py commands, runmodwsgi, static files, httpd and Python inside."""
+"""A Django site in one file: manage.py commands, runmodwsgi, static files, httpd and Python
+inside."""
 
 import os
 import re
@@ -100,7 +101,10 @@ class TestWholeStack(SiteCase):
 
     def test_web_application(self, mode):
         bundle = django_app.whole_site()
-        hide = 'for d in /usr/sbin /usr/lib/apache2 /usr/lib/python3.11; do mount -t tmpfs none $d; done; exec "$0" "$@"'
+        hide = (
+            "for d in /usr/sbin /usr/lib/apache2 /usr/lib/python3.11; do mount -t tmpfs none "
+            '$d; done; exec "$0" "$@"'
+        )
         user = ["--user", "www-data"] if mode == "namespace" else []
         command = [bundle, "--port", "{port}", "--static", "/static=mysite:static", *user]
         if mode == "userns":
@@ -116,9 +120,7 @@ class TestWholeStack(SiteCase):
                     maps = {
                         line.split(None, 5)[5].strip() for line in file if len(line.split()) > 5
                     }
-                foreign = {
-                    path for path in maps if path.startswith("/usr") or path.startswith("/lib")
-                }
+                foreign = {path for path in maps if path.startswith(("/usr", "/lib"))}
                 self.assertEqual({path for path in foreign if not ALLOWED.search(path)}, set())
                 self.assertIn("/haft/whole/usr/lib/libc.so.6", maps)
             before = server.get("/").json()["pid"]
@@ -128,7 +130,8 @@ class TestWholeStack(SiteCase):
 
     @support.parametrised(uid=[0, 65534])
     def test_busybox_root(self, uid):
-        """A root file system with busybox and nothing else; every process maps files of the mount alone."""
+        """A root file system with busybox and nothing else; every process maps files of the mount
+        alone."""
         root = roots.busybox_root()
         (program,) = roots.put(root, django_app.whole_site())
         command = [

@@ -77,7 +77,10 @@ class TestBundledHttpd(ExpressCase):
         bundle = trees._cached(
             "standalone", ("-c", "mod_wsgi-express", "--bundle-httpd"), lambda: [tree]
         )
-        hide = 'for d in /usr/sbin /usr/lib/apache2 /usr/lib/python3.11; do mount -t tmpfs none $d; done; exec "$0" "$@"'
+        hide = (
+            "for d in /usr/sbin /usr/lib/apache2 /usr/lib/python3.11; do mount -t tmpfs none "
+            '$d; done; exec "$0" "$@"'
+        )
         command = [
             "unshare",
             "-m",
@@ -176,7 +179,10 @@ class TestRefusals(ExpressCase):
             )
 
     def test_missing_libpython(self):
-        hide = 'for f in /usr/lib/*/libpython3*.so.1.0; do mount --bind /dev/null $f; done; exec "$0" "$@"'
+        hide = (
+            "for f in /usr/lib/*/libpython3*.so.1.0; do mount --bind /dev/null $f; done; exec "
+            '"$0" "$@"'
+        )
         command = [
             "unshare",
             "-m",

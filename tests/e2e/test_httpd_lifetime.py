@@ -47,7 +47,8 @@ class TestSignals(LifetimeCase):
 
     @support.parametrised(name=["HUP", "USR1"])
     def test_reload(self, name):
-        """All modules are opened anew from the mount, all workers are new, the mount is the same."""
+        """All modules are opened anew from the mount, all workers are new, the mount is the
+        same."""
         with self.clean(), self.start() as server:
             before = server.get("/").json()
             mount = [line for line in support.mount_table(server.pid) if " /haft/hello " in line]
@@ -71,8 +72,8 @@ class TestSignals(LifetimeCase):
 
     @support.parametrised(name=["TERM", "WINCH"])
     def test_request_in_flight_completes_and_still_imports(self, name):
-        """The mount ends last. (At TERM httpd itself drops the client, out of a directory as well, and lets the
-        application finish; at WINCH the client gets its answer.)"""
+        """The mount ends last. (At TERM httpd itself drops the client, out of a directory as well,
+        and lets the application finish; at WINCH the client gets its answer.)"""
         done = support.unique_dir(mode=0o777) / "done"
         with self.clean(), self.start(env=web.environment(HELLO_LOG=str(done))) as server:
             answers = []
@@ -162,7 +163,8 @@ class TestTerminal(LifetimeCase):
 
 class TestKilled(LifetimeCase):
     def test_master(self):
-        """Orphaned workers keep serving from an intact mount; once they are killed, nothing is left."""
+        """Orphaned workers keep serving from an intact mount; once they are killed, nothing is
+        left."""
         with self.clean(timeout=5), self.start() as server:
             workers = list(server.children())
             server.send(signal.SIGKILL)

@@ -52,8 +52,8 @@ class Load:
                     BrokenPipeError,
                 ) as error:
                     connection.close()
-                    # httpd closes idle connections when it restarts; HTTP clients ask again then (RFC 9112, 9.3.1). A new
-                    # connection has no such excuse.
+                    # httpd closes idle connections when it restarts; HTTP clients ask again then
+                    # (RFC 9112, 9.3.1). A new connection has no such excuse.
                     if not reused or attempt == 3:
                         self.failures.append(repr(error))
                         break
@@ -72,8 +72,9 @@ class Load:
             thread.join()
 
 
-# What mod_wsgi's daemon mode itself does at a graceful restart, out of a directory as well (side by side: 225 of 20 000
-# requests there, 216 from a bundle): it removes the sockets of the old generation while httpd's old children still have requests.
+# What mod_wsgi's daemon mode itself does at a graceful restart, out of a directory as well (side by
+# side: 225 of 20 000 requests there, 216 from a bundle): it removes the sockets of the old
+# generation while httpd's old children still have requests.
 DAEMON_RESTART = re.compile(
     r"\(2\)No such file or directory: .*Unable to connect to WSGI daemon process"
     r"|\(111\)Connection refused: .*Unable to connect to WSGI daemon process"
@@ -147,7 +148,8 @@ class TestGracefulRestarts(support.TestCase):
 
 
 class TestServerKilled(support.TestCase):
-    """The process that serves the mount is killed: nothing hangs, the end is clean, the next start works."""
+    """The process that serves the mount is killed: nothing hangs, the end is clean, the next start
+    works."""
 
     def test_kill(self):
         bundle = web.hello(self)

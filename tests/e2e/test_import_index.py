@@ -1,4 +1,5 @@
-"""The import index: what the program sees is the same with and without it, and a start reads one file."""
+"""The import index: what the program sees is the same with and without it, and a start reads one
+file."""
 
 import json
 import os
@@ -11,32 +12,42 @@ SECONDS = 30
 
 # Everything a program can see of modules and their loaders, as text. No addresses.
 LOOK = """
-import importlib, importlib.util, importlib.resources, inspect, marshal, pkgutil, re, sys, traceback, types
+import importlib, importlib.util, importlib.resources, inspect, marshal, pkgutil, re, sys
+import traceback, types
 
 def look(name):
     module = importlib.import_module(name)
     spec, loader = module.__spec__, module.__loader__
-    print(name, module.__file__, getattr(module, "__cached__", None), getattr(module, "__path__", None))
-    print(" ", spec, spec.cached, spec.has_location, spec.submodule_search_locations, spec.parent, spec.loader is loader)
-    print(" ", type(loader), sorted(vars(loader).items()), loader.is_package(name), loader.get_filename(name))
-    print(" ", loader == type(loader)(name, module.__file__), hash(loader) == hash(type(loader)(name, module.__file__)))
-    print(" ", len(loader.get_source(name)), loader.get_data(module.__file__)[:20], loader.path_stats(module.__file__))
+    print(name, module.__file__, getattr(module, "__cached__", None),
+        getattr(module, "__path__", None))
+    print(" ", spec, spec.cached, spec.has_location, spec.submodule_search_locations, spec.parent,
+        spec.loader is loader)
+    print(" ", type(loader), sorted(vars(loader).items()), loader.is_package(name),
+        loader.get_filename(name))
+    print(" ", loader == type(loader)(name, module.__file__),
+        hash(loader) == hash(type(loader)(name, module.__file__)))
+    print(" ", len(loader.get_source(name)), loader.get_data(module.__file__)[:20],
+        loader.path_stats(module.__file__))
     print(" ", loader.get_code(name).co_filename, loader.get_code(name) == loader.get_code(name))
-    print(" ", inspect.getsourcefile(module), len(inspect.getsource(module)), loader.get_resource_reader(name) is not None)
+    print(" ", inspect.getsourcefile(module), len(inspect.getsource(module)),
+        loader.get_resource_reader(name) is not None)
     found = importlib.util.find_spec(name)
     print(" ", found == spec, type(importlib.machinery.PathFinder.find_spec(name, None)))
 
 def functions(module):
     for key, value in sorted(vars(module).items()):
         if isinstance(value, types.FunctionType):
-            print(" ", key, value.__code__.co_filename, value.__code__.co_firstlineno, inspect.getsource(value)[:40])
+            print(" ", key, value.__code__.co_filename, value.__code__.co_firstlineno,
+                inspect.getsource(value)[:40])
 """
 
 FILES = {
-    "entry.py": "import sys\nimport pack, pack.inner, pack.deep.er, single, shared.part\nfrom by_pth import VALUE\n"
+    "entry.py": "import sys\nimport pack, pack.inner, pack.deep.er, single, shared.part\n"
+    "from by_pth import VALUE\n"
     "def main():\n    exec(sys.argv[1], {'__name__': 'code', 'sys': sys})\n",
     "pack/__init__.py": "'''Docs.'''\nfrom . import inner\nCOUNT = globals().get('COUNT', 0) + 1\n",
-    "pack/inner.py": "def fails():\n    # why\n    raise ValueError('from inner')\n\ndef doubled(x):\n    y = x * 2\n    return y\n",
+    "pack/inner.py": "def fails():\n    # why\n    raise ValueError('from inner')\n\n"
+    "def doubled(x):\n    y = x * 2\n    return y\n",
     "pack/deep/__init__.py": "# not empty\n",
     "pack/deep/er.py": "assert True\nNAME = __name__\nDEBUG = __debug__\n",
     "pack/not_imported.py": "WHERE = 'pack'\n",
@@ -90,10 +101,14 @@ class TestSame(support.TestCase):
         self.both(LOOK + "import pack.inner; functions(pack.inner)")
 
     def test_traceback_has_source_lines(self):
-        code = "import traceback, pack.inner\ntry:\n    pack.inner.fails()\nexcept ValueError:\n    traceback.print_exc(file=sys.stdout)"
+        code = (
+            "import traceback, pack.inner\ntry:\n    pack.inner.fails()\nexcept ValueError:\n"
+            "    traceback.print_exc(file=sys.stdout)"
+        )
         said = self.both(code)
         self.assertIn(
-            "/haft/indexed/site-packages/pack/inner.py\", line 3, in fails\n    raise ValueError('from inner')",
+            '/haft/indexed/site-packages/pack/inner.py", line 3, in fails\n'
+            "    raise ValueError('from inner')",
             said,
         )
 
@@ -101,9 +116,11 @@ class TestSame(support.TestCase):
         self.both(
             LOOK
             + """
-print((importlib.resources.files("pack") / "data" / "text.txt").read_text(), pkgutil.get_data("pack", "data/text.txt"))
+print((importlib.resources.files("pack") / "data" / "text.txt").read_text(),
+    pkgutil.get_data("pack", "data/text.txt"))
 import pack
-print(sorted((m.name, m.ispkg, isinstance(m.module_finder, importlib.machinery.FileFinder)) for m in pkgutil.iter_modules(pack.__path__)))
+print(sorted((m.name, m.ispkg, isinstance(m.module_finder, importlib.machinery.FileFinder))
+    for m in pkgutil.iter_modules(pack.__path__)))
 print(sorted(m.name for m in pkgutil.walk_packages(["/haft/indexed/site-packages"])))
 print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterdir())])
 """
@@ -111,22 +128,26 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
 
     def test_reload(self):
         self.both(
-            "import importlib, pack, pack.inner as i\nprint(pack.COUNT, importlib.reload(pack) is pack, pack.COUNT, "
+            "import importlib, pack, pack.inner as i\n"
+            "print(pack.COUNT, importlib.reload(pack) is pack, pack.COUNT, "
             "importlib.reload(pack).COUNT, importlib.reload(i) is i, vars(pack.__loader__))"
         )
 
     def test_spec_without_import(self):
         self.both(
-            "import importlib.util as u\nprint(u.find_spec('pack.not_imported'), u.find_spec('pack.nothing'))\n"
+            "import importlib.util as u\n"
+            "print(u.find_spec('pack.not_imported'), u.find_spec('pack.nothing'))\n"
             "del sys.modules['single']\nspecs = [u.find_spec('single') for _ in range(3)]\n"
             "print([u.module_from_spec(s).__file__ for s in specs])\n"
-            "for s in specs:\n    m = u.module_from_spec(s); s.loader.exec_module(m); print(m.WHERE, vars(s.loader))"
+            "for s in specs:\n"
+            "    m = u.module_from_spec(s); s.loader.exec_module(m); print(m.WHERE, vars(s.loader))"
         )
 
     def test_trace_sees_the_lines(self):
         self.both(
             "import pack.inner\nlines = []\ndef trace(frame, event, arg):\n"
-            "    if 'inner' in frame.f_code.co_filename: lines.append((event, frame.f_lineno))\n    return trace\n"
+            "    if 'inner' in frame.f_code.co_filename: lines.append((event, "
+            "frame.f_lineno))\n    return trace\n"
             "sys.settrace(trace); pack.inner.doubled(2); sys.settrace(None); print(lines)"
         )
 
@@ -140,8 +161,10 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
             },
         )
         code = (
-            f"sys.path.insert(0, {str(other)!r})\nfor name in ('single', 'pack', 'pack.inner'): del sys.modules[name]\n"
-            "import single, pack; print(single.WHERE, pack.__file__.startswith('/haft'), single.__spec__)"
+            f"sys.path.insert(0, {str(other)!r})\n"
+            f"for name in ('single', 'pack', 'pack.inner'): del sys.modules[name]\n"
+            "import single, pack; print(single.WHERE, pack.__file__.startswith('/haft'), "
+            "single.__spec__)"
         )
         self.assertTrue(self.both(code, mode).startswith("other False"))
 
@@ -151,8 +174,11 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
             {"single.py": "WHERE = 'cwd'", "run.py": "import single; print(single.WHERE)"},
         )
         code = (
-            "import subprocess\nfor words in (['-c', 'import single; print(single.WHERE)'], ['-m', 'run'], ['run.py']):\n"
-            "    subprocess.run([sys.executable, *words], check=True, stdout=sys.stdout)\nsys.stdout.flush()"
+            "import subprocess\n"
+            "for words in (['-c', 'import single; print(single.WHERE)'], ['-m', 'run'], "
+            "['run.py']):\n"
+            "    subprocess.run([sys.executable, *words], check=True, stdout=sys.stdout)\n"
+            "sys.stdout.flush()"
         )
         self.assertEqual(self.both(code, cwd=other), "cwd\ncwd\ncwd\n")
 
@@ -178,11 +204,13 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
     def test_options_of_a_child(self, words):
         code = (
             "import sys\ntry:\n    import pack.deep.er as er, pack.inner, inspect\n"
-            "    print(er.DEBUG, er.__cached__, pack.__doc__, inspect.getsource(pack.inner.doubled))\n"
+            "    print(er.DEBUG, er.__cached__, pack.__doc__, "
+            "inspect.getsource(pack.inner.doubled))\n"
             "except ImportError as e:\n    print(e)"
         )
         self.both(
-            f"import subprocess\nsubprocess.run([sys.executable, *{words.split()!r}, '-c', {code!r}], check=True)"
+            f"import subprocess\n"
+            f"subprocess.run([sys.executable, *{words.split()!r}, '-c', {code!r}], check=True)"
         )
 
     def test_cache_prefix(self):
@@ -190,8 +218,10 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
         place = support.unique_dir()
         code = (
             f"import os, subprocess\nenv = dict(os.environ, PYTHONPYCACHEPREFIX={str(place)!r})\n"
-            "subprocess.run([sys.executable, '-c', 'import single; print(single.__cached__)'], check=True, env=env)\n"
-            f"print(sorted(n for _, _, names in os.walk({str(place)!r}) for n in names if 'single' in n))"
+            "subprocess.run([sys.executable, '-c', 'import single; "
+            "print(single.__cached__)'], check=True, env=env)\n"
+            f"print(sorted(n for _, _, names in os.walk({str(place)!r}) for n in names if "
+            f"'single' in n))"
         )
         self.assertIn("single.cpython-311.pyc", self.both(code))
 
@@ -203,22 +233,26 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
             "ts = [threading.Thread(target=importlib.import_module, args=(n,)) for n in names]\n"
             "[t.start() for t in ts]; [t.join() for t in ts]\n"
             "print(sorted(sys.modules[n].__file__ for n in set(names)))\n"
-            "sys.stdout.flush()\nif os.fork() == 0:\n    del sys.modules['single']; import single; print(single); "
+            "sys.stdout.flush()\nif os.fork() == 0:\n"
+            "    del sys.modules['single']; import single; print(single); "
             "sys.stdout.flush(); os._exit(0)\nos.wait()"
         )
 
     def test_sub_interpreter(self):
         self.both(
             "import _xxsubinterpreters as s\ni = s.create()\nprint('main'); sys.stdout.flush()\n"
-            "s.run_string(i, 'import pack.deep.er, sys; print(pack.deep.er.__spec__); sys.stdout.flush()')\ns.destroy(i)"
+            "s.run_string(i, 'import pack.deep.er, sys; print(pack.deep.er.__spec__); "
+            "sys.stdout.flush()')\ns.destroy(i)"
         )
 
     def test_pkg_resources_finds_distributions(self):
         """It looks for finders by their class."""
         self.both(
-            "try:\n    import pkg_resources\nexcept ImportError:\n    print('not installed')\nelse:\n"
+            "try:\n    import pkg_resources\nexcept ImportError:\n    print('not installed')\n"
+            "else:\n"
             "    print(pkg_resources.resource_string('pack', 'data/text.txt'), "
-            "sorted(d.key for d in pkg_resources.find_distributions('/haft/indexed/site-packages')))"
+            "sorted(d.key for d in "
+            "pkg_resources.find_distributions('/haft/indexed/site-packages')))"
         )
 
 
@@ -241,7 +275,8 @@ class TestUsed(support.TestCase):
 
     def test_finder_of_an_indexed_directory(self):
         code = (
-            "from importlib.machinery import FileFinder\nf = sys.path_importer_cache['/haft/indexed/site-packages']\n"
+            "from importlib.machinery import FileFinder\n"
+            "f = sys.path_importer_cache['/haft/indexed/site-packages']\n"
             "print(isinstance(f, FileFinder), type(f).__name__, f.path)"
         )
         done = support.run([app(), code], check=True)
@@ -254,11 +289,13 @@ class TestUsed(support.TestCase):
         self.assertEqual(done.stdout, "['0', '1', '2']\n")
 
     def test_extension_module_wins_over_source(self):
-        """A directory has m.py and m.abi3.so: import takes the latter, so the index must not hold the former."""
+        """A directory has m.py and m.abi3.so: import takes the latter, so the index must not hold
+        the former."""
         tree = support.write_tree(
             support.unique_dir(),
             {
-                "entry.py": "def main():\n    try:\n        import m\n    except ImportError as e:\n        print(type(e).__name__)\n",
+                "entry.py": "def main():\n    try:\n        import m\n"
+                "    except ImportError as e:\n        print(type(e).__name__)\n",
                 "m.py": "print('source')\n",
             },
         )

@@ -1,4 +1,5 @@
-"""What the program inherits is what the launched process was given, compared with a Python started directly."""
+"""What the program inherits is what the launched process was given, compared with a Python started
+directly."""
 
 import json
 import os
@@ -14,7 +15,8 @@ SECONDS = 15
 SHOW = r"""
 import json, resource
 def status(*names):
-    lines = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
+    lines = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines()
+        if ":\t" in line)
     return {name: lines.get(name) for name in names}
 umask = os.umask(0); os.umask(umask)
 fds = {}
@@ -26,11 +28,14 @@ except OSError as error: cwd = str(error)
 shown = {
     "fds": fds, "umask": umask, "cwd": cwd, "env": dict(os.environ), "argv": sys.argv,
     "ids": [os.getuid(), os.geteuid(), os.getgid(), os.getegid(), os.getgroups()],
-    "group": os.getpgrp() == os.getpid(), "session": os.getsid(0) == os.getpid(), "nice": os.nice(0),
-    "limits": {n: resource.getrlimit(getattr(resource, n)) for n in dir(resource) if n.startswith("RLIMIT")},
+    "group": os.getpgrp() == os.getpid(), "session": os.getsid(0) == os.getpid(),
+    "nice": os.nice(0),
+    "limits": {n: resource.getrlimit(getattr(resource, n)) for n in dir(resource)
+        if n.startswith("RLIMIT")},
     "affinity": sorted(os.sched_getaffinity(0)), "scheduler": os.sched_getscheduler(0),
     "oom": open("/proc/self/oom_score_adj").read(), "cgroup": open("/proc/self/cgroup").read(),
-    **status("SigBlk", "SigIgn", "SigCgt", "SigPnd", "CapInh", "CapPrm", "CapEff", "CapAmb", "NoNewPrivs", "Threads",
+    **status("SigBlk", "SigIgn", "SigCgt", "SigPnd", "CapInh", "CapPrm", "CapEff", "CapAmb",
+        "NoNewPrivs", "Threads",
              "THP_enabled", "Seccomp"),
     "comm": open("/proc/self/comm").read(),
 }
@@ -122,7 +127,8 @@ class TestInherit(support.TestCase):
         )
         with self.clean():
             done = support.run([support.lab(), code], mode=mode, preexec_fn=enter)
-        # The process stays in a directory it may not enter again; only its name cannot be told (EACCES).
+        # The process stays in a directory it may not enter again; only its name cannot be told
+        # (EACCES).
         expected = {"deleted": "2\n[]\n", "unreadable": "13\n13\n"}
         self.assertEqual((done.stderr, done.returncode), ("", 0))
         if where in expected:
@@ -246,7 +252,8 @@ class TestDescriptors(support.TestCase):
         self.compare(mode, fill)
 
     def test_server_holds_none_of_them(self, mode):
-        """A pipe the program got reaches its end when the program ends, though the server may live longer."""
+        """A pipe the program got reaches its end when the program ends, though the server may live
+        longer."""
         reader, writer = os.pipe()
         code = "sys.stdin.close(); print('ready', flush=True); time.sleep(0.3)"
         before = support.servers()

@@ -1,5 +1,5 @@
-"""System calls that fail, one after the other, in the start and the server: an error or the right output, never wrong output, a hang or
-something left."""
+"""System calls that fail, one after the other, in the start and the server: an error or the right
+output, never wrong output, a hang or something left."""
 
 import os
 import shutil
@@ -8,7 +8,11 @@ import unittest
 import support
 
 SECONDS = 45
-CODE = "import lab_lazy.m5, hashlib, lab\ndata = open(os.path.dirname(lab.__file__) + '/lab_data/big.bin', 'rb').read()\nprint(lab_lazy.m5.VALUE, len(data))"
+CODE = (
+    "import lab_lazy.m5, hashlib, lab\n"
+    "data = open(os.path.dirname(lab.__file__) + '/lab_data/big.bin', 'rb').read()\n"
+    "print(lab_lazy.m5.VALUE, len(data))"
+)
 FAULTS = [
     "mount:error=EPERM",
     "openat:error=EMFILE",
@@ -29,7 +33,8 @@ FAULTS = [
     "writev:error=EINVAL",
     "writev:error=ENODEV",
 ]
-# From the nth call on, in every server that follows: only a short error, nothing, or only the first answers.
+# From the nth call on, in every server that follows: only a short error, nothing, or only the first
+# answers.
 FROM_THERE_ON = ["writev:error=ENOMEM", "writev:error=ENODEV", "write,writev:error=ENOMEM"]
 
 
@@ -86,7 +91,8 @@ class TestInjection(support.TestCase):
             self.check(fault, f"{number}+")
 
     def test_reply_that_finds_no_memory_is_written_again(self):
-        """libfuse forgets a request before its reply is written: the program used to wait for ever."""
+        """libfuse forgets a request before its reply is written: the program used to wait for
+        ever."""
         for number in (2, 9, 20):
             done, _ = self.check("writev:error=ENOMEM", number)
             self.assertEqual((done.returncode, done.stderr), (0, ""))

@@ -1,5 +1,6 @@
-"""kill -9 of the program, the server, the supervisor, other helpers or all of them, at eight moments of a bundle's life: nothing stays
-behind, and a program that lives goes on, or gets an error at once."""
+"""kill -9 of the program, the server, the supervisor, other helpers or all of them, at eight
+moments of a bundle's life: nothing stays behind, and a program that lives goes on, or gets an error
+at once."""
 
 import hashlib
 import os
@@ -28,8 +29,8 @@ print(sums.hexdigest())
 """
 NAMES = [f"lab_lazy/m{i}.py" for i in range(0, 200, 20)] + ["lab_data/big.bin"]
 
-# Uses the mount without pause: imports, reads, stats. Ends with status 3 at the first error, with 0 when its
-# input ends.
+# Uses the mount without pause: imports, reads, stats. Ends with status 3 at the first error, with 0
+# when its input ends.
 BUSY = """
 import threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
@@ -51,7 +52,8 @@ while True:
             os._exit(3)
 """
 
-# The moments, each just after a system call, in the order in which they come; who is stopped there is said behind.
+# The moments, each just after a system call, in the order in which they come; who is stopped there
+# is said behind.
 _COMMON = {
     "exec": Hook("execve", name="program", text="python"),
     "first read": Hook(
@@ -80,9 +82,9 @@ FUSERMOUNT = {
     ),  # the cleanup process, who now has to call fusermount3
 }
 HOOKS = {"namespace": PRIVATE, "userns": PRIVATE, "fusermount": FUSERMOUNT}
-ALL = list(_COMMON) + ["unmount"]
-# From which moment on there is somebody to kill; the program has ended when the unmounting begins. "stopped" is whoever is at the hook
-# and is none of the others.
+ALL = [*list(_COMMON), "unmount"]
+# From which moment on there is somebody to kill; the program has ended when the unmounting begins.
+# "stopped" is whoever is at the hook and is none of the others.
 VICTIMS = {
     "namespace": {
         "program": list(PRIVATE)[:-1],
@@ -114,7 +116,8 @@ def digest():
 
 
 def kill(*pids):
-    """They are dead when it returns, but for those that wait for an answer of a server that is stopped."""
+    """They are dead when it returns, but for those that wait for an answer of a server that is
+    stopped."""
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -178,7 +181,8 @@ class KillCase(support.TestCase):
         self.random = random.Random(4)
 
     def some(self, victim, hook, haft_mode):
-        """AT_ONCE starts at that moment; the victims are killed, and whoever was stopped goes on."""
+        """AT_ONCE starts at that moment; the victims are killed, and whoever was stopped goes
+        on."""
         starts = [Start(path, haft_mode, hook) for path in self.paths]
         for start in starts:
             self.addCleanup(start.close)
@@ -202,13 +206,17 @@ class KillCase(support.TestCase):
             self.assertEqual(result, (0, digest(), ""))
         elif victim in ("program", "all"):
             self.assertEqual((status, errors), (-signal.SIGKILL, ""))
-        elif victim == "stopped" or victim == "supervisor" and early:
+        elif victim == "stopped" or (victim == "supervisor" and early):
             self.assertEqual((status, out), (125, ""), errors)
             self.assertOneLine(errors)
-        elif victim == "supervisor+server" or victim == "supervisor" and hook == "exec" and status:
-            # There may not have been a server yet when the supervisor was killed: the same, an error at once.
+        elif victim == "supervisor+server" or (
+            victim == "supervisor" and hook == "exec" and status
+        ):
+            # There may not have been a server yet when the supervisor was killed: the same, an
+            # error at once.
             self.assertIn(status, (1, 3, 125), errors)
-            # ECONNABORTED is what a request gets that was under way. Python takes any error of a directory for "no such module".
+            # ECONNABORTED is what a request gets that was under way. Python takes any error of a
+            # directory for "no such module".
             self.assertRegex(errors, r"\b(107|103)\b|No module named '_haft'")
         else:
             self.assertEqual(result, (0, "ready\n" if hook == "steady" else digest(), ""))
@@ -243,7 +251,8 @@ class TestPrivate(KillCase):
 
 
 class TestFusermount(KillCase):
-    """The same on the haft_mode that uses a mount of the host: the cleanup process unmounts. Where none is left, the next start does."""
+    """The same on the haft_mode that uses a mount of the host: the cleanup process unmounts. Where
+    none is left, the next start does."""
 
     PLACE = f"/tmp/haft-{support.NOBODY}"
 
@@ -281,11 +290,13 @@ class TestFusermount(KillCase):
             self.doCleanups()
 
     def assertGone(self, hook):
-        left = lambda: [
-            *(point for _, point in support.haft_mounts() if point.startswith(self.PLACE)),
-            *support.haft_processes(),
-            *([self.PLACE] if os.path.exists(self.PLACE) else []),
-        ]
+        def left():
+            return [
+                *(point for _, point in support.haft_mounts() if point.startswith(self.PLACE)),
+                *support.haft_processes(),
+                *([self.PLACE] if os.path.exists(self.PLACE) else []),
+            ]
+
         support.wait_until(lambda: not left(), CLEAN_SECONDS)
         self.assertEqual(left(), [], hook)
 

@@ -45,7 +45,8 @@ class TestMount(support.TestCase):
     def test_program_sees_the_hosts_root(self, mode):
         """All top-level names of the host with the same files behind them, and /haft."""
         code = (
-            "print({n: [(s := os.lstat('/' + n)).st_dev, s.st_ino, s.st_mode] for n in os.listdir('/')})\n"
+            "print({n: [(s := os.lstat('/' + n)).st_dev, s.st_ino, s.st_mode] for n in "
+            "os.listdir('/')})\n"
             "print(open('/etc/passwd').read() == sys.argv[2])"
         )
         with open("/etc/passwd") as file:
@@ -106,7 +107,10 @@ class TestMount(support.TestCase):
         directory = support.unique_dir()
         running = directory / "lab"
         support.run(["cp", support.lab(), running], check=True)
-        code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m50; print(lab_lazy.m50.VALUE)"
+        code = (
+            "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m50; "
+            "print(lab_lazy.m50.VALUE)"
+        )
         with self.clean(), support.start(
             [running, code], mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -160,7 +164,8 @@ class TestDaemon(support.TestCase):
         self.assertEqual(values, [[str(i * 17), "1000"] for i in range(10)])
 
     def test_background_child_of_a_shell(self, mode):
-        """A child that is no Python and uses no file of ours keeps the mount, too, and nothing longer."""
+        """A child that is no Python and uses no file of ours keeps the mount, too, and nothing
+        longer."""
         code = "import subprocess; subprocess.Popen(['sleep', '0.5'], close_fds=True)"
         with self.clean(timeout=2.0):
             done = support.run(
@@ -187,8 +192,9 @@ class TestDaemon(support.TestCase):
 
 class TestServer(support.TestCase):
     def test_are_detached_processes_with_their_names(self, mode):
-        """The supervisor and its child, the server: named, in a session of their own, outside of the namespace they serve (or they
-        would keep the mount alive), with few descriptors, no capabilities, no core files; nobody else may trace them."""
+        """The supervisor and its child, the server: named, in a session of their own, outside of
+        the namespace they serve (or they would keep the mount alive), with few descriptors, no
+        capabilities, no core files; nobody else may trace them."""
         before = support.servers()
         with self.clean(), support.start(
             [support.lab(), "print('ready', flush=True); sys.stdin.read()"],
@@ -200,15 +206,18 @@ class TestServer(support.TestCase):
             servers = support.servers() - before
             self.assertEqual(len(servers), 1)
             server = servers.pop()
-            supervisor = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
+            supervisor = int(
+                re.search(r"PPid:\t(\d+)", pathlib.Path(f"/proc/{server}/status").read_text())[1]
+            )
             self.assertNotEqual(supervisor, process.pid)
             self.assertEqual((os.getsid(server), os.getsid(supervisor)), (supervisor, supervisor))
-            # The supervisor also has the root of the mount, and a descriptor of each process it waits for.
+            # The supervisor also has the root of the mount, and a descriptor of each process it
+            # waits for.
             for pid, name, descriptors in (
                 (server, "haft-server", 6),
                 (supervisor, "haft-supervisor", 8),
             ):
-                status = open(f"/proc/{pid}/status").read()
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
                 self.assertIn(f"Name:\t{name}\n", status)
                 self.assertNotIn(f"PPid:\t{process.pid}\n", status)
                 self.assertIn("CapEff:\t0000000000000000\n", status)
@@ -216,7 +225,9 @@ class TestServer(support.TestCase):
                 self.assertNotEqual(
                     os.readlink(f"/proc/{pid}/ns/mnt"), os.readlink(f"/proc/{process.pid}/ns/mnt")
                 )
-                self.assertRegex(open(f"/proc/{pid}/limits").read(), r"Max core file size +0 ")
+                self.assertRegex(
+                    pathlib.Path(f"/proc/{pid}/limits").read_text(), r"Max core file size +0 "
+                )
                 self.assertLessEqual(len(os.listdir(f"/proc/{pid}/fd")), descriptors)
                 self.assertEqual(
                     os.stat(f"/proc/{pid}/fd").st_uid, 0, "dumpable"
@@ -227,7 +238,10 @@ class TestServer(support.TestCase):
 
     def test_nobody_may_trace_them(self, mode):
         """Neither another user nor the user whose they are."""
-        attach = "import ctypes, sys; c = ctypes.CDLL(None, use_errno=True); print([(c.ptrace(16, int(p), 0, 0), ctypes.get_errno()) for p in sys.argv[1:]])"
+        attach = (
+            "import ctypes, sys; c = ctypes.CDLL(None, use_errno=True); "
+            "print([(c.ptrace(16, int(p), 0, 0), ctypes.get_errno()) for p in sys.argv[1:]])"
+        )
         before = support.servers()
         with self.clean(), support.start(
             [support.lab(), "print('ready', flush=True); sys.stdin.read()"],
@@ -237,7 +251,9 @@ class TestServer(support.TestCase):
         ) as process:
             process.stdout.readline()
             (server,) = support.servers() - before
-            supervisor = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
+            supervisor = int(
+                re.search(r"PPid:\t(\d+)", pathlib.Path(f"/proc/{server}/status").read_text())[1]
+            )
             for uid in (support.NOBODY, 4242) if os.geteuid() == 0 else (None,):
                 become = (
                     ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
@@ -252,8 +268,8 @@ class TestServer(support.TestCase):
             process.stdin.close()
 
     def test_programs_are_hardened(self):
-        """haft and what is in front of each bundle: at random addresses, no executable stack, relocations and tables of
-        functions read-only, canaries."""
+        """haft and what is in front of each bundle: at random addresses, no executable stack,
+        relocations and tables of functions read-only, canaries."""
         for path in (support.HAFT, support.lab()):
             data = pathlib.Path(path).read_bytes()
             kind, machine = struct.unpack_from("<HH", data, 16)
@@ -282,8 +298,12 @@ class TestServer(support.TestCase):
             self.assertOneLine(done.stderr, "setuid, setgid or has file capabilities")
 
     def test_program_holds_no_device(self, mode):
-        """Whoever holds /dev/fuse could answer in the server's place, and would keep a dead mount hanging."""
-        code = "print([os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') if int(fd) < 3])"
+        """Whoever holds /dev/fuse could answer in the server's place, and would keep a dead mount
+        hanging."""
+        code = (
+            "print([os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') "
+            "if int(fd) < 3])"
+        )
         everything = "print(*(os.path.realpath(f'/proc/self/fd/{fd}') for fd in range(256)))"
         with self.clean():
             for program in (code, everything):
@@ -292,7 +312,8 @@ class TestServer(support.TestCase):
                 )
 
     def test_frozen_server_freezes_only_readers(self, mode):
-        """SIGSTOP for a second: readers wait, can be killed at once, and go on with the right bytes afterwards."""
+        """SIGSTOP for a second: readers wait, can be killed at once, and go on with the right bytes
+        afterwards."""
         code = (
             "print('ready', flush=True); sys.stdin.readline()\n"
             "import lab_lazy.m123; print(lab_lazy.m123.VALUE, flush=True)"
@@ -352,8 +373,10 @@ class TestDropRights(support.TestCase):
             {
                 "private.txt": "x",
                 "perm.py": (
-                    "import os\nprint(len(open(os.path.dirname(__file__) + '/private.txt').read()))\nos.setuid(65534)\n"
-                    "try: open(os.path.dirname(__file__) + '/private.txt')\nexcept OSError as e: print(e.errno)\n"
+                    "import os\nprint(len(open(os.path.dirname(__file__) + "
+                    "'/private.txt').read()))\nos.setuid(65534)\n"
+                    "try: open(os.path.dirname(__file__) + '/private.txt')\n"
+                    "except OSError as e: print(e.errno)\n"
                 ),
             },
         )

@@ -1,4 +1,5 @@
-"""Many starts: in a row, at once, of two versions, as two users. No failure, and the mount table as before."""
+"""Many starts: in a row, at once, of two versions, as two users. No failure, and the mount table as
+before."""
 
 import concurrent.futures
 import os

@@ -1,5 +1,6 @@
-"""Every haft_mode forced, and every haft_mode made to fail: the next one, or one line with cause and remedy, 125, quickly, and nothing
-left. Each time the program prints what it prints from a plain directory."""
+"""Every haft_mode forced, and every haft_mode made to fail: the next one, or one line with cause
+and remedy, 125, quickly, and nothing left. Each time the program prints what it prints from a plain
+directory."""
 
 import os
 import shlex
@@ -13,8 +14,10 @@ SECONDS = 45
 CODE = (
     "import lab_lazy.m5, lab, subprocess, hashlib\n"
     "base = os.path.dirname(lab.__file__)\n"
-    "print(lab_lazy.m5.VALUE, hashlib.sha256(open(base + '/lab_data/big.bin', 'rb').read()).hexdigest())\n"
-    "print(sorted(n for n in os.listdir(base + '/lab_lazy') if n.endswith('.py'))[:9], os.getcwd(), sys.argv[2:], flush=True)\n"
+    "print(lab_lazy.m5.VALUE, hashlib.sha256(open(base + '/lab_data/big.bin', "
+    "'rb').read()).hexdigest())\n"
+    "print(sorted(n for n in os.listdir(base + '/lab_lazy') if n.endswith('.py'))[:9], "
+    "os.getcwd(), sys.argv[2:], flush=True)\n"
     "child = 'import lab_lazy.m6; print(lab_lazy.m6.VALUE)'\n"
     "result = subprocess.run([sys.executable, '-c', child]).returncode + 5"
 )
@@ -40,8 +43,8 @@ class ModesCase(support.TestCase):
         return support.run([support.PYTHON, "-Bc", code, CODE, "a b"], env=env, cwd="/")
 
     def start(self, user, env=(), prepare="", wrap=(), modes="", seconds=20, bundle=None):
-        """Runs the lab with HAFT_MODE=modes in a mount namespace of its own in which `prepare` was done, as root or
-        user; nothing may be left, on the host or in there."""
+        """Runs the lab with HAFT_MODE=modes in a mount namespace of its own in which `prepare` was
+        done, as root or user; nothing may be left, on the host or in there."""
         command = [bundle or support.lab(), CODE, "a b"]
         if user:
             command = [*DROP, *command]
@@ -49,7 +52,8 @@ class ModesCase(support.TestCase):
         uid = support.NOBODY if user else 0
         inside = (
             f"{prepare or ':'}\ncd /; {shlex.join(command)}; status=$?\n"
-            f"for i in $(seq 60); do left=$(grep -c fuse.haft /proc/self/mountinfo; ls -d {shlex.join(places(uid))} "
+            f"for i in $(seq 60); do left=$(grep -c fuse.haft /proc/self/mountinfo; ls -d "
+            f"{shlex.join(places(uid))} "
             '/nonexistent 2>/dev/null); [ "$left" = 0 ] && break; sleep 0.05; done\n'
             "echo left: $left; exit $status"
         )
@@ -115,8 +119,10 @@ class TestForced(ModesCase):
 
 
 NO_DEVICE = (
-    "e=$(mktemp -d); mount -t tmpfs none $e && chmod 755 $e && for d in null zero tty urandom; do touch $e/$d && "
-    "mount --bind /dev/$d $e/$d; done && mkdir $e/shm && mount --rbind $e /dev && rmdir $e 2>/dev/null"
+    "e=$(mktemp -d); mount -t tmpfs none $e && chmod 755 $e && for d in null zero tty "
+    "urandom; do touch $e/$d && "
+    "mount --bind /dev/$d $e/$d; done && mkdir $e/shm && mount --rbind $e /dev && rmdir $e "
+    "2>/dev/null"
 )
 NO_HELPER = "mount --bind /dev/null /usr/bin/fusermount3"
 
@@ -158,7 +164,8 @@ class TestFailing(ModesCase):
     def test_helper_that_cannot_be_read(self):
         """Mode 4711, as some distributions install it."""
         prepare = (
-            "f=$(mktemp -d); cp -p /usr/bin/fusermount3 $f/f; chown root $f/f; chmod 4711 $f/f; mount --bind $f/f "
+            "f=$(mktemp -d); cp -p /usr/bin/fusermount3 $f/f; chown root $f/f; chmod 4711 "
+            "$f/f; mount --bind $f/f "
             "/usr/bin/fusermount3; rm -r $f"
         )
         self.works(True, prepare=prepare, modes="fusermount")
@@ -190,7 +197,10 @@ class TestFailing(ModesCase):
 
     def test_no_user_namespaces(self):
         """user.max_user_namespaces=0, in a user namespace of the test's own."""
-        script = f"echo 0 >/proc/sys/user/max_user_namespaces; exec {shlex.join([str(support.lab()), CODE, 'a b'])}"
+        script = (
+            f"echo 0 >/proc/sys/user/max_user_namespaces; exec "
+            f"{shlex.join([str(support.lab()), CODE, 'a b'])}"
+        )
         with self.clean():
             done = support.run(
                 ["unshare", "-r", "sh", "-c", script], env=support.clean_env(HAFT_MODE="userns")
@@ -204,8 +214,14 @@ class TestFailing(ModesCase):
         self.assertEqual((done.returncode, done.stdout), (5, self.plain().stdout), done.stderr)
 
     def test_mount_max_reached(self):
-        prepare = "f=$(mktemp); echo 'mount_max = 1' >$f; chmod 644 $f; mount --bind $f /etc/fuse.conf; rm -f $f"
-        hold = "; o=$(mktemp -d); chown nobody $o; mount -i -t fuse.haft -o ro,fd=3,rootmode=40000,user_id=65534,group_id=65534 haft $o 3<>/dev/fuse"
+        prepare = (
+            "f=$(mktemp); echo 'mount_max = 1' >$f; chmod 644 $f; mount --bind $f "
+            "/etc/fuse.conf; rm -f $f"
+        )
+        hold = (
+            "; o=$(mktemp -d); chown nobody $o; mount -i -t fuse.haft -o "
+            "ro,fd=3,rootmode=40000,user_id=65534,group_id=65534 haft $o 3<>/dev/fuse"
+        )
         release = "; (sleep 1; umount $o; rmdir $o) >/dev/null 2>&1 &"
         self.refuses(
             True,
@@ -216,7 +232,10 @@ class TestFailing(ModesCase):
 
     def test_all_fail(self):
         """No FUSE, and no place to unpack to."""
-        full = f"mount -t tmpfs none /mnt; cp {support.lab()} /mnt/lab; for d in /tmp /var/tmp /run /dev/shm; do mount -t tmpfs -o size=16k,mode=1777 none $d; done"
+        full = (
+            f"mount -t tmpfs none /mnt; cp {support.lab()} /mnt/lab; for d in /tmp /var/tmp "
+            f"/run /dev/shm; do mount -t tmpfs -o size=16k,mode=1777 none $d; done"
+        )
         line = self.refuses(
             True,
             prepare=f"{NO_DEVICE}; {full}",
@@ -293,11 +312,14 @@ class TestPlaces(ModesCase):
 
     @support.parametrised(planted=["foreign", "symlink", "open", "file"])
     def test_planted(self, planted):
-        """Somebody has made our directory before us: another place, and what is his is not touched."""
+        """Somebody has made our directory before us: another place, and what is his is not
+        touched."""
         plant = {
             "foreign": "mkdir /tmp/haft-65534 && chown 1 /tmp/haft-65534",
-            "symlink": "mkdir /tmp/target && chmod 777 /tmp/target && ln -s /tmp/target /tmp/haft-65534",
-            "open": "mkdir /tmp/haft-65534 && chown 65534 /tmp/haft-65534 && chmod 777 /tmp/haft-65534",
+            "symlink": "mkdir /tmp/target && chmod 777 /tmp/target && ln -s /tmp/target "
+            "/tmp/haft-65534",
+            "open": "mkdir /tmp/haft-65534 && chown 65534 /tmp/haft-65534 && chmod 777 "
+            "/tmp/haft-65534",
             "file": "touch /tmp/haft-65534",
         }[planted]
         prepare = f"mount -t tmpfs -o mode=1777 none /tmp; {plant};"

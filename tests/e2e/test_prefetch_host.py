@@ -1,4 +1,5 @@
-"""The host's files that the profile names are read before Python asks for them; what else lies under their names does no harm."""
+"""The host's files that the profile names are read before Python asks for them; what else lies
+under their names does no harm."""
 
 import ctypes
 import json
@@ -122,7 +123,8 @@ class TestPrefetchHost(support.TestCase):
         self.assertEqual(self.cached(HAFT_PREFETCH="0"), [])
 
     def test_fifo_is_not_opened(self):
-        """Who waits for a reader of a FIFO had been woken: its type was asked for after it was opened."""
+        """Who waits for a reader of a FIFO had been woken: its type was asked for after it was
+        opened."""
         fifo = self.prefix / "data" / "fifo"
         writer = threading.Thread(target=lambda: os.close(os.open(fifo, os.O_WRONLY)))
         writer.start()
@@ -146,7 +148,8 @@ class TestPrefetchHost(support.TestCase):
         self.assertEqual(done.stdout, "done\n")
 
     def test_profile_run_finds_the_standard_library(self):
-        """Paths below the interpreter's prefix; none of the host's packages, none of the machine's settings."""
+        """Paths below the interpreter's prefix; none of the host's packages, none of the machine's
+        settings."""
         tree = support.unique_dir("recorded")
         (tree / "recorded.py").write_text("import wave\ndef main(): pass\n")
         bundle = support.build(

@@ -1,4 +1,5 @@
-"""What a start needs is fetched before the program asks for it, and nothing is left of whoever did that."""
+"""What a start needs is fetched before the program asks for it, and nothing is left of whoever did
+that."""
 
 import json
 import os
@@ -26,7 +27,8 @@ def processes():
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/status") as file:
-                status = dict(line.rstrip("\\n").split(":\\t", 1) for line in file if ":\\t" in line)
+                status = dict(line.rstrip("\\n").split(":\\t", 1) for line in file
+                    if ":\\t" in line)
         except OSError:
             continue
         if status["Name"].startswith("haft-"):
@@ -40,7 +42,8 @@ def main():
     with open(os.path.join(HERE, "data", "large.bin"), "rb") as file:
         size = len(file.read())
     print(reads() - before, size)
-    mine = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("Cpus_allowed_list"))
+    mine = next(line.split()[1] for line in open("/proc/self/status")
+        if line.startswith("Cpus_allowed_list"))
     end = time.monotonic() + 2
     while any(cpus != mine for _, _, cpus in processes()) and time.monotonic() < end:
         with open(os.path.join(HERE, "data", "large.bin"), "rb") as file:
@@ -88,7 +91,8 @@ class TestPrefetchImage(support.TestCase):
         self.assertGreater(int(done.stdout.split()[0]), 2)
 
     def test_processes_are_as_without_it(self):
-        """No zombie, and the supervisor and the server may run on every CPU the program may run on."""
+        """No zombie, and the supervisor and the server may run on every CPU the program may run
+        on."""
         _, processes = self.start()
         mine = processes.pop()[2]
         self.assertEqual([name for name, _, _ in processes], ["haft-supervisor", "haft-server"])
@@ -125,14 +129,16 @@ class TestPrefetchImage(support.TestCase):
 
 
 class TestLibrariesUsedInPart(support.TestCase):
-    """The recorder had compared the tree's paths with what the kernel calls mapped files, which are where links lead to."""
+    """The recorder had compared the tree's paths with what the kernel calls mapped files, which are
+    where links lead to."""
 
     def test_profile_of_a_linked_tree_knows_the_parts_of_libraries(self):
         tree = support.unique_dir("parts")
         source = tree.parent / (tree.name + ".c")
         source.write_text(
             "#include <stddef.h>\n"
-            "__attribute__((aligned(65536))) const unsigned char large[16 << 20] = {1, [8 << 20] = 2, [(16 << 20) - 1] = 3};\n"
+            "__attribute__((aligned(65536))) const unsigned char large[16 << 20] = {1, [8 << "
+            "20] = 2, [(16 << 20) - 1] = 3};\n"
             "int at(size_t i) { return large[i]; }\n"
         )
         subprocess.run(

@@ -29,7 +29,8 @@ def profile_of(bundle):
 
 
 def deny_personality():
-    """For preexec_fn: personality(2) fails with EPERM, as by the seccomp filters of some containers."""
+    """For preexec_fn: personality(2) fails with EPERM, as by the seccomp filters of some
+    containers."""
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
@@ -116,7 +117,8 @@ class TestMappedLibraries(support.TestCase):
 
 
 class TestRecorder(support.TestCase):
-    """Of a program that ends its imports with that of `reached`, if nothing of the recorder got in its way."""
+    """Of a program that ends its imports with that of `reached`, if nothing of the recorder got in
+    its way."""
 
     def record(self, text):
         tree = support.unique_dir("recorded")
@@ -190,7 +192,8 @@ class TestRecorder(support.TestCase):
 
     def test_host_has_libraries_and_data_only(self):
         host = self.record("""
-            for path in ("/usr/src/haft-absent", "/usr/include/haft-absent", "/usr/local/lib/haft-absent",
+            for path in ("/usr/src/haft-absent", "/usr/include/haft-absent",
+                "/usr/local/lib/haft-absent",
                          "/usr/share/haft-wanted", "/usr/lib/haft-wanted"):
                 try:
                     open(path)
@@ -201,7 +204,8 @@ class TestRecorder(support.TestCase):
         self.assertEqual(2, len([path for path in host if "haft-wanted" in path]), host)
 
     def test_a_program_run_as_a_module_needs_no_parser(self):
-        """The recorder parses such a one. Its `ast` and `tokenize` had brought `re` unseen, and themselves into the list."""
+        """The recorder parses such a one. Its `ast` and `tokenize` had brought `re` unseen, and
+        themselves into the list."""
         tree = support.unique_dir("parsed")
         (tree / "parsed.py").write_text(
             "if True:\n    import re\n    from json import decoder as kept\ntry:\n    import csv\n"
@@ -234,7 +238,8 @@ class TestRecorder(support.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_the_program_does_not_see_the_recorder_read(self):
-        """At every extension module it had called what the program made of open(), and what watches it had seen that."""
+        """At every extension module it had called what the program made of open(), and what watches
+        it had seen that."""
         self.record("""
             import builtins, sys
             seen = []
@@ -260,7 +265,8 @@ class TestProfileFromATrace(support.TestCase):
         )
 
     def test_what_a_trace_cannot_tell_is_recorded_beside_it(self):
-        """What Python reads of the host was lost, and starts with an empty page cache took as long as ever."""
+        """What Python reads of the host was lost, and starts with an empty page cache took as long
+        as ever."""
         profile = self.build()
         self.assertEqual(profile["files"][0], "site-packages/data.bin")
         self.assertTrue([path for path in profile["files"] if "from_trace" in path])
@@ -300,7 +306,10 @@ class TestBundledPython(support.TestCase):
         "unittest.mock",
         "xml.dom.minidom",
     )
-    APP = f"import {', '.join(MODULES)}\ndef main():\n    print(open('/haft/inside/.haft/stats').read())\n"
+    APP = (
+        f"import {', '.join(MODULES)}\ndef main():\n"
+        f"    print(open('/haft/inside/.haft/stats').read())\n"
+    )
 
     @classmethod
     def setUpClass(cls):
@@ -309,7 +318,8 @@ class TestBundledPython(support.TestCase):
         )
 
     def test_profile_holds_the_interpreter_and_its_library(self):
-        """It had been run by the host's interpreter: what a start reads of its own lay scattered in the coldest blocks."""
+        """It had been run by the host's interpreter: what a start reads of its own lay scattered in
+        the coldest blocks."""
         profile = profile_of(self.bundle)
         self.assertNotIn("host", profile)
         compiled = [

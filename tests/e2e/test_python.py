@@ -1,4 +1,5 @@
-"""Python in a bundle and in its children: .pth files, namespace packages, path order, multiprocessing."""
+"""Python in a bundle and in its children: .pth files, namespace packages, path order,
+multiprocessing."""
 
 import support
 
@@ -10,7 +11,8 @@ ONE = {
     "shared/one/__init__.py": "NAME = 'one'\n",
     "one.pth": "# a comment\none_more\n\nnot_there\n",
     "one_more/by_pth.py": "NAME = 'by pth'\n",
-    "uuid.py": "raise ImportError('the back-port')\n",  # a back-port of what the standard library has by now
+    # a back-port of what the standard library has by now
+    "uuid.py": "raise ImportError('the back-port')\n",
 }
 TWO = {
     "shared/two.py": "NAME = 'two'\n",
@@ -56,7 +58,8 @@ class PythonCase(support.TestCase):
         return done.stdout
 
     def say_both(self, code, mode, **options):
-        """What the code prints in the program and in a child started with -c: has to be the same."""
+        """What the code prints in the program and in a child started with -c: has to be the
+        same."""
         program = self.say(code, mode, **options)
         child = self.say(
             f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)",
@@ -78,7 +81,10 @@ class TestImports(PythonCase):
         self.assertEqual(self.say_both("import sys; print(sys.pth_runs)", mode), "1\n")
 
     def test_namespace_package_of_two_trees(self, mode):
-        code = "import shared.one, shared.two; print(shared.one.NAME, shared.two.NAME, list(shared.__path__))"
+        code = (
+            "import shared.one, shared.two; print(shared.one.NAME, shared.two.NAME, "
+            "list(shared.__path__))"
+        )
         self.assertEqual(
             self.say_both(code, mode), "one two ['/haft/pyapp/site-packages/shared']\n"
         )
@@ -90,7 +96,8 @@ class TestImports(PythonCase):
         )
         code = (
             "import sys, uuid, dep; print(uuid.__file__, dep.WHERE)\n"
-            "p = sys.path; print(p.index('/usr/lib/python3.11') < p.index('/haft/pyapp/site-packages')"
+            "p = sys.path; print(p.index('/usr/lib/python3.11') < "
+            "p.index('/haft/pyapp/site-packages')"
             " < p.index('/usr/lib/python3/dist-packages'))\n"
             "print(len(p) - len(set(p)))"
         )
@@ -120,7 +127,8 @@ class TestImports(PythonCase):
         host = support.write_tree(
             support.unique_dir(),
             {
-                "sitecustomize.py": "import sys, dep\nsys.host_runs = getattr(sys, 'host_runs', 0) + 1\n"
+                "sitecustomize.py": "import sys, dep\n"
+                "sys.host_runs = getattr(sys, 'host_runs', 0) + 1\n"
                 "sys.saw = dep.WHERE\n"
             },
         )
@@ -132,7 +140,8 @@ class TestImports(PythonCase):
     def test_metadata_and_resources(self, mode):
         code = (
             "import importlib.metadata as m, importlib.resources as r, pkgutil\n"
-            "print(m.version('lab'), [e.value for e in m.entry_points(group='console_scripts', name='lab')])\n"
+            "print(m.version('lab'), [e.value for e in "
+            "m.entry_points(group='console_scripts', name='lab')])\n"
             "print((r.files('lab_data') / 'text.txt').read_text().strip())\n"
             "print(os.access(r.files('lab_data') / 'text.txt', os.W_OK))"
         )
@@ -165,7 +174,10 @@ class TestImports(PythonCase):
 
 class TestChildren(PythonCase):
     def child(self, mode, *arguments, **options):
-        code = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, *{arguments!r}]).returncode)"
+        code = (
+            f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, "
+            f"*{arguments!r}]).returncode)"
+        )
         return self.say(code, mode, **options)
 
     def test_flask_in_a_child(self, mode):
@@ -174,7 +186,8 @@ class TestChildren(PythonCase):
             {
                 "parent.py": (
                     "import subprocess, sys\n"
-                    "sys.exit(subprocess.run([sys.executable, '-c', 'import flask; print(flask.__file__)']).returncode)"
+                    "sys.exit(subprocess.run([sys.executable, '-c', 'import flask; "
+                    "print(flask.__file__)']).returncode)"
                 )
             },
         )
@@ -205,11 +218,17 @@ class TestChildren(PythonCase):
         )
 
     def test_system_programs_see_no_library_path(self, mode):
-        code = "import subprocess; subprocess.run(['sh', '-c', 'echo ${LD_LIBRARY_PATH-unset}; ls / | grep -c haft'])"
+        code = (
+            "import subprocess; subprocess.run(['sh', '-c', 'echo ${LD_LIBRARY_PATH-unset}; "
+            "ls / | grep -c haft'])"
+        )
         self.assertEqual(self.say(code, mode), "unset\n1\n")
 
     def test_program_executes_python_again(self, mode):
-        code = "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'import dep; print(dep.WHERE)'])"
+        code = (
+            "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'import dep; "
+            "print(dep.WHERE)'])"
+        )
         self.assertEqual(self.say(code, mode), "bundle\n")
 
     def test_program_starts_itself(self, mode):
@@ -217,7 +236,8 @@ class TestChildren(PythonCase):
         code = (
             "import os, subprocess, sys\n"
             "subprocess.run([sys.argv[0], 'import dep; print(dep.WHERE)'], check=True)\n"
-            "sys.stdout.flush(); os.execv(sys.argv[0], [sys.argv[0], 'import by_pth; print(by_pth.NAME)'])"
+            "sys.stdout.flush(); os.execv(sys.argv[0], [sys.argv[0], 'import by_pth; "
+            "print(by_pth.NAME)'])"
         )
         self.assertEqual(self.say(code, mode), "bundle\nby pth\n")
 

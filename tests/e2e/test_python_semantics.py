@@ -8,16 +8,20 @@ SECONDS = 20
 
 NSPKG = (
     "import sys, types, os;p = os.path.join(sys._getframe(1).f_locals['sitedir'], *('old',));"
-    "m = sys.modules.setdefault('old', types.ModuleType('old'));mp = m.__dict__.setdefault('__path__', []);"
+    "m = sys.modules.setdefault('old', types.ModuleType('old'));mp = "
+    "m.__dict__.setdefault('__path__', []);"
     "(p not in mp) and mp.append(p)\n"
 )
 FILES = {
-    "app.py": "import sys\n\ndef main():\n    exec(sys.argv[1], {'__name__': 'code', 'sys': sys})\n",
+    "app.py": "import sys\n\ndef main():\n"
+    "    exec(sys.argv[1], {'__name__': 'code', 'sys': sys})\n",
     "dep.py": "NAME = 'dep'\n",
     "old/one.py": "NAME = 'old.one'\n",  # no __init__.py: a pkg_resources-style namespace package
     "old_one-1-nspkg.pth": NSPKG,
-    "workers.py": "import multiprocessing, sys\n\ndef work(_):\n    import old.one, dep\n    return old.one.NAME, dep.NAME\n\n"
-    "def main():\n    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:\n        print(pool.map(work, [0]))\n",
+    "workers.py": "import multiprocessing, sys\n\ndef work(_):\n    import old.one, dep\n"
+    "    return old.one.NAME, dep.NAME\n\n"
+    "def main():\n    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:\n"
+    "        print(pool.map(work, [0]))\n",
 }
 WHERE = "import dep; print(dep.__file__)"
 SITE = "/haft/semantics/site-packages"
@@ -73,7 +77,8 @@ class TestVariables(SemanticsCase):
         self.assertRegex(done.stderr, r"import time: .*\| dep\n")
 
     def test_hostile_path_does_not_reach_the_launcher(self, mode):
-        """Modules that every start imports, in a PYTHONPATH of somebody else's: nothing of them runs before the program.
+        """Modules that every start imports, in a PYTHONPATH of somebody else's: nothing of them
+        runs before the program.
 
         (Only `encodings` would: Python itself imports that, with or without a bundle.)"""
         names = (
@@ -120,8 +125,10 @@ class TestVariables(SemanticsCase):
 class TestChildren(SemanticsCase):
     def child(self, *flags, env=""):
         return (
-            f"import subprocess; done = subprocess.run([sys.executable, *{flags!r}, '-c', {WHERE!r}], "
-            f"capture_output=True, text=True{env}); print(done.stdout.strip() or done.stderr.splitlines()[-1])"
+            f"import subprocess; done = subprocess.run([sys.executable, *{flags!r}, '-c', "
+            f"{WHERE!r}], "
+            f"capture_output=True, text=True{env}); print(done.stdout.strip() or "
+            f"done.stderr.splitlines()[-1])"
         )
 
     @support.parametrised(flag=["-s", "-B", "-O", "-P", "-u", "-Xdev"])
@@ -157,17 +164,22 @@ class TestChildren(SemanticsCase):
     def test_old_namespace_package_in_a_child(self):
         self.says(
             "old.one\n",
-            "import subprocess; subprocess.run([sys.executable, '-c', 'import old.one; print(old.one.NAME)'])",
+            "import subprocess; subprocess.run([sys.executable, '-c', 'import old.one; "
+            "print(old.one.NAME)'])",
         )
 
 
 class TestIsolated(SemanticsCase):
-    CODE = "print([p for p in sys.path if not p.startswith(('/usr/lib/python3.11', '/usr/lib/python311'))])"
+    CODE = (
+        "print([p for p in sys.path if not p.startswith(('/usr/lib/python3.11', "
+        "'/usr/lib/python311'))])"
+    )
 
     def test_program_and_children(self, mode):
         for code in (
             self.CODE,
-            f"import subprocess; subprocess.run([sys.executable, '-c', 'import sys; ' + {self.CODE!r}.replace('if not', 'if p and not')])",
+            f"import subprocess; subprocess.run([sys.executable, '-c', 'import sys; ' + "
+            f"{self.CODE!r}.replace('if not', 'if p and not')])",
         ):
             self.says(f"['{SITE}']\n", code, "-e", "app:main", "--isolated", mode=mode)
 

@@ -1,6 +1,8 @@
-"""A server that dies is replaced and the program notices nothing (Linux 6.9); else an error at once, never a hang."""
+"""A server that dies is replaced and the program notices nothing (Linux 6.9); else an error at
+once, never a hang."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -12,8 +14,8 @@ import support
 SECONDS = 30
 SECONDS_OF_KILLS = 60 if support.LONG else 8
 
-# Reads all files again and again, from the server every time; prints how often, ends with 3 at the first error
-# or wrong byte.
+# Reads all files again and again, from the server every time; prints how often, ends with 3 at the
+# first error or wrong byte.
 READERS = """
 import hashlib
 base = os.path.dirname(sys.modules["lab"].__file__)
@@ -101,7 +103,8 @@ class TestReplaced(RecoveryCase):
         self.assertIn("killed by signal 9", stats)
 
     def test_crashes_are_survived_and_told(self, mode):
-        """Five crashes of its own; HAFT_LOG=debug shows them, .haft/stats counts them, and fresh numbers are read."""
+        """Five crashes of its own; HAFT_LOG=debug shows them, .haft/stats counts them, and fresh
+        numbers are read."""
         code = (
             "stats = os.environ['PYTHONPATH'].split('/.haft')[0] + '/.haft/stats'\n"
             "import json; print('ready', flush=True)\n"
@@ -134,17 +137,23 @@ class TestReplaced(RecoveryCase):
             self.assertEqual(process.returncode, 107)
 
     def test_supervisor_killed_then_the_server_goes_on(self, mode):
-        code = "print('ready', flush=True); sys.stdin.readline()\nimport lab_lazy.m78; print(lab_lazy.m78.VALUE)"
+        code = (
+            "print('ready', flush=True); sys.stdin.readline()\n"
+            "import lab_lazy.m78; print(lab_lazy.m78.VALUE)"
+        )
         with self.clean():
             process, known = self.start(code, mode)
             server = self.server(known)
-            supervisor = int(re.search(r"PPid:\t(\d+)", open(f"/proc/{server}/status").read())[1])
+            supervisor = int(
+                re.search(r"PPid:\t(\d+)", pathlib.Path(f"/proc/{server}/status").read_text())[1]
+            )
             os.kill(supervisor, signal.SIGKILL)
             self.assertEqual(process.communicate("\n", timeout=5)[0], "78\n")
 
 
 class TestLost(RecoveryCase):
-    """Supervisor and server are killed: errors at once, which the program can handle, and it ends as it likes."""
+    """Supervisor and server are killed: errors at once, which the program can handle, and it ends
+    as it likes."""
 
     USE = (
         "import lab, mmap\nbase = os.path.dirname(lab.__file__)\n"
@@ -152,7 +161,8 @@ class TestLost(RecoveryCase):
         "os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)\n"
         "pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ); first = pages[0]\n"
         "print('ready', flush=True)\n"
-        "try:\n  while True:\n    for i in range(200):\n      with open(f'{base}/lab_lazy/m{i}.py') as source:\n"
+        "try:\n  while True:\n    for i in range(200):\n"
+        "      with open(f'{base}/lab_lazy/m{i}.py') as source:\n"
         "        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED); source.read()\n"
         "except OSError as error: print(error.errno, flush=True)\n"
         "try: os.stat(base + '/none')\nexcept OSError as error: print(error.errno, flush=True)\n"
@@ -162,7 +172,7 @@ class TestLost(RecoveryCase):
     def lose(self, code, mode):
         before = support.haft_processes()
         with self.clean():
-            process, known = self.start(self.USE + code, mode)
+            process, _known = self.start(self.USE + code, mode)
             time.sleep(0.1)
             helpers = {support.clean._comm(pid): pid for pid in support.haft_processes() - before}
             for name in ("haft-supervisor", "haft-server"):
@@ -183,7 +193,8 @@ class TestLost(RecoveryCase):
 
 class TestStopped(RecoveryCase):
     def test_stopped_for_five_seconds_with_8_readers(self, mode):
-        """They wait; one that is killed is gone at once; the others read the right bytes afterwards."""
+        """They wait; one that is killed is gone at once; the others read the right bytes
+        afterwards."""
         with self.clean():
             process, known = self.start(READERS, mode, "3")
             server = self.server(known)
@@ -191,11 +202,14 @@ class TestStopped(RecoveryCase):
             os.kill(server, signal.SIGSTOP)
             children = [
                 int(pid)
-                for pid in open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()
+                for pid in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+                .read_text()
+                .split()
             ]
             self.assertEqual(len(children), 8)
             time.sleep(5 if support.LONG else 1.5)
-            # Those whose requests the server had already read wait for the answers (one per thread of it); others die at once.
+            # Those whose requests the server had already read wait for the answers (one per thread
+            # of it); others die at once.
             killed = children[:5]
             for child in killed:
                 os.kill(child, signal.SIGKILL)

@@ -1,5 +1,5 @@
-"""haft run: archives in the layouts of shiv, pex, zipapp and wheels start without unpacking, and do what the same files
-do in a plain directory."""
+"""haft run: archives in the layouts of shiv, pex, zipapp and wheels start without unpacking, and do
+what the same files do in a plain directory."""
 
 import glob
 import json
@@ -33,7 +33,8 @@ def main():
     import demo
     import demo._bz2  # an extension module
     import vendored
-    child = subprocess.run([sys.executable, "-c", "import demo, vendored; print(demo.__file__, vendored.__file__)"],
+    child = subprocess.run([sys.executable, "-c",
+        "import demo, vendored; print(demo.__file__, vendored.__file__)"],
                            capture_output=True, text=True)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         doubled = pool.map(double, [1, 2, 3])
@@ -61,13 +62,17 @@ def code():
 
 
 def other():
-    print("other", sys.argv[1:], sorted(n for n in os.environ if n.startswith(("SHIV_", "PEX_", "HAFT_")) and n != "HAFT_INDEX"))
+    print("other", sys.argv[1:], sorted(n for n in os.environ
+        if n.startswith(("SHIV_", "PEX_", "HAFT_")) and n != "HAFT_INDEX"))
 
 
 if __name__ == "__main__":
     sys.exit(main())
 '''
-ENTRY_POINTS = "[console_scripts]\ndemo = demo.cli:main\nDemo-Other = demo.cli:other [extra]\ndemo-code = demo.cli:code\n"
+ENTRY_POINTS = (
+    "[console_scripts]\ndemo = demo.cli:main\nDemo-Other = demo.cli:other [extra]\n"
+    "demo-code = demo.cli:code\n"
+)
 
 
 def demo_files():
@@ -108,7 +113,8 @@ PLACES = {
 
 
 def make(layout, directory):
-    """An archive of the demo in a layout; the program is main() of demo.cli, except for shiv-script."""
+    """An archive of the demo in a layout; the program is main() of demo.cli, except for
+    shiv-script."""
     files = demo_files()
     both = {**files, **VENDORED}
     deps = {WHEEL: files, "vendored-2.0-py3-none-any.whl": VENDORED}
@@ -256,7 +262,8 @@ class TestLayouts(RunCase):
         file = archives.zipapp(
             directory / "d.pyz",
             {
-                "__main__.py": "import good, sys\ntry:\n    import bad\nexcept OSError as e: print(e.errno, good.X)\n",
+                "__main__.py": "import good, sys\ntry:\n    import bad\n"
+                "except OSError as e: print(e.errno, good.X)\n",
                 "good.py": "X = 'good'\n",
                 "bad.py": "X = 1\n" * 1000,
             },
@@ -323,8 +330,10 @@ class TestExit(RunCase):
             directory / "s.pyz",
             {
                 "__main__.py": "import app\napp.main()\n",
-                "app.py": "import multiprocessing\ndef f(x): return -x\ndef main():\n    print('main')\n"
-                "    with multiprocessing.get_context('spawn').Pool(1) as p: print(p.map(f, [1]))\n",
+                "app.py": "import multiprocessing\ndef f(x): return -x\ndef main():\n"
+                "    print('main')\n"
+                "    with multiprocessing.get_context('spawn').Pool(1) as p: print(p.map(f, "
+                "[1]))\n",
             },
         )
         self.says("main\n[-1]\n", file)
@@ -509,7 +518,8 @@ class TestBundles(RunCase):
             file = archives.zipapp(
                 directory / os.fsencode(name).decode("utf-8", "surrogateescape"),
                 {
-                    "__main__.py": "import sys, os\nprint(os.fsencode(sys.argv[0]), __file__.isascii())\n"
+                    "__main__.py": "import sys, os\n"
+                    "print(os.fsencode(sys.argv[0]), __file__.isascii())\n"
                 },
             )
             self.says(f"{os.fsencode(file)} True\n", file, mode=mode)

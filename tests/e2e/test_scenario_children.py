@@ -68,7 +68,8 @@ def all_kinds():
 def from_thread():
     results = []
     def work():
-        # Shut down: else the interpreter's end may meet the pool's (Python 3.11 then complains on standard error).
+        # Shut down: else the interpreter's end may meet the pool's, and Python 3.11 then complains
+        # on standard error.
         with concurrent.futures.ProcessPoolExecutor(1) as pool:
             results.append(pool.submit(tools.twice, 9).result())
     thread = threading.Thread(target=work)
@@ -109,7 +110,8 @@ def work(number):
 
 def main():
     for backend in sys.argv[1:]:
-        print(backend, joblib.Parallel(n_jobs=2, backend=backend)(joblib.delayed(work)(n * n) for n in range(6)))
+        print(backend, joblib.Parallel(n_jobs=2, backend=backend)(joblib.delayed(work)(n * n)
+            for n in range(6)))
     executor = joblib.externals.loky.get_reusable_executor(max_workers=2)
     print(sorted(executor.map(lambda n: n + 1, range(4))))
     executor.shutdown()
@@ -122,8 +124,8 @@ class TestMultiprocessing(support.ScenarioCase):
 
     @support.parametrised(kind=["fork", "spawn", "forkserver"])
     def test_every_way_to_have_workers(self, kind, mode):
-        """The program's top level runs once, in the program. (In an installation spawned workers import the script
-        of bin/ again and with it the program; a bundle has no such script.)"""
+        """The program's top level runs once, in the program. (In an installation spawned workers
+        import the script of bin/ again and with it the program; a bundle has no such script.)"""
         with self.clean():
             done = support.run([FUNCTION.bundle, kind], mode=mode)
         self.assertEqual((done.stdout, done.stderr, done.returncode), (RESULTS, "", 0))
@@ -152,12 +154,14 @@ class TestMultiprocessing(support.ScenarioCase):
 
     @support.parametrised(end=["os._exit(4)", "os.kill(os.getpid(), 9)", "sys.exit(4)"])
     def test_program_ends_while_its_forkserver_lives(self, end):
-        """The fork server and the resource tracker end with the pipe to the program; then all is gone."""
+        """The fork server and the resource tracker end with the pipe to the program; then all is
+        gone."""
         both = support.Both("ends", {**support.PROBE, **WORKERS}, "-e", "probe:main")
         code = (
             "import multiprocessing as m, crowd.tools\n"
             "context = m.get_context('forkserver')\n"
-            "process = context.Process(target=crowd.tools.leave, args=(3,)); process.start(); process.join()\n"
+            "process = context.Process(target=crowd.tools.leave, args=(3,)); process.start(); "
+            "process.join()\n"
             f"import multiprocessing.forkserver as f; print(process.exitcode, flush=True); {end}\n"
         )
         status = -signal.SIGKILL if "kill" in end else 4
@@ -172,7 +176,8 @@ class TestMultiprocessing(support.ScenarioCase):
             "pool = c.ProcessPoolExecutor(1, m.get_context('spawn'))\n"
             "try: pool.submit(os._exit, 1).result()\n"
             "except c.process.BrokenProcessPool: print('broken')\n"
-            "process = m.get_context('spawn').Process(target=signal.pause); process.start(); process.kill()\n"
+            "process = m.get_context('spawn').Process(target=signal.pause); process.start(); "
+            "process.kill()\n"
             "process.join(); print(process.exitcode, crowd.tools.twice(4))\n"
         )
         self.assertEqual(self.same(both, code, mode=mode), "broken\n-9 8\n")
@@ -225,8 +230,8 @@ class TestChildren(support.ScenarioCase):
         )
 
     def test_python_by_name(self, mode):
-        """python3 of PATH, as makefiles and shell scripts say. (In an installation that is another Python, so there
-        is nothing to compare with.)"""
+        """python3 of PATH, as makefiles and shell scripts say. (In an installation that is another
+        Python, so there is nothing to compare with.)"""
         for command in ("/usr/bin/python3 -m dep", "sh -c 'python3 -m dep'", "env python3 -m dep"):
             with self.clean():
                 done = support.run(
@@ -236,7 +241,8 @@ class TestChildren(support.ScenarioCase):
             self.assertEqual(done.stdout, "dep ['/haft/family/site-packages/dep/__main__.py']\n")
 
     def test_empty_environment(self, mode):
-        """env={}: such a child is a plain Python of the host, as documented; it starts and has nothing of ours."""
+        """env={}: such a child is a plain Python of the host, as documented; it starts and has
+        nothing of ours."""
         code = (
             "import subprocess, sys\n"
             "show = 'import sys; print([p for p in sys.path if \"/haft/\" in p])'\n"
@@ -249,7 +255,8 @@ class TestChildren(support.ScenarioCase):
     def test_pip_list(self):
         """pip started by the program lists the bundle's distributions with those of the host."""
         said = self.child(
-            "[sys.executable, '-m', 'pip', 'list', '--format=freeze', '--disable-pip-version-check']",
+            "[sys.executable, '-m', 'pip', 'list', '--format=freeze', "
+            "'--disable-pip-version-check']",
             support.MODES[-1],
         )
         self.assertIn("dep==1.5\n", said)
@@ -275,7 +282,8 @@ class TestChildren(support.ScenarioCase):
         ]
     )
     def test_starts_itself(self, how, mode):
-        """The bundle's own mount is not that of the bundle it starts, though both are at the same path."""
+        """The bundle's own mount is not that of the bundle it starts, though both are at the same
+        path."""
         code = (
             "import dep; sys.stdout.flush()\ncode = 'import dep; print(dep.NAME, dep.__file__)'\n"
             + how.format(me="sys.argv[0]")
@@ -286,8 +294,10 @@ class TestChildren(support.ScenarioCase):
         """Every level keeps its own mount: the first still reads when all the others have ended."""
         code = (
             "import subprocess, sys\nlevel = int(sys.argv[1])\n"
-            "if level: subprocess.run([sys.argv[0], sys.argv[2], str(level - 1), sys.argv[2]], check=True)\n"
-            "import dep; print(level, open(os.path.dirname(dep.__file__) + '/data.txt').read(), end='')\n"
+            "if level: subprocess.run([sys.argv[0], sys.argv[2], str(level - 1), "
+            "sys.argv[2]], check=True)\n"
+            "import dep; print(level, open(os.path.dirname(dep.__file__) + "
+            "'/data.txt').read(), end='')\n"
         )
         said = self.same(BOTH, code, "9", code, mode=mode)
         self.assertEqual(said, "".join(f"{level} data\n" for level in range(10)))
@@ -298,7 +308,8 @@ class TestChildren(support.ScenarioCase):
         )
         code = (
             "import subprocess, dep\n"
-            f"subprocess.run([{str(other.bundle)!r}, 'import dep, sys; print(dep.NAME, dep.__file__)'], check=True)\n"
+            f"subprocess.run([{str(other.bundle)!r}, 'import dep, sys; print(dep.NAME, "
+            f"dep.__file__)'], check=True)\n"
             "print(dep.NAME, dep.__file__)"
         )
         with self.clean():
@@ -313,29 +324,40 @@ class TestChildren(support.ScenarioCase):
         )
 
     def test_system_tools(self, mode):
-        """git, curl and bash work and see nothing of ours in their environment but what Python children need."""
+        """git, curl and bash work and see nothing of ours in their environment but what Python
+        children need."""
         repository = support.unique_dir("git", 0o755)
         subprocess.run(["git", "init", "-q", repository], check=True)
         code = (
             "import subprocess\n"
-            f"subprocess.run(['git', '-c', 'safe.directory=*', '-C', {str(repository)!r}, 'status', '--short',"
+            f"subprocess.run(['git', '-c', 'safe.directory=*', '-C', {str(repository)!r}, "
+            f"'status', '--short',"
             " '--branch'], check=True)\n"
-            "print(subprocess.run(['curl', '-s', 'file:///etc/hostname'], capture_output=True).returncode)\n"
-            "print(subprocess.check_output(['bash', '-c', 'echo ${BASH_VERSION:+bash} $LD_LIBRARY_PATH$LD_PRELOAD']))\n"
+            "print(subprocess.run(['curl', '-s', 'file:///etc/hostname'], "
+            "capture_output=True).returncode)\n"
+            "print(subprocess.check_output(['bash', '-c', 'echo ${BASH_VERSION:+bash} "
+            "$LD_LIBRARY_PATH$LD_PRELOAD']))\n"
             "for tool in ('git', 'curl', 'bash'):\n"
-            "    path = subprocess.check_output(['sh', '-c', f'command -v {tool}'], text=True).strip()\n"
-            "    print(path, subprocess.run(['ldd', path], capture_output=True, text=True).stdout.count('haft'))\n"
+            "    path = subprocess.check_output(['sh', '-c', f'command -v {tool}'], "
+            "text=True).strip()\n"
+            "    print(path, subprocess.run(['ldd', path], capture_output=True, "
+            "text=True).stdout.count('haft'))\n"
             "print(sorted(n for n in os.environ if n.startswith(('LD_', 'GIT_', 'CURL_'))))\n"
         )
         said = self.same(BOTH, code, mode=mode)
         self.assertEqual(said.count(" 0\n"), 3, said)
 
     def test_child_outlives_the_program(self, mode):
-        """A child in the background goes on importing from the mount after the program has ended."""
+        """A child in the background goes on importing from the mount after the program has
+        ended."""
         proof = support.unique_dir("late", 0o777) / "proof"
-        child = f"import time; time.sleep(0.5); import dep; open({str(proof)!r}, 'w').write(dep.__file__)"
+        child = (
+            f"import time; time.sleep(0.5); import dep; open({str(proof)!r}, "
+            f"'w').write(dep.__file__)"
+        )
         code = (
-            f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}], stdin=-3, stdout=-3,"
+            f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}], "
+            f"stdin=-3, stdout=-3,"
             " stderr=-3)"
         )
         with self.clean():

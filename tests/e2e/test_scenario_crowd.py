@@ -67,7 +67,8 @@ class TestCrowd(support.TestCase):
                         directory / "tree",
                         {
                             "who.py": (
-                                f"import sys\nprint({text!r}, flush=True)\nsys.stdin.read()\nimport late\nprint(late.NAME)\n"
+                                f"import sys\nprint({text!r}, flush=True)\nsys.stdin.read()\n"
+                                f"import late\nprint(late.NAME)\n"
                             ),
                             "late.py": f"NAME = {text!r}\n",
                         },
@@ -80,8 +81,7 @@ class TestCrowd(support.TestCase):
                 )
             else:
                 bundle = shutil.copy(places["a"][0], directory / "same")
-                text = "one"
-            places[place] = bundle, text
+            places[place] = bundle, text or "one"
         with self.clean():
             running = [
                 (
@@ -103,7 +103,8 @@ class TestCrowd(support.TestCase):
                 self.assertEqual(process.returncode, 0)
 
     def test_same_path_new_content(self, mode):
-        """The file is replaced by rename again and again while others start it: old or new, never a mixture."""
+        """The file is replaced by rename again and again while others start it: old or new, never a
+        mixture."""
         directory = support.unique_dir("replaced", 0o755)
         versions = []
         for number in (1, 2):

@@ -1,4 +1,5 @@
-"""Scenarios 9 and 10: data files, metadata and compiled code are found and used as in a plain directory."""
+"""Scenarios 9 and 10: data files, metadata and compiled code are found and used as in a plain
+directory."""
 
 import datetime
 import http.server
@@ -13,7 +14,8 @@ SECONDS = 40
 
 
 def authority():
-    """(certificate, private key, certificate of the server "localhost" signed by it, its key), all PEM."""
+    """(certificate, private key, certificate of the server "localhost" signed by it, its key), all
+    PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,13 +59,15 @@ DATA = {
     "pkg/binary.bin": bytes(range(256)) * 100,
     "pkg/deep/er/file.txt": "deeper\n",
     "pkg/templates/base.html": "<b>{% block inner %}{% endblock %}</b>",
-    "pkg/templates/page.html": "{% extends 'base.html' %}{% block inner %}{{ name|upper }}{% endblock %}",
+    "pkg/templates/page.html": "{% extends 'base.html' %}{% block inner %}{{ name|upper }}{% "
+    "endblock %}",
     "single.py": "VALUE = 1\n",
     "Mixed_Case-2.5.dist-info/METADATA": "Metadata-Version: 2.1\nName: Mixed.Case\nVersion: 2.5\n"
     "Provides-Extra: fast\nRequires-Dist: markupsafe (>=1.0) ; extra == 'fast'\n",
     "Mixed_Case-2.5.dist-info/RECORD": "pkg/__init__.py,,\npkg/x.json,sha256=abc,17\nsingle.py,,\n"
     "Mixed_Case-2.5.dist-info/METADATA,,\n",
-    "Mixed_Case-2.5.dist-info/entry_points.txt": "[console_scripts]\nprobe = probe:main\n\n[pkg.plugins]\n"
+    "Mixed_Case-2.5.dist-info/entry_points.txt": "[console_scripts]\nprobe = probe:main\n\n"
+    "[pkg.plugins]\n"
     "one = single:VALUE\n",
     "Mixed_Case-2.5.dist-info/INSTALLER": "pip\n",
     "old.egg-info/PKG-INFO": "Metadata-Version: 1.0\nName: old\nVersion: 0.3\n",
@@ -73,7 +77,8 @@ DATA = {
 BOTH = support.Both("data", DATA, "-e", "probe:main")
 
 READ = """
-import hashlib, importlib.resources, importlib.util, inspect, json, pathlib, pkg, pkgutil, single, linecache
+import hashlib, importlib.resources, importlib.util, inspect, json, pathlib, pkgutil, linecache
+import pkg, single
 here = pathlib.Path(pkg.__file__).parent
 print(json.loads((here / "x.json").read_text()), here)
 files = importlib.resources.files(pkg)
@@ -83,9 +88,11 @@ with importlib.resources.as_file(files / "binary.bin") as path:
     print(path, hashlib.sha256(path.read_bytes()).hexdigest())
 with importlib.resources.path("pkg", "x.json") as path:
     print(path, os.path.getsize(path))
-print(importlib.resources.is_resource("pkg", "x.json"), sorted(importlib.resources.contents("pkg"))[-3:])
+print(importlib.resources.is_resource("pkg", "x.json"),
+    sorted(importlib.resources.contents("pkg"))[-3:])
 print(len(pkgutil.get_data("pkg", "binary.bin")), pkgutil.get_data("pkg", "x.json"))
-print(inspect.getsource(single), linecache.getline(single.__file__, 1), inspect.getsourcefile(single))
+print(inspect.getsource(single), linecache.getline(single.__file__, 1),
+    inspect.getsourcefile(single))
 print(single.__file__, single.__spec__.origin, single.__cached__, type(single.__loader__).__name__)
 print(importlib.util.find_spec("pkg.nothing"), pkg.__path__)
 print([m.name for m in pkgutil.iter_modules(["", os.path.dirname(single.__file__)])][-4:])
@@ -96,11 +103,14 @@ METADATA = """
 import importlib.metadata as m
 print(m.version("Mixed.Case"), m.version("mixed-case"), m.version("old"))
 print(m.metadata("mixed_case").items())
-print(m.requires("Mixed.Case"), m.entry_points(group="pkg.plugins"), m.entry_points(group="pkg.plugins")["one"].load())
+print(m.requires("Mixed.Case"), m.entry_points(group="pkg.plugins"),
+    m.entry_points(group="pkg.plugins")["one"].load())
 dist = m.distribution("Mixed.Case")
 print([(str(f), f.size, f.hash and f.hash.value) for f in dist.files])
-print(dist.locate_file("pkg/x.json"), dist.files[1].locate(), dist.files[1].read_text(), dist.read_text("INSTALLER"))
-print(sorted(d.metadata["Name"] for d in m.distributions() if "site-packages" in str(d.locate_file(""))))
+print(dist.locate_file("pkg/x.json"), dist.files[1].locate(), dist.files[1].read_text(),
+    dist.read_text("INSTALLER"))
+print(sorted(d.metadata["Name"] for d in m.distributions()
+    if "site-packages" in str(d.locate_file(""))))
 print(sorted(m.packages_distributions().get("single")))
 """
 
@@ -109,9 +119,11 @@ import warnings
 warnings.simplefilter("ignore")
 import pkg_resources as r
 print(r.resource_filename("pkg", "x.json"), r.resource_string("pkg", "deep/er/file.txt"))
-print(r.resource_exists("pkg", "templates"), r.resource_isdir("pkg", "deep"), sorted(r.resource_listdir("pkg", "deep")))
+print(r.resource_exists("pkg", "templates"), r.resource_isdir("pkg", "deep"),
+    sorted(r.resource_listdir("pkg", "deep")))
 print(r.get_distribution("Mixed-Case"), r.get_distribution("old").version, r.require("Mixed-Case"))
-print(r.load_entry_point("Mixed-Case", "pkg.plugins", "one"), [str(p) for p in r.iter_entry_points("pkg.plugins")])
+print(r.load_entry_point("Mixed-Case", "pkg.plugins", "one"),
+    [str(p) for p in r.iter_entry_points("pkg.plugins")])
 print(r.require("Mixed-Case[fast]")[-1].project_name, r.working_set.by_key["mixed-case"].location
       if "mixed-case" in r.working_set.by_key else r.get_distribution("Mixed-Case").location)
 """
@@ -119,7 +131,8 @@ print(r.require("Mixed-Case[fast]")[-1].project_name, r.working_set.by_key["mixe
 WRITE = """
 import errno, pkg, shutil, tempfile
 here = os.path.dirname(pkg.__file__)
-print(os.access(here, os.W_OK), os.access(here + "/x.json", os.W_OK), os.access(here + "/x.json", os.R_OK))
+print(os.access(here, os.W_OK), os.access(here + "/x.json", os.W_OK),
+    os.access(here + "/x.json", os.R_OK))
 def attempt(what, *arguments):
     try:
         what(*arguments)
@@ -154,7 +167,10 @@ class TestData(support.ScenarioCase):
         )
 
     def test_read_in_a_child(self):
-        code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {'import os' + READ!r}], check=True)"
+        code = (
+            f"import subprocess, sys; subprocess.run([sys.executable, '-c', "
+            f"{'import os' + READ!r}], check=True)"
+        )
         self.same(BOTH, code, mode=support.MODES[-1])
 
     def test_write_is_EROFS(self, mode):
@@ -206,10 +222,13 @@ class TestData(support.ScenarioCase):
         code = (
             "import subprocess, trust, ssl, urllib.request\n"
             f"url = 'https://localhost:{httpd.server_port}/nothing-here'\n"
-            "curl = ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code} %{ssl_verify_result}', '--noproxy', '*']\n"
-            "done = subprocess.run([*curl, '--cacert', trust.where(), url], capture_output=True, text=True)\n"
+            "curl = ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code} "
+            "%{ssl_verify_result}', '--noproxy', '*']\n"
+            "done = subprocess.run([*curl, '--cacert', trust.where(), url], "
+            "capture_output=True, text=True)\n"
             "print(trust.where(), done.stdout, done.stderr, done.returncode)\n"
-            "try: urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler("
+            "try: urllib.request.build_opener(urllib.request.ProxyHandler({}), "
+            "urllib.request.HTTPSHandler("
             "context=ssl.create_default_context(cafile=trust.where()))).open(url)\n"
             "except urllib.error.HTTPError as error: print(error.code)\n"
         )
@@ -222,15 +241,17 @@ class TestData(support.ScenarioCase):
         self.assertEqual(said, "SITE/trust/cacert.pem 404 0  0\n404\n")
 
 
-# A library beside its package, found by $ORIGIN, as auditwheel puts it there; and an extension module, without
-# Python's headers: the fields of a PyModuleDef.
+# A library beside its package, found by $ORIGIN, as auditwheel puts it there; and an extension
+# module, without Python's headers: the fields of a PyModuleDef.
 DEPENDENCY = "int dependency_value(void) { return 42; }\n"
 EXTENSION = """
 extern int dependency_value(void);
 extern void *PyModule_Create2(void *, int);
 extern int PyModule_AddIntConstant(void *, const char *, long);
-static struct { long references; void *type, *init; long index; void *copy; const char *name, *doc; long size;
-                void *methods, *slots, *traverse, *clear, *free; } definition = {1, 0, 0, 0, 0, "_native", 0, -1};
+static struct { long references; void *type, *init; long index; void *copy;
+                const char *name, *doc; long size;
+                void *methods, *slots, *traverse, *clear, *free; }
+    definition = {1, 0, 0, 0, 0, "_native", 0, -1};
 __attribute__((visibility("default"))) void *PyInit__native(void) {
     void *module = PyModule_Create2(&definition, 1013);
     if (module) PyModule_AddIntConstant(module, "VALUE", dependency_value());
@@ -265,13 +286,16 @@ class TestCompiled(support.ScenarioCase):
         code = (
             "import lxml.etree, lxml.html, lxml.objectify, lxml.isoschematron\n"
             'tree = lxml.etree.XML(\'<a><b n="1">x</b><b n="2">y</b></a>\')\n'
-            'sheet = lxml.etree.XSLT(lxml.etree.XML(\'<x:stylesheet version="1.0" xmlns:x="http://www.w3.org/1999/'
+            'sheet = lxml.etree.XSLT(lxml.etree.XML(\'<x:stylesheet version="1.0" '
+            'xmlns:x="http://www.w3.org/1999/'
             'XSL/Transform"><x:template match="/"><r><x:value-of select="//b[2]"/></r></x:template>'
             "</x:stylesheet>'))\n"
             "print(tree.xpath('string(//b[@n=1])'), str(sheet(tree)))\n"
             # A schema compiler in XSLT files of the package.
-            "print(lxml.isoschematron.Schematron(lxml.etree.XML('<schema xmlns=\"http://purl.oclc.org/dsdl/"
-            'schematron"><pattern><rule context="a"><assert test="b"/></rule></pattern></schema>\'))'
+            "print(lxml.isoschematron.Schematron(lxml.etree.XML('<schema "
+            'xmlns="http://purl.oclc.org/dsdl/'
+            'schematron"><pattern><rule context="a"><assert '
+            'test="b"/></rule></pattern></schema>\'))'
             ".validate(tree))\n"
             "found = set()\n" + MAPS
         )
@@ -319,7 +343,8 @@ class TestCompiled(support.ScenarioCase):
         code = (
             "import ctypes, native, native._native\n"
             "print(native.VALUE, native._native.__file__)\n"
-            "where = os.path.dirname(os.path.dirname(native.__file__)) + '/native.libs/libdependency-1f.so.1'\n"
+            "where = os.path.dirname(os.path.dirname(native.__file__)) + "
+            "'/native.libs/libdependency-1f.so.1'\n"
             "print(ctypes.CDLL(where).dependency_value())\n"
             "found = set()\n" + MAPS
         )
@@ -331,7 +356,8 @@ class TestCompiled(support.ScenarioCase):
         )
 
     def check_large_library(self, size):
-        """One page of a large library is read: the program and the server grow by pages, not by its size."""
+        """One page of a large library is read: the program and the server grow by pages, not by its
+        size."""
         both = self.native(size)
         code = (
             "import ctypes, json, native\n"

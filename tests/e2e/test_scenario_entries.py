@@ -1,5 +1,7 @@
-"""Scenarios 1 to 5: what is run, and how it ends, compared with the scripts and the interpreter of an installation.
-More: test_exit, test_entries."""
+"""Scenarios 1 to 5: what is run, and how it ends, compared with the scripts and the interpreter of
+an installation. More: test_exit, test_entries."""
+
+import pathlib
 
 import support
 
@@ -32,11 +34,14 @@ if __name__ == "__main__":
 """,
     "pkg/__init__.py": "",
     "pkg/mod.py": "import sys\nprint(__name__, sys.argv, __package__, __file__)\n",
-    "pkg/__main__.py": "import sys\nprint(__name__, sys.argv, __package__, __file__)\nsys.exit(6)\n",
+    "pkg/__main__.py": "import sys\nprint(__name__, sys.argv, __package__, __file__)\n"
+    "sys.exit(6)\n",
     "dep.py": "NAME = 'dep'\n",
-    "Tool_Box-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: Tool.Box\nVersion: 1.0\nProvides-Extra: fast\n",
+    "Tool_Box-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: Tool.Box\nVersion: 1.0\n"
+    "Provides-Extra: fast\n",
     "Tool_Box-1.0.dist-info/RECORD": "",
-    # As they are in the wild: extras, spaces, capital letters, comments, a percent sign, other groups around it.
+    # As they are in the wild: extras, spaces, capital letters, comments, a percent sign, other
+    # groups around it.
     "Tool_Box-1.0.dist-info/entry_points.txt": """\
 # made by hand
 [gui_scripts]
@@ -60,7 +65,8 @@ tool = tool
     "bin/text": "#!python\nimport sys\nsys.exit('a message')\n",
     "bin/shell": '#!/bin/sh\nname=${0##*/}; echo "$name $# $2"; exit 3\n',
     "bin/perlish": '#!/usr/bin/env -S sh -u\necho "$1"\n',
-    "bin/local": "#!python\nimport beside, sys\nprint(beside.X, sys.argv[0], __file__, sys.path[0])\n",
+    "bin/local": "#!python\nimport beside, sys\n"
+    "print(beside.X, sys.argv[0], __file__, sys.path[0])\n",
     "bin/beside.py": "X = 'beside'\n",
 }
 
@@ -70,7 +76,7 @@ def with_modes(files):
     tree = support.write_tree(support.unique_dir("entries"), files)
     for path in (tree / "bin").iterdir():
         path.chmod(0o755)
-    (tree / "bin/elf").write_bytes(open("/usr/bin/printf", "rb").read())
+    (tree / "bin/elf").write_bytes(pathlib.Path("/usr/bin/printf").read_bytes())
     (tree / "bin/elf").chmod(0o755)
     return tree
 
@@ -147,12 +153,14 @@ class TestScripts(support.ScenarioCase):
         )
 
     def test_script_without_a_name_does_not_spoil_the_bundle(self, mode):
-        """A line "= tool:main" made a manifest that every start refused. (FILES has one; this is about one alone.)"""
+        """A line "= tool:main" made a manifest that every start refused. (FILES has one; this is
+        about one alone.)"""
         tree = support.write_tree(
             support.unique_dir("nameless"),
             {
                 "tool.py": "def main(): print('main')\n",
-                "tool-1.dist-info/entry_points.txt": "[console_scripts]\n = tool:main\n=\ntool = tool:main\n",
+                "tool-1.dist-info/entry_points.txt": "[console_scripts]\n = tool:main\n=\n"
+                "tool = tool:main\n",
             },
         )
         bundle = support.build(
@@ -255,7 +263,8 @@ class TestOverrides(support.ScenarioCase):
 
     def test_children_do_not_see_them(self, mode):
         code = (
-            "__import__('subprocess').run(['sh', '-c', 'env | grep -c -e HAFT_SCRIPT -e HAFT_ENTRY -e HAFT_INTERP "
+            "__import__('subprocess').run(['sh', '-c', 'env | grep -c -e HAFT_SCRIPT -e "
+            "HAFT_ENTRY -e HAFT_INTERP "
             "-e HAFT_PYTHON'])"
         )
         env = support.clean_env(
@@ -267,7 +276,8 @@ class TestOverrides(support.ScenarioCase):
 
 
 class TestInterpreter(support.ScenarioCase):
-    """Scenarios 5 and 8: HAFT_INTERPRETER=1 is the interpreter of the installation, with all its options."""
+    """Scenarios 5 and 8: HAFT_INTERPRETER=1 is the interpreter of the installation, with all its
+    options."""
 
     def python(self, *arguments, mode=None, status=0, compare=True, **options):
         pair = both("-c", "tool")
@@ -329,7 +339,8 @@ class TestInterpreter(support.ScenarioCase):
         place = support.write_tree(
             support.unique_dir("script"),
             {
-                "script.py": "import sys, dep, beside\nprint(sys.argv, dep.NAME, beside.X, sys.path[0], __file__)\n",
+                "script.py": "import sys, dep, beside\n"
+                "print(sys.argv, dep.NAME, beside.X, sys.path[0], __file__)\n",
                 "beside.py": "X = 1\n",
                 "folder/__main__.py": "import sys, dep\nprint(sys.argv, dep.NAME)\n",
             },
@@ -372,7 +383,8 @@ class TestInterpreter(support.ScenarioCase):
         """They mean what they mean, and the bundle's packages are there."""
         code = (
             "import sys, dep, enum\n"
-            "print(sys.flags, sys.warnoptions, sys._xoptions, sys.dont_write_bytecode, __debug__, enum.__file__)\n"
+            "print(sys.flags, sys.warnoptions, sys._xoptions, sys.dont_write_bytecode, "
+            "__debug__, enum.__file__)\n"
             "print(dep.__file__, sys.path[:1])"
         )
         said = self.python(*option.split(), "-c", code, mode=support.MODES[-1])
@@ -380,8 +392,8 @@ class TestInterpreter(support.ScenarioCase):
 
     @support.parametrised(option=["-I", "-E", "-S", "-IS"])
     def test_options_that_ignore_the_environment(self, option, mode):
-        """Documented: with -I and -E (and without site, -S) Python does not see the bundle's packages, as its children
-        started that way do not. It starts all the same."""
+        """Documented: with -I and -E (and without site, -S) Python does not see the bundle's
+        packages, as its children started that way do not. It starts all the same."""
         said = self.python(
             option,
             "-c",

@@ -1,5 +1,5 @@
-"""Scenarios 22, 24 and 25: the file itself. More: test_fs_mount.TestFileUnderneath, test_bad_bundles, test_fs_trees,
-test_fs_reproducible."""
+"""Scenarios 22, 24 and 25: the file itself. More: test_fs_mount.TestFileUnderneath,
+test_bad_bundles, test_fs_trees, test_fs_reproducible."""
 
 import errno
 import hashlib
@@ -14,7 +14,8 @@ import support
 
 SECONDS = 40
 
-# Reads and checks all files of the program's tree whenever a line comes in. Prints how many were right and EIO.
+# Reads and checks all files of the program's tree whenever a line comes in. Prints how many were
+# right and EIO.
 READER = """\
 import errno, hashlib, os, sys
 
@@ -68,7 +69,8 @@ class Running:
         self.process.stdout.readline()
 
     def read(self):
-        """(files read right, files that gave EIO); anything else ends the program and with it the test."""
+        """(files read right, files that gave EIO); anything else ends the program and with it the
+        test."""
         self.process.stdin.write("read\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -85,8 +87,8 @@ class TestFile(support.TestCase):
     """Scenario 22."""
 
     def test_copied_over(self, mode):
-        """cp over a running bundle: the kernel refuses (ETXTBSY), or the program gets EIO; it is not disturbed
-        otherwise."""
+        """cp over a running bundle: the kernel refuses (ETXTBSY), or the program gets EIO; it is
+        not disturbed otherwise."""
         with self.clean():
             running = Running(mode)
             done = support.run(["cp", support.lab(), running.bundle])
@@ -127,7 +129,8 @@ class TestFile(support.TestCase):
 
     @support.parametrised(part=["runtime", "data", "index", "trailer"])
     def test_next_start_of_a_damaged_file(self, part, mode):
-        """One flipped bit: refused with the file's name, or the program gets EIO; never other bytes."""
+        """One flipped bit: refused with the file's name, or the program gets EIO; never other
+        bytes."""
         with (
             self.clean()
         ):  # the server has the file open as its program: nothing can be cut before it has ended
@@ -239,7 +242,8 @@ class TestSize(support.ScenarioCase):
         "        names.sort()\n"
         "        files += len(leaves)\n"
         "        for leaf in leaves: size += os.lstat(os.path.join(directory, leaf)).st_size\n"
-        "    print(files, size, os.listdir(here) == sorted(os.listdir(here)) if '/haft/' in here else True)\n"
+        "    print(files, size, os.listdir(here) == sorted(os.listdir(here)) if '/haft/' in "
+        "here else True)\n"
     )
 
     def many(self, number, directories):
@@ -274,7 +278,8 @@ class TestSize(support.ScenarioCase):
         return digest.hexdigest()
 
     def large(self, sizes):
-        """Files of these sizes in MiB come out as they went in, through the program and through haft cat."""
+        """Files of these sizes in MiB come out as they went in, through the program and through
+        haft cat."""
         tree = support.write_tree(
             support.unique_dir("large"),
             {
@@ -283,7 +288,8 @@ class TestSize(support.ScenarioCase):
                     "def main():\n"
                     "    for name in sorted(os.listdir(os.path.dirname(__file__) + '/data')):\n"
                     "        digest = hashlib.sha256()\n"
-                    "        with open(os.path.dirname(__file__) + '/data/' + name, 'rb') as file:\n"
+                    "        with open(os.path.dirname(__file__) + '/data/' + name, 'rb') as "
+                    "file:\n"
                     "            while piece := file.read(1 << 20): digest.update(piece)\n"
                     "            file.seek(-5, 2); tail = file.read()\n"
                     "        print(name, digest.hexdigest(), tail.hex())\n"
@@ -329,14 +335,16 @@ class TestSize(support.ScenarioCase):
 
     @unittest.skipIf(os.geteuid(), "needs root")
     def test_modes_without_a_right_to_read(self):
-        """A wheel with 0000 and 0111 in it, built by root: the modes are kept, root reads them, others get EACCES."""
+        """A wheel with 0000 and 0111 in it, built by root: the modes are kept, root reads them,
+        others get EACCES."""
         tree = support.write_tree(
             support.unique_dir("modes"),
             {
                 "m.py": (
                     "import os, sys\nhere = os.path.dirname(__file__)\n"
                     "for name in ('none', 'execute'):\n"
-                    "    try: print(oct(os.stat(f'{here}/{name}').st_mode), open(f'{here}/{name}').read())\n"
+                    "    try: print(oct(os.stat(f'{here}/{name}').st_mode), "
+                    "open(f'{here}/{name}').read())\n"
                     "    except PermissionError: print(name, 'EACCES')\n"
                     "print(os.listdir(here + '/empty'))\n"
                 ),
@@ -357,13 +365,13 @@ class TestSize(support.ScenarioCase):
 
 
 class TestBuild(support.TestCase):
-    """Scenario 25. Umask, locale, TZ, file order, SOURCE_DATE_EPOCH: test_fs_reproducible; wrong Python:
-    test_bad_bundles.TestInterpreter."""
+    """Scenario 25. Umask, locale, TZ, file order, SOURCE_DATE_EPOCH: test_fs_reproducible; wrong
+    Python: test_bad_bundles.TestInterpreter."""
 
     @unittest.skipIf(os.geteuid(), "needs root")
     def test_another_user_and_another_host_name(self):
-        """Built by root and by somebody else, from a tree of another owner, under another host name, at another
-        time: the same bytes."""
+        """Built by root and by somebody else, from a tree of another owner, under another host
+        name, at another time: the same bytes."""
         tree = support.tree("python3-flask")
         outputs = []
         for number in range(2):
@@ -408,7 +416,8 @@ class TestBuild(support.TestCase):
         self.assertEqual(hashlib.sha256(outputs[0]).digest(), hashlib.sha256(outputs[1]).digest())
 
     def test_nothing_is_compiled_at_the_start(self, mode):
-        """python -v: of the bundle's modules every one comes from byte code, and no byte code could not be made."""
+        """python -v: of the bundle's modules every one comes from byte code, and no byte code could
+        not be made."""
         bundle = support.bundle("python3-flask", "-m", "flask")
         with self.clean():
             done = support.run(

@@ -1,4 +1,5 @@
-"""Scenarios 6, 7 and 8: what Python finds, in which order, and under which flags, as in a plain directory."""
+"""Scenarios 6, 7 and 8: what Python finds, in which order, and under which flags, as in a plain
+directory."""
 
 import os
 import shutil
@@ -7,12 +8,17 @@ import support
 
 SECONDS = 30
 
-# Two distributions share the name space package `old` by the *-nspkg.pth files that setuptools wrote for years.
+# Two distributions share the name space package `old` by the *-nspkg.pth files that setuptools
+# wrote for years.
 NSPKG = (
-    "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = os.path.join(sys._getframe(1).f_locals["
-    "'sitedir'], *('old',));importlib = has_mfs and __import__('importlib.util');has_mfs and __import__("
-    "'importlib.machinery');m = has_mfs and sys.modules.setdefault('old', importlib.util.module_from_spec("
-    "importlib.machinery.PathFinder.find_spec('old', [os.path.dirname(p)])));m = m or sys.modules.setdefault("
+    "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = "
+    "os.path.join(sys._getframe(1).f_locals["
+    "'sitedir'], *('old',));importlib = has_mfs and __import__('importlib.util');has_mfs and "
+    "__import__("
+    "'importlib.machinery');m = has_mfs and sys.modules.setdefault('old', "
+    "importlib.util.module_from_spec("
+    "importlib.machinery.PathFinder.find_spec('old', [os.path.dirname(p)])));m = m or "
+    "sys.modules.setdefault("
     "'old', types.ModuleType('old'));mp = (m or []) and m.__dict__.setdefault('__path__',[]);"
     "(p not in mp) and mp.append(p)\n"
 )
@@ -29,7 +35,8 @@ ONE = {
     "paths.pth": "# first\n\nlater\nnot_there\n../outside\n\t\nsub/deeper\n",
     "later/by_line.py": "NAME = 'by a line'\n",
     "later/modern/three.py": "NAME = 'modern three'\n",
-    "later/nested.pth": "import sys; sys.nested_ran = True\n",  # only those of a site directory itself are processed
+    # only those of a site directory itself are processed
+    "later/nested.pth": "import sys; sys.nested_ran = True\n",
     "sub/deeper/by_deeper.py": "NAME = 'by a deeper line'\n",
     "argparse.py": "raise ImportError('the back-port of argparse')\n",
     "uuid.py": "raise ImportError('the back-port of uuid')\n",
@@ -56,13 +63,15 @@ TWO = {
     "extended/two.py": "NAME = 'extended two'\n",
     "modern/two.py": "NAME = 'modern two'\n",
     "code.pth": "import sys; sys.pth_ran = True\nimport early_import\n",
-    "early_import.py": "import sys\nsys.early = [p for p in sys.path if p.endswith('site-packages')] != []\n",
+    "early_import.py": "import sys\nsys.early = [p for p in sys.path if "
+    "p.endswith('site-packages')] != []\n",
 }
 
 # Prints the names of everything that can only be imported with .pth files and name spaces.
 NAMESPACES = """
 import importlib, sys
-for name in ("old.one", "old.two", "declared.one", "declared.two", "extended.one", "extended.two", "modern.one",
+for name in ("old.one", "old.two", "declared.one", "declared.two", "extended.one", "extended.two",
+    "modern.one",
              "modern.two", "modern.three", "by_line", "by_deeper"):
     try:
         print(importlib.import_module(name).NAME, importlib.import_module(name).__file__)
@@ -101,7 +110,8 @@ class TestNamespaces(support.ScenarioCase):
 
 class TestBrokenPth(support.TestCase):
     def test_pth_file_that_is_no_text_ends_the_start(self, mode):
-        """An installed Python does not start then; the bundle ran on with half a path and ended with 0."""
+        """An installed Python does not start then; the bundle ran on with half a path and ended
+        with 0."""
         tree = support.write_tree(
             support.unique_dir("broken"), {**support.PROBE, "bad.pth": b"\xfc\n"}
         )
@@ -161,7 +171,10 @@ class TestOrder(support.ScenarioCase):
             "-e",
             "probe:main",
         )
-        code = "import jinja2, markupsafe; print(jinja2.__version__, jinja2.__file__, markupsafe.__file__)"
+        code = (
+            "import jinja2, markupsafe; print(jinja2.__version__, jinja2.__file__, "
+            "markupsafe.__file__)"
+        )
         said = self.same(own, code, mode=mode)
         self.assertEqual(
             said,
@@ -170,7 +183,8 @@ class TestOrder(support.ScenarioCase):
         self.same(own, CHILD.format(code=code), mode=mode)
 
     def test_whole_path(self, mode):
-        """sys.path, entry by entry. The script of an installation has its own directory in front, a bundle none."""
+        """sys.path, entry by entry. The script of an installation has its own directory in front, a
+        bundle none."""
         code = "import sys; print('\\n'.join(p for p in sys.path if not p.endswith('/plain/bin')))"
         self.assertIn("SITE\nSITE/later\nSITE/sub/deeper\n", self.same(BOTH, code, mode=mode))
         code = "import sys; print('\\n'.join(sys.path))"
@@ -205,11 +219,13 @@ class TestIsolated(support.ScenarioCase):
 
 
 class TestFlags(support.ScenarioCase):
-    """Scenario 8: variables of Python. Options of Python (-I, -E, …) are in test_scenario_entries."""
+    """Scenario 8: variables of Python. Options of Python (-I, -E, …) are in
+    test_scenario_entries."""
 
     CODE = (
         "import sys, dep, enum, warnings\n"
-        "print(sys.flags, sys.warnoptions, sys.dont_write_bytecode, sys.pycache_prefix, sys._xoptions)\n"
+        "print(sys.flags, sys.warnoptions, sys.dont_write_bytecode, sys.pycache_prefix, "
+        "sys._xoptions)\n"
         "print(dep.__file__, enum.__file__, __debug__)\n"
         "print(sys.stdout.encoding, sys.stdout.line_buffering, sys.stdin.errors)\n"
     )
@@ -251,7 +267,8 @@ class TestFlags(support.ScenarioCase):
         self.assertIn("SITE/dep.py", said)
 
     def test_import_times_name_the_bundles_modules(self, mode):
-        """-X importtime lists what the program imports; the lists are those of the plain directory."""
+        """-X importtime lists what the program imports; the lists are those of the plain
+        directory."""
         env = support.clean_env(PYTHONPROFILEIMPORTTIME="1")
         with self.clean():
             done = support.run([BOTH.bundle, "import dep, old.two"], mode=mode, env=env, check=True)
@@ -287,8 +304,9 @@ class TestFlags(support.ScenarioCase):
         ]
     )
     def test_fake_module_in_PYTHONPATH_does_not_reach_the_launcher(self, name):
-        """What haft's own start imports is never taken from the user's PYTHONPATH. Python's own start does that
-        with `encodings`, in a plain directory as well; there the outcome is the same."""
+        """What haft's own start imports is never taken from the user's PYTHONPATH. Python's own
+        start does that with `encodings`, in a plain directory as well; there the outcome is the
+        same."""
         evil = support.write_tree(
             support.unique_dir("evil"), {f"{name}.py": "raise SystemExit('evil ran')\n"}
         )
@@ -305,7 +323,8 @@ class TestFlags(support.ScenarioCase):
             self.assertTrue(done.stderr)
 
     def test_nothing_is_written(self, mode):
-        """No byte code in HOME, the working directory or beside the bundle, whatever the variables say."""
+        """No byte code in HOME, the working directory or beside the bundle, whatever the variables
+        say."""
         place = support.unique_dir("written", 0o777)
         bundle = place / "order"
         shutil.copy(BOTH.bundle, bundle)
@@ -324,7 +343,8 @@ class TestFlags(support.ScenarioCase):
             done = support.run([bundle, code], mode=mode, env=env, cwd=place / "cwd", check=True)
         self.assertEqual(done.stdout, "bundle\n")
         found = sorted(str(path.relative_to(place)) for path in place.rglob("*"))
-        # PYTHONPYCACHEPREFIX is a wish to write byte code there: the user's, with any Python program.
+        # PYTHONPYCACHEPREFIX is a wish to write byte code there: the user's, with any Python
+        # program.
         self.assertEqual(
             [path for path in found if not path.startswith("cache/")],
             ["cache", "cwd", "home", "order", "tmp"],

@@ -1,5 +1,5 @@
-"""What a program sees does not depend on how its files got there: scenarios 6, 9, 11 and 12 where nothing can be
-mounted privately (fusermount) or at all (extract)."""
+"""What a program sees does not depend on how its files got there: scenarios 6, 9, 11 and 12 where
+nothing can be mounted privately (fusermount) or at all (extract)."""
 
 import os
 import re

@@ -1,4 +1,5 @@
-"""Scenarios 13 and 23: under which name a bundle is started, and with how much. More: test_inherit.TestArguments."""
+"""Scenarios 13 and 23: under which name a bundle is started, and with how much. More:
+test_inherit.TestArguments."""
 
 import errno
 import os
@@ -118,7 +119,8 @@ class TestNames(NameCase):
     def test_started_by_descriptor_after_it_was_removed(self, mode):
         path = self.copy(support.unique_dir("removed") / "lab")
         code = (
-            "import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY)\nprint(open(sys.argv[1], 'rb').read(4)[1:])\n"
+            "import os, sys\nfd = os.open(sys.argv[1], os.O_RDONLY)\n"
+            "print(open(sys.argv[1], 'rb').read(4)[1:])\n"
             f"sys.stdout.flush()\nos.execve(fd, ['removed', {SHOW!r}], os.environ)"
         )
         remove = code.replace("sys.stdout.flush()", "sys.stdout.flush(); os.unlink(sys.argv[1])")
@@ -131,7 +133,10 @@ class TestNames(NameCase):
 
     def test_no_argument_at_all(self, mode):
         """argv with nothing in it, not even a name: the kernel makes that one empty string."""
-        code = "import ctypes, sys; ctypes.CDLL(None).execv(sys.argv[1].encode(), (ctypes.c_char_p * 1)(None))"
+        code = (
+            "import ctypes, sys; ctypes.CDLL(None).execv(sys.argv[1].encode(), "
+            "(ctypes.c_char_p * 1)(None))"
+        )
         with self.clean():
             done = support.run([support.PYTHON, "-c", code, support.lab()], mode=mode)
         self.assertEqual((done.stdout, done.stderr, done.returncode), ("", "", 0))
@@ -151,7 +156,8 @@ class TestNames(NameCase):
 
     @support.parametrised(how=["interpreter", "env"])
     def test_shebang_names_the_bundle(self, how, mode):
-        """#!/path/lab: the bundle gets the script's path as its argument, as every interpreter does."""
+        """#!/path/lab: the bundle gets the script's path as its argument, as every interpreter
+        does."""
         directory = support.unique_dir("shebang")
         bundle = support.code_app("show", "import sys; print(sys.argv[1:])")
         script = directory / "script"
@@ -161,7 +167,7 @@ class TestNames(NameCase):
         script.chmod(0o755)
         with self.clean():
             done = support.run([script, "x"], mode=mode, check=True)
-        self.assertEqual(eval(done.stdout), ["option"][how == "env" :] + [str(script), "x"])
+        self.assertEqual(eval(done.stdout), [*["option"][how == "env" :], str(script), "x"])
 
 
 class TestAmounts(NameCase):
@@ -189,7 +195,8 @@ class TestAmounts(NameCase):
         self.assertEqual((done.stdout, done.stderr), ("3 5\n", ""))
 
     def test_PYTHONPATH_that_leaves_no_room(self, mode):
-        """The kernel's limit is 128 KiB for one string. With the bundle's directories in front it is exceeded."""
+        """The kernel's limit is 128 KiB for one string. With the bundle's directories in front it
+        is exceeded."""
         path = "/" + "x" * (131_071 - len("PYTHONPATH=") - 2)
         self.assertEqual(support.run(["true"], env={"PYTHONPATH": path}).returncode, 0)
         with self.clean():
@@ -200,8 +207,8 @@ class TestAmounts(NameCase):
         self.assertOneLine(done.stderr, "Argument list too long", start=("haft: ", "lab: "))
 
     def test_argument_list_at_its_limit(self):
-        """The most that the kernel lets through to the bundle is too much for the interpreter after it, whose
-        command line is a little longer. That is said; a little less works."""
+        """The most that the kernel lets through to the bundle is too much for the interpreter after
+        it, whose command line is a little longer. That is said; a little less works."""
         stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
         if stack == resource.RLIM_INFINITY or stack > 64 << 20:
             self.skipTest("no limit of the stack, none of the arguments")
@@ -253,7 +260,8 @@ class TestAmounts(NameCase):
         self.assertLessEqual(set(eval(done.stdout)), {"LC_CTYPE", "PYTHONPATH", "HAFT_BUNDLE"})
 
     def test_environment_that_is_no_text(self, mode):
-        """Variables without a name, without a value, twice, in no encoding, all reach the program."""
+        """Variables without a name, without a value, twice, in no encoding, all reach the
+        program."""
         entries = [
             b"=nameless",
             b"NOEQUALS",
@@ -269,7 +277,10 @@ class TestAmounts(NameCase):
             "lab = sys.argv[1].encode()\n"
             "ctypes.CDLL(None).execve(lab, array([lab, sys.argv[2].encode()]), array(entries))"
         )
-        show = "print(sorted(e for e in open('/proc/self/environ', 'rb').read().split(b'\\0') if b'haft' not in e))"
+        show = (
+            "print(sorted(e for e in open('/proc/self/environ', 'rb').read().split(b'\\0') if "
+            "b'haft' not in e))"
+        )
         with self.clean():
             done = support.run(
                 [support.PYTHON, "-c", code, support.lab(), show], mode=mode, check=True

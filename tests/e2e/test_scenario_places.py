@@ -83,14 +83,18 @@ class TestUsers(support.TestCase):
             support.lab(),
             code,
         ]
-        # In a user namespace groups that cannot be mapped show as 65534; there they are the same groups still.
+        # In a user namespace groups that cannot be mapped show as 65534; there they are the same
+        # groups still.
         out, err, status = self.outcome(command)
         self.assertEqual((err, status), ("", 0))
         self.assertTrue(out.startswith("4242 4343 "), out)
 
     def test_set_uid_then_import(self, mode):
         """Real, effective and saved ids that differ: as a set-user-id program would have them."""
-        code = "os.setegid(65534); os.seteuid(65534); import lab_lazy.m8; print(lab_lazy.m8.VALUE, os.getuid())"
+        code = (
+            "os.setegid(65534); os.seteuid(65534); import lab_lazy.m8; "
+            "print(lab_lazy.m8.VALUE, os.getuid())"
+        )
         if mode == "namespace":
             self.assertEqual(self.outcome([support.lab(), code], mode=mode), ("8 0\n", "", 0))
         command = [
@@ -112,12 +116,14 @@ class TestUsers(support.TestCase):
 
     @support.parametrised(who=["another user", "the same user", "root"])
     def test_who_reads_the_mount_of_a_user(self, who):
-        """Through /proc/PID/root: only the user who started it. Not even root, without entering the namespace."""
+        """Through /proc/PID/root: only the user who started it. Not even root, without entering the
+        namespace."""
         self.assertEqual(self.reads(who, "userns"), who == "the same user")
 
     @support.parametrised(who=["another user", "root"])
     def test_who_reads_the_mount_of_root(self, who):
-        """Nobody but root may look into a process of root; its own workers of other users do (test_lifetime)."""
+        """Nobody but root may look into a process of root; its own workers of other users do
+        (test_lifetime)."""
         self.assertEqual(self.reads(who, "namespace"), who == "root")
 
     def reads(self, who, mode):
@@ -185,7 +191,8 @@ class TestVariables(PlaceCase):
 
     @support.parametrised(haft_mode=["fusermount", "extract"])
     def test_umask_that_takes_the_owners_bits(self, haft_mode):
-        """An ordinary user could not open the directory it had just made, nor could the next start."""
+        """An ordinary user could not open the directory it had just made, nor could the next
+        start."""
         for umask in (0o777, 0o022):
             with self.clean(quiet_host=False):
                 done = support.run(
@@ -229,17 +236,17 @@ class TestVariables(PlaceCase):
         def apply():
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
 
-        if name == "FSIZE":  # tempfile tries its directory by writing to it
-            code = "import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)"
-        else:
-            code = CODE
+        # tempfile, which CODE uses, tries its directory by writing to it.
+        touching = "import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)"
+        code = touching if name == "FSIZE" else CODE
         for mode in support.MODES:
             # preexec_fn runs before the helpers of as_user, which have to live with it as well.
             self.fine([support.lab(), code], mode=mode, preexec_fn=apply, stdin=subprocess.DEVNULL)
 
     @support.parametrised(limit=["AS 20M", "NPROC 1", "NOFILE 5"])
     def test_limits_that_are_too_low(self, limit):
-        """Where nothing can work, one message of ours or of Python's, a status that is no success, no hang."""
+        """Where nothing can work, one message of ours or of Python's, a status that is no success,
+        no hang."""
         name, _, text = limit.partition(" ")
         value = int(text.rstrip("M")) << (20 if text.endswith("M") else 0)
         command = support.running.in_mode(
@@ -258,8 +265,10 @@ class TestVariables(PlaceCase):
         code = (
             "import subprocess\nos.chdir('/haft/lab/site-packages/lab_data')\n"
             "print(open('text.txt').read(), os.getcwd(), flush=True)\n"
-            "subprocess.run([sys.executable, '-c', 'import os, lab_lazy.m3; print(os.getcwd(), lab_lazy.m3.VALUE)'])\n"
-            'subprocess.run([sys.argv[2], \'print(os.listdir(".") != [], open("text.txt").read())\'])'
+            "subprocess.run([sys.executable, '-c', 'import os, lab_lazy.m3; "
+            "print(os.getcwd(), lab_lazy.m3.VALUE)'])\n"
+            'subprocess.run([sys.argv[2], \'print(os.listdir(".") != [], '
+            'open("text.txt").read())\'])'
         )
         with self.clean():
             done = support.run([support.lab(), code, support.lab()], mode=mode)
@@ -316,7 +325,8 @@ class TestHosts(PlaceCase):
 
     def test_whole_host_read_only(self, mode):
         self.within(
-            "mount -o bind / /mnt && mount -o remount,bind,ro / 2>/dev/null || mount --bind -o ro / /\n"
+            "mount -o bind / /mnt && mount -o remount,bind,ro / 2>/dev/null || mount --bind "
+            "-o ro / /\n"
             "mount -t tmpfs -o ro none /tmp",
             mode,
             code="import lab_lazy.m7; print('fine', lab_lazy.m7.VALUE)",
@@ -335,7 +345,8 @@ class TestHosts(PlaceCase):
     def test_bundle_on_a_read_only_file_system(self, mode):
         place = support.unique_dir("ro")
         self.within(
-            f"mount -t tmpfs none {place}; cp {support.lab()} {place}/lab; mount -o remount,ro {place}",
+            f"mount -t tmpfs none {place}; cp {support.lab()} {place}/lab; mount -o "
+            f"remount,ro {place}",
             mode,
             command=[*(drop() if mode == "userns" else []), f"{place}/lab", CODE],
         )
@@ -371,11 +382,13 @@ class TestHosts(PlaceCase):
         self.assertIn("Permission denied", done.stderr)
 
     def test_bundle_in_a_bundle(self, mode):
-        """A bundle that lies in the mount of another: FUSE in FUSE, as on any network file system."""
+        """A bundle that lies in the mount of another: FUSE in FUSE, as on any network file
+        system."""
         tree = support.write_tree(
             support.unique_dir("outer"),
             {
-                "outer.py": "import os, sys\nos.execv(os.path.dirname(__file__) + '/inner', ['inner', *sys.argv[1:]])\n"
+                "outer.py": "import os, sys\n"
+                "os.execv(os.path.dirname(__file__) + '/inner', ['inner', *sys.argv[1:]])\n"
             },
         )
         shutil.copy(support.lab(), tree / "inner")
@@ -399,7 +412,8 @@ class TestHosts(PlaceCase):
     def test_bundle_on_a_noexec_file_system_through_haft_run(self, mode):
         place = support.unique_dir("noexec")
         self.within(
-            f"mount -t tmpfs -o noexec none {place}; cp {support.lab()} {place}/lab; chmod 644 {place}/lab",
+            f"mount -t tmpfs -o noexec none {place}; cp {support.lab()} {place}/lab; chmod "
+            f"644 {place}/lab",
             mode,
             command=[
                 *(drop() if mode == "userns" else []),

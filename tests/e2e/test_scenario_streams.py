@@ -1,5 +1,6 @@
-"""Scenarios 16 and 17: standard streams of every kind, and programs that leave their terminal. More:
-test_inherit.TestDescriptors, test_signals.TestPipes, test_terminal, test_lifetime.TestDaemon."""
+"""Scenarios 16 and 17: standard streams of every kind, and programs that leave their terminal.
+More: test_inherit.TestDescriptors, test_signals.TestPipes, test_terminal,
+test_lifetime.TestDaemon."""
 
 import hashlib
 import os
@@ -65,7 +66,8 @@ class TestStreams(support.TestCase):
         self.assertEqual(ours, self.look(BOTH.plain, mode, **streams))
 
     def test_full_device(self, mode):
-        """Output that cannot be written is the program's own failure, with Python's own status 120."""
+        """Output that cannot be written is the program's own failure, with Python's own status
+        120."""
         for program in (BOTH.bundle, BOTH.plain):
             with open("/dev/full", "w") as full, self.clean():
                 done = support.run([program, "print('x')"], mode=mode, stdout=full)
@@ -73,7 +75,8 @@ class TestStreams(support.TestCase):
             self.assertIn("No space left on device", done.stderr)
 
     def test_error_message_on_a_full_or_closed_stream(self, mode):
-        """A bundle that cannot start ends with 125 even if it cannot say so; no descriptor gets its message."""
+        """A bundle that cannot start ends with 125 even if it cannot say so; no descriptor gets its
+        message."""
         env = support.clean_env(HAFT_MODE="nonsense")
         with open("/dev/full", "w") as full, self.clean():
             done = support.run([BOTH.bundle, ""], mode=mode, stderr=full, env=env)
@@ -168,7 +171,8 @@ class TestDaemons(support.TestCase):
             self.wrote(proof, 10)
 
     def test_child_of_a_program_that_nohup_protects(self, mode):
-        """SIGHUP to the whole session, as when its terminal goes: the protected program and its mount stay."""
+        """SIGHUP to the whole session, as when its terminal goes: the protected program and its
+        mount stay."""
         proof = support.unique_dir("nohup", 0o777) / "proof"
         code = DAEMON.replace("if os.fork(): os._exit(0)\n", "").replace("os.setsid()\n", "")
         command = support.running.in_mode(["nohup", BOTH.bundle, code, proof, "0.6"], mode)

@@ -6,11 +6,9 @@ import os
 import pathlib
 import pty
 import select
-import shutil
 import signal
 import socket
 import struct
-import subprocess
 import termios
 import threading
 import time
@@ -222,11 +220,10 @@ class TestHttpd(SiteCase):
             support.write_tree(
                 directory, {"hello_lazy/__init__.py": "", "hello_lazy/m3.py": "raise SystemExit(3)"}
             )
-            with self.subTest(server), self.clean():
-                with self.start(
-                    shop(server), *user_options(support.MODES[0]), cwd=directory
-                ) as running:
-                    self.assertEqual(running.get("/lazy/3").json(), LAZY.format(3))
+            with self.subTest(server), self.clean(), self.start(
+                shop(server), *user_options(support.MODES[0]), cwd=directory
+            ) as running:
+                self.assertEqual(running.get("/lazy/3").json(), LAZY.format(3))
 
     def test_logs_to_files_and_names_with_spaces(self, mode):
         directory = support.unique_dir("a b's %h $HOME #1", mode=0o777)
@@ -253,17 +250,16 @@ class TestHttpd(SiteCase):
     def test_logs_to_a_socket(self, mode):
         """systemd's journal is one: it cannot be opened by name, as httpd wants to."""
         ours, theirs = socket.socketpair()
-        with ours, self.clean():
-            with self.start(
-                shop(), "--access-log", *user_options(mode), mode=mode, stdout=theirs, stderr=theirs
-            ) as server:
-                theirs.close()
-                ours.settimeout(10)
-                text = b""
-                while b'"GET / HTTP/1.1" 200' not in text:
-                    text += ours.recv(65536)
-                self.assertEqual(server.stop(), 0)
-                text = b"".join(iter(lambda: ours.recv(65536), b""))
+        with ours, self.clean(), self.start(
+            shop(), "--access-log", *user_options(mode), mode=mode, stdout=theirs, stderr=theirs
+        ) as server:
+            theirs.close()
+            ours.settimeout(10)
+            text = b""
+            while b'"GET / HTTP/1.1" 200' not in text:
+                text += ours.recv(65536)
+            self.assertEqual(server.stop(), 0)
+            text = b"".join(iter(lambda: ours.recv(65536), b""))
         self.assertIn(b"shutting down", text)
 
     def test_environment_reaches_the_application(self):
@@ -449,7 +445,8 @@ class TestRefusals(SiteCase):
     def test_no_mod_wsgi(self):
         empty = support.unique_dir()
         self.refused(
-            f"mod_wsgi: neither in the bundle nor in '{empty}'; install it (Debian: libapache2-mod-wsgi-py3)",
+            f"mod_wsgi: neither in the bundle nor in '{empty}'; install it (Debian: "
+            f"libapache2-mod-wsgi-py3)",
             options=["--user", "www-data", "--modules-directory", empty],
             cwd="/",
         )
@@ -544,7 +541,8 @@ class TestServers(SiteCase):
 
         def version(text):
             files = {
-                "shop.py": "import os\n\ndef app(environ, start_response):\n  start_response('200 OK', [])\n"
+                "shop.py": "import os\n\ndef app(environ, start_response):\n"
+                "  start_response('200 OK', [])\n"
                 f"  return [b'{text}']\n"
             }
             return small_site("shop", files, "--wsgi", "shop:app", "--server", "gunicorn")
@@ -633,12 +631,16 @@ SECRET_KEY = "test"
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "shop.urls"
 INSTALLED_APPS = ["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
-                  "django.contrib.sessions", "django.contrib.messages", "django.contrib.staticfiles"]
-MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.csrf.CsrfViewMiddleware",
+                  "django.contrib.sessions", "django.contrib.messages",
+                  "django.contrib.staticfiles"]
+MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
               "django.contrib.auth.middleware.AuthenticationMiddleware",
               "django.contrib.messages.middleware.MessageMiddleware"]
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {
-    "context_processors": ["django.template.context_processors.request", "django.contrib.auth.context_processors.auth",
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True,
+              "OPTIONS": {
+    "context_processors": ["django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
                            "django.contrib.messages.context_processors.messages"]}}]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "shop.sqlite3"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,4 +1,5 @@
-"""Servers as they come, out of a bundle or through haft exec: gunicorn, uvicorn, uWSGI, apachectl."""
+"""Servers as they come, out of a bundle or through haft exec: gunicorn, uvicorn, uWSGI,
+apachectl."""
 
 import concurrent.futures
 import os
@@ -20,8 +21,10 @@ app = application = flask.Flask(__name__)
 
 @app.route("/")
 def determinant():
-    return {"value": float(numpy.linalg.det(numpy.array([[1.0, 2.0], [3.0, 4.0]]))), "file": numpy.__file__,
-            "maps": len({line.split()[5] for line in open("/proc/self/maps") if "/haft/" in line and ".so" in line})}
+    return {"value": float(numpy.linalg.det(numpy.array([[1.0, 2.0], [3.0, 4.0]]))),
+            "file": numpy.__file__,
+            "maps": len({line.split()[5] for line in open("/proc/self/maps") if "/haft/" in line
+                and ".so" in line})}
 
 def main():
     import mod_wsgi.server
@@ -151,11 +154,15 @@ class TestHostsServers(support.TestCase):
         modules = "/usr/lib/apache2/modules"
         script = "/haft/gunicorn/site-packages/hello_site/wsgi.py"
         (root / "httpd.conf").write_text(
-            f"ServerRoot {root}\nServerName localhost\nPidFile {root}/pid\nListen 127.0.0.1:{port}\nErrorLog /dev/stderr\n"
-            f"LoadModule mpm_event_module {modules}/mod_mpm_event.so\nLoadModule authz_core_module {modules}/mod_authz_core.so\n"
-            f"LoadModule wsgi_module {modules}/mod_wsgi.so\nUser www-data\nGroup www-data\nWSGISocketPrefix {root}/wsgi\n"
+            f"ServerRoot {root}\nServerName localhost\nPidFile {root}/pid\n"
+            f"Listen 127.0.0.1:{port}\nErrorLog /dev/stderr\n"
+            f"LoadModule mpm_event_module {modules}/mod_mpm_event.so\n"
+            f"LoadModule authz_core_module {modules}/mod_authz_core.so\n"
+            f"LoadModule wsgi_module {modules}/mod_wsgi.so\nUser www-data\nGroup www-data\n"
+            f"WSGISocketPrefix {root}/wsgi\n"
             f"DefaultRuntimeDir {root}\n"
-            f"WSGIDaemonProcess hand processes=2\nWSGIProcessGroup hand\nWSGIScriptAlias / {script}\n"
+            f"WSGIDaemonProcess hand processes=2\nWSGIProcessGroup hand\n"
+            f"WSGIScriptAlias / {script}\n"
             f"<Directory /haft/gunicorn>\nRequire all granted\n</Directory>\n"
         )
         command = [

@@ -1,4 +1,5 @@
-"""What systemd expects of a service and takes away from it, with the same system calls (see docs/systemd.md)."""
+"""What systemd expects of a service and takes away from it, with the same system calls (see
+docs/systemd.md)."""
 
 import os
 import shlex
@@ -15,8 +16,10 @@ CODE = "import lab_lazy.m5, lab; print(lab_lazy.m5.VALUE, lab.__file__)"
 
 # ProtectSystem=strict, PrivateTmp=yes, ProtectHome=yes
 SANDBOX = (
-    "mount --make-rslave / && mount --rbind / /mnt && mount -o remount,bind,ro /mnt && mount -t tmpfs -o mode=1777 none /mnt/tmp && "
-    "mount -t tmpfs -o mode=1777 none /mnt/var/tmp && mkdir -p /mnt{scratch} && mount --rbind {scratch} /mnt{scratch} && cd /mnt && pivot_root . mnt && "
+    "mount --make-rslave / && mount --rbind / /mnt && mount -o remount,bind,ro /mnt && mount "
+    "-t tmpfs -o mode=1777 none /mnt/tmp && "
+    "mount -t tmpfs -o mode=1777 none /mnt/var/tmp && mkdir -p /mnt{scratch} && mount --rbind "
+    "{scratch} /mnt{scratch} && cd /mnt && pivot_root . mnt && "
     "umount -l /mnt && "
 )
 
@@ -61,7 +64,7 @@ class TestServices(support.TestCase):
             command = [
                 "sh",
                 "-c",
-                'export LISTEN_PID=$$; exec "$@" 3<&%d' % listener.fileno(),
+                f'export LISTEN_PID=$$; exec "$@" 3<&{listener.fileno()}',
                 "sh",
                 support.lab(),
                 code,
@@ -76,10 +79,13 @@ class TestServices(support.TestCase):
             self.assertEqual((done.stdout, done.stderr), (f"{listener.getsockname()[1]}\n", ""))
 
     def test_stop_lets_the_program_read_while_it_shuts_down(self, mode):
-        """SIGTERM to the whole control group, as KillMode=control-group sends it: helpers ignore it."""
+        """SIGTERM to the whole control group, as KillMode=control-group sends it: helpers ignore
+        it."""
         code = (
-            "def stop(*_):\n  import lab_lazy.m150; os.write(1, b'%d\\n' % lab_lazy.m150.VALUE); os._exit(0)\n"
-            "signal.signal(signal.SIGTERM, stop); print('ready', flush=True)\nwhile True: time.sleep(1)"
+            "def stop(*_):\n"
+            "  import lab_lazy.m150; os.write(1, b'%d\\n' % lab_lazy.m150.VALUE); os._exit(0)\n"
+            "signal.signal(signal.SIGTERM, stop); print('ready', flush=True)\n"
+            "while True: time.sleep(1)"
         )
         known = support.haft_processes()
         with self.clean(), support.start(
@@ -113,7 +119,8 @@ class TestServices(support.TestCase):
         )
 
     def test_root_without_capabilities(self):
-        """CapabilityBoundingSet= : a user namespace, or, without CAP_SETFCAP, which mapping root into one needs, unpacked."""
+        """CapabilityBoundingSet= : a user namespace, or, without CAP_SETFCAP, which mapping root
+        into one needs, unpacked."""
         for gone, place in (("-sys_admin", "/haft/lab/"), ("-all", "/tmp/haft-0/")):
             command = ["setpriv", f"--bounding-set={gone}", "--", str(support.lab()), CODE]
             with self.clean(timeout=4.0):

@@ -1,7 +1,9 @@
-"""shiv as a judge: the commands of its documentation and its options, with `haft build` in place of `shiv`. What they make
-does what is written here; and where shiv itself is at hand, what its own file does, and `haft run` of that file too.
+"""shiv as a judge: the commands of its documentation and its options, with `haft build` in place of
+`shiv`. What they make does what is written here; and where shiv itself is at hand, what its own
+file does, and `haft run` of that file too.
 
-shiv is looked for as a module of the tests' Python, and in the directory that HAFT_SHIV names (src/ of a checkout).
+shiv is looked for as a module of the tests' Python, and in the directory that HAFT_SHIV names (src/
+of a checkout).
 """
 
 import os
@@ -15,7 +17,10 @@ from support.wheels import wheel
 
 SECONDS = 50
 HAVE_PIP = (
-    subprocess.run([support.PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
+    subprocess.run(
+        [support.PYTHON, "-m", "pip", "--version"], check=False, capture_output=True
+    ).returncode
+    == 0
 )
 
 
@@ -30,7 +35,8 @@ SHIV = shiv()
 
 HELLO = 'def main():\n    print("Hello world")\n\nif __name__ == "__main__":\n    main()\n'
 SETUP = (
-    'from setuptools import setup\nsetup(name="hello-world", version="0.0.1", description="Greet the world.", '
+    "from setuptools import setup\n"
+    'setup(name="hello-world", version="0.0.1", description="Greet the world.", '
     'py_modules=["hello"], entry_points={"console_scripts": ["hello=hello:main"]})\n'
 )
 FLAKE8 = """\
@@ -75,7 +81,8 @@ DJANGO_SETTINGS = (
 
 
 class Judge(support.TestCase):
-    """A directory with all that the examples name: wheels in place of an index, a project, a filled dist/."""
+    """A directory with all that the examples name: wheels in place of an index, a project, a filled
+    dist/."""
 
     seconds = 180
 
@@ -100,7 +107,8 @@ class Judge(support.TestCase):
                 "requirements.txt": "boto==2.49.0\nflake8\n",
                 "hello.py": HELLO,
                 "setup.py": SETUP,
-                "preamble.py": "#!/usr/bin/env python3\nprint('preamble', type(archive).__name__, site_packages.is_dir(), "
+                "preamble.py": "#!/usr/bin/env python3\n"
+                "print('preamble', type(archive).__name__, site_packages.is_dir(), "
                 "sorted(n for n in ('build_id', 'entry_point', 'script') if hasattr(env, n)))\n",
                 "preamble.sh": "#!/bin/sh\necho hello from preamble\n",
                 "dist/hello_client.py": "from hello import main\n",
@@ -113,7 +121,8 @@ class Judge(support.TestCase):
             (self.dir / name).chmod(0o755)
 
     def env(self, **more):
-        """pip gets the wheels of the test and nothing else; shiv unpacks into a directory of the test."""
+        """pip gets the wheels of the test and nothing else; shiv unpacks into a directory of the
+        test."""
         return support.clean_env(
             PIP_NO_INDEX="1",
             PIP_FIND_LINKS=str(self.dir / "wheels"),
@@ -138,8 +147,9 @@ class Judge(support.TestCase):
         )
 
     def check(self, line, *runs, output, build_variables=None):
-        """Builds with the line and runs what it makes: (arguments, expected stdout, status, {variable without prefix:
-        value}, stdin) each. Where shiv is at hand its own file and `haft run` of it have to do the same."""
+        """Builds with the line and runs what it makes: (arguments, expected stdout, status,
+        {variable without prefix: value}, stdin) each. Where shiv is at hand its own file and `haft
+        run` of it have to do the same."""
         programs = {}
         path = self.dir / output
         for tool in ("shiv", "haft") if SHIV else ("haft",):
@@ -194,7 +204,8 @@ class TestDocumentation(Judge):
         bundle = self.check("boto -o boto.pyz --quiet", output="boto.pyz")
         script = self.dir / "tryme.py"
         script.write_text(
-            "#!/usr/bin/env boto.pyz\n\nimport boto, sys\nprint('Got', boto.__version__, sys.argv[1:])\n"
+            "#!/usr/bin/env boto.pyz\n\nimport boto, sys\n"
+            "print('Got', boto.__version__, sys.argv[1:])\n"
         )
         script.chmod(0o755)
         with self.clean():
@@ -205,7 +216,8 @@ class TestDocumentation(Judge):
         self.check("-c hello -o hello .", ran(out="Hello world\n"), output="hello")
 
     def test_django_guide(self):
-        """The build script of the guide: a directory filled beforehand, an entry that is a module."""
+        """The build script of the guide: a directory filled beforehand, an entry that is a
+        module."""
         support.write_tree(
             self.dir / "shop-dist",
             {
@@ -216,7 +228,8 @@ class TestDocumentation(Judge):
         )
         self.made_by(
             "haft",
-            f"--site-packages {support.tree('python3-django')} --site-packages shop-dist --compressed "
+            f"--site-packages {support.tree('python3-django')} --site-packages shop-dist "
+            f"--compressed "
             "-p '/usr/bin/env python3' -o shop.pyz -e shop.main",
         )
         with self.clean():
@@ -406,7 +419,8 @@ class TestVariables(Judge):
             self.assertEqual((done.stdout, done.returncode), (out, status), done.stderr)
 
     def test_nothing_is_unpacked(self):
-        """SHIV_ROOT, SHIV_FORCE_EXTRACT and the rest mean nothing to a bundle: nothing is unpacked anywhere."""
+        """SHIV_ROOT, SHIV_FORCE_EXTRACT and the rest mean nothing to a bundle: nothing is unpacked
+        anywhere."""
         self.made_by("haft", "-c flake8 -o f.pyz flake8")
         before = sorted(os.listdir(self.dir))
         with self.clean():

@@ -11,7 +11,8 @@ SECONDS = 20
 
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
-# Writes one line per call of a handler, until SIGTERM has come. No line is ever written by two signals at once.
+# Writes one line per call of a handler, until SIGTERM has come. No line is ever written by two
+# signals at once.
 COUNT = """
 def note(number, frame):
     os.write(1, b"%d\\n" % number)
@@ -62,7 +63,8 @@ class TestSignals(support.TestCase):
         """… and the mount outlives the handler's own lazy imports."""
         code = (
             "try:\n  print('ready', flush=True); time.sleep(30)\n"
-            "except KeyboardInterrupt:\n  import lab_lazy.m9; print(lab_lazy.m9.VALUE); time.sleep(0.2)"
+            "except KeyboardInterrupt:\n"
+            "  import lab_lazy.m9; print(lab_lazy.m9.VALUE); time.sleep(0.2)"
         )
         with self.clean():
             process = self.started(code, mode)
@@ -72,10 +74,13 @@ class TestSignals(support.TestCase):
 
     @support.parametrised(name=["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"])
     def test_whole_group_signalled(self, name, mode):
-        """kill -TERM to the process group, as timeout(1) and shells do: the handler still reads from the mount, for a second."""
+        """kill -TERM to the process group, as timeout(1) and shells do: the handler still reads
+        from the mount, for a second."""
         code = (
-            "def end(*_):\n  for i in range(100):\n    __import__(f'lab_lazy.m{i}')\n    time.sleep(0.01)\n"
-            "  os.write(1, b'%d\\n' % len([m for m in sys.modules if m.startswith('lab_lazy.')])); os._exit(5)\n"
+            "def end(*_):\n  for i in range(100):\n    __import__(f'lab_lazy.m{i}')\n"
+            "    time.sleep(0.01)\n"
+            "  os.write(1, b'%d\\n' % len([m for m in sys.modules if "
+            "m.startswith('lab_lazy.')])); os._exit(5)\n"
             f"signal.signal(signal.{name}, end)\n" + SLEEP
         )
         with self.clean():
@@ -86,8 +91,12 @@ class TestSignals(support.TestCase):
 
     @support.parametrised(name=["SIGHUP", "SIGINT", "SIGTERM", "SIGQUIT", "SIGPIPE"])
     def test_server_shrugs_off(self, name, mode):
-        """A signal that a supervisor sends to every process of a unit must not take the files away."""
-        code = "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m77; print(lab_lazy.m77.VALUE)"
+        """A signal that a supervisor sends to every process of a unit must not take the files
+        away."""
+        code = (
+            "print('ready', flush=True); sys.stdin.read(); import lab_lazy.m77; "
+            "print(lab_lazy.m77.VALUE)"
+        )
         before = support.servers()
         with self.clean():
             process = self.started(code, mode)

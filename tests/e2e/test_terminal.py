@@ -87,7 +87,8 @@ def program(code, mode):
 class TestProgramOnTerminal(support.TestCase):
     def test_owns_the_terminal(self, mode):
         code = (
-            "print(os.isatty(0), os.isatty(1), os.ttyname(0) == os.ttyname(2), os.tcgetpgrp(0) == os.getpgrp(),"
+            "print(os.isatty(0), os.isatty(1), os.ttyname(0) == os.ttyname(2), "
+            "os.tcgetpgrp(0) == os.getpgrp(),"
             " os.getsid(0) == os.getpid(), open('/dev/tty').isatty(), 'end')"
         )
         with self.clean(), Terminal(program(code, mode)) as terminal:
@@ -120,7 +121,8 @@ class TestProgramOnTerminal(support.TestCase):
 
     def test_size_change(self, mode):
         code = (
-            "got = []\nsignal.signal(signal.SIGWINCH, lambda *_: got.append(1))\nprint('ready', flush=True)\n"
+            "got = []\nsignal.signal(signal.SIGWINCH, lambda *_: got.append(1))\n"
+            "print('ready', flush=True)\n"
             "while not got: time.sleep(0.01)\nprint(os.get_terminal_size().columns, 'wide')"
         )
         with self.clean(), Terminal(program(code, mode)) as terminal:
@@ -141,7 +143,8 @@ class TestProgramOnTerminal(support.TestCase):
         """The server must not die with the terminal either."""
         proof = support.unique_dir(mode=0o777) / "proof"
         code = (
-            f"signal.signal(signal.SIGHUP, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(0.5)\n"
+            f"signal.signal(signal.SIGHUP, signal.SIG_IGN)\nprint('ready', flush=True)\n"
+            f"time.sleep(0.5)\n"
             f"import lab_lazy.m44\nopen({str(proof)!r}, 'w').write(str(lab_lazy.m44.VALUE))"
         )
         with self.clean(), Terminal(program(code, mode)) as terminal:
@@ -157,7 +160,8 @@ class TestJobControl(support.TestCase):
     def shell(self):
         terminal = Terminal(["bash", "--norc", "--noprofile", "-i"])
         terminal.write(
-            "stty -echo; PS1='$ '; bind 'set enable-bracketed-paste off' 2>/dev/null; echo read''y\n"
+            "stty -echo; PS1='$ '; bind 'set enable-bracketed-paste off' 2>/dev/null; echo "
+            "read''y\n"
         )
         terminal.expect("ready")
         return terminal

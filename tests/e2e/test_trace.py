@@ -16,7 +16,8 @@ SECONDS = 15
 
 APP = {
     "traced/__init__.py": "import traced.first\n",
-    "traced/first.py": "import traced.second\nDATA = open(__file__.replace('first.py', 'at_import.txt')).read()\n",
+    "traced/first.py": "import traced.second\n"
+    "DATA = open(__file__.replace('first.py', 'at_import.txt')).read()\n",
     "traced/second.py": "VALUE = 2\n",
     "traced/later.py": "VALUE = 3\n",
     "traced/at_import.txt": "read while traced.first is imported\n",
@@ -112,7 +113,8 @@ class TestTrace(support.TestCase):
         os.chmod(self.out, 0o777)
         code = (
             "print(sorted(name for name in os.environ if name.startswith('HAFT_TRACE')));"
-            "print([fd for fd in os.listdir('/proc/self/fd') if int(fd) > 2 and os.path.exists('/proc/self/fd/' + fd)])"
+            "print([fd for fd in os.listdir('/proc/self/fd') if int(fd) > 2 and "
+            "os.path.exists('/proc/self/fd/' + fd)])"
         )
         with self.clean():
             plain = support.run([app(), code], mode=mode)
@@ -135,14 +137,16 @@ class TestTrace(support.TestCase):
         text = done.stderr
         self.assertRegex(
             text,
-            r"read +site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second from traced\.first\]",
+            r"read +site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second from "
+            r"traced\.first\]",
         )
         self.assertRegex(
             text, r"36 B +\d+  read +site-packages/traced/at_import.txt  \[traced\.first\]"
         )
         self.assertRegex(
             text,
-            rf"625\.0 KiB +\d+\+{BLOCKS_OF_BIG - 1}  read +site-packages/traced/big\.bin  \[traced\.main\]",
+            rf"625\.0 KiB +\d+\+{BLOCKS_OF_BIG - 1}  read +site-packages/traced/big\.bin  "
+            rf"\[traced\.main\]",
         )
         self.assertRegex(text, r"traced\.later  \[traced\.main\]")
         unused = text[text.index("\nnever used") :]
@@ -154,7 +158,8 @@ class TestTrace(support.TestCase):
         text = self.trace("--top", "50").stderr
         self.assertRegex(
             text,
-            r"- +index  site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second from traced\.first\]",
+            r"- +index  site-packages/traced/__pycache__/second\S+\.pyc  \[traced\.second "
+            r"from traced\.first\]",
         )
         unused = text[text.index("\nnever used") :]
         self.assertNotIn("__pycache__", unused)
@@ -220,7 +225,10 @@ class TestTrace(support.TestCase):
         self.assertTrue(all(event["pid"] != run["pid"] for event in reads))
 
     def test_counts_agree_with_the_servers(self):
-        code = "print(open(os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), '.haft/stats')).read())"
+        code = (
+            "root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))\n"
+            "print(open(os.path.join(root, '.haft/stats')).read())"
+        )
         done = self.trace("--json", self.path("t.json"), program=[code])
         stats = json.loads(done.stdout.removeprefix("out\n"))["operations"]
         with open(self.path("t.json"), encoding="utf-8") as file:
@@ -265,7 +273,10 @@ class TestTrace(support.TestCase):
         self.assertRegex(text, r"index  site-packages/traced/__pycache__/later")
 
     def test_python_children(self):
-        code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import traced.later'], check=True)"
+        code = (
+            "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import "
+            "traced.later'], check=True)"
+        )
         events = self.events(code)
         later = [
             event
@@ -294,7 +305,10 @@ class TestTrace(support.TestCase):
 
     @support.parametrised(sig=["TERM", "INT", "HUP", "USR1"])
     def test_signals_reach_the_program(self, sig):
-        code = f"import signal, time; signal.signal(signal.SIG{sig}, lambda *_: sys.exit(42)); os.write(1, b'ready\\n'); time.sleep(30)"
+        code = (
+            f"import signal, time; signal.signal(signal.SIG{sig}, lambda *_: sys.exit(42)); "
+            f"os.write(1, b'ready\\n'); time.sleep(30)"
+        )
         with self.clean():
             tracer = support.start(
                 [support.HAFT, "trace", "--table", self.path("t"), app(), code],
@@ -308,7 +322,10 @@ class TestTrace(support.TestCase):
                 self.assertEqual(tracer.wait(20), 42)
 
     def test_stops_with_the_program(self):
-        code = "import signal; os.write(1, b'ready\\n'); os.kill(os.getpid(), signal.SIGSTOP); sys.exit(3)"
+        code = (
+            "import signal; os.write(1, b'ready\\n'); os.kill(os.getpid(), signal.SIGSTOP); "
+            "sys.exit(3)"
+        )
         tracer = support.start(
             [support.HAFT, "trace", "--table", self.path("t"), app(), code],
             stdout=subprocess.PIPE,

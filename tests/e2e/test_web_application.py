@@ -48,7 +48,8 @@ class TestHttpd(support.TestCase):
             self.assertEqual(server.get("/x/../files/a.css").body, b"body {}")
 
     def test_modes_of_files_hold_for_workers(self):
-        """What only root may read in the bundle, root's httpd does not serve: its workers are another user."""
+        """What only root may read in the bundle, root's httpd does not serve: its workers are
+        another user."""
         tree = support.write_tree(
             support.unique_dir(), {**web.site_files(), "hello_site/private.txt": "private"}
         )
@@ -80,7 +81,8 @@ class TestHttpd(support.TestCase):
     def test_missing_libpython(self):
         """A host without libpython: refused by us, not by httpd in words about LoadModule."""
         hide = (
-            "for f in /usr/lib/x86_64-linux-gnu/libpython3*.so.1.0; do mount --bind /dev/null $f; done; "
+            "for f in /usr/lib/x86_64-linux-gnu/libpython3*.so.1.0; do mount --bind /dev/null "
+            "$f; done; "
             'exec "$0" "$@"'
         )
         done = support.run(

@@ -1,6 +1,8 @@
-"""Every archive of a corpus of good and hostile zips through the real commands, against its oracle and Python's zipfile.
+"""Every archive of a corpus of good and hostile zips through the real commands, against its oracle
+and Python's zipfile.
 
-HAFT_ZIP_CORPUS names the corpus (tests/archive/corpus_test.py says more); without one these tests are skipped.
+HAFT_ZIP_CORPUS names the corpus (tests/archive/corpus_test.py says more); without one these tests
+are skipped.
 """
 
 import hashlib
@@ -14,7 +16,7 @@ import sys
 import support
 
 sys.path.insert(0, str(support.REPO / "tests/archive"))
-import corpus_test  # noqa: E402
+import corpus_test
 
 SECONDS = 30
 CORPUS = corpus_test.CORPUS

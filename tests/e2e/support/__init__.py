@@ -1,4 +1,5 @@
-"""What all end-to-end tests share: where haft is, scratch directories, trees, bundles, running, cleanness.
+"""What all end-to-end tests share: where haft is, scratch directories, trees, bundles, running,
+cleanness.
 
     class TestExit(support.TestCase):
         def test_status(self, mode):                  # runs twice: as root and as an ordinary user
@@ -39,15 +40,18 @@ from support.trees import (
 )
 
 __all__ = [
-    "Clean",
     "HAFT",
     "LONG",
     "MODES",
-    "MountWatch",
     "NOBODY",
+    "PROBE",
     "PYTHON",
     "REPO",
     "TREES",
+    "Both",
+    "Clean",
+    "MountWatch",
+    "ScenarioCase",  # support.plain
     "TestCase",
     "app",
     "as_user",
@@ -77,7 +81,4 @@ __all__ = [
     "unique_dir",
     "wait_until",
     "write_tree",
-    "Both",
-    "PROBE",
-    "ScenarioCase",  # support.plain
 ]

@@ -1,4 +1,5 @@
-"""Archives as other tools make them: shiv, pex, zipapp, wheels. Layouts only; none of their code is in them.
+"""Archives as other tools make them: shiv, pex, zipapp, wheels. Layouts only; none of their code is
+in them.
 
 What such a tool puts in to start the archive raises an error here: haft has to do without it.
 """
@@ -12,14 +13,15 @@ _NOT_RUN = "raise SystemExit('the archive was started by its own code')\n"
 
 
 def write_zip(path, files, *, stub=b"", compressed=True, mode=0o755):
-    """A zip of {name: str or bytes, or (content, mode), or None for a directory}, with `stub` in front."""
+    """A zip of {name: str or bytes, or (content, mode), or None for a directory}, with `stub` in
+    front."""
     path = pathlib.Path(path)
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with open(path, "wb") as out:
         out.write(stub)
         with zipfile.ZipFile(out, "w", method) as archive:
-            for name, content in files.items():
-                content, bits = content if isinstance(content, tuple) else (content, 0o644)
+            for name, value in files.items():
+                content, bits = value if isinstance(value, tuple) else (value, 0o644)
                 info = zipfile.ZipInfo(name + "/" if content is None else name, DATE)
                 info.external_attr = (0o40755 if content is None else 0o100000 | bits) << 16
                 info.compress_type = method
@@ -81,7 +83,8 @@ def shiv(
 def pex(
     path, files=None, distributions=None, *, python="/usr/bin/env python3", info=None, **options
 ):
-    """As pex --layout zipapp: the application at the root, each distribution in a directory below .deps."""
+    """As pex --layout zipapp: the application at the root, each distribution in a directory below
+    .deps."""
     description = {
         "build_properties": {},
         "code_hash": "0" * 40,
@@ -115,7 +118,8 @@ def wheel(path, name, files, *, scripts=None, version="1.0"):
     content = {
         **files,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
     }
     if scripts:
         content[f"{info}/entry_points.txt"] = "[console_scripts]\n" + "".join(

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""A daemon of the kernel's autofs, as automount(8) and systemd's .automount units are, without either.
+"""A daemon of the kernel's autofs, as automount(8) and systemd's .automount units are, without
+either.
 
     automount.py direct|indirect DIRECTORY        (as root)
 
-Mounts autofs on DIRECTORY and serves it until its standard input ends: what is asked for becomes a tmpfs with a file `inside`
-(indirect: below the name that was asked for; direct: on DIRECTORY itself). Prints "ready", and then a line for each request."""
+Mounts autofs on DIRECTORY and serves it until its standard input ends: what is asked for becomes a
+tmpfs with a file `inside` (indirect: below the name that was asked for; direct: on DIRECTORY
+itself). Prints "ready", and then a line for each request."""
 
 import ctypes
 import fcntl
@@ -57,7 +59,10 @@ def main():
     fcntl.ioctl(root, CATATONIC, 0)
     os.close(root)
     while (
-        subprocess.run(["umount", "-R", "-l", directory], stderr=subprocess.DEVNULL).returncode == 0
+        subprocess.run(
+            ["umount", "-R", "-l", directory], check=False, stderr=subprocess.DEVNULL
+        ).returncode
+        == 0
     ):
         pass  # one on top of the other
 

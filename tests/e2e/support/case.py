@@ -15,7 +15,6 @@ import unittest
 from support import clean, paths
 from support.running import MODES
 
-
 __unittest = True  # keeps the frames of this file out of tracebacks
 
 LONG = bool(os.environ.get("E2E_LONG"))  # run.py --long
@@ -25,7 +24,8 @@ long_test = unittest.skipUnless(LONG, "long; run.py --long")
 
 
 def parametrised(**choices):
-    """Decorator of a test method: one test per value. @parametrised(sig=["TERM", "HUP"]) makes test_x_TERM …"""
+    """Decorator of a test method: one test per value. @parametrised(sig=["TERM", "HUP"]) makes
+    test_x_TERM …"""
 
     def mark(function):
         function.parameters = {**getattr(function, "parameters", {}), **choices}
@@ -54,7 +54,8 @@ def _expand(name, function, parameters):
 class TestCase(unittest.TestCase):
     """A test method with a parameter `mode` becomes one test per mode (see support.MODES).
 
-    Every test has `seconds` to finish; then it fails where it is, and the stacks are printed should even that hang.
+    Every test has `seconds` to finish; then it fails where it is, and the stacks are printed should
+    even that hang.
     """
 
     seconds = 60
@@ -98,7 +99,8 @@ class TestCase(unittest.TestCase):
 
     @contextlib.contextmanager
     def covered(self, directory, copy=False):
-        """`directory` of the host is another one, empty or a copy, for this test: in the mount namespace of its worker."""
+        """`directory` of the host is another one, empty or a copy, for this test: in the mount
+        namespace of its worker."""
         if not os.environ.get("E2E_ISOLATED"):
             self.skipTest("changes the mounts of its host: only as root, in a worker of its own")
         own = paths.unique_dir("covered")

@@ -1,7 +1,8 @@
 """Is everything gone? Mounts in any namespace, processes, changes of the host's mount table.
 
-Under run.py every worker is in a pid and a mount namespace of its own whose mounts are shared like those of
-a systemd host: what a test sees is its own, and a mount that leaked from the bundle's namespace would show.
+Under run.py every worker is in a pid and a mount namespace of its own whose mounts are shared like
+those of a systemd host: what a test sees is its own, and a mount that leaked from the bundle's
+namespace would show.
 """
 
 import os
@@ -101,7 +102,8 @@ def is_bundle(path):
 
 
 def haft_processes():
-    """The pids of all living processes of ours: helpers, by name, and whatever still executes a bundle."""
+    """The pids of all living processes of ours: helpers, by name, and whatever still executes a
+    bundle."""
     return {
         pid
         for pid in _pids()
@@ -114,7 +116,7 @@ class MountWatch:
     """Tells whether this process's mount table has changed at any time since it was made."""
 
     def __init__(self):
-        self._file = open("/proc/self/mountinfo")
+        self._file = open("/proc/self/mountinfo")  # noqa: SIM115  # lives as long as this
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLERR | select.POLLPRI)
 
@@ -127,11 +129,12 @@ class MountWatch:
 
 
 class Clean:
-    """Context: at its end, within `timeout`, no mount and no process is left that was not there before.
+    """Context: at its end, within `timeout`, no mount and no process is left that was not there
+    before.
 
-    With quiet_host (the default) the host's mount table must not have changed at any time in between,
-    not even for a moment. In an isolated worker, where all processes are the test's own, leftovers are killed,
-    so that the next test starts fresh.
+    With quiet_host (the default) the host's mount table must not have changed at any time in
+    between, not even for a moment. In an isolated worker, where all processes are the test's own,
+    leftovers are killed, so that the next test starts fresh.
     """
 
     def __init__(self, timeout=2.0, quiet_host=True):
@@ -169,7 +172,8 @@ class Clean:
         )
         table = mount_table()
         assert table == self._table, (
-            f"the host's mount table is not as before: more {sorted(set(table) - set(self._table))}, "
+            f"the host's mount table is not as before: more "
+            f"{sorted(set(table) - set(self._table))}, "
             f"less {sorted(set(self._table) - set(table))}"
         )
         assert not (self.quiet_host and host_changed), "the host's mount table changed in between"

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Runs a command whose system calls of some numbers fail with EPERM, as in a container with a seccomp profile.
+"""Runs a command whose system calls of some numbers fail with EPERM, as in a container with a
+seccomp profile.
 
     deny.py unshare,setns COMMAND [WORD...]
 

@@ -15,22 +15,27 @@ SECRET_KEY = "for tests"
 ALLOWED_HOSTS = ["127.0.0.1"]
 USE_TZ = True
 TIME_ZONE = "UTC"
-INSTALLED_APPS = ["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
+INSTALLED_APPS = ["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
+    "django.contrib.sessions",
                   "django.contrib.messages", "django.contrib.staticfiles"]
 try:
     import mod_wsgi.server
     INSTALLED_APPS.append("mod_wsgi.server")
 except ImportError:
     pass
-MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.common.CommonMiddleware",
-              "django.middleware.csrf.CsrfViewMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware",
+MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+              "django.middleware.csrf.CsrfViewMiddleware",
+              "django.contrib.auth.middleware.AuthenticationMiddleware",
               "django.contrib.messages.middleware.MessageMiddleware"]
 ROOT_URLCONF = "mysite.urls"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {"context_processors": [
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True,
+    "OPTIONS": {"context_processors": [
     "django.template.context_processors.request", "django.contrib.auth.context_processors.auth",
     "django.contrib.messages.context_processors.messages"]}}]
 WSGI_APPLICATION = "mysite.wsgi.application"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("MYSITE_DB", ":memory:")}}
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3",
+    "NAME": os.environ.get("MYSITE_DB", ":memory:")}}
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = str(Path(__file__).resolve().parent / "static")
@@ -46,7 +51,8 @@ from django.urls import path
 import django, os, sys
 
 def where(request):
-    return JsonResponse({"django": django.__file__, "uid": os.getuid(), "pid": os.getpid(), "prefix": sys.prefix})
+    return JsonResponse({"django": django.__file__, "uid": os.getuid(), "pid": os.getpid(),
+        "prefix": sys.prefix})
 
 urlpatterns = [path("admin/", admin.site.urls), path("", where)]
 """,

@@ -3,9 +3,9 @@
     run([lab(), "os._exit(9)"])
     run([lab(), "import lab_lazy.m7; print(lab_lazy.m7.VALUE)"])
 
-sys.argv stays as the program got it. A variable `result` set by the code becomes the return value of the entry
-function. In the tree: lab, lab_lazy.m0…m199 (VALUE = number, and some text), lab_data/big.bin (1 MiB, not
-compressible) and lab_data/text.txt.
+sys.argv stays as the program got it. A variable `result` set by the code becomes the return value
+of the entry function. In the tree: lab, lab_lazy.m0…m199 (VALUE = number, and some text),
+lab_data/big.bin (1 MiB, not compressible) and lab_data/text.txt.
 """
 
 import functools
@@ -41,7 +41,8 @@ def _files():
         "lab_data/text.txt": "text of the lab\n",
         "lab_data/empty": "",
         "lab-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n",
-        "lab-1.0.dist-info/entry_points.txt": "[console_scripts]\nlab = lab:main\nlab-other = lab:main\n",
+        "lab-1.0.dist-info/entry_points.txt": "[console_scripts]\nlab = lab:main\n"
+        "lab-other = lab:main\n",
         "lab-1.0.dist-info/RECORD": "",
     }
     for i in range(200):

@@ -1,9 +1,10 @@
 """The real mod_wsgi with mod_wsgi-express, built from Debian's source package.
 
-Debian's binary package has the Apache module alone. Its source package of trixie holds the upstream tarball, which builds
-with bookworm's apache2-dev and python3-dev. apt's own client fetches it, through a deb-src entry made from the
-sources this machine has; nothing of the machine's apt is touched. Where it cannot be had, the same tree is assembled
-of Debian's mod_wsgi.so and nothing else, and tests that need mod_wsgi-express are skipped, loudly.
+Debian's binary package has the Apache module alone. Its source package of trixie holds the upstream
+tarball, which builds with bookworm's apache2-dev and python3-dev. apt's own client fetches it,
+through a deb-src entry made from the sources this machine has; nothing of the machine's apt is
+touched. Where it cannot be had, the same tree is assembled of Debian's mod_wsgi.so and nothing
+else, and tests that need mod_wsgi-express are skipped, loudly.
 """
 
 import contextlib
@@ -71,6 +72,7 @@ def _apt(directory, *arguments, cwd):
     ]
     return subprocess.run(
         ["apt-get", "-q", *private, *arguments],
+        check=False,
         cwd=cwd,
         env=clean_env(LC_ALL="C"),
         text=True,
@@ -89,7 +91,8 @@ def fetch_source(directory):
         (directory / "sources.list").write_text(f"deb-src {option}{uri} {RELEASE} main\n")
         try:
             updated = _apt(directory, "update", cwd=directory)
-            # Some mirrors carry the tarball and not the .dsc beside it; apt checks what it gets all the same.
+            # Some mirrors carry the tarball and not the .dsc beside it; apt checks what it gets all
+            # the same.
             fetched = _apt(
                 directory, "source", "--download-only", "mod-wsgi", cwd=directory / "out"
             )
@@ -121,6 +124,7 @@ def _build(source, target):
             target,
             source,
         ],
+        check=False,
         env=clean_env(HOME=str(target.parent)),
         text=True,
         capture_output=True,
@@ -131,7 +135,8 @@ def _build(source, target):
 
 
 def express_tree():
-    """The pip-style tree of mod_wsgi with its mod_wsgi-express script, once per run. Raises Unavailable."""
+    """The pip-style tree of mod_wsgi with its mod_wsgi-express script, once per run. Raises
+    Unavailable."""
     with trees._once("mod-wsgi") as path:
         failed = path.with_suffix(".failed")
         if failed.exists():
@@ -149,7 +154,8 @@ def express_tree():
             except Unavailable as reason:
                 failed.write_text(str(reason))
                 print(
-                    f"\nmod_wsgi {VERSION} CANNOT BE HAD, tests of mod_wsgi-express are skipped: {reason}\n",
+                    f"\nmod_wsgi {VERSION} CANNOT BE HAD, tests of mod_wsgi-express are "
+                    f"skipped: {reason}\n",
                     flush=True,
                 )
                 raise

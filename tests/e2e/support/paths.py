@@ -1,4 +1,5 @@
-"""Where things are: the repository, the haft to test, the Python of the tests, scratch directories."""
+"""Where things are: the repository, the haft to test, the Python of the tests, scratch
+directories."""
 
 import atexit
 import os
@@ -15,7 +16,8 @@ SHARED = "E2E_SCRATCH"
 
 
 def make_scratch():
-    """A new directory for one run. Not below /tmp, which may be a small tmpfs; open to other users."""
+    """A new directory for one run. Not below /tmp, which may be a small tmpfs; open to other
+    users."""
     parent = os.environ.get("HAFT_TEST_TMP") or "/var/tmp"
     os.makedirs(parent, exist_ok=True)
     path = tempfile.mkdtemp(prefix="haft-e2e-", dir=parent)

@@ -1,15 +1,15 @@
 """The same program from a plain directory: what every scenario is compared with.
 
-A plain directory is an ordinary installation as pip makes it: a virtual environment that sees the host's packages,
-the trees copied into its site-packages, the entry as a script in bin/. There site.addsitedir puts the directory
-behind the standard library and before the host's packages and processes its .pth files, in the program and in
-every child; nothing of haft takes part.
+A plain directory is an ordinary installation as pip makes it: a virtual environment that sees the
+host's packages, the trees copied into its site-packages, the entry as a script in bin/. There
+site.addsitedir puts the directory behind the standard library and before the host's packages and
+processes its .pth files, in the program and in every child; nothing of haft takes part.
 
     both = support.Both("app", FILES, "-e", "app:main")
 
     class TestIt(support.ScenarioCase):
         def test_it(self, mode):
-            said = self.same(both, "x y", mode=mode)      # runs both, compares, returns the standard output
+            said = self.same(both, "x y", mode=mode)      # runs both, compares, returns stdout
 """
 
 import importlib.metadata
@@ -44,7 +44,8 @@ import sys
 
 
 def main():
-    exec(compile(sys.argv.pop(1), "<probe>", "exec"), {"__name__": "probe_code", "os": os, "sys": sys})
+    exec(compile(sys.argv.pop(1), "<probe>", "exec"),
+        {"__name__": "probe_code", "os": os, "sys": sys})
 """
 }
 
@@ -68,7 +69,8 @@ def _script(site, entry, python):
 
 
 def _install_scripts(site, directory, python):
-    """Copies the files of the tree's bin/ with their first lines changed, as pip does with a wheel's scripts."""
+    """Copies the files of the tree's bin/ with their first lines changed, as pip does with a
+    wheel's scripts."""
     for source in (site / "bin").iterdir() if (site / "bin").is_dir() else ():
         content = source.read_bytes()
         first, _, rest = content.partition(b"\n")
@@ -83,8 +85,9 @@ class Both:
     """One program as a bundle and as an installation; both are made when first asked for."""
 
     def __init__(self, name, parts, *entry):
-        """`parts`: {path: content}, the name of a Debian package, a directory, or a list of these. `entry`: options
-        of haft build; with --isolated the installation does not see the host's packages either."""
+        """`parts`: {path: content}, the name of a Debian package, a directory, or a list of these.
+        `entry`: options of haft build; with --isolated the installation does not see the host's
+        packages either."""
         self.name = name
         self.entry = entry
         self._parts = parts if isinstance(parts, list) else [parts]
@@ -110,14 +113,10 @@ class Both:
 
     def _install(self, prefix, sources):
         """A virtual environment, made by hand: three files, no pip."""
-        version = "python%d.%d" % tuple(
-            map(
-                int,
-                subprocess.check_output(
-                    [paths.PYTHON, "-c", "import sys; print(*sys.version_info[:2])"]
-                ).split(),
-            )
-        )
+        version = subprocess.check_output(
+            [paths.PYTHON, "-c", "import sys; print('python%d.%d' % sys.version_info[:2])"],
+            text=True,
+        ).strip()
         site = prefix / "lib" / version / "site-packages"
         site.mkdir(parents=True)
         (prefix / "bin").mkdir()
@@ -148,8 +147,9 @@ class Both:
         return self._make()[1]
 
     def normal(self, text):
-        """The text with the paths that have to differ replaced: of the files, the program, the interpreter. And
-        tracebacks without their outermost frames, which belong to the script or to haft."""
+        """The text with the paths that have to differ replaced: of the files, the program, the
+        interpreter. And tracebacks without their outermost frames, which belong to the script or to
+        haft."""
         if not isinstance(text, str):
             return text
         prefix = self.plain.parent.parent
@@ -177,8 +177,9 @@ class ScenarioCase(case.TestCase):
     """Tests that compare a bundle with a plain directory."""
 
     def same(self, both, *arguments, mode=None, status=0, plain=None, **options):
-        """Runs both programs; stdout, stderr and status have to be the same but for paths, the status as said,
-        and everything of the bundle gone. Returns the standard output, paths as of Both.normal.
+        """Runs both programs; stdout, stderr and status have to be the same but for paths, the
+        status as said, and everything of the bundle gone. Returns the standard output, paths as of
+        Both.normal.
 
         `plain`: options for the plain program where they differ. mode, cwd, env …: see support.run.
         """

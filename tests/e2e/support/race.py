@@ -2,9 +2,10 @@
 
     unshare -m race.py BUNDLE UID MODE STARTS FUSE_NODE CODE
 
-As root, in a mount namespace of its own, which gets an empty /tmp. The bundle is started as UID. The
-attacker, uid 4242, plants under the directory's name, as often as he can, a directory, a link to one, a file, and a copy of an
-unpacked bundle with another program in it, and takes it away again. Prints what happened, as JSON."""
+As root, in a mount namespace of its own, which gets an empty /tmp. The bundle is started as UID.
+The attacker, uid 4242, plants under the directory's name, as often as he can, a directory, a link
+to one, a file, and a copy of an unpacked bundle with another program in it, and takes it away
+again. Prints what happened, as JSON."""
 
 import json
 import os
@@ -31,7 +32,7 @@ def start(bundle, mode, code):
     return subprocess.Popen(
         [bundle, code],
         env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HAFT_MODE": mode},
-        preexec_fn=lambda: become(USER),
+        preexec_fn=lambda: become(USER),  # noqa: PLW1509  # no threads here
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -164,7 +165,11 @@ def main():
         result = json.load(file)
     os.waitpid(attacker, 0)
     for _ in range(400):
-        left = contents(PLACE) + [line for line in open("/proc/mounts") if "fuse.haft" in line]
+        left = contents(PLACE) + [
+            line
+            for line in pathlib.Path("/proc/mounts").read_text().splitlines()
+            if "fuse.haft" in line
+        ]
         if not left and not PLACE.exists():
             break
         time.sleep(0.01)

@@ -1,5 +1,5 @@
-"""Running a program in another root file system, as a host of its own would: pivot_root in a private mount namespace,
-not chroot, which the kernel treats differently."""
+"""Running a program in another root file system, as a host of its own would: pivot_root in a
+private mount namespace, not chroot, which the kernel treats differently."""
 
 import ctypes
 import os
@@ -39,7 +39,8 @@ def _mount(source, target, kind, flags, data=None):
 
 
 def enter(root, uid=None, session=False):
-    """For preexec_fn, as root: makes `root` the root of this process, with /proc, and becomes `uid`."""
+    """For preexec_fn, as root: makes `root` the root of this process, with /proc, and becomes
+    `uid`."""
 
     def enter_now():
         if session:
@@ -111,6 +112,7 @@ def run(root, command, *, uid=None, env=None, timeout=60):
     """Runs to the end; returns a CompletedProcess."""
     return subprocess.run(
         command,
+        check=False,
         preexec_fn=enter(root, uid),
         text=True,
         capture_output=True,
@@ -134,7 +136,8 @@ def session(leader):
 
 
 def foreign_maps(pid, mount):
-    """The files that a process maps and that are not in the mount. Memory without a file on disk does not count."""
+    """The files that a process maps and that are not in the mount. Memory without a file on disk
+    does not count."""
     with open(f"/proc/{pid}/maps") as file:
         maps = {line.split(None, 5)[5].strip() for line in file if len(line.split()) > 5}
     return {

@@ -24,7 +24,8 @@ _KEPT = (
 
 
 def clean_env(**extra):
-    """A small environment without PYTHON*, HAFT_* or anything else of the caller's that could matter."""
+    """A small environment without PYTHON*, HAFT_* or anything else of the caller's that could
+    matter."""
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
     env.update(
         PATH="/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
@@ -53,14 +54,15 @@ def _user_prefix():
     drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
     if os.stat("/dev/fuse").st_mode & 0o666 == 0o666:
         return drop
-    # Bound over /dev/fuse for this command only, in a mount namespace of its own. Every step is an exec,
-    # so the command has the pid of the process started.
+    # Bound over /dev/fuse for this command only, in a mount namespace of its own. Every step is an
+    # exec, so the command has the pid of the process started.
     bind = 'mount --bind "$0" /dev/fuse && exec "$@"'
     return ["unshare", "-m", "sh", "-c", bind, open_fuse_node(), *drop]
 
 
 def as_user(command):
-    """The command that runs `command` as uid 65534, in the same pid, with a /dev/fuse it may open."""
+    """The command that runs `command` as uid 65534, in the same pid, with a /dev/fuse it may
+    open."""
     return [*_user_prefix(), *map(os.fspath, command)]
 
 
@@ -94,8 +96,8 @@ def run(
 ):
     """Runs to the end in a session of its own; the whole session is killed at the time-out.
 
-    Returns a CompletedProcess with stdout and stderr. Standard input is empty unless given. With check, a
-    status other than 0 is an AssertionError that shows the output.
+    Returns a CompletedProcess with stdout and stderr. Standard input is empty unless given. With
+    check, a status other than 0 is an AssertionError that shows the output.
     """
     streams = {
         "stdout": subprocess.PIPE,

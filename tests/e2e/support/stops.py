@@ -1,13 +1,14 @@
-"""Stops a command at an exact moment: when one of its processes comes back from a certain system call.
+"""Stops a command at an exact moment: when one of its processes comes back from a certain system
+call.
 
     start = StoppedStart([lab(), CODE], Hook("mount", text="fuse"))
-    pid = start.wait()          # stopped there (SIGSTOP), all others run on, nobody is traced any more
+    pid = start.wait()          # stopped there (SIGSTOP); all others run on, untraced
     os.kill(pid, signal.SIGCONT)
     status, out, errors = start.end()
     start.close()
 
-A tracer (ptrace) of its own follows every process the command forks until the moment has come. So what is tested is the
-program that users get. Needs root, Linux 5.3.
+A tracer (ptrace) of its own follows every process the command forks until the moment has come. So
+what is tested is the program that users get. Needs root, Linux 5.3.
 """
 
 import ctypes
@@ -83,10 +84,10 @@ class Hook:
         )
 
     def is_at(self, pid, program):
-        if (
-            self.name == "program"
-            and pid != program
-            or self.name not in (None, "program", clean._comm(pid))
+        if (self.name == "program" and pid != program) or self.name not in (
+            None,
+            "program",
+            clean._comm(pid),
         ):
             return False
         return self.holds is None or self.holds in _files(pid)
@@ -141,9 +142,7 @@ class _Tracer:
                 event in _FORK_EVENTS
                 and self.hook.call == "fork"
                 and self.hook.is_at(pid, self.program)
-                or number == signal.SIGTRAP | 0x80
-                and self.syscall(pid)
-            )
+            ) or (number == signal.SIGTRAP | 0x80 and self.syscall(pid))
             if self.reached:
                 if self.hook.stop:
                     os.kill(pid, signal.SIGSTOP)
@@ -186,7 +185,8 @@ class _Tracer:
 
 
 class StoppedStart:
-    """A command that is going to be stopped at a hook. Standard input is open until end() or close()."""
+    """A command that is going to be stopped at a hook. Standard input is open until end() or
+    close()."""
 
     def __init__(self, command, hook, *, user=None, env):
         self.hook = hook
@@ -222,7 +222,10 @@ class StoppedStart:
             os.execve(self._command[0], self._command, self._env)
         os.closerange(3, report)  # also the ends of other starts' pipes
         os.closerange(report + 1, 1024)
-        say = lambda line: os.write(report, line.encode() + b"\n")
+
+        def say(line):
+            os.write(report, line.encode() + b"\n")
+
         say(f"started {program}")
         _Tracer(program, self.hook, say).run()
 

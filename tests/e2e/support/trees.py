@@ -14,14 +14,15 @@ from support import paths
 from support.running import run
 
 sys.path.insert(0, str(paths.REPO / "tools"))
-import debian_tree  # noqa: E402
+import debian_tree
 
 TREES = ("certbot", "python3-flask", "python3-django", "python3-numpy", "python3-cryptography")
 
 
 @contextlib.contextmanager
 def _once(name):
-    """The path of a cached thing, to be made if `path.exists()` is false; one maker at a time over all workers."""
+    """The path of a cached thing, to be made if `path.exists()` is false; one maker at a time over
+    all workers."""
     cache = paths.scratch() / "cache"
     cache.mkdir(exist_ok=True)
     with open(cache / f".{name}.lock", "w") as lock:
@@ -41,7 +42,8 @@ def tree(package):
 
 
 def portable_tree(package):
-    """tree(package) with the pytz of its upstream, which brings its time zones along; Debian's reads those of the host."""
+    """tree(package) with the pytz of its upstream, which brings its time zones along; Debian's
+    reads those of the host."""
     with _once(f"portable-{package}") as path:
         if not path.exists():
             new = path.with_suffix(".new")
@@ -97,8 +99,8 @@ def build(site_packages, *arguments, output, **options):
 def bundle(package, *arguments):
     """A cached bundle of a Debian package: bundle("certbot", "-c", "certbot").
 
-    Its path ends in the package's name without python3-, which is the name of the mount too. Cached by package
-    and arguments. Copy it before damaging it.
+    Its path ends in the package's name without python3-, which is the name of the mount too. Cached
+    by package and arguments. Copy it before damaging it.
     """
     name = package.removeprefix("python3-")
     return _cached(name, arguments, lambda: [tree(package)])
@@ -147,7 +149,8 @@ def info(file):
 
 
 def plain_environment(site_packages, env):
-    """`env` with the tree on PYTHONPATH: the same program from a plain directory, to compare with."""
+    """`env` with the tree on PYTHONPATH: the same program from a plain directory, to compare
+    with."""
     before = env.get("PYTHONPATH")
     return {**env, "PYTHONPATH": os.fspath(site_packages) + (f":{before}" if before else "")}
 

@@ -37,8 +37,10 @@ CHILD = "import hello_site; print(hello_site.__file__)"
 
 def facts():
     module = sys.modules.get("mod_wsgi")
-    return {"pid": os.getpid(), "ppid": os.getppid(), "uid": os.getuid(), "cwd": os.getcwd(), "file": __file__,
-            "path": sys.path, "environ": dict(os.environ), "executable": sys.executable, "prefix": sys.prefix,
+    return {"pid": os.getpid(), "ppid": os.getppid(), "uid": os.getuid(), "cwd": os.getcwd(),
+            "file": __file__,
+            "path": sys.path, "environ": dict(os.environ),
+            "executable": sys.executable, "prefix": sys.prefix,
             "mod_wsgi": getattr(module, "__file__", None)}
 
 
@@ -60,13 +62,15 @@ def answer(path):
             return subprocess.check_output([*command, "-c", CHILD], text=True).strip()
         return [ask(sys.executable), ask("python3")]
     if path == "/maps":
-        return sorted({line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if len(line.split()) > 5})
+        return sorted({line.split(None, 5)[5].strip() for line in open("/proc/self/maps")
+            if len(line.split()) > 5})
     return facts()
 
 
 def application(environ, start_response):
     body = json.dumps(answer(environ["PATH_INFO"])).encode()
-    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    start_response("200 OK", [("Content-Type", "application/json"),
+        ("Content-Length", str(len(body)))])
     return [body]
 """
 
@@ -157,7 +161,8 @@ class Answer:
 
 
 class Server:
-    """A server process; as a context it is ended, and with it all of its process group, at the end."""
+    """A server process; as a context it is ended, and with it all of its process group, at the
+    end."""
 
     def __init__(
         self,
@@ -208,7 +213,8 @@ class Server:
             connection.close()
 
     def replaced(self, pid):
-        """Whether another process than `pid` answers now. While they change, mod_wsgi answers 503."""
+        """Whether another process than `pid` answers now. While they change, mod_wsgi answers
+        503."""
         answer = self.get("/") if self.answers() else None
         return answer is not None and answer.status == 200 and answer.json()["pid"] != pid
 

@@ -1,6 +1,7 @@
 """Wheels made by hand: zip files with a RECORD, as pip wants them.
 
-wheel(directory, "tool", "1.0", {"tool.py": "..."}, entry_points="[console_scripts]\\ntool = tool:main\\n")
+wheel(directory, "tool", "1.0", {"tool.py": "..."},
+      entry_points="[console_scripts]\\ntool = tool:main\\n")
 """
 
 import base64
