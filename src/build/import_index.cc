@@ -125,7 +125,6 @@ class IndexMaker {
     return {};
   }
 
-  // Nothing to do: false.
   Result<std::vector<ContentPart>> Finish() {
     std::vector<ContentPart> parts;
     if (table_.empty()) return parts;

@@ -1,5 +1,5 @@
 // What a start will need that the import index does not hold, in the order of need. The program's
-// mount asks for it ahead of the program (haft/mount).
+// mount asks for it before the program does (haft/server).
 #pragma once
 
 #include <string>

@@ -33,8 +33,8 @@ class FileSystem {
   // What .haft/stats tells about earlier servers. Not owned.
   void ShareState(const SharedServerState* shared);
 
-  // Decodes ahead of whoever reads a file from beginning to end. For a server that has several
-  // CPUs.
+  // Decodes the next blocks of a file that is read from beginning to end. For a server that has
+  // several CPUs.
   void StartPrefetch() { prefetcher_.emplace(reader_, shared_); }
   void StopPrefetch() { prefetcher_.reset(); }
 

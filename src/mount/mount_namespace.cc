@@ -32,8 +32,8 @@ Result<> WriteProcFile(const std::string& path, std::string_view text) {
   return {};
 }
 
-// The working directory, kept across a change of root: covering the root leaves it below the covered
-// one, joining a namespace moves it to the root.
+// The working directory, kept across a change of root: covering the root leaves it below the
+// covered one, joining a namespace moves it to the root.
 class WorkingDirectory {
  public:
   WorkingDirectory() : fd_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {

@@ -9,8 +9,8 @@
 namespace haft {
 
 // Both mount the image on request.mount_point in a mount namespace of its own and move this process
-// into it. All steps but the last are made by a child, so that a failure leaves this process where
-// it was.
+// into it. After a failure this process is where it was: root returns to its old namespace, for an
+// ordinary user a child does all steps but the last.
 Result<std::string> MountInMountNamespace(const MountRequest& request);  // needs CAP_SYS_ADMIN
 Result<std::string> MountInUserNamespace(const MountRequest& request);
 

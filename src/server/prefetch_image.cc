@@ -56,9 +56,9 @@ bool MayPrefetch() {
 }
 
 void PrefetchImage(const ImageReader& reader, int root) {
-  auto ahead = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
-  if (!ahead) return;
-  for (const format::Prefetch& what : ahead->image) {
+  auto plan = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
+  if (!plan) return;
+  for (const format::Prefetch& what : plan->image) {
     if (what.path.ends_with('/')) {
       List(root, what.path);
     } else {

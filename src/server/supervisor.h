@@ -10,7 +10,7 @@ struct SupervisedMount {
   UniqueFd alive = {};  // as long as this is open, the mount is: its mount namespace, or its root
   OtherCpus cpus = {};  // where the supervisor, the server and the prefetch stay until that is
                         // done, beside the program
-  pid_t prefetch_host = -1;  // a child that reads the host's files ahead, to be waited for
+  pid_t prefetch_host = -1;  // a child that prefetches the host's files, to be waited for
 };
 
 // The life of the process between the kernel and the server: it answers the first request, forks
