@@ -33,6 +33,17 @@ def files():
 
 
 @functools.cache
+def identifiers():
+    """All words of the sources that begin with a capital letter."""
+    found = set()
+    for folder in ("src", "include"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".cc", ".h"):
+                found.update(re.findall(r"\b[A-Z]\w+", path.read_text(encoding="utf-8")))
+    return found
+
+
+@functools.cache
 def anchors(document):
     """The sections of a document, as links name them."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", document.read_text(encoding="utf-8")), re.M)
@@ -65,6 +76,15 @@ def missing_files(text):
                     yield f"file {word}"
 
 
+def missing_names(text):
+    """Names of types and functions that the sources do not have."""
+    for code in CODE.findall(text):
+        if re.fullmatch(r"(?:\w+::)*[A-Z]\w*[a-z]\w*(?:::\w+)*", code):
+            for name in re.findall(r"\b[A-Z]\w+", code):
+                if name not in identifiers():
+                    yield f"name {code}"
+
+
 def missing_tests(text):
     for code in CODE.findall(text):
         if match := TEST.fullmatch(code):
@@ -89,6 +109,12 @@ class LinksTest(unittest.TestCase):
                 *missing_tests(prose),
             ):
                 with self.subTest(document.relative_to(ROOT).as_posix()):
+                    self.fail(problem)
+
+    def test_names_are_those_of_the_sources(self):
+        for name in ("CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"):
+            for problem in missing_names((ROOT / name).read_text(encoding="utf-8")):
+                with self.subTest(name):
                     self.fail(problem)
 
     def test_comments_refer_to_files_that_exist(self):
@@ -145,6 +171,15 @@ class BrokenDocumentsTest(unittest.TestCase):
         ):
             with self.subTest(text):
                 self.assertEqual(len(list(missing_files(text))), problems)
+
+    def test_names(self):
+        for text, problems in (
+            ("`ImageReader` `ImageReader::Open` `format::Inode` `HAFT_MODE` `NAME`", 0),
+            ("`NoSuchReader`", 1),
+            ("`ImageReader::NoSuchFunction`", 1),
+        ):
+            with self.subTest(text):
+                self.assertEqual(len(list(missing_names(text))), problems)
 
     def test_tests(self):
         for text, problems in (
