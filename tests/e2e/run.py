@@ -2,7 +2,7 @@
 """Runs the end-to-end tests.
 
     tests/e2e/run.py                        all of them, with the haft of build/haft
-    HAFT=/usr/bin/haft tests/e2e/run.py -k test_signals
+    HAFT=/usr/bin/haft tests/e2e/run.py -k lifecycle.test_signals
     tests/e2e/run.py --list
 
 Each file runs in a worker with a pid and a mount namespace of its own (as root), whose mounts are
@@ -13,7 +13,6 @@ The last line of the output is "N passed, N failed" or "N passed, N failed, N sk
 
 import argparse
 import concurrent.futures
-import fnmatch
 import json
 import os
 import pathlib
@@ -31,28 +30,13 @@ FILE_SECONDS = 900  # for one file; single tests have time-outs of their own
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
+from support import suite  # noqa: E402
 
-def load(pattern_list, files):
-    """{file stem: [tests]} of what matches any of the patterns (all without patterns), slowest
-    files first."""
-    suites = {}
-    weights = {}
-    for stem in files:
-        module = __import__(stem)
-        tests = []
-        stack = [unittest.defaultTestLoader.loadTestsFromModule(module)]
-        while stack:
-            item = stack.pop()
-            if isinstance(item, unittest.TestSuite):
-                stack.extend(reversed(list(item)))
-            elif not pattern_list or any(
-                fnmatch.fnmatchcase(item.id(), f"*{p}*") for p in pattern_list
-            ):
-                tests.append(item)
-        if tests:
-            suites[stem] = tests
-            weights[stem] = getattr(module, "SECONDS", 5)
-    return {stem: suites[stem] for stem in sorted(suites, key=lambda s: -weights[s])}
+
+def load(patterns, files):
+    """{file: [tests]} of what matches any of the patterns (all without patterns), slowest first."""
+    found = {name: suite.tests(name, patterns) for name in files}
+    return {name: tests for name, tests in found.items() if tests}
 
 
 # --- worker: one file -----------------------------------------------------------------------------
@@ -166,7 +150,7 @@ class Run:
         time-out under load."""
         first, self.failed = self.failed, []
         for name in first:
-            stem = name.partition(".")[0]
+            stem = "/".join(name.split(".")[:2])
             if stem not in suites:
                 self.failed.append(name)
                 continue
@@ -193,7 +177,7 @@ class Run:
                 "--isolated",
             ]
         reader, writer = os.pipe()
-        log = open(os.path.join(os.environ["E2E_SCRATCH"], f"{stem}.log"), "w+")  # noqa: SIM115  # closed after the worker
+        log = open(os.path.join(os.environ["E2E_SCRATCH"], f"{stem.replace('/', '.')}.log"), "w+")  # noqa: SIM115  # closed after the worker
         worker = subprocess.Popen(
             [*command, "--pipe", str(writer)],
             pass_fds=[writer],
@@ -297,8 +281,7 @@ def main():
 
     from support import paths
 
-    files = sorted(p.stem for p in HERE.glob("*.py") if p.stem.startswith("test_"))
-    suites = load(options.k, files)
+    suites = load(options.k, suite.files())
     if options.list:
         for tests in suites.values():
             print("\n".join(test.id() for test in tests))

@@ -127,3 +127,19 @@ def wheel(path, name, files, *, scripts=None, version="1.0"):
         )
     content[f"{info}/RECORD"] = "".join(f"{entry},,\n" for entry in content)
     return write_zip(path, content, mode=0o644)
+
+
+def damage(path, name):
+    """Changes one byte in the middle of the data of an entry."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(name)
+    content = bytearray(path.read_bytes())
+    header = info.header_offset
+    data = (
+        header
+        + 30
+        + int.from_bytes(content[header + 26 : header + 28], "little")
+        + int.from_bytes(content[header + 28 : header + 30], "little")
+    )
+    content[data + info.compress_size // 2] ^= 0x55
+    path.write_bytes(content)

@@ -64,7 +64,7 @@ def haft_mounts():
     return found
 
 
-def _comm(pid):
+def process_name(pid):
     try:
         with open(f"/proc/{pid}/comm") as file:
             return file.read().rstrip("\n")
@@ -87,7 +87,9 @@ HELPERS = ("haft-server", "haft-supervisor", "haft-prefetch", "haft-prefetch-h",
 def servers():
     """The pids of all living haft-server processes."""
     return {
-        pid for pid in _pids() if _comm(pid) == "haft-server" and state(pid) not in (None, "Z", "X")
+        pid
+        for pid in _pids()
+        if process_name(pid) == "haft-server" and state(pid) not in (None, "Z", "X")
     }
 
 
@@ -107,7 +109,7 @@ def haft_processes():
     return {
         pid
         for pid in _pids()
-        if (_comm(pid) in HELPERS or is_bundle(f"/proc/{pid}/exe"))
+        if (process_name(pid) in HELPERS or is_bundle(f"/proc/{pid}/exe"))
         and state(pid) not in (None, "Z", "X")
     }
 
@@ -159,7 +161,7 @@ class Clean:
         host_changed = self._watch.changed()
         self._watch.close()
         processes, mounts = (set(), set()) if wait_until(self._gone, self.timeout) else self._left()
-        described = [f"{pid} ({_comm(pid)}, {state(pid)})" for pid in sorted(processes)]
+        described = [f"{pid} ({process_name(pid)}, {state(pid)})" for pid in sorted(processes)]
         for pid in processes if os.environ.get("E2E_ISOLATED") else ():
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -79,7 +79,7 @@ def django_tree():
 
 def project_tree():
     """The project with its static files collected and a file of 12 MiB among them."""
-    with trees._once("mysite-tree") as path:
+    with trees.made_once("mysite-tree") as path:
         if not path.exists():
             new = trees.write_tree(path.with_suffix(".new"), FILES)
             admin = django_tree() / "django" / "contrib" / "admin" / "static" / "admin"
@@ -92,12 +92,14 @@ def project_tree():
 def mysite(case):
     """The project with mod_wsgi."""
     tree = mod_wsgi.require_express(case)
-    return trees._cached("mysite", ("-m", "mysite"), lambda: [tree, django_tree(), project_tree()])
+    return trees.cached_bundle(
+        "mysite", ("-m", "mysite"), lambda: [tree, django_tree(), project_tree()]
+    )
 
 
 def whole_site():
     """The project with httpd, Python and Debian's mod_wsgi inside."""
-    return trees._cached(
+    return trees.cached_bundle(
         "whole",
         ("--wsgi", "mysite.wsgi", "--bundle-httpd"),
         lambda: [django_tree(), project_tree()],

@@ -61,7 +61,7 @@ def lab(*arguments):
 @functools.cache
 def lab_tree():
     """The lab's files as a plain directory, to compare with."""
-    with trees._once("lab-tree") as path:
+    with trees.made_once("lab-tree") as path:
         if not path.exists():
             trees.write_tree(path.with_suffix(".new"), _files()).rename(path)
         return path

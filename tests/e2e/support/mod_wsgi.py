@@ -28,7 +28,7 @@ class Unavailable(Exception):
     """Why the source could not be had."""
 
 
-def _configured_sources():
+def configured_sources():
     """(URI, keyring or "") of every Debian archive among apt's configured sources."""
     found = []
     for name in ["/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*.list"))]:
@@ -84,7 +84,7 @@ def _apt(directory, *arguments, cwd):
 def fetch_source(directory):
     """Downloads the upstream tarball below `directory`; returns its path. Raises Unavailable."""
     reasons = []
-    for uri, keyring in _configured_sources():
+    for uri, keyring in configured_sources():
         for part in ("state/lists/partial", "cache/archives/partial", "empty", "out"):
             (directory / part).mkdir(parents=True, exist_ok=True)
         option = f"[signed-by={keyring}] " if keyring else ""
@@ -137,7 +137,7 @@ def _build(source, target):
 def express_tree():
     """The pip-style tree of mod_wsgi with its mod_wsgi-express script, once per run. Raises
     Unavailable."""
-    with trees._once("mod-wsgi") as path:
+    with trees.made_once("mod-wsgi") as path:
         failed = path.with_suffix(".failed")
         if failed.exists():
             raise Unavailable(failed.read_text())

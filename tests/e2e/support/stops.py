@@ -87,7 +87,7 @@ class Hook:
         if (self.name == "program" and pid != program) or self.name not in (
             None,
             "program",
-            clean._comm(pid),
+            clean.process_name(pid),
         ):
             return False
         return self.holds is None or self.holds in _files(pid)

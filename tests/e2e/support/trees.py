@@ -20,7 +20,7 @@ TREES = ("certbot", "python3-flask", "python3-django", "python3-numpy", "python3
 
 
 @contextlib.contextmanager
-def _once(name):
+def made_once(name):
     """The path of a cached thing, to be made if `path.exists()` is false; one maker at a time over
     all workers."""
     cache = paths.scratch() / "cache"
@@ -33,7 +33,7 @@ def _once(name):
 def tree(package):
     """The site-packages tree of a Debian package with its closure. Read only: other tests
     use it too (run a Python on it with -B)."""
-    with _once(f"tree-{package}") as path:
+    with made_once(f"tree-{package}") as path:
         if not path.exists():
             new = path.with_suffix(".new")
             debian_tree.make_tree([package], new)
@@ -44,7 +44,7 @@ def tree(package):
 def portable_tree(package):
     """tree(package) with the pytz of its upstream, which brings its time zones along; Debian's
     reads those of the host."""
-    with _once(f"portable-{package}") as path:
+    with made_once(f"portable-{package}") as path:
         if not path.exists():
             new = path.with_suffix(".new")
             shutil.copytree(tree(package), new, symlinks=True)
@@ -103,14 +103,14 @@ def bundle(package, *arguments):
     by package and arguments. Copy it before damaging it.
     """
     name = package.removeprefix("python3-")
-    return _cached(name, arguments, lambda: [tree(package)])
+    return cached_bundle(name, arguments, lambda: [tree(package)])
 
 
 def portable_bundle(package, *arguments):
     """bundle() of a portable_tree(), interpreter included."""
     arguments = (*arguments, "--bundle-python")
     name = package.removeprefix("python3-")
-    return _cached(
+    return cached_bundle(
         name, arguments, lambda: [portable_tree(package)], ("portable", name, *arguments)
     )
 
@@ -121,22 +121,22 @@ def app(name, files, *arguments):
     key = (json.dumps({k: repr(v) for k, v in files.items()}, sort_keys=True), *arguments)
 
     def make_tree():
-        with _once(f"src-{name}-{_digest(key)}") as path:
+        with made_once(f"src-{name}-{_digest(key)}") as path:
             if not path.exists():
                 new = path.with_suffix(".new")
                 write_tree(new, files)
                 new.rename(path)
             return [path]
 
-    return _cached(name, arguments, make_tree, key)
+    return cached_bundle(name, arguments, make_tree, key)
 
 
 def _digest(key):
     return hashlib.sha256(repr(key).encode()).hexdigest()[:12]
 
 
-def _cached(name, arguments, make_trees, key=None):
-    with _once(f"app-{name}-{_digest(key or (name, *arguments))}") as directory:
+def cached_bundle(name, arguments, make_trees, key=None):
+    with made_once(f"app-{name}-{_digest(key or (name, *arguments))}") as directory:
         if not (directory / name).exists():
             directory.mkdir(exist_ok=True)
             build(make_trees(), "--name", name, *arguments, output=directory / name)

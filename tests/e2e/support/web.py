@@ -103,24 +103,26 @@ def site_files():
 def express(case):
     """The bundle of mod_wsgi-express alone."""
     tree = mod_wsgi.require_express(case)
-    return trees._cached("express", ("-c", "mod_wsgi-express"), lambda: [tree])
+    return trees.cached_bundle("express", ("-c", "mod_wsgi-express"), lambda: [tree])
 
 
 def hello(case):
     """The bundle of mod_wsgi and an application whose entry calls mod_wsgi.server.start()."""
     tree = mod_wsgi.require_express(case)
-    return trees._cached("hello", ("-m", "hello_site"), lambda: [tree, site_tree()])
+    return trees.cached_bundle("hello", ("-m", "hello_site"), lambda: [tree, site_tree()])
 
 
 def hello_function(case):
     """The same with a function as its entry."""
     tree = mod_wsgi.require_express(case)
-    return trees._cached("hello", ("-e", "hello_site.__main__:main"), lambda: [tree, site_tree()])
+    return trees.cached_bundle(
+        "hello", ("-e", "hello_site.__main__:main"), lambda: [tree, site_tree()]
+    )
 
 
 def site_tree():
     """The application's tree, once per run."""
-    with trees._once("hello-tree") as path:
+    with trees.made_once("hello-tree") as path:
         if not path.exists():
             trees.write_tree(path.with_suffix(".new"), site_files()).rename(path)
         return path

@@ -1,0 +1,119 @@
+"""The test library itself: would it notice?"""
+
+import os
+import re
+import subprocess
+import unittest
+
+import support
+from support import suite
+
+
+class TestHarness(support.TestCase):
+    def test_user_command_keeps_its_pid(self, mode):
+        with support.start(
+            ["/bin/sh", "-c", "echo $$; id -u; test -w /dev/fuse && echo fuse"],
+            mode=mode,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            pid, uid, _fuse = process.stdout.read().split()
+        self.assertEqual(int(pid), process.pid)
+        self.assertEqual(int(uid), {"namespace": 0, "userns": support.NOBODY}[mode])
+
+    def test_clean_environment(self):
+        names = set(support.clean_env())
+        self.assertFalse(
+            [
+                name
+                for name in names
+                if name.startswith(("PYTHON", "HAFT", "LD_")) and name != "HAFT_INDEX"
+            ],
+            names,
+        )
+
+    @unittest.skipIf(os.geteuid(), "needs root")
+    def test_mount_change_is_noticed(self):
+        directory = support.unique_dir()
+        with self.assertRaisesRegex(AssertionError, "changed in between"), self.clean():
+            subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+            subprocess.run(["umount", directory], check=True)
+
+    def test_process_left_is_noticed(self):
+        """A process named haft-server, as a stand-in for one of ours."""
+        code = (
+            "open('/proc/self/comm', 'w').write('haft-server'); print(1, flush=True); import "
+            "time; time.sleep(60)"
+        )
+        with self.assertRaisesRegex(AssertionError, "haft-server"), self.clean(timeout=0.1):
+            process = support.start([support.PYTHON, "-c", code], stdout=subprocess.PIPE)
+            process.stdout.readline()
+        process.kill()  # Clean has done it in an isolated worker
+        process.communicate()
+
+    def test_time_out(self):
+        with self.assertRaisesRegex(AssertionError, "no end within"):
+            support.run(["/bin/sleep", "30"], timeout=0.2)
+
+
+class TestTrees(support.TestCase):
+    @support.parametrised(package=[name.replace("-", "_") for name in support.TREES])
+    def test_tree_is_pip_style(self, package):
+        root = support.tree(package.replace("_", "-"))
+        self.assertTrue(list(root.glob("*-info")), "metadata directories")
+        self.assertFalse(list(root.rglob("__pycache__")))
+        for path in root.rglob("*"):
+            if path.is_symlink():
+                self.assertTrue(path.resolve().is_relative_to(root.resolve()), path)
+
+    def test_missing_package_is_one_line(self):
+        tool = support.REPO / "tools" / "debian_tree.py"
+        done = support.run(
+            [support.PYTHON, tool, "no-such-package", "-o", support.unique_dir() / "t"]
+        )
+        self.assertEqual(done.returncode, 1)
+        self.assertOneLine(done.stderr, "no-such-package", start="debian_tree: ")
+
+    def test_same_packages_same_tree(self):
+        def listing(root):
+            found = []
+            for path in sorted(root.rglob("*")):
+                status = path.lstat()
+                content = (
+                    os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
+                )
+                found.append((path.relative_to(root), status.st_mode, status.st_mtime_ns, content))
+            return found
+
+        again = support.unique_dir() / "again"
+        support.trees.debian_tree.make_tree(["python3-flask"], again)
+        self.assertEqual(listing(support.tree("python3-flask")), listing(again))
+
+
+class TestDocument(support.TestCase):
+    def test_tests_that_the_table_of_scenarios_names_exist(self):
+        """Every `FOLDER.test_…` of docs/testing.md is a file, class or method (or the beginning
+        of one)."""
+        text = (support.REPO / "docs/testing.md").read_text()
+        names = re.findall(r"`(\w+\.test_[\w.]+)`", text)
+        self.assertEqual(re.findall(r"`test_\w+", text), [], "without its folder")
+        self.assertGreater(len(names), 80)
+        wrong = []
+        for name in names:
+            folder, file, *parts = name.split(".")
+            if f"{folder}/{file}" not in suite.files():
+                wrong.append(name)
+                continue
+            found = suite.module(f"{folder}/{file}")
+            for part in parts:
+                found = next(
+                    (
+                        getattr(found, member)
+                        for member in dir(found)
+                        if member == part or (part.startswith("test") and member.startswith(part))
+                    ),
+                    None,
+                )
+            if found is None:
+                wrong.append(name)
+        self.assertEqual(wrong, [])
