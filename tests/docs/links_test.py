@@ -19,7 +19,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`]+)`")
 PATH = re.compile(rf"(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./-]+")
 SOURCE = re.compile(r"[\w/]+\.(?:cc|h)|_haft\w*\.py")
-TEST = re.compile(r"(test_[a-z]\w*|\w+_test)(?:\.py)?((?:\.\w+)*)")
+TEST = re.compile(r"(?:(\w+)[./])?(test_[a-z]\w*|\w+_test)(?:\.py)?((?:\.\w+)*)")
 
 
 @functools.cache
@@ -86,15 +86,18 @@ def missing_names(text):
 
 
 def missing_tests(text):
+    """Of `start.test_modes.TestX.test_y`, `test_modes`, or unit tests as `supervisor_test`."""
     for code in CODE.findall(text):
         if match := TEST.fullmatch(code):
-            paths = [*files().get(match[1] + ".py", []), *files().get(match[1] + ".cc", [])]
+            folder, stem, members = match.groups()
+            paths = [*files().get(stem + ".py", []), *files().get(stem + ".cc", [])]
+            paths = [path for path in paths if folder in (None, path.parent.name)]
             text_of = "\n".join(path.read_text(encoding="utf-8") for path in paths)
             if not paths:
-                yield f"test {match[1]}"
-            for name in filter(None, match[2].split(".")):
+                yield f"test {code}"
+            for name in filter(None, members.split(".")):
                 if not re.search(rf"\b(?:class|def) {name}\b", text_of):
-                    yield f"test {code}: {match[1]} has no {name}"
+                    yield f"test {code}: {stem} has no {name}"
 
 
 class LinksTest(unittest.TestCase):
@@ -121,7 +124,9 @@ class LinksTest(unittest.TestCase):
         name = re.compile(r"\b(?:docs|include|src|tests)/[\w/.-]+\.(?:md|h|cc|py)\b")
         for folder in ("src", "include", "tests", "tools"):
             for path in sorted((ROOT / folder).rglob("*")):
-                if path.suffix not in (".cc", ".h", ".py", ".build") or path.name == "links_test.py":
+                if path.suffix not in (".cc", ".h", ".py", ".build"):
+                    continue
+                if path.name == "links_test.py":
                     continue
                 for found in name.findall(path.read_text(encoding="utf-8")):
                     with self.subTest(path.relative_to(ROOT).as_posix()):
@@ -183,9 +188,10 @@ class BrokenDocumentsTest(unittest.TestCase):
 
     def test_tests(self):
         for text, problems in (
-            ("`supervisor_test`", 0),
+            ("`supervisor_test` `start.test_modes` `start/test_modes.py`", 0),
             ("`test_no_such`", 1),
-            ("`test_exit.NoSuchClass`", 1),
+            ("`lifecycle.test_modes`", 1),
+            ("`lifecycle.test_exit.NoSuchClass`", 1),
         ):
             with self.subTest(text):
                 self.assertEqual(len(list(missing_tests(text))), problems)
