@@ -319,7 +319,7 @@ class TestEnvironment(support.TestCase):
 
 
 def mode_of(haft_mode):
-    """Who starts a bundle that is to take that haft_mode."""
+    """Who starts a bundle that is to take that mode."""
     return "namespace" if haft_mode == "namespace" else "userns"
 
 

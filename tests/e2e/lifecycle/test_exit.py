@@ -111,7 +111,7 @@ class TestExit(support.TestCase):
 
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestEveryMode(support.TestCase):
-    """Five statuses and five signals; --long: 200 runs a haft_mode."""
+    """Five statuses and five signals; --long: 200 runs a mode."""
 
     seconds = 120
     ENDS = [

@@ -251,7 +251,7 @@ class TestPrivate(KillCase):
 
 
 class TestFusermount(KillCase):
-    """The same on the haft_mode that uses a mount of the host: the cleanup process unmounts. Where
+    """The same in the mode that uses a mount of the host: the cleanup process unmounts. Where
     none is left, the next start does."""
 
     PLACE = f"/tmp/haft-{support.NOBODY}"

@@ -62,7 +62,7 @@ class TestInjection(support.TestCase):
             CODE,
         ]
         with self.subTest(fault=fault, when=when, mode=mode):
-            with self.clean(quiet_host=False):  # a later haft_mode may mount on the host
+            with self.clean(quiet_host=False):  # a later mode may mount on the host
                 done = support.run(command, timeout=5)
             if done.returncode == 0:
                 self.assertEqual(done.stdout, "5 1048576\n", done.stderr)

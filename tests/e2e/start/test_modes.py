@@ -1,4 +1,4 @@
-"""Every haft_mode forced, and every haft_mode made to fail: the next one, or one line with cause
+"""Every mode forced, and every mode made to fail: the next one, or one line with cause
 and remedy, 125, quickly, and nothing left. Each time the program prints what it prints from a plain
 directory."""
 
@@ -183,7 +183,7 @@ class TestFailing(ModesCase):
         user=[False, True],
     )
     def test_seccomp(self, calls, user):
-        """A failed haft_mode leaves the process as it was: the next one works."""
+        """A failed mode leaves the process as it was: the next one works."""
         wrap = [*DENY, calls]
         if not user and "mount" in calls:
             self.works(user, wrap=wrap, announced=True)
