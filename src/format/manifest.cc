@@ -42,7 +42,7 @@ Result<bool> OptionalBool(const Json& object, const char* member) {
   return found->get<bool>();
 }
 
-// What becomes an argument or a variable ends at a zero byte: one that holds any is another one.
+// Arguments and variables are C strings: a zero byte would cut one off, so it is refused.
 Result<std::vector<std::string>> Strings(const Json& object, const char* member) {
   std::vector<std::string> strings;
   auto found = object.find(member);
