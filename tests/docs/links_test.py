@@ -126,7 +126,7 @@ class LinksTest(unittest.TestCase):
             for path in sorted((ROOT / folder).rglob("*")):
                 if path.suffix not in (".cc", ".h", ".py", ".build"):
                     continue
-                if path.parent.name in ("docs", "lint"):  # their tests name files that are not there
+                if path.parent.name in ("docs", "lint"):  # they test checkers with made-up names
                     continue
                 for found in name.findall(path.read_text(encoding="utf-8")):
                     with self.subTest(path.relative_to(ROOT).as_posix()):
