@@ -1,13 +1,12 @@
 #!/usr/bin/python3
-"""Runs the end-to-end tests.
+"""Runs end-to-end tests, several files at a time, each in a worker of its own (worker.py).
 
     tests/e2e/run.py                        all of them, with the haft of build/haft
     HAFT=/usr/bin/haft tests/e2e/run.py -k lifecycle.test_signals
     tests/e2e/run.py --list
 
-Each file runs in a worker with a pid and a mount namespace of its own (as root), whose mounts are
-shared among namespaces as on a systemd host. So a test sees only its own processes, a leaked mount
-shows, and nothing survives the worker. Without root there is no isolation, and one file at a time.
+With --retry, a test that passes only the second time is flaky: it is named before the last line
+and written to the file of --record. It has failed unless flaky.json gives a reason for it.
 The last line of the output is "N passed, N failed" or "N passed, N failed, N skipped".
 """
 
@@ -16,309 +15,168 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import signal
+import re
 import subprocess
 import sys
 import threading
 import time
-import traceback
-import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-PYTHON = "/usr/bin/python3"
 FILE_SECONDS = 900  # for one file; single tests have time-outs of their own
+RESULT = re.compile(r"(not )?ok \d+ - (\S+) (?:# SKIP (.*)|# time=([\d.]+)s)?")
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
-from support import suite  # noqa: E402
-
-
-def load(patterns, files):
-    """{file: [tests]} of what matches any of the patterns (all without patterns), slowest first."""
-    found = {name: suite.tests(name, patterns) for name in files}
-    return {name: tests for name, tests in found.items() if tests}
-
-
-# --- worker: one file -----------------------------------------------------------------------------
-
-
-class Reporter(unittest.TestResult):
-    """Writes one JSON line per event to a pipe."""
-
-    def __init__(self, pipe):
-        super().__init__()
-        self._pipe = pipe
-        self._began = 0
-        self._outcome = None
-
-    def _send(self, event, test, detail=""):
-        line = {
-            "event": event,
-            "test": test.id(),
-            "seconds": time.monotonic() - self._began,
-            "detail": detail,
-        }
-        self._pipe.write(json.dumps(line) + "\n")
-        self._pipe.flush()
-
-    def startTest(self, test):
-        super().startTest(test)
-        self._began = time.monotonic()
-        self._outcome = ("passed", "")
-        self._send("started", test)
-
-    def stopTest(self, test):
-        super().stopTest(test)
-        self._send(self._outcome[0], test, self._outcome[1])
-        self._outcome = None
-
-    def _failed(self, test, failure, label=""):
-        detail = label + self._exc_info_to_string(failure, test)
-        if self._outcome is None:  # setUpModule, setUpClass
-            self._send("failed", test, detail)
-        else:
-            before = self._outcome[1] if self._outcome[0] == "failed" else ""
-            self._outcome = ("failed", before + detail)
-
-    def addError(self, test, err):
-        self._failed(test, err)
-
-    def addFailure(self, test, err):
-        self._failed(test, err)
-
-    def addSubTest(self, test, subtest, err):
-        if err is not None:
-            self._failed(test, err, f"in {subtest._subDescription()}:\n")
-
-    def addSkip(self, test, reason):
-        if self._outcome is None:
-            self._send("skipped", test, reason)
-        else:
-            self._outcome = ("skipped", reason)
-
-    def addExpectedFailure(self, test, err):
-        pass
-
-    def addUnexpectedSuccess(self, test):
-        self._outcome = ("failed", "unexpected success")
-
-
-def isolate():
-    """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, a
-    reaper. And nothing of FUSE that others have mounted on this machine: a test could take it for
-    its own."""
-    from support.clean import haft_mounts
-    from support.running import open_fuse_node
-
-    os.environ["E2E_ISOLATED"] = "1"
-    for _, point in haft_mounts():
-        subprocess.run(["umount", "-l", point], check=True)
-    subprocess.run(["mount", "--make-rshared", "/"], check=True)
-    subprocess.run(["mount", "--bind", open_fuse_node(), "/dev/fuse"], check=True)
-    child = os.fork()
-    if child == 0:
-        return
-    while True:  # init of this namespace: orphans end up here
-        pid, status = os.wait()
-        if pid == child:
-            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
-def work(stem, pipe_fd, patterns, isolated):
-    os.set_inheritable(pipe_fd, False)
-    if isolated:
-        isolate()
-    with os.fdopen(pipe_fd, "w") as pipe:
-        suite = unittest.TestSuite(load(patterns, [stem])[stem])
-        suite.run(Reporter(pipe))
-    sys.stdout.flush()
-    os._exit(0)
-
-
-# --- parent ---------------------------------------------------------------------------------------
+import worker  # noqa: E402
+from support import paths, suite  # noqa: E402
 
 
 class Run:
-    def __init__(self, options):
-        self.options = options
-        self.passed, self.failed, self.skipped = [], [], []
+    """Results of all files: {name of a test: what it said}."""
+
+    def __init__(self, quiet):
+        self.quiet = quiet
+        self.passed, self.failed, self.skipped = {}, {}, {}
         self._lock = threading.Lock()
-        self.isolated = os.geteuid() == 0 and not options.no_isolation
 
-    def again(self, suites):
-        """Those that failed, one by one on a machine that does nothing else: tells a fault from a
-        time-out under load."""
-        first, self.failed = self.failed, []
-        for name in first:
-            stem = "/".join(name.split(".")[:2])
-            if stem not in suites:
-                self.failed.append(name)
-                continue
-            print(f"once more, alone: {name}")
-            self.options.k = [name]
-            self.file(stem, load([name], [stem])[stem])
-        self.passed = list(dict.fromkeys(self.passed))
-        for name in set(first) - set(self.failed):
-            print(f"passed at the second run only: {name}")
-
-    def file(self, stem, tests):
-        command = [PYTHON, __file__, "--worker", stem]
-        for pattern in self.options.k:
-            command += ["-k", pattern]
-        if self.isolated:
-            command = [
-                "unshare",
-                "-m",
-                "-p",
-                "-f",
-                "--mount-proc",
-                "--kill-child",
-                *command,
-                "--isolated",
-            ]
-        reader, writer = os.pipe()
-        log = open(os.path.join(os.environ["E2E_SCRATCH"], f"{stem.replace('/', '.')}.log"), "w+")  # noqa: SIM115  # closed after the worker
-        worker = subprocess.Popen(
-            [*command, "--pipe", str(writer)],
-            pass_fds=[writer],
+    def file(self, name, patterns, options):
+        """Runs one file and reads its TAP."""
+        command = [paths.PYTHON, HERE / "worker.py", name]
+        command += [word for pattern in patterns for word in ("-k", pattern)] + options
+        missing = {test.id() for test in suite.tests(name, patterns)}
+        log_path = paths.scratch() / f"{name.replace('/', '.')}.log"
+        with open(log_path, "w+", errors="replace") as log, subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
-        )
-        os.close(writer)
-        timer = threading.Timer(FILE_SECONDS, worker.kill)
-        timer.start()
-        missing = {test.id() for test in tests}
-        started = None
-        with os.fdopen(reader) as events:
-            for line in events:
-                event = json.loads(line)
-                if event["event"] == "started":
-                    started = event["test"]
+            text=True,
+            errors="replace",
+        ) as process:
+            timer = threading.Timer(FILE_SECONDS, process.kill)
+            timer.start()
+            running, result, detail = None, None, []
+            for line in [*process.stdout, "end"]:
+                if line.startswith("#   "):
+                    detail.append(line[4:].rstrip())
                     continue
-                missing.discard(event["test"])
-                self._note(event["event"], event["test"], event["seconds"], event["detail"])
-        worker.wait()
-        timer.cancel()
-        log.seek(0)
-        output = log.read()[-6000:]
-        log.close()
-        if missing:
-            culprit = f"its worker ended with status {worker.returncode} in {started}\n{output}"
-            for test in sorted(missing):
-                self._note(
-                    "failed", test, 0, culprit if test == started else f"not run: {culprit[:200]}"
-                )
+                if result:
+                    self._note(*result, "\n".join(detail))
+                    result, detail = None, []
+                if line.startswith("# running "):
+                    running = line.split()[2]
+                elif match := RESULT.match(line):
+                    failed, test, skipped, seconds = match.groups()
+                    missing.discard(test)
+                    kind = "failed" if failed else "passed" if skipped is None else "skipped"
+                    result = kind, test, float(seconds or 0)
+                    detail = [skipped] if skipped else []
+            status = process.wait()
+            timer.cancel()
+            log.seek(0)
+            output = log.read()[-6000:]
+        for test in sorted(missing):
+            why = f"its worker ended with status {status} in {running}\n{output}"
+            self._note("failed", test, 0, why if test == running else f"not run: {why[:200]}")
 
-    def _note(self, outcome, test, seconds, detail=""):
+    def _note(self, outcome, test, seconds, detail):
         with self._lock:
-            getattr(self, outcome).append(test)
+            getattr(self, outcome)[test] = detail
             word = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}[outcome]
-            if outcome == "failed" or not self.options.quiet:
+            if outcome == "failed" or not self.quiet:
                 print(f"{word:8}{seconds:7.2f} s  {test}", flush=True)
             if outcome == "failed":
-                print("    " + detail.rstrip().replace("\n", "\n    "), flush=True)
+                print("    " + detail.replace("\n", "\n    "), flush=True)
 
 
-def check_fuse():
-    """None, or why nothing can be tested."""
-    try:
-        os.close(os.open("/dev/fuse", os.O_RDWR))
-    except OSError as error:
-        return (
-            f"/dev/fuse: {error.strerror}; these tests need FUSE (modprobe fuse; docker run "
-            f"--device /dev/fuse "
-            "--cap-add SYS_ADMIN)"
-        )
-    return None
+def run_again(run, options):
+    """Runs what has failed once more, one by one on a machine that does nothing else. Returns
+    {name of a flaky test: how it failed the first time}."""
+    second = Run(quiet=False)
+    for test in list(run.failed):
+        print(f"once more, alone: {test}")
+        second.file("/".join(test.split(".")[:2]), [f"{test}$"], options)
+    return {test: run.failed[test] for test in second.passed}
 
 
-def restore_signals():
-    """Undoes what nohup or a shell's & ignored: the tests are about what programs inherit."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(
-                number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-            )
+def judge(run, flaky, record):
+    """Counts flaky tests on the list as passed, and says which there are."""
+    known = json.loads((HERE / "flaky.json").read_text())
+    for test in sorted(flaky):
+        if test in known:
+            run.passed[test] = run.failed.pop(test)
+        verdict = f"known: {known[test]}" if test in known else "NOT in tests/e2e/flaky.json"
+        print(f"flaky, passed the second time only: {test} ({verdict})")
+    if record:
+        rows = {test: {"known": known.get(test), "first": flaky[test]} for test in sorted(flaky)}
+        pathlib.Path(record).write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "-k",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="only tests whose name contains or matches it; repeatable",
+        help="only tests whose name contains or matches it; with $ ends in it; repeatable",
     )
-    parser.add_argument("-j", type=int, default=os.cpu_count(), metavar="N", help="files at a time")
-    parser.add_argument("--long", action="store_true", help="the slow ones too")
-    parser.add_argument(
-        "--retry",
-        type=int,
-        default=0,
-        metavar="N",
-        help="up to N failed tests are run once more, alone, and what happened is told",
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="print failures only")
-    parser.add_argument("--list", action="store_true", help="only list the tests")
-    parser.add_argument("--keep", action="store_true", help="keep the scratch directory")
-    parser.add_argument(
-        "--no-isolation", action="store_true", help="no namespaces for the workers (debugging)"
-    )
-    for hidden in ("--worker", "--pipe"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
-    parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    restore_signals()
-    if options.worker:
-        work(options.worker, int(options.pipe), options.k, options.isolated)
+    add("-j", type=int, default=os.cpu_count(), metavar="N", help="files at a time")
+    add("--long", action="store_true", help="the slow ones too")
+    add("--retry", type=int, default=0, metavar="N", help="run up to N failed tests again, alone")
+    add("--record", metavar="FILE", help="write the flaky tests to FILE, as JSON")
+    add("-q", "--quiet", action="store_true", help="print failures only")
+    add("--list", action="store_true", help="only list the tests")
+    add("--files", action="store_true", help="only list the files, with their seconds")
+    add("--keep", action="store_true", help="keep the scratch directory")
+    add("--no-isolation", action="store_true", help="no namespaces for the workers (debugging)")
+    return parser.parse_args()
+
+
+def run_all(options, names):
+    """Runs the files; returns the Run and the flaky tests."""
+    run = Run(options.quiet)
+    flags = ["--no-isolation"] if options.no_isolation else []
+    jobs = max(1, options.j) if os.geteuid() == 0 and not options.no_isolation else 1
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(run.file, name, options.k, flags) for name in names]:
+            done.result()  # a bug of this script must not look like success
+    flaky = run_again(run, flags) if 0 < len(run.failed) <= options.retry else {}
+    return run, flaky
+
+
+def main():
+    options = arguments()
+    if options.files:
+        print("\n".join(f"{name} {seconds}" for name, seconds in suite.files().items()))
+        return 0
     if options.long:
         os.environ["E2E_LONG"] = "1"
-
-    from support import paths
-
-    suites = load(options.k, suite.files())
+    tests = {name: suite.tests(name, options.k) for name in suite.files()}
+    names = [name for name, found in tests.items() if found]
     if options.list:
-        for tests in suites.values():
-            print("\n".join(test.id() for test in tests))
+        print("\n".join(test.id() for found in tests.values() for test in found))
         return 0
+    if reason := worker.obstacle():
+        print(f"{reason}\n0 passed, {sum(map(len, tests.values()))} failed")
+        return 1
     began = time.monotonic()
-    scratch = os.environ["E2E_SCRATCH"] = paths.make_scratch()
-    run = Run(options)
-    reason = check_fuse()
-    if not os.access(paths.HAFT, os.X_OK):
-        reason = f"no haft at {paths.HAFT}; build it or set HAFT"
-    if reason:
-        print(reason)
-        run.failed = [test.id() for tests in suites.values() for test in tests]
-    else:
-        with concurrent.futures.ThreadPoolExecutor(
-            max(1, options.j) if run.isolated else 1
-        ) as pool:
-            for done in [pool.submit(run.file, stem, tests) for stem, tests in suites.items()]:
-                try:
-                    done.result()
-                except Exception:  # a bug of this script must not look like success
-                    traceback.print_exc()
-                    run.failed.append("run.py")
-    if not reason and 0 < len(run.failed) <= options.retry:
-        run.again(suites)
-    if run.failed and not reason:
-        print("\nfailed:\n  " + "\n  ".join(run.failed))
-    if (run.failed and not reason) or options.keep:
+    scratch = os.environ[paths.SHARED] = paths.make_scratch()
+    run, flaky = run_all(options, names)
+    if run.failed or options.keep:
         print(f"scratch kept: {scratch}")
     else:
         paths.remove_scratch(scratch)
+    judge(run, flaky, options.record)
+    if run.failed:
+        print("\nfailed:\n  " + "\n  ".join(run.failed))
     print(f"haft: {paths.HAFT}, {time.monotonic() - began:.0f} s")
-    print(
-        f"{len(run.passed)} passed, {len(run.failed)} failed"
-        + (f", {len(run.skipped)} skipped" if run.skipped else ""),
-        flush=True,
-    )
+    skipped = f", {len(run.skipped)} skipped" if run.skipped else ""
+    print(f"{len(run.passed)} passed, {len(run.failed)} failed{skipped}", flush=True)
     return 1 if run.failed else 0
 
 

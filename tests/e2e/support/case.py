@@ -1,7 +1,6 @@
 """The base class of the tests: both modes, time-outs."""
 
 import contextlib
-import faulthandler
 import functools
 import inspect
 import os
@@ -12,7 +11,7 @@ import stat
 import subprocess
 import unittest
 
-from support import clean, paths
+from support import clean, limit, paths
 from support.running import MODES
 
 __unittest = True  # keeps the frames of this file out of tracebacks
@@ -81,13 +80,11 @@ class TestCase(unittest.TestCase):
             raise AssertionError(f"test not finished within {self.seconds} s")
 
         previous = signal.signal(signal.SIGALRM, expired)
-        signal.alarm(self.seconds)
-        faulthandler.dump_traceback_later(self.seconds + 15, exit=True)
+        limit.start(self.seconds)
         try:
             return super().run(result)
         finally:
-            faulthandler.cancel_dump_traceback_later()
-            signal.alarm(0)
+            limit.stop()
             signal.signal(signal.SIGALRM, previous)
 
     def shortDescription(self):

@@ -4,6 +4,7 @@ directories."""
 import atexit
 import os
 import pathlib
+import select
 import shutil
 import tempfile
 
@@ -11,7 +12,7 @@ REPO = pathlib.Path(__file__).resolve().parents[3]
 HAFT = os.path.abspath(os.environ.get("HAFT") or REPO / "build" / "haft")
 PYTHON = "/usr/bin/python3"  # the one Debian's modules belong to, whatever PATH says
 
-# Set by run.py for its workers, so that trees and bundles are built once per run.
+# Set for all workers of a run, so that trees and bundles are built once per run.
 SHARED = "E2E_SCRATCH"
 
 
@@ -23,6 +24,34 @@ def make_scratch():
     path = tempfile.mkdtemp(prefix="haft-e2e-", dir=parent)
     os.chmod(path, 0o755)
     return path
+
+
+def share_scratch():
+    """Gives all workers that one process starts, as `meson test` does, the same scratch directory.
+    It goes when that process ends."""
+    if os.environ.get(SHARED):
+        return
+    owner = os.getppid()
+    watched = os.pidfd_open(owner)
+    parent = os.environ.get("HAFT_TEST_TMP") or "/var/tmp"
+    # Bundles of one haft are not taken for those of another, should the owner be a shell.
+    built = os.stat(HAFT).st_mtime_ns
+    path = os.environ[SHARED] = f"{parent}/haft-e2e-{os.geteuid()}-{owner}-{built}"
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError:
+        if os.lstat(path).st_uid != os.geteuid():
+            raise
+        return
+    if os.fork():
+        return
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDWR)
+    for stream in range(3):
+        os.dup2(null, stream)
+    select.select([watched], [], [])
+    remove_scratch(path)
+    os._exit(0)
 
 
 def remove_scratch(path):

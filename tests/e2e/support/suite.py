@@ -34,14 +34,20 @@ def module(name):
     return sys.modules[dotted]
 
 
+def _matches(name, pattern):
+    end = pattern[:-1] if pattern.endswith("$") else f"{pattern}*"
+    return fnmatch.fnmatchcase(name, f"*{end}")
+
+
 def tests(name, patterns=()):
-    """The tests of a file whose name contains or matches a pattern; all without patterns."""
+    """The tests of a file whose name contains or matches a pattern, or with $ ends in it; all
+    without patterns."""
     found = []
     stack = [unittest.defaultTestLoader.loadTestsFromModule(module(name))]
     while stack:
         item = stack.pop()
         if isinstance(item, unittest.TestSuite):
             stack.extend(reversed(list(item)))
-        elif not patterns or any(fnmatch.fnmatchcase(item.id(), f"*{p}*") for p in patterns):
+        elif not patterns or any(_matches(item.id(), p) for p in patterns):
             found.append(item)
     return found

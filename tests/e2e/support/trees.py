@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from support import paths
+from support import limit, paths
 from support.running import run
 
 sys.path.insert(0, str(paths.REPO / "tools"))
@@ -25,7 +25,7 @@ def made_once(name):
     all workers."""
     cache = paths.scratch() / "cache"
     cache.mkdir(exist_ok=True)
-    with open(cache / f".{name}.lock", "w") as lock:
+    with open(cache / f".{name}.lock", "w") as lock, limit.paused():
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield cache / name
 
