@@ -1,9 +1,14 @@
 """The test library itself: would it notice?"""
 
+import contextlib
+import io
+import json
 import os
 import re
 import subprocess
 import unittest
+
+import run
 
 import support
 from support import suite
@@ -88,6 +93,28 @@ class TestTrees(support.TestCase):
         again = support.unique_dir() / "again"
         support.trees.debian_tree.make_tree(["python3-flask"], again)
         self.assertEqual(listing(support.tree("python3-flask")), listing(again))
+
+
+class TestFlaky(support.TestCase):
+    def test_flaky_test_has_failed_unless_the_list_has_a_reason(self):
+        known = support.unique_dir() / "known.json"
+        record = known.with_name("flaky.json")
+        for reason, failed in (({}, ["a.b.c"]), ({"a.b.c": "the clock of the host"}, [])):
+            known.write_text(json.dumps(reason))
+            results = run.Run(quiet=True)
+            results.failed["a.b.c"] = "too late"
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                run.judge(results, {"a.b.c": "too late"}, record, known)
+            self.assertEqual(list(results.failed), failed)
+            self.assertEqual(json.loads(record.read_text())["a.b.c"]["first"], "too late")
+            self.assertOneLine(out.getvalue(), "a.b.c", *reason.values(), start="flaky, ")
+
+    def test_list_names_tests_that_exist_and_says_why(self):
+        for name, reason in json.loads(run.KNOWN.read_text()).items():
+            found = suite.tests("/".join(name.split(".")[:2]), [f"{name}$"])
+            self.assertEqual([test.id() for test in found], [name])
+            self.assertGreater(len(reason), 10, name)
 
 
 class TestDocument(support.TestCase):
