@@ -2,18 +2,21 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <memory>
-#include <thread>
 
 #include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
+#include "haft/base/subprocess.h"
 #include "haft/fuse/fuse_server.h"
 #include "haft/mount/host_mount.h"
+#include "haft/server/sandbox.h"
 #include "haft/server/server_process.h"
 #include "input_file.h"
 
@@ -43,21 +46,104 @@ Result<> PrepareMountPoint(const std::string& path) {
   return {};
 }
 
-// SIGTERM, SIGINT and SIGHUP unmount; that ends the server.
-void UnmountOnSignal(const std::string& path) {
+struct Served {
+  std::string path;
+  ServerOptions options;
+  bool foreground;
+};
+
+// The life of the process that serves. Tells `report` that it is mounted with one byte, else why
+// not, before anything of the image is decoded.
+[[noreturn]] void Serve(ImageReader reader, const Served& what, UniqueFd report) {
+  std::vector<int> keep = reader.Descriptors();
+  auto server = [&]() -> Result<FuseServer> {
+    FuseServer made = TRY(FuseServer::Create(std::move(reader), what.options));
+    TRY(made.MountOn(what.path));
+    return made;
+  }();
+  const std::string said = server ? "\n" : server.error().message();
+  static_cast<void>(WriteAll(report.get(), AsBytes(said)).has_value());
+  if (!server) ::_exit(1);
+  report.Reset();
+  keep.push_back(server->device());
+  if (what.foreground) {
+    // The terminal's signals are for the process that waits.
+    for (int signal : {SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(signal, SIG_IGN);
+    ::prctl(PR_SET_NAME, "haft-server");
+  } else {
+    DetachProcess("haft-server", keep);
+  }
+  ::signal(SIGTERM, SIG_DFL);
+  server->Prepare();
+  GiveUpPrivileges();
+  ConfineServer(server->device());
+  ::_exit(server->Run() ? 0 : 1);  // no destructors: unmounting is not its business any more
+}
+
+// What a child writes to the other end: nothing more than a newline, or what went wrong.
+Result<> ReceiveReport(UniqueFd reading) {
+  std::string message;
+  std::array<char, 512> buffer;
+  for (;;) {
+    ssize_t n = ::read(reading.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    message.append(buffer.data(), static_cast<std::size_t>(n));
+    if (message[0] == '\n') return {};
+  }
+  if (message.empty()) message = "the server ended before it had mounted";
+  return Failure(Error(ErrorKind::kSystem, std::move(message)));
+}
+
+// Those that end a mount, and the one that says that its server ended.
+sigset_t WaitedFor() {
   sigset_t signals;
   ::sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) {
-    ::signal(signal, SIG_DFL);
-    ::sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::sigaddset(&signals, signal);
+  return signals;
+}
+
+void BlockSignals() {
+  const sigset_t signals = WaitedFor();
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::signal(signal, SIG_DFL);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+}
+
+// The server, a child that may do nothing but serve; it has mounted.
+Result<pid_t> StartServer(ImageReader reader, const Served& what) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
+  UniqueFd reading(ends[0]), writing(ends[1]);
+  BlockSignals();
+  const pid_t server = ::fork();
+  if (server < 0) return Failure(Error::FromErrno("fork"));
+  if (server == 0) {
+    const sigset_t signals = WaitedFor();
+    ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+    reading.Reset();
+    Serve(std::move(reader), what, std::move(writing));
   }
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread([signals, path] {
-    for (int signal;;) {
-      if (::sigwait(&signals, &signal) != 0) return;
+  writing.Reset();
+  TRY(ReceiveReport(std::move(reading)));
+  return server;
+}
+
+// Until the server ended. SIGTERM, SIGINT and SIGHUP unmount, which ends it.
+Result<> WaitForServer(pid_t server, const std::string& path) {
+  BlockSignals();
+  const sigset_t signals = WaitedFor();
+  int status = 0;
+  while (::waitpid(server, &status, WNOHANG) == 0) {
+    int signal = 0;
+    if (::sigwait(&signals, &signal) == 0 && signal != SIGCHLD)
       static_cast<void>(Unmount(path, UnmountHow::kLazily).has_value());
-    }
-  }).detach();
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) return Unmount(path, UnmountHow::kLazily);
+  // Whoever uses it gets errors. Without the mount he would see an empty directory.
+  return Failure(Error(ErrorKind::kSystem,
+                       fmt::format("{}: the server: {}", Quoted(path), DescribeStatus(status)))
+                     .Remedy("'haft umount' takes away what it left"));
 }
 
 // Runs `serve` in a detached child; returns what it reports: "" once it is mounted, else why not.
@@ -81,17 +167,7 @@ Result<> RunDetached(Body serve) {
     ::_exit(served ? 0 : 1);
   }
   writing.Reset();
-  std::string message;
-  std::array<char, 512> buffer;
-  for (;;) {
-    ssize_t n = ::read(reading.get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    message.append(buffer.data(), static_cast<std::size_t>(n));
-    if (message[0] == '\n') return {};
-  }
-  if (message.empty()) message = "the server ended before it had mounted";
-  return Failure(Error(ErrorKind::kSystem, std::move(message)));
+  return ReceiveReport(std::move(reading));
 }
 
 }  // namespace
@@ -102,7 +178,7 @@ Result<int> RunMount(const Words& words) {
       "Mounts the files of a bundle or zip archive on an empty directory, read-only, until 'haft "
       "umount DIR'.",
       "  mkdir look && haft mount certbot look && ls look/site-packages && haft umount look");
-  line.Flag("foreground", "serve in this process; Ctrl-C unmounts")
+  line.Flag("foreground", "stay in the foreground; Ctrl-C unmounts")
       .Flag("allow-other", "let other users read it too, as far as file modes allow")
       .Positional({"FILE", "DIR"}, 2);
   Arguments arguments = TRY(line.Parse(words));
@@ -118,14 +194,11 @@ Result<int> RunMount(const Words& words) {
   bool foreground = arguments.Has("foreground");
 
   auto serve = [&](auto mounted) -> Result<> {
-    std::vector<int> keep = reader.Descriptors();
-    FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
-    TRY(server.MountOn(path));
+    const pid_t server = TRY(StartServer(
+        std::move(reader), {.path = path, .options = options, .foreground = foreground}));
     mounted();
-    keep.push_back(server.device());
-    if (!foreground) DetachProcess("haft-server", keep);
-    UnmountOnSignal(path);
-    return server.Run();
+    if (!foreground) DetachProcess("haft-mount", {});
+    return WaitForServer(server, path);
   };
   if (foreground) {
     TRY(serve([] {}));

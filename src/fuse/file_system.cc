@@ -52,11 +52,14 @@ mode_t TypeBits(FileType type) {
 
 FileSystem::FileSystem(ImageReader reader, const ServerOptions& options)
     : reader_(std::move(reader)), options_(options), next_snapshot_(reader_.inode_count() + 1) {
+  if (RecordsRequests()) reader_.SetBlockUseHook(NoteBlock);
+}
+
+void FileSystem::FindStatsDirectory() {
   auto found = reader_.Lookup(InodeId::kRoot, ".haft");
   if (found && *found && (*found)->attributes.type == FileType::kDirectory) {
     stats_directory_ = ToFuse((*found)->inode);
   }
-  if (RecordsRequests()) reader_.SetBlockUseHook(NoteBlock);
 }
 
 void FileSystem::ReplyError(fuse_req_t request, const Error& error) {

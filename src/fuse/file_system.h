@@ -30,6 +30,9 @@ class FileSystem {
 
   static const fuse_lowlevel_ops& Operations();
 
+  // Before the first request: where .haft/stats is to be shown.
+  void FindStatsDirectory();
+
   // What .haft/stats tells about earlier servers. Not owned.
   void ShareState(const SharedServerState* shared);
 

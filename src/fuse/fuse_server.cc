@@ -100,7 +100,9 @@ struct FuseServer::Impl {
   ServerOptions options;
   bool mounted_here = false;  // by MountOn()
   bool can_resend = false;
-  bool several_cpus = false;  // set by Run()
+  const unsigned most_threads;
+  bool prepared = false;
+  bool several_cpus = false;  // set by Prepare()
   SharedServerState* shared = nullptr;
   std::unique_ptr<fuse_session, DestroySession> session;
 
@@ -113,7 +115,9 @@ struct FuseServer::Impl {
   static thread_local bool leading;
 
   Impl(ImageReader reader, const ServerOptions& server_options)
-      : file_system(std::move(reader), server_options), options(server_options) {}
+      : file_system(std::move(reader), server_options),
+        options(server_options),
+        most_threads(ThreadLimit(server_options.threads)) {}
 
   void Loop(std::size_t slot);
   void Answer(fuse_buf& buffer, std::size_t slot);
@@ -257,12 +261,20 @@ Result<> FuseServer::Resend() {
   return WriteAll(device(), std::as_bytes(std::span(&header, 1)));
 }
 
-Result<> FuseServer::Run() {
+void FuseServer::Prepare() {
   Impl& impl = *impl_;
+  impl.prepared = true;
+  impl.file_system.statistics().OpenProcessFile();
   cpu_set_t cpus;
   impl.several_cpus =
       ::sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > 1 ||
       (impl.shared != nullptr && impl.shared->prefetching);  // which has put it on one, for a while
+}
+
+Result<> FuseServer::Run() {
+  Impl& impl = *impl_;
+  if (!impl.prepared) Prepare();
+  impl.file_system.FindStatsDirectory();
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
   if (impl.several_cpus && !RecordsRequests()) impl.file_system.StartPrefetch();
   impl.Loop(0);
@@ -289,7 +301,7 @@ void FuseServer::Impl::GiveLeadAway() {
   std::unique_lock lock(mutex);
   has_leader = false;
   leading = false;
-  if (waiting == 0 && helpers.size() + 1 < ThreadLimit(options.threads) &&
+  if (waiting == 0 && helpers.size() + 1 < most_threads &&
       fuse_session_exited(session.get()) == 0) {
     try {
       helpers.emplace_back([this, slot = helpers.size() + 1] { Loop(slot); });

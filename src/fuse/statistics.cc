@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "haft/base/file_io.h"
 #include "haft/fuse/request_log.h"
 
 namespace haft {
@@ -16,18 +15,24 @@ constexpr std::array<const char*, static_cast<std::size_t>(Operation::kCount)> k
     "lookup",      "forget", "getattr", "readlink", "open",    "read",       "opendir", "readdir",
     "readdirplus", "statfs", "ioctl",   "lseek",    "release", "releasedir", "flush"};
 
-// Resident memory of this process in bytes; 0 if /proc does not tell.
-std::uint64_t ResidentBytes() {
-  unsigned long total = 0, resident = 0;
-  auto text = ReadWholeFile("/proc/self/statm", 4096);
-  if (!text || std::sscanf(text->c_str(), "%lu %lu", &total, &resident) != 2) return 0;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
 }  // namespace
 
 std::string_view OperationName(std::uint8_t operation) {
   return operation < kNames.size() ? kNames[operation] : "?";
+}
+
+void Statistics::OpenProcessFile() {
+  process_file_ = UniqueFd(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
+}
+
+// 0 if /proc does not tell.
+std::uint64_t Statistics::ResidentBytes() const {
+  char text[128] = {};
+  unsigned long total = 0, resident = 0;
+  if (::pread(process_file_.get(), text, sizeof text - 1, 0) <= 0 ||
+      std::sscanf(text, "%lu %lu", &total, &resident) != 2)
+    return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 void Statistics::RecordError(std::string_view message) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "haft/base/unique_fd.h"
 #include "haft/fuse/server_options.h"
 #include "haft/image/block_cache.h"
 
@@ -50,10 +51,16 @@ class Statistics {
   void CountHandOver() { hand_overs_.fetch_add(1, std::memory_order_relaxed); }
   void RecordError(std::string_view message);
 
+  // Where the kernel tells how much memory this process has, which ToJson() then reads without
+  // opening anything.
+  void OpenProcessFile();
+
   // The contents of .haft/stats: one JSON object and a newline.
   std::string ToJson(const BlockCache::Counters& cache, const ServerReport& report = {}) const;
 
  private:
+  std::uint64_t ResidentBytes() const;
+
   struct Counter {
     std::atomic<std::uint64_t> value{0};
     void operator++() { value.fetch_add(1, std::memory_order_relaxed); }
@@ -62,6 +69,7 @@ class Statistics {
   std::atomic<std::uint64_t> read_bytes_{0};
   std::atomic<std::uint64_t> hand_overs_{0};
   std::atomic<std::uint64_t> errors_{0};
+  UniqueFd process_file_;
   mutable std::mutex mutex_;
   std::string last_error_;  // guarded by mutex_
 };

@@ -16,6 +16,7 @@
 
 #include "haft/base/unique_fd.h"
 #include "haft/format/profile.h"
+#include "haft/server/sandbox.h"
 
 namespace haft {
 namespace {
@@ -62,6 +63,8 @@ class Host {
 
   explicit operator bool() const { return prefix_ && usr_; }
 
+  void Confine() const { ConfinePrefetchHost(prefix_.get(), usr_.get()); }
+
   // False if its first byte is not in the page cache, which begins to read it, and on file systems
   // that do not tell (overlayfs).
   bool HasRead(const std::string& path) const {
@@ -95,12 +98,14 @@ class Host {
 }  // namespace
 
 void PrefetchHost(const ImageReader& reader, const std::string& program) {
-  auto lists = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
-  if (!lists || lists->host.empty()) return;
-  const std::vector<std::string>& paths = lists->host;
+  if (reader.bundle().trailer.profile_size == 0) return;
   const std::string prefix = PrefixOf(program);
   const Host host(prefix);
   if (prefix.empty() || !host) return;
+  host.Confine();
+  auto lists = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
+  if (!lists || lists->host.empty()) return;
+  const std::vector<std::string>& paths = lists->host;
   // All are read by Python alike: where some are, the others are too.
   const std::size_t step = (paths.size() + kSamples - 1) / kSamples;
   bool cached = true;

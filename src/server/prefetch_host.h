@@ -12,7 +12,8 @@ namespace haft {
 // if they are there. `program` is the path of the program to be started: what the profile has below
 // the interpreter's prefix is looked for beside it. Only regular files are opened, on the file
 // system of their prefix: no automount is set off, no file server waited for but the one that
-// Python is on. Blocks while the disk is read: to be called in a process of its own.
+// Python is on. Blocks while the disk is read, and confines the process before it looks at the
+// profile (see sandbox.h): to be called in a process of its own.
 void PrefetchHost(const ImageReader& reader, const std::string& program);
 
 }  // namespace haft

@@ -1,7 +1,6 @@
 #include "haft/server/server_process.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -12,13 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "haft/base/cpu_placement.h"
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/base/pass_descriptor.h"
+#include "haft/server/sandbox.h"
 #include "prefetch_host.h"
 #include "prefetch_image.h"
 #include "supervisor.h"
@@ -48,13 +47,6 @@ void CloseAllBut(const std::vector<int>& keep) {
   CloseRange(next, ~0u);
 }
 
-// Serving needs no privilege: all descriptors are open.
-void DropCapabilities() {
-  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, 2> none = {};
-  ::syscall(SYS_capset, &header, none.data());
-}
-
 // In a process of its own, while the mount is made; -1: none.
 pid_t StartPrefetchHost(const FuseServer& server, UniqueFd& go) {
   if (!MayPrefetch()) return -1;
@@ -76,6 +68,7 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
   TRY(server.Attach(std::move(device)));
   ::signal(SIGCHLD, SIG_DFL);  // ignored, it would reap our children before we have seen their end
   const pid_t prefetch_host = StartPrefetchHost(server, go);
+  ConfineSupervisor(server.device());
   auto root = ReceiveDescriptor(go.get());
   auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());
   go.Reset();
@@ -136,8 +129,7 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptio
   DetachProcess("haft-supervisor", keep);
   if (errors) ::dup2(errors.get(), STDERR_FILENO);
   errors.Reset();
-  ::prctl(PR_SET_DUMPABLE, 0);
-  DropCapabilities();
+  GiveUpPrivileges();  // all descriptors are open
   auto served = Serve(std::move(reader), options, UniqueFd(device.get()), std::move(wait), cpus);
   ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
 }

@@ -17,6 +17,7 @@
 #include "haft/base/process_fd.h"
 #include "haft/base/subprocess.h"
 #include "haft/fuse/shared_state.h"
+#include "haft/server/sandbox.h"
 #include "prefetch_image.h"
 
 namespace haft {
@@ -85,6 +86,7 @@ class Supervisor {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       ::close(server_.device());  // a connection that nobody answers ends only when nobody has it
       mount_.alive.Reset();
+      ConfinePrefetchImage(root.get());
       PrefetchImage(server_.image(), root.get());
       ::_exit(0);
     }
@@ -138,6 +140,8 @@ class Supervisor {
         ::prctl(PR_SET_NAME, "haft-server");
         mount_.root.Reset();
         mount_.alive.Reset();
+        server_.Prepare();
+        ConfineServer(server_.device());
         ::_exit(server_.Run() ? 0 : 1);
       }
       if (server > 0) return server;
@@ -184,6 +188,7 @@ void RunSupervisor(FuseServer server, SupervisedMount mount) {
   shared->prefetching = mount.root && mount.cpus && MayPrefetch();
   server.ShareState(shared);
   auto mounted = server.Initialize();
+  ConfineSupervisorToFiles(mount.root.get());  // the kernel has its answer: nobody waits for this
   if (mounted && *mounted) Supervisor(std::move(server), std::move(mount), *shared).Run();
   ::_exit(0);  // closes the device: whoever still asks gets ENOTCONN
 }

@@ -20,6 +20,7 @@ std::vector<std::string> Keys(const Json& object) {
 
 TEST(StatisticsTest, IsAJsonObjectOnItsOwnLine) {
   Statistics statistics;
+  statistics.OpenProcessFile();
   std::string text =
       statistics.ToJson({.hits = 1, .misses = 2, .failures = 3, .buffers = 4, .budget = 5});
   EXPECT_EQ(text.back(), '\n');

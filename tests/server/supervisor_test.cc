@@ -20,6 +20,7 @@
 #include "fuse/fuse_request.h"
 #include "haft/base/file_io.h"
 #include "haft/base/unique_fd.h"
+#include "haft/server/sandbox.h"
 #include "image/snapshot.h"
 #include "support/expect.h"
 
@@ -71,6 +72,8 @@ class SupervisorTest : public ::testing::Test {
       ::setrlimit(RLIMIT_CORE, &no_core);
       auto server = FuseServer::Create(OpenReader(SampleImage(1)), {.uid = 0, .gid = 0});
       if (!server || !server->Attach(UniqueFd(ends[1]))) ::_exit(1);
+      GiveUpPrivileges();
+      ConfineSupervisor(server->device());
       RunSupervisor(*std::move(server), {});
     }
     ::close(ends[1]);

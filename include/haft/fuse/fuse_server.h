@@ -50,7 +50,12 @@ class FuseServer {
   // Where to note what Run() is doing, and read which requests to refuse. Not owned.
   void ShareState(SharedServerState* shared);
 
-  // Answers requests until the kernel says that the file system is unmounted.
+  // Takes what Run() needs of the system beside memory, threads and time, so that the process that
+  // runs it can be confined in between. Not needed before Run().
+  void Prepare();
+
+  // Answers requests until the kernel says that the file system is unmounted. Looks at the image
+  // for the first time.
   Result<> Run();
 
  private:

@@ -81,7 +81,14 @@ def state(pid):
         return None
 
 
-HELPERS = ("haft-server", "haft-supervisor", "haft-prefetch", "haft-prefetch-h", "haft-cleanup")
+HELPERS = (
+    "haft-server",
+    "haft-supervisor",
+    "haft-prefetch",
+    "haft-prefetch-h",
+    "haft-cleanup",
+    "haft-mount",
+)
 
 
 def servers():

@@ -1,0 +1,32 @@
+// What haft's own processes take away from themselves before they decode what others wrote. Each
+// step lasts until the process ends and for all it starts. What the kernel does not have, or does
+// not allow, is left out and told with HAFT_LOG=debug: serving goes on.
+#pragma once
+
+namespace haft {
+
+// No capabilities, now or by anything executed later; nobody of the same user looks into the
+// process.
+void GiveUpPrivileges();
+
+// The rest, for each kind of process. All may use memory and threads, but make none of it
+// executable, read what they have open, write to `device` and to standard error, and end. Nothing
+// else: no file is opened, no program executed, no socket made, no other process seen or signalled,
+// but for what is said here. A forbidden call ends the process with SIGSYS. REQUIRES:
+// GiveUpPrivileges(), one thread.
+
+// Before FuseServer::Run(), after FuseServer::Prepare().
+void ConfineServer(int device);
+
+// May also start the processes below, and servers, and wait for them; receive descriptors; open
+// files for reading, which the second call limits to /proc and what is below `root`.
+void ConfineSupervisor(int device);
+void ConfineSupervisorToFiles(int root);
+
+// May also open and list what is below the directory `root`.
+void ConfinePrefetchImage(int root);
+
+// May also open files below the directories `prefix` and `usr`, for reading.
+void ConfinePrefetchHost(int prefix, int usr);
+
+}  // namespace haft

@@ -1,0 +1,254 @@
+#include "haft/server/sandbox.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <span>
+
+#include "haft/base/log.h"
+#include "haft/base/unique_fd.h"
+#include "syscall_filter.h"
+
+namespace haft {
+namespace {
+
+// --- files: Landlock ---
+
+// Of newer kernels, whose headers may not be here. The numbers of the calls are the same on all
+// machines.
+constexpr long kLandlockCreateRuleset = 444, kLandlockAddRule = 445, kLandlockRestrictSelf = 446;
+struct LandlockRuleset {
+  std::uint64_t files;
+  std::uint64_t network;  // Linux 6.7
+  std::uint64_t scopes;   // Linux 6.12
+};
+constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE,
+                        kReadDirectory = LANDLOCK_ACCESS_FS_READ_DIR;
+
+struct ReadableTree {
+  int directory;
+  std::uint64_t access;
+};
+
+// All that this kernel can take away.
+LandlockRuleset EverythingOf(long version) {
+  const int files = version >= 5 ? 16 : version >= 3 ? 15 : version >= 2 ? 14 : 13;
+  return {.files = (std::uint64_t{1} << files) - 1,
+          .network = version >= 4 ? 3u : 0u,  // to bind and to connect TCP
+          .scopes = version >= 6 ? 3u : 0u};  // abstract sockets and signals of others
+}
+
+// From now on no file can be opened but for reading below these. What is open stays open.
+Result<> RestrictFiles(std::initializer_list<ReadableTree> trees) {
+  const long version =
+      ::syscall(kLandlockCreateRuleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (version < 0) return Failure(Error::FromErrno("landlock"));
+  const LandlockRuleset everything = EverythingOf(version);
+  UniqueFd rules(
+      static_cast<int>(::syscall(kLandlockCreateRuleset, &everything, sizeof everything, 0)));
+  if (!rules) return Failure(Error::FromErrno("landlock"));
+  for (const ReadableTree& tree : trees) {
+    const landlock_path_beneath_attr rule{.allowed_access = tree.access,
+                                          .parent_fd = tree.directory};
+    // One that cannot be named cannot be read.
+    if (::syscall(kLandlockAddRule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+      Log(LogLevel::kDebug, "sandbox: {}", Error::FromErrno("landlock").message());
+  }
+  if (::syscall(kLandlockRestrictSelf, rules.get(), 0) < 0)
+    return Failure(Error::FromErrno("landlock"));
+  return {};
+}
+
+// --- system calls: seccomp ---
+
+// What any process of ours needs: memory that is never executed, threads, time, an end, and to say
+// something of it.
+SyscallFilter Common() {
+  SyscallFilter filter;
+  filter.Allow({SYS_pread64,
+                SYS_preadv2,
+                SYS_close,
+                SYS_brk,
+                SYS_munmap,
+                SYS_mremap,
+                SYS_madvise,
+                SYS_futex,
+                SYS_set_robust_list,
+                SYS_rt_sigaction,
+                SYS_rt_sigprocmask,
+                SYS_rt_sigreturn,
+                SYS_sigaltstack,
+                SYS_restart_syscall,
+                SYS_sched_yield,
+                SYS_sched_getaffinity,
+                SYS_getpid,
+                SYS_getppid,
+                SYS_gettid,
+                SYS_getrandom,
+                SYS_clock_gettime,
+                SYS_gettimeofday,
+                SYS_nanosleep,
+                SYS_clock_nanosleep,
+                SYS_exit,
+                SYS_exit_group});
+#ifdef SYS_rseq
+  filter.Allow({SYS_rseq});
+#endif
+#ifdef SYS_time
+  filter.Allow({SYS_time});
+#endif
+  for (long call : {SYS_mmap, SYS_mprotect}) filter.AllowIf(call, {{2, 0, PROT_EXEC}});
+  for (long call : {SYS_write, SYS_writev}) filter.AllowIf(call, {{0, STDERR_FILENO}});
+  filter.AllowIf(SYS_sched_setaffinity, {{0, 0}});  // itself
+  // The C library asks for more here and there, and does without.
+  filter.Refuse({SYS_openat, SYS_newfstatat, SYS_fstat, SYS_readlinkat, SYS_faccessat}, EACCES);
+#ifdef SYS_open
+  filter.Refuse({SYS_open, SYS_stat, SYS_readlink, SYS_access}, EACCES);
+#endif
+#ifdef SYS_statx
+  filter.Refuse({SYS_statx}, EACCES);
+#endif
+  filter.Refuse({SYS_dup, SYS_fcntl}, EMFILE);  // perror(), of libfuse
+  filter.Refuse({SYS_ioctl}, ENOTTY);
+  filter.Refuse({SYS_lseek}, ESPIPE);
+  filter.Refuse({SYS_prctl, SYS_prlimit64, SYS_sysinfo}, EPERM);
+#ifdef SYS_clone3
+  filter.Refuse({SYS_clone3}, ENOSYS);  // its flags are in memory; clone has them in a register
+#endif
+  return filter;
+}
+
+void AllowDevice(SyscallFilter& filter, int device) {
+  const auto number = static_cast<std::uint32_t>(device);
+  for (long call : {SYS_read, SYS_write, SYS_writev}) filter.AllowIf(call, {{0, number}});
+  filter.Allow({SYS_ppoll});
+#ifdef SYS_poll
+  filter.Allow({SYS_poll});
+#endif
+}
+
+void AllowThreads(SyscallFilter& filter) {
+  constexpr std::uint32_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
+                                        CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+  filter.AllowIf(SYS_clone, {{0, CLONE_THREAD, CLONE_THREAD | kNamespaces}});
+}
+
+// abort()
+void AllowToEndItself(SyscallFilter& filter) {
+  filter.AllowIf(SYS_tgkill, {{0, static_cast<std::uint32_t>(::getpid())}});
+}
+
+constexpr std::uint32_t kFork = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
+
+constexpr SyscallFilter::Condition kOnlyRead = {
+    .argument = 2,
+    .value = O_RDONLY,
+    .mask = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY) | O_APPEND};
+
+void AllowLookingAtFiles(SyscallFilter& filter) {
+  filter.Allow({SYS_newfstatat, SYS_fstat, SYS_fadvise64});
+}
+
+SyscallFilter ServerFilter(int device) {
+  SyscallFilter filter = Common();
+  AllowDevice(filter, device);
+  AllowThreads(filter);
+  AllowToEndItself(filter);
+  return filter;
+}
+
+// All that its children may do: a filter can only become narrower.
+SyscallFilter SupervisorFilter(int device) {
+  SyscallFilter filter = Common();
+  AllowDevice(filter, device);
+  AllowThreads(filter);
+  AllowLookingAtFiles(filter);
+  filter.AllowIf(SYS_clone, {{0, kFork}});
+  filter.AllowIf(SYS_tgkill, {{2, SIGABRT}});  // children have other numbers than itself
+  filter.AllowIf(SYS_openat, {kOnlyRead});
+  filter.AllowIf(SYS_prctl, {{0, PR_SET_NAME}});
+  filter.AllowIf(SYS_prctl, {{0, PR_SET_PDEATHSIG}});
+  filter.Allow({SYS_wait4, SYS_recvmsg, SYS_getdents64, SYS_seccomp, kLandlockCreateRuleset,
+                kLandlockAddRule, kLandlockRestrictSelf});
+#ifdef SYS_pidfd_open
+  filter.Allow({SYS_pidfd_open});
+#endif
+  return filter;
+}
+
+SyscallFilter PrefetchImageFilter(int root) {
+  SyscallFilter filter = Common();
+  AllowToEndItself(filter);
+  AllowLookingAtFiles(filter);
+  filter.AllowIf(SYS_openat, {{0, static_cast<std::uint32_t>(root)}, kOnlyRead});
+  filter.Allow({SYS_getdents64});
+  return filter;
+}
+
+SyscallFilter PrefetchHostFilter() {
+  SyscallFilter filter = Common();
+  AllowToEndItself(filter);
+  AllowLookingAtFiles(filter);
+  filter.Allow({SYS_openat2});  // its flags are in memory; Landlock has it read only
+  return filter;
+}
+
+void Report(const Result<>& done) {
+  if (!done) Log(LogLevel::kDebug, "sandbox: {}", done.error().message());
+}
+
+}  // namespace
+
+void GiveUpPrivileges() {
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  // Without the right to do so (CAP_SETPCAP) there is nothing to take away either: a process that
+  // gains no privileges by executing gets none from the bounding set.
+  for (unsigned long capability = 0;
+       ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0 && capability < 63; ++capability) {
+  }
+  // A user ID of 0 means nothing, for good.
+  ::prctl(PR_SET_SECUREBITS,
+          SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_CAP_AMBIENT_RAISE | SECURE_ALL_LOCKS,
+          0, 0, 0);
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, 2> none = {};
+  if (::syscall(SYS_capset, &header, none.data()) < 0)  // which also empties the ambient set
+    Log(LogLevel::kDebug, "sandbox: {}", Error::FromErrno("capset").message());
+  ::prctl(PR_SET_DUMPABLE, 0);
+}
+
+void ConfineServer(int device) {
+  Report(RestrictFiles({}));
+  Report(ServerFilter(device).Install());
+}
+
+void ConfineSupervisor(int device) {
+  Report(SupervisorFilter(device).Install());
+}
+
+void ConfineSupervisorToFiles(int root) {
+  const UniqueFd processes(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Report(RestrictFiles({{processes.get(), kReadFile}, {root, kReadFile | kReadDirectory}}));
+}
+
+void ConfinePrefetchImage(int root) {
+  Report(RestrictFiles({{root, kReadFile | kReadDirectory}}));
+  Report(PrefetchImageFilter(root).Install());
+}
+
+void ConfinePrefetchHost(int prefix, int usr) {
+  Report(RestrictFiles({{prefix, kReadFile}, {usr, kReadFile}}));
+  Report(PrefetchHostFilter().Install());
+}
+
+}  // namespace haft
