@@ -95,7 +95,7 @@ class TestPrefetchImage(support.TestCase):
         on."""
         _, processes = self.start()
         mine = processes.pop()[2]
-        self.assertEqual([name for name, _, _ in processes], ["haft-supervisor", "haft-server"])
+        self.assertEqual([name for name, _, _ in processes], ["haft-server", "haft-supervisor"])
         for name, state, cpus in processes:
             self.assertIn(state, "RS", name)
             self.assertEqual(cpus, mine, name)
