@@ -17,6 +17,7 @@
 #include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
+#include "haft/format/runtime_libraries.h"
 #include "haft/image/extract.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/verify.h"
@@ -33,8 +34,10 @@ std::string Size(std::uint64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
+using Libraries = std::vector<std::pair<std::string, std::string>>;
+
 std::string InfoJson(const format::BundleFile& bundle, const std::string& manifest_text,
-                     const nlohmann::ordered_json& contents) {
+                     const Libraries& libraries, const nlohmann::ordered_json& contents) {
   const format::Trailer& trailer = bundle.trailer;
   // The manifest's own members (name, mount, entry, python, …), then what the trailer tells.
   auto json = nlohmann::ordered_json::parse(manifest_text, nullptr, false);
@@ -51,6 +54,8 @@ std::string InfoJson(const format::BundleFile& bundle, const std::string& manife
   json["block_size"] = trailer.block_size;
   json["index_size"] = bundle.index_size();
   json["format"] = fmt::format("{}.{}", trailer.major, trailer.minor);
+  auto& inside = json["libraries"] = nlohmann::ordered_json::object();
+  for (const auto& [name, version] : libraries) inside[name] = version;
   if (!contents.is_null()) json["contents"] = contents;
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -71,19 +76,24 @@ std::string Choices(const format::Manifest& manifest) {
   return text;
 }
 
-std::string InfoText(const format::BundleFile& bundle, const format::Manifest& manifest) {
+std::string InfoText(const format::BundleFile& bundle, const format::Manifest& manifest,
+                     const Libraries& libraries) {
   const format::Trailer& trailer = bundle.trailer;
+  std::vector<std::string> inside;
+  for (const auto& [name, version] : libraries) inside.push_back(name + " " + version);
   return fmt::format(
       "name         {}\nentry        {}\npython       {} ({}, {})\nmounted at   {}\n{}image id     "
       "{}\n"
-      "files        {} ({})\nimage        {} at offset {} ({} blocks, index {})\nruntime      {}\n"
+      "files        {} ({})\nimage        {} at offset {} ({} blocks, index {})\nruntime      "
+      "{}\n{}"
       "format       {}.{}, written by {}\n",
       manifest.name, format::Describe(manifest.entry), manifest.python.path,
       manifest.python.version, manifest.python.soabi, manifest.mount, Choices(manifest),
       format::ToHex(trailer.image_id), trailer.file_count, Size(trailer.content_size),
       Size(trailer.image_size), bundle.image_offset, trailer.block_count, Size(bundle.index_size()),
-      trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size), trailer.major, trailer.minor,
-      manifest.builder);
+      trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size),
+      inside.empty() ? "" : fmt::format("libraries    {}\n", fmt::join(inside, ", ")),
+      trailer.major, trailer.minor, manifest.builder);
 }
 
 // What --bundle-python and --bundle-httpd put in and from which packages; null if nothing.
@@ -201,12 +211,14 @@ Result<int> RunInfo(const Words& words) {
     format::BundleFile bundle = TRY(format::LocateImage(input.image.get()));
     format::Manifest manifest = TRY(format::ReadManifest(input.image.get(), bundle));
     std::string manifest_text = TRY(format::ReadManifestText(input.image.get(), bundle));
+    const Libraries libraries =
+        TRY(format::ReadRuntimeLibraries(input.image.get(), bundle.trailer.runtime_size));
     // Only then blocks are read: info works on a bundle with damaged contents.
     const bool brings = !manifest.python.path.empty() && manifest.python.path[0] != '/';
     nlohmann::ordered_json contents;
     if (brings) contents = TRY(StackContents(std::move(input.image)));
-    if (!json) return InfoText(bundle, manifest) + StackText(contents);
-    return InfoJson(bundle, manifest_text, contents);
+    if (!json) return InfoText(bundle, manifest, libraries) + StackText(contents);
+    return InfoJson(bundle, manifest_text, libraries, contents);
   }();
   if (!text) return Failure(std::move(text).error().Within(Quoted(input.path)));
   TRY(Print(*text));

@@ -72,6 +72,14 @@ class TestCommand(support.TestCase):
         self.assertEqual(about["image_offset"] + about["image_size"], support.lab().stat().st_size)
         self.assertIn("lab", support.haft("info", support.lab()).stdout)
 
+    def test_info_tells_which_libraries_are_in_the_runtime(self):
+        """After a fault in one of them the bundles to build anew can be found."""
+        about = support.info(support.lab())["libraries"]
+        self.assertLessEqual({"lz4", "zstd", "libfuse", "glibc", "libstdc++"}, set(about))
+        for name, version in about.items():
+            self.assertRegex(version, r"^[0-9]")
+            self.assertIn(f"{name} {version}", support.haft("info", support.lab()).stdout)
+
     def test_cat_and_ls(self):
         bundle = support.lab()
         self.assertEqual(
