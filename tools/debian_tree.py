@@ -3,11 +3,11 @@
 
     tools/debian_tree.py certbot -o /tmp/certbot-tree
 
-The named packages and the closure of their python3-* dependencies are copied file by file from dpkg's
-own lists: what lies below /usr/lib/python3/dist-packages, with mode and modification time. Symbolic
-links that stay inside the new tree are kept (made relative), links that leave it are followed and their
-content copied. Nothing that dpkg does not list (byte code, other packages, local installs) gets in, so
-the same packages always give the same tree.
+The named packages and the closure of their python3-* dependencies are copied file by file from
+dpkg's own lists: what lies below /usr/lib/python3/dist-packages, with mode and modification time.
+Symbolic links that stay inside the new tree are kept (made relative), links that leave it are
+followed and their content copied. Nothing that dpkg does not list (byte code, other packages, local
+installs) gets in, so the same packages always give the same tree.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Packages:
             "${Provides}",
         )
         self.depends = {}
-        self.providers = {}
+        self.providers: dict[str, list[str]] = {}
         for line in _dpkg("dpkg-query", "-W", "-f", "\\t".join(fields) + "\\n").splitlines():
             status, name, pre_depends, depends, provides = line.split("\t")
             if status != "installed":
@@ -90,7 +90,7 @@ def _is_python(package):
 def _dpkg(*command):
     try:
         done = subprocess.run(
-            command, env={**os.environ, "LC_ALL": "C"}, text=True, capture_output=True
+            command, check=False, env={**os.environ, "LC_ALL": "C"}, text=True, capture_output=True
         )
     except FileNotFoundError:
         raise TreeError(f"{command[0]} not found; this needs a Debian system") from None
@@ -109,7 +109,7 @@ def _inside(path):
 
 def listed_files(packages):
     """{path in the tree: path on the host} of all files, links and directories of `packages`."""
-    files = {}
+    files: dict[str, str] = {}
     for line in _dpkg("dpkg", "-L", *packages).splitlines():
         # Lines about diversions do not start with a slash.
         relative = _inside(line) if line.startswith("/") else None
@@ -172,7 +172,8 @@ class Copier:
         os.utime(target, ns=(times.st_mtime_ns, times.st_mtime_ns), follow_symlinks=False)
 
     def _date_directories(self):
-        """A directory is as old as the newest thing in it: the host's own times tell when it was installed."""
+        """A directory is as old as the newest thing in it: the host's own times tell when it was
+        installed."""
         for directory, _, _ in os.walk(self.out, topdown=False):
             times = [e.stat(follow_symlinks=False).st_mtime_ns for e in os.scandir(directory)]
             newest = max(times, default=0)
@@ -180,7 +181,8 @@ class Copier:
 
 
 def make_tree(packages, out):
-    """Fills the new or empty directory `out`. Returns (package names, files, bytes). Raises TreeError."""
+    """Fills the new or empty directory `out`. Returns (package names, files, bytes). Raises
+    TreeError."""
     if os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out)):
         raise TreeError(f"output '{out}' exists; choose a new or an empty directory")
     closure = Packages().closure(packages)

@@ -9,14 +9,15 @@ import sys
 
 
 def literal(data):
-    """String literals, one per line of `data`. Octal escapes end after three digits whatever follows."""
+    """String literals, one per line of `data`. Octal escapes end after three digits whatever
+    follows."""
     lines = []
     for line in data.splitlines(keepends=True):
         text = "".join(
-            chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\%03o" % byte
+            chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else f"\\{byte:03o}"
             for byte in line
         )
-        lines.append('    "%s"' % text)
+        lines.append(f'    "{text}"')
     return "\n".join(lines) or '    ""'
 
 
@@ -27,11 +28,11 @@ def main(output, function, paths):
             files.append((os.path.basename(path), file.read()))
     with open(output, "w", encoding="ascii") as out:
         out.write('#include <span>\n\n#include "haft/base/embedded_file.h"\n\nnamespace haft {\n\n')
-        out.write("std::span<const EmbeddedFile> %s() {\n" % function)
+        out.write(f"std::span<const EmbeddedFile> {function}() {{\n")
         if files:
             out.write("  static constexpr EmbeddedFile kFiles[] = {\n")
             for name, data in files:
-                out.write('  {"%s", {\n%s, %d}},\n' % (name, literal(data), len(data)))
+                out.write(f'  {{"{name}", {{\n{literal(data)}, {len(data)}}}}},\n')
             out.write("  };\n  return kFiles;\n")
         else:
             out.write("  return {};\n")

@@ -3,11 +3,12 @@
 
     tests/archive/corpus_test.py BUILD/tests/archive/zip_probe
 
-HAFT_ZIP_CORPUS names the corpus, by default ../shared/corpora/zip beside the repository; without one the test is
-skipped (exit status 77). Its expected.json says what each archive is: OPEN, OPEN* (opens although libzip alone refuses
-it), REJECT. Verdicts of ours that differ are in corpus_exceptions.json, with the reason; a reason nobody needs any more
-is a failure, too. What opens has the names, types, modes, sizes and contents that zipfile finds. Each archive gets 2 seconds and
-256 MiB; an error is one line that names the archive.
+HAFT_ZIP_CORPUS names the corpus, by default ../shared/corpora/zip beside the repository; without
+one the test is skipped (exit status 77). Its expected.json says what each archive is: OPEN, OPEN*
+(opens although libzip alone refuses it), REJECT. Verdicts of ours that differ are in
+corpus_exceptions.json, with the reason; a reason nobody needs any more is a failure, too. What
+opens has the names, types, modes, sizes and contents that zipfile finds. Each archive gets 2
+seconds and 256 MiB; an error is one line that names the archive.
 """
 
 import hashlib
@@ -70,7 +71,8 @@ def parse(output):
 
 
 def python_tree(path):
-    """The same as zipfile sees it, by the rules of include/haft/archive/zip_directory.h for types and modes."""
+    """The same as zipfile sees it, by the rules of include/haft/archive/zip_directory.h for types
+    and modes."""
     tree = {}
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
@@ -150,9 +152,11 @@ def main():
     for failure in failures:
         print(failure)
     print(
-        f"{len(archives)} archives: {verdicts['OPEN']} open and equal Python's, {verdicts['REJECT']} rejected, "
+        f"{len(archives)} archives: {verdicts['OPEN']} open and equal Python's, "
+        f"{verdicts['REJECT']} rejected, "
         f"{len(used)} verdicts explained by corpus_exceptions.json, {len(failures)} failures; "
-        f"slowest {slowest:.2f} s, largest {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB"
+        f"slowest {slowest:.2f} s, largest "
+        f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB"
     )
     return 1 if failures else 0
 

@@ -10,7 +10,8 @@ import unittest
 
 PRINT_LAYOUT, DOCUMENT, LAYOUT = sys.argv[1:4]
 RECORDS = ("Header", "Trailer", "Inode", "Extent", "Block")
-# Constant: what the document says of it, the value in group 1. The values may be written 2³¹ − 1 or 1 MiB.
+# Constant: what the document says of it, the value in group 1. The values may be written 2³¹ − 1 or
+# 1 MiB.
 VALUE = r"([0-9⁰¹²³⁴⁵⁶⁷⁸⁹]+(?: (?:KiB|MiB)| [−+] [0-9]+)?)"
 CONSTANTS = {
     "kMajor": [r"image format, version (\d+)", r"\| major \| (\d+);", r"\| major \| (\d+) \|"],

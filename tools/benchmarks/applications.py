@@ -1,4 +1,5 @@
-"""Real applications as trees of packages, each with a module `bench_entry` that does what a start of it does, and as wheels."""
+"""Real applications as trees of packages, each with a module `bench_entry` that does what a start
+of it does, and as wheels."""
 
 import base64
 import hashlib
@@ -13,7 +14,8 @@ from benchmarks.bench import BenchError
 APPLICATIONS = {
     "Django": (
         ["python3-django"],
-        "import django.core.management, django.db.models, django.http, django.template, django.contrib.admin\n",
+        "import django.core.management, django.db.models, django.http, django.template, "
+        "django.contrib.admin\n",
     ),
     "Flask": (["python3-flask"], "import flask\nflask.Flask('bench')\n"),
     "certbot": (["python3-certbot"], "import certbot.main\n"),
@@ -46,7 +48,8 @@ def trees(bench):
 
 
 def wheel(tree, directory):
-    """All packages of a tree as one wheel, without the metadata of each. Returns the name that pip knows it by."""
+    """All packages of a tree as one wheel, without the metadata of each. Returns the name that pip
+    knows it by."""
     name = tree.name.replace("-", "_")
     path = directory / f"{name}-1-py3-none-any.whl"
     if path.exists():

@@ -22,8 +22,8 @@ ARCHIVE_IMPORTS = (
 
 
 def make_archive(bench):
-    """A zipapp of modules of different sizes: random words, which deflate packs to 0.57 (sources: to 0.3 or less, so that
-    they take longer to unpack)."""
+    """A zipapp of modules of different sizes: random words, which deflate packs to 0.57 (sources:
+    to 0.3 or less, so that they take longer to unpack)."""
     path = bench.work / "archive.pyz"
     if path.exists():
         return path
@@ -72,7 +72,8 @@ def measure(bench):
         )
         ratio = statistics.median(samples["haft run"]) / statistics.median(samples["zipfile"])
         table(
-            f"An archive of {ARCHIVE_FILES} files, {archive.stat().st_size / 1e6:.1f} MB: to the first statement of its program, and "
+            f"An archive of {ARCHIVE_FILES} files, {archive.stat().st_size / 1e6:.1f} MB: to "
+            f"the first statement of its program, and "
             f"unpacking it{suffix} ({runs} runs each): {ratio:.3f} of the time",
             ["milliseconds", "median", "p10", "p90"],
             [[name, *spread(values)] for name, values in samples.items()],

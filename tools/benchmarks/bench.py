@@ -62,7 +62,8 @@ class Bench:
             "HOME": "/root",
         }
         self.shuffle = random.Random(1)
-        # What is mounted from here on, nobody else sees: tests on the same host watch its mount table.
+        # What is mounted from here on, nobody else sees: tests on the same host watch its mount
+        # table.
         if ctypes.CDLL(None).unshare(CLONE_NEWNS):
             raise BenchError("no mount namespace of its own")
         self.call("mount", "--make-rprivate", "/")
@@ -77,6 +78,7 @@ class Bench:
         """Runs a command that must succeed; returns its output."""
         done = subprocess.run(
             [os.fspath(part) for part in command],
+            check=False,
             env=self.env,
             text=True,
             capture_output=True,
@@ -110,9 +112,9 @@ class Bench:
         print(f"left out: {what}")
 
     def rounds(self, title, variants, runs, warm_up=2):
-        """{name: [values]} of `runs` rounds after `warm_up` that do not count; each runs every variant (name: callable) once, in
-        a new order."""
-        samples = {name: [] for name in variants}
+        """{name: [values]} of `runs` rounds after `warm_up` that do not count; each runs every
+        variant (name: callable) once, in a new order."""
+        samples: dict[str, list] = {name: [] for name in variants}
         for number in range(-warm_up, runs):
             order = list(variants)
             self.shuffle.shuffle(order)
@@ -126,8 +128,8 @@ class Bench:
         return samples
 
     def verdict(self, what, value, limit, unit, goal=None, least=False):
-        """What was measured beside what is to be kept: a limit that fails --check, and the goal if that is not reached
-        yet. `least`: value has to be at least as large."""
+        """What was measured beside what is to be kept: a limit that fails --check, and the goal if
+        that is not reached yet. `least`: value has to be at least as large."""
 
         def kept(bound):
             return value >= bound if least else value <= bound
@@ -146,8 +148,9 @@ class Bench:
         )
 
     def judged(self, key, measure):
-        """Calls measure(title suffix, key), which returns arguments of `verdict`, and keeps them. Another program's burst of
-        work moves a median: under --check a miss counts only if there are three in a row."""
+        """Calls measure(title suffix, key), which returns arguments of `verdict`, and keeps them.
+        Another program's burst of work moves a median: under --check a miss counts only if there
+        are three in a row."""
         for attempt in range(1, ATTEMPTS + 1):
             begun = len(self.verdicts)
             again = attempt > 1
@@ -221,7 +224,7 @@ def table(title, header, rows):
             "  "
             + "  ".join(
                 cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths))
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
         )
     sys.stdout.flush()

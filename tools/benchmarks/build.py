@@ -1,4 +1,5 @@
-"""Building real applications, against shiv (which compiles nothing), against the same work by Python's own tools, and through pip."""
+"""Building real applications, against shiv (which compiles nothing), against the same work by
+Python's own tools, and through pip."""
 
 import os
 import shutil
@@ -61,7 +62,8 @@ class Builds:
         return took
 
     def compile_and_zip(self):
-        """What haft does but for the profile: compiles on all CPUs and packs sources and compiled code."""
+        """What haft does but for the profile: compiles on all CPUs and packs sources and compiled
+        code."""
         for directory in list(self.copy.rglob("__pycache__")):
             shutil.rmtree(directory)
         return self.timed(

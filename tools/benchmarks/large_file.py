@@ -1,9 +1,11 @@
-"""`tools/bench read`, one large file: from beginning to end, at random places by fio, and the server's memory after 10 GB."""
+"""`tools/bench read`, one large file: from beginning to end, at random places by fio, and the
+server's memory after 10 GB."""
 
 import json
 import os
 import pathlib
 import statistics
+from collections.abc import Callable
 
 from benchmarks.bench import TOOLS, BenchError, spread, table, warm
 from benchmarks.mounts import HaftMount, mount_peer, resident, squashfs
@@ -31,7 +33,8 @@ def measure(bench, found):
 
 
 def make_file(bench, size):
-    """Shared libraries of this system one behind another, as often as it takes; alone in a directory."""
+    """Shared libraries of this system one behind another, as often as it takes; alone in a
+    directory."""
     path = bench.work / f"large-{size >> 20}-tree" / "site-packages" / "libraries.bin"
     if path.exists():
         return path
@@ -60,11 +63,12 @@ def file_in(mount, path):
     return f"{mount.point}/site-packages/{path.name}"
 
 
-# --- from beginning to end -------------------------------------------------------------------------------------
+# --- from beginning to end ------------------------------------------------------------------------
 
 
 def sequential(bench, path, mounts):
-    """GB/s of one reader, caches of the mount empty, beside what one core decodes in the same rounds."""
+    """GB/s of one reader, caches of the mount empty, beside what one core decodes in the same
+    rounds."""
     runs, size = bench.runs(7), path.stat().st_size
 
     def read(mount):
@@ -74,7 +78,9 @@ def sequential(bench, path, mounts):
                 raise BenchError(f"{path.name}: {output[2]} bytes instead of {size}")
             return size / int(output[0])
 
-    variants = {name: lambda mount=mount: read(mount()) for name, mount in mounts.items()}
+    variants: dict[str, Callable] = {
+        name: lambda mount=mount: read(mount()) for name, mount in mounts.items()
+    }
     decoder = bench.work / "lz4_rate"
     try:
         bench.call("cc", "-O2", "-o", decoder, TOOLS / "benchmarks" / "lz4_rate.c", "-llz4")
@@ -95,7 +101,8 @@ def sequential(bench, path, mounts):
         samples = bench.rounds("from beginning to end", variants, runs, warm_up=1)
         medians = {name: statistics.median(values) for name, values in samples.items()}
         table(
-            f"One file of {size / 1e6:.0f} MB from beginning to end, from a fresh mount{suffix} ({runs} runs each)",
+            f"One file of {size / 1e6:.0f} MB from beginning to end, from a fresh "
+            f"mount{suffix} ({runs} runs each)",
             ["GB/s", "median", "p10", "p90", "haft's rate"],
             [
                 [name, *spread(values), medians["haft"] / medians[name]]
@@ -116,12 +123,13 @@ def sequential(bench, path, mounts):
     bench.judged("sequential", beginning_to_end)
 
 
-# --- at random places ------------------------------------------------------------------------------------------
+# --- at random places -----------------------------------------------------------------------------
 
 
 def random_reads(bench, path, mounts):
-    """GB/s of 4 jobs: until as much as the file holds has been read, which the file systems have to bring; and over a fixed
-    time, in which the page cache soon holds all of it and the kernel is compared with itself."""
+    """GB/s of 4 jobs: until as much as the file holds has been read, which the file systems have to
+    bring; and over a fixed time, in which the page cache soon holds all of it and the kernel is
+    compared with itself."""
     runs, size = bench.runs(3), path.stat().st_size
     seconds = 1 if bench.options.quick else FIO_SECONDS
     kinds = {
@@ -153,7 +161,7 @@ def random_reads(bench, path, mounts):
                 )
             return job["read"]["bw_bytes"] / 1e9
 
-    rows = {name: [] for name in mounts}
+    rows: dict[str, list] = {name: [] for name in mounts}
     for kind, options in kinds.items():
         for engine in ENGINES:
             variants = {
@@ -182,17 +190,19 @@ def random_reads(bench, path, mounts):
                     True,
                 )
     table(
-        f"Random reads of 4 to 128 KiB by 4 jobs of fio, from a fresh mount (medians of {runs} runs; by time 1)",
+        f"Random reads of 4 to 128 KiB by 4 jobs of fio, from a fresh mount (medians of "
+        f"{runs} runs; by time 1)",
         ["GB/s"] + [f"{engine}, {kind}" for kind in kinds for engine in ENGINES],
         [[name, *values] for name, values in rows.items()],
     )
 
 
-# --- memory ----------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def memory(bench, path, mounts):
-    """The file is read again and again, forgotten by the page cache between, until the server has brought 10 GB."""
+    """The file is read again and again, forgotten by the page cache between, until the server has
+    brought 10 GB."""
     wanted, size = QUICK_MEMORY_BYTES if bench.options.quick else MEMORY_BYTES, path.stat().st_size
     rows = []
     for name, mount_one in mounts.items():
@@ -205,7 +215,8 @@ def memory(bench, path, mounts):
                 forget(file_in(mount, path))
             if name == "haft" and mount.stats()["read_bytes"] < wanted:
                 raise BenchError(
-                    f"the server brought only {mount.stats()['read_bytes']} bytes: the page cache answered"
+                    f"the server brought only {mount.stats()['read_bytes']} bytes: the page "
+                    f"cache answered"
                 )
             rows.append([name, *resident(mount.pid)])
     bench.progress.clear()

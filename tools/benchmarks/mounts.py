@@ -1,5 +1,5 @@
-"""Fresh mounts by haft and by others, and what their servers hold in memory. Each is a context with `point`, the directory, and
-`pid`, the server's (None for the kernel's)."""
+"""Fresh mounts by haft and by others, and what their servers hold in memory. Each is a context with
+`point`, the directory, and `pid`, the server's (None for the kernel's)."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from benchmarks.bench import BenchError
 
 
 class Mount:
-    pid = None
+    pid: int | None = None
 
     def __init__(self, bench):
         self.bench = bench
@@ -65,8 +65,8 @@ class SquashfuseMount(Mount):
 
 
 class KernelMount(Mount):
-    """The kernel's squashfs on a loop device. A buffered loop device reads the image from the page cache, as the servers of
-    the others do; a direct one reads it from the disk each time."""
+    """The kernel's squashfs on a loop device. A buffered loop device reads the image from the page
+    cache, as the servers of the others do; a direct one reads it from the disk each time."""
 
     def __init__(self, bench, image, direct=False):
         super().__init__(bench)
@@ -82,7 +82,8 @@ class KernelMount(Mount):
             with open(f"/sys/block/{os.path.basename(device)}/loop/dio", encoding="ascii") as file:
                 if (file.read().strip() == "1") != direct:
                     raise BenchError(
-                        f"{device}: cannot be {'direct' if direct else 'buffered'} on this file system"
+                        f"{device}: cannot be {'direct' if direct else 'buffered'} on this "
+                        f"file system"
                     )
             bench.call("mount", "-t", "squashfs", "-o", "ro", device, self.point)
         finally:
@@ -90,7 +91,8 @@ class KernelMount(Mount):
 
 
 def peers(bench):
-    """Names of the others that can be measured here; what is missing is named, and fails under --check."""
+    """Names of the others that can be measured here; what is missing is named, and fails under
+    --check."""
     if not bench.has("mksquashfs", "squashfs-tools", "squashfs"):
         return []
     found = []
@@ -105,8 +107,8 @@ def peers(bench):
 
 
 def squashfs(bench, name, directory, again=True):
-    """An image of a directory as squashfs, with the codec and the block size of haft; one that is there is made again only if
-    the directory may have changed."""
+    """An image of a directory as squashfs, with the codec and the block size of haft; one that is
+    there is made again only if the directory may have changed."""
     image = bench.work / f"{name}.squashfs"
     if image.exists() and not again:
         return image

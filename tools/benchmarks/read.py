@@ -1,9 +1,12 @@
-"""Reading through a mount, against squashfuse_ll and the kernel's squashfs: a whole Django tree, then one large file."""
+"""Reading through a mount, against squashfuse_ll and the kernel's squashfs: a whole Django tree,
+then one large file."""
 
+import functools
 import os
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
 
 from benchmarks import files, large_file
 from benchmarks.bench import BenchError, spread, table, warm
@@ -17,8 +20,9 @@ def measure(bench):
 
 
 class Tree:
-    """The Django packages as a bundle, as a bundle of lz4 alone, and as squashfs. Each reading is from a fresh mount, whose caches
-    are empty; the image itself is in the page cache, but for `kernel squashfs, direct`, which does not use it."""
+    """The Django packages as a bundle, as a bundle of lz4 alone, and as squashfs. Each reading is
+    from a fresh mount, whose caches are empty; the image itself is in the page cache, but for
+    `kernel squashfs, direct`, which does not use it."""
 
     def __init__(self, bench, found):
         self.bench = bench
@@ -35,7 +39,7 @@ class Tree:
             "haft": bench.build("tree", *arguments),
             "haft, lz4": bench.build("tree-lz4", *arguments, "--compression", "lz4"),
         }
-        self.mounts = {
+        self.mounts: dict[str, Callable] = {
             name: lambda bundle=bundle: HaftMount(bench, bundle) for name, bundle in bundles.items()
         }
         self.sizes = {name: bundle.stat().st_size for name, bundle in bundles.items()}
@@ -45,7 +49,7 @@ class Tree:
             warm(image)
             self.sizes["squashfs, lz4"] = image.stat().st_size
             self.mounts |= {
-                name: lambda name=name: mount_peer(bench, name, image) for name in found
+                name: functools.partial(mount_peer, bench, name, image) for name in found
             }
         if "kernel squashfs" in found and self.direct_works(image):
             self.mounts["kernel squashfs, direct"] = lambda: KernelMount(bench, image, direct=True)
@@ -111,7 +115,8 @@ class Tree:
         medians = {name: statistics.median(values) for name, values in samples.items()}
         files, size = next(iter(self.counts))
         table(
-            f"Reading the tree from a fresh mount, {readers} reader{'s' * (readers > 1)}{suffix} ({files} files, "
+            f"Reading the tree from a fresh mount, {readers} "
+            f"reader{'s' * (readers > 1)}{suffix} ({files} files, "
             f"{int(size) / 1e6:.1f} MB, {runs} runs each)",
             ["milliseconds", "median", "p10", "p90", "haft's time"],
             [

@@ -19,8 +19,9 @@ STARTS = (1, 2, 4, 8), (1, 2)
 
 CHUNK = 50_000_000
 START_LIMIT = 1.0  # ms between the fastest and the slowest start
-# Cost of one of the most files as a ratio to the least there is among fewer. What the server does for it has to be constant; the time
-# also has the kernel's growing tables of names and inodes in it, which make even a walk without any request dearer.
+# Cost of one of the most files as a ratio to the least there is among fewer. What the server does
+# for it has to be constant; the time also has the kernel's growing tables of names and inodes in
+# it, which make even a walk without any request dearer.
 PER_FILE_GOAL, PER_FILE_LIMIT = 1.25, 1.6
 
 
@@ -43,7 +44,8 @@ def amount(number):
 
 
 def stamp_bundle(bench, name, tree, *arguments):
-    """A bundle that prints when its interpreter's main() began: nothing of Python is in the time."""
+    """A bundle that prints when its interpreter's main() began: nothing of Python is in the
+    time."""
     return bench.build(
         name,
         tree,
@@ -58,7 +60,8 @@ def stamp_bundle(bench, name, tree, *arguments):
 
 
 def starts(bench, what, bundles):
-    """{name: [median, p10, p90] of the milliseconds to the first instruction}; judges that size does not matter."""
+    """{name: [median, p10, p90] of the milliseconds to the first instruction}; judges that size
+    does not matter."""
     runs, rows = bench.runs(40), {}
     variants = {
         name: lambda bundle=bundle: spawn([os.fspath(bundle), "--probe-stamp"], bench.env)[0]
@@ -77,14 +80,15 @@ def starts(bench, what, bundles):
 
 
 def walk(bench, work, mount):
-    """Nanoseconds per file of one process that does `work` (find, stat, read) with everything in a mount."""
+    """Nanoseconds per file of one process that does `work` (find, stat, read) with everything in a
+    mount."""
     nanoseconds, count, _ = map(
         int, bench.call(bench.probe, f"--probe-{work}", f"{mount.point}/site-packages").split()
     )
     return nanoseconds / count
 
 
-# --- files -----------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def growth_with_files(bench):
@@ -95,7 +99,10 @@ def growth_with_files(bench):
             bench, f"scale-{count}", files.make_files(bench, count)
         )
     start = starts(bench, "files", bundles)
-    runs, memory, times, servers = bench.runs(5), {}, {}, {}
+    runs = bench.runs(5)
+    memory: dict = {}
+    times: dict = {}
+    servers: dict = {}
 
     def fresh_walk(name, work):
         with HaftMount(bench, bundles[name]) as mount:
@@ -136,7 +143,8 @@ def growth_with_files(bench):
 
     bench.judged("scale_files", judged)
     table(
-        "Growth with the number of files (start: ms to the first instruction; µs per file on a fresh mount, and of CPU in the server; "
+        "Growth with the number of files (start: ms to the first instruction; µs per file on "
+        "a fresh mount, and of CPU in the server; "
         "memory of the server after it: MB)",
         ["files", "start", "p10", "p90", "find", "server", "stat", "server", "memory"],
         [
@@ -156,11 +164,12 @@ def growth_with_files(bench):
     bench.results["scale_files_memory_mb"] = memory
 
 
-# --- bytes -----------------------------------------------------------------------------------------------------
+# --- bytes ----------------------------------------------------------------------------------------
 
 
 def growth_with_bytes(bench):
-    """Bytes that cannot be compressed and are not, so that building takes no longer than copying."""
+    """Bytes that cannot be compressed and are not, so that building takes no longer than
+    copying."""
     bundles, memory = {}, {}
     noise = os.urandom(min(CHUNK, choice(bench, BYTES)[-1]))
     for size in choice(bench, BYTES):
@@ -187,7 +196,8 @@ def growth_with_bytes(bench):
             memory[name] = resident(mount.pid)[0]
             return nanoseconds / os.path.getsize(bundles[name])
 
-    # A first round that does not count: memory that a virtual machine has not used before is slow at its first use.
+    # A first round that does not count: memory that a virtual machine has not used before is slow
+    # at its first use.
     samples = bench.rounds(
         "reading, by bytes",
         {name: lambda name=name: read(name) for name in bundles},
@@ -195,14 +205,15 @@ def growth_with_bytes(bench):
         warm_up=1,
     )
     table(
-        "Growth with the bytes stored (ms to the first instruction; reading all: ns per byte; server: MB after that)",
+        "Growth with the bytes stored (ms to the first instruction; reading all: ns per byte; "
+        "server: MB after that)",
         ["stored", "start", "p10", "p90", "reading", "server"],
         [[name, *start[name], statistics.median(samples[name]), memory[name]] for name in bundles],
     )
     bench.results["scale_bytes"] = {"samples_ns": samples, "memory_mb": memory}
 
 
-# --- depth -----------------------------------------------------------------------------------------------------
+# --- depth ----------------------------------------------------------------------------------------
 
 
 def growth_with_depth(bench):
@@ -241,7 +252,8 @@ def growth_with_depth(bench):
         for work in (first_stat, find)
     }
     table(
-        "Growth with the depth of 1000 files (ms to the first instruction; ms to the first status of the deepest file; find: µs per file)",
+        "Growth with the depth of 1000 files (ms to the first instruction; ms to the first "
+        "status of the deepest file; find: µs per file)",
         ["levels", "start", "p10", "p90", "first stat", "find"],
         [
             [name, *start[name], *(statistics.median(samples[work][name]) for work in samples)]
@@ -251,7 +263,7 @@ def growth_with_depth(bench):
     bench.results["scale_depth"] = samples
 
 
-# --- processes -------------------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 
 
 def growth_with_processes(bench):
@@ -290,7 +302,8 @@ def readers_of_one_mount(bench, bundle):
         warm_up=1,
     )
     table(
-        "Processes that read all files of one fresh mount at the same time (ms per process; READ requests; server: MB)",
+        "Processes that read all files of one fresh mount at the same time (ms per process; "
+        "READ requests; server: MB)",
         ["processes", "median", "p10", "p90", "READs", "server"],
         [
             [name, *spread(values), str(memory[int(name)][0]), memory[int(name)][1]]
@@ -310,7 +323,7 @@ def starts_at_once(bench, bundle):
         for _ in range(count):
             now = time.monotonic()
             began[os.posix_spawn(command[0], command, env, file_actions=silent)] = now
-        total = 0
+        total = 0.0
         for _ in range(count):
             pid, status = os.wait()
             if status:

@@ -1,8 +1,9 @@
 """From the launch of a Django site to its first 200, against the same files unpacked.
 
-Both are started with the same options, become Debian's httpd with Debian's mod_wsgi and are asked for /admin/login/ until they
-answer. The unpacked one is what `haft extract` makes, with its site-packages on PYTHONPATH and the directory in memory that a
-bundle's start makes for httpd's files. Beside them bundles with httpd and Python inside: as `haft build` makes them, and built anew
+Both are started with the same options, become Debian's httpd with Debian's mod_wsgi and are asked
+for /admin/login/ until they answer. The unpacked one is what `haft extract` makes, with its
+site-packages on PYTHONPATH and the directory in memory that a bundle's start makes for httpd's
+files. Beside them bundles with httpd and Python inside: as `haft build` makes them, and built anew
 with what `haft trace` has seen of their start."""
 
 import contextlib
@@ -17,9 +18,8 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "e2e"))
-from support import django_app, trees  # noqa: E402
-
-from benchmarks.bench import BenchError, spread, table  # noqa: E402
+from benchmarks.bench import BenchError, spread, table
+from support import django_app, trees
 
 LIMIT = 1.05
 
@@ -98,7 +98,8 @@ def measure(bench):
     build(site)
     if "modules.index" not in bench.call(bench.haft, "ls", site, ".haft/py"):
         raise BenchError(
-            "the bundle was built without a profile of its start (a build on a busy machine gives up after ten seconds)"
+            "the bundle was built without a profile of its start (a build on a busy machine "
+            "gives up after ten seconds)"
         )
     unpacked = bench.work / "site-unpacked"
     if not unpacked.exists():
@@ -131,7 +132,8 @@ def measure(bench):
         samples = bench.rounds("serve", variants, runs)
         ratio = statistics.median(samples["haft"]) / statistics.median(samples["unpacked"])
         table(
-            f"A Django site: launch to the first 200 of /admin/login/{suffix} ({runs} runs each): {ratio:.3f} of the time unpacked",
+            f"A Django site: launch to the first 200 of /admin/login/{suffix} ({runs} runs "
+            f"each): {ratio:.3f} of the time unpacked",
             ["milliseconds", "median", "p10", "p90"],
             [[name, *spread(values)] for name, values in samples.items()],
         )

@@ -1,4 +1,5 @@
-"""Bundles of real applications, against shiv's files of the same packages and against zips that hold the compiled code too."""
+"""Bundles of real applications, against shiv's files of the same packages and against zips that
+hold the compiled code too."""
 
 import json
 import os

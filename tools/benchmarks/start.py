@@ -1,12 +1,16 @@
 """Launch to the first instruction of Python, against the same Python started directly."""
 
+import functools
 import os
 import statistics
 
 from benchmarks import files
 from benchmarks.bench import PYTHON, spawn, spread, table
 
-DJANGO = "import django.core.management, django.db.models, django.http, django.template, django.contrib.admin"
+DJANGO = (
+    "import django.core.management, django.db.models, django.http, django.template, "
+    "django.contrib.admin"
+)
 
 
 def overheads(bench, title, samples, direct, key):
@@ -25,7 +29,11 @@ def overheads(bench, title, samples, direct, key):
 def measure(bench):
     runs = bench.runs(40)
     stamp = [os.fspath(bench.probe), "--probe-stamp"]
-    first = {"direct": lambda: spawn(stamp, bench.env)[0]}
+
+    def first_stamp(command):
+        return spawn(command, bench.env)[0]
+
+    first = {"direct": functools.partial(first_stamp, stamp)}
     for count in (1_000, 50_000):
         bundle = bench.build(
             f"files-{count}",
@@ -37,7 +45,7 @@ def measure(bench):
             bench.probe,
         )
         command = [os.fspath(bundle), "--probe-stamp"]
-        first[f"{count} files"] = lambda command=command: spawn(command, bench.env)[0]
+        first[f"{count} files"] = functools.partial(first_stamp, command)
 
     def first_instruction(suffix, key):
         samples = bench.rounds("first instruction", first, runs)

@@ -45,7 +45,7 @@ def _expand(name, function, parameters):
         def one(self, *args, _value=value, _call=function, **kwargs):
             return _call(self, *args, **{parameter: _value, **kwargs})
 
-        one.__signature__ = inspect.Signature()
+        one.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
         word = re.sub(r"\W+", "_", str(value)).strip("_")
         yield from _expand(f"{name}_{word}", one, dict(rest))
 

@@ -351,7 +351,7 @@ def mountinfo_of(directory):
     """The lines of the mounts that hold `directory`: the longest mount point above it, every time
     it occurs."""
     path = os.path.realpath(directory)
-    best = ("", [])
+    best: tuple[str, list] = ("", [])
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             point = line.split()[4].encode("latin-1", "surrogateescape").decode("unicode_escape")

@@ -65,7 +65,7 @@ def memory_dir(test, name):
             ["mount", "-t", "tmpfs", "-o", "size=2g,nr_inodes=400k,mode=755", "none", path],
             check=True,
         )
-        cleanup = test.addClassCleanup if isinstance(test, type) else test.addCleanup
+        cleanup = getattr(test, "addClassCleanup" if isinstance(test, type) else "addCleanup")
         cleanup(subprocess.run, ["umount", "-l", path], check=True)
     return path
 
@@ -303,7 +303,7 @@ def assert_links_and_inodes(test, manifest):
     ]
     test.assertEqual(wrong[:5], [], "directories' st_nlink (path, shown, wanted)")
     wrong = [
-        (path[:80], e.links)
+        (path[:80], e.links, 1)
         for path, e in manifest.items()
         if e.kind != "directory" and e.links != 1
     ]

@@ -21,6 +21,9 @@ ATTACKER = 4242
 HIS = pathlib.Path("/tmp/his")
 EVIL = "print('EVIL', flush=True)\n"
 
+USER: int  # set by main()
+PLACE: pathlib.Path
+
 
 def become(uid):
     os.setgroups([])
@@ -154,7 +157,7 @@ def main():
         os.close(reader)
         attack(writer)
     os.close(writer)
-    ends = {}
+    ends: dict = {}
     for _ in range(int(starts)):
         end = start(bundle, mode, code)
         end = json.dumps((*end.communicate(timeout=30), end.returncode))

@@ -262,7 +262,7 @@ class StoppedStart:
         """Status, standard output and error; it must end by itself."""
         if close_input:
             os.close(self._stdin)
-            self._stdin = None
+            self._stdin = None  # type: ignore[assignment]
         status = self._report("ended", timeout)
         return status, self._read(self._out), self._read(self._errors)
 

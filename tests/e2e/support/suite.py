@@ -29,6 +29,7 @@ def module(name):
     dotted = name.replace("/", ".")
     if dotted not in sys.modules:
         spec = importlib.util.spec_from_file_location(dotted, ROOT / f"{name}.py")
+        assert spec is not None and spec.loader is not None
         sys.modules[dotted] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[dotted])
     return sys.modules[dotted]

@@ -58,7 +58,7 @@ class Terminal:
     def close(self):
         if self.master is not None:
             os.close(self.master)
-            self.master = None
+            self.master = None  # type: ignore[assignment]
 
     def wait(self):
         """Reads to the end, returns the status."""
