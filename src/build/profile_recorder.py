@@ -1,12 +1,15 @@
-"""Records which files of a tree a start opens, for `haft build`; runs in the interpreter the bundle is for, with -S.
+"""Records which files of a tree a start opens, for `haft build`; runs in the interpreter the bundle
+is for, with -S.
 
-Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the bundle's name, and
-the program's arguments. Writes a line for every file when it is first opened, and for every
-directory, with "/" behind it, when it is first listed; for every file that was looked for in vain; first a line "//prefix PATH/" and
-for every file of the host that Python itself reads, a line "//host PATH", relative to that prefix of the interpreter or below /usr, and
-for what is mapped when Python or an extension module has been loaded a line "//mapped PATH"; in the end a line "//OFFSET SIZE PATH" for every part of a library or
-program that is mapped ("//0 0 PATH" if the parts would differ from run to run). The last two have the path as the kernel says it:
-the tree consists of links. The bundle's own start is followed: sitecustomize is what `site` imports.
+Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the
+bundle's name, and the program's arguments. Writes a line for every file when it is first opened,
+and for every directory, with "/" behind it, when it is first listed; for every file that was looked
+for in vain; first a line "//prefix PATH/" and for every file of the host that Python itself reads,
+a line "//host PATH", relative to that prefix of the interpreter or below /usr, and for what is
+mapped when Python or an extension module has been loaded a line "//mapped PATH"; in the end a line
+"//OFFSET SIZE PATH" for every part of a library or program that is mapped ("//0 0 PATH" if the
+parts would differ from run to run). The last two have the path as the kernel says it: the tree
+consists of links. The bundle's own start is followed: sitecustomize is what `site` imports.
 """
 
 import sys
@@ -31,7 +34,8 @@ def open_of_kernel(path):
 
 
 def read_all(descriptor):
-    """Not by seeking: a program that closes all descriptors may have one of its own with this number meanwhile."""
+    """Not by seeking: a program that closes all descriptors may have one of its own with this
+    number meanwhile."""
     data = b""
     try:
         while True:
@@ -48,7 +52,8 @@ def make_recorder(root, record):
         record, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600
     )
     process = posix.getpid()
-    # Now, before anybody can see it: the program may watch what is opened. Each read tells of that moment.
+    # Now, before anybody can see it: the program may watch what is opened. Each read tells of that
+    # moment.
     maps, pagemap, personality = (
         open_of_kernel("/proc/self/" + name) for name in ("maps", "pagemap", "personality")
     )
@@ -86,7 +91,8 @@ def make_recorder(root, record):
         return True
 
     def note_host(path):
-        """The standard library, the system's libraries and data; no packages of the host's, which differ from host to host."""
+        """The standard library, the system's libraries and data; no packages of the host's, which
+        differ from host to host."""
         if "/site-packages/" in path or "/dist-packages/" in path:
             return
         if path.startswith(host) and path[len(host) :].startswith(("lib", "bin/", "share/")):
@@ -107,7 +113,7 @@ def make_recorder(root, record):
                 if arguments[1] is not None:  # the file, of extension modules
                     note_mapped(mappings())  # what the one before brought
                 note(arguments[1], "")
-            elif event == "os.listdir" or event == "os.scandir":
+            elif event in {"os.listdir", "os.scandir"}:
                 note(arguments[0], "/")
             elif event == "ctypes.dlopen":
                 note(arguments[0], "")
@@ -115,7 +121,8 @@ def make_recorder(root, record):
             pass
 
     def mappings():
-        """The fields and the path of the lines of /proc/self/maps that name a file; none without /proc, and in children."""
+        """The fields and the path of the lines of /proc/self/maps that name a file; none without
+        /proc, and in children."""
         if posix.getpid() != process:
             return []
         lines = read_all(maps).decode("utf-8", "surrogateescape").splitlines()
@@ -126,7 +133,7 @@ def make_recorder(root, record):
         """Which files are in this process, and which parts of the libraries among them."""
         lines = mappings()
         note_mapped(lines)
-        areas = {}
+        areas: dict[str, list] = {}
         for fields, path in lines:
             areas.setdefault(path, []).append(fields)
         areas = {path: lines for path, lines in areas.items() if is_code(path, lines)}
@@ -140,21 +147,23 @@ def make_recorder(root, record):
             for offset, size in parts:
                 posix.write(
                     output,
-                    ("//%d %d %s\n" % (offset, size, path)).encode("utf-8", "surrogateescape"),
+                    f"//{offset} {size} {path}\n".encode("utf-8", "surrogateescape"),
                 )
 
     def is_code(path, lines):
         return ".so" in path.rpartition("/")[2] or any("x" in fields[1] for fields in lines)
 
     def has_fixed_addresses():
-        """The builder asks for them; seccomp may have refused. Which pages are mapped depends on the addresses."""
+        """The builder asks for them; seccomp may have refused. Which pages are mapped depends on
+        the addresses."""
         try:
             return int(read_all(personality), 16) & ADDR_NO_RANDOMIZE != 0
         except ValueError:
             return False
 
     def mapped_pieces(areas):
-        """The pieces of files of which a page is mapped into the process, by path; None if the kernel does not tell."""
+        """The pieces of files of which a page is mapped into the process, by path; None if the
+        kernel does not tell."""
         try:
             return {path: set().union(*map(pieces_of, lines)) for path, lines in areas.items()}
         except (OSError, ValueError, MemoryError):
@@ -188,7 +197,8 @@ def make_recorder(root, record):
             note(getattr(module, "__cached__", None), "")
 
     def watch_stat():
-        """Notes what os.stat() does not find (os.path.exists() and its like use it): no audit event tells."""
+        """Notes what os.stat() does not find (os.path.exists() and its like use it): no audit event
+        tells."""
         import os
 
         plain_stat = os.stat
@@ -213,20 +223,21 @@ def make_recorder(root, record):
 
 
 def import_what_it_imports(module):
-    """Imports what the statements at the top level of a module import, without running it: it is a program."""
+    """Imports what the statements at the top level of a module import, without running it: it is a
+    program."""
     import importlib
     import importlib.util
 
     spec = importlib.util.find_spec(module)
     if spec is None:
-        raise ImportError("No module named %r" % module)
+        raise ImportError(f"No module named {module!r}")
     if spec.submodule_search_locations is not None:
         importlib.import_module(module)
         module += ".__main__"
         spec = importlib.util.find_spec(module)
     if spec is None or spec.loader is None:
         return
-    spec.loader.get_code(module)  # as a start does
+    spec.loader.get_code(module)  # type: ignore[attr-defined]  # as a start does
     source = source_of_module(spec, module)
     if source is not None:
         follow_imports(source, module.rpartition(".")[0])
@@ -243,7 +254,8 @@ def source_of_module(spec, module):
 
 
 def unwatched(function, *arguments):
-    """Calls what a start does not do. It must import nothing that a start might: that would go unnoticed."""
+    """Calls what a start does not do. It must import nothing that a start might: that would go
+    unnoticed."""
     global watching
     watching = False
     try:
@@ -263,7 +275,8 @@ def source_of(path):
 
 
 def follow_imports(source, package):
-    """Imports what `source` imports, with modules that a start of any program has anyway: no `ast`, which brings `re`."""
+    """Imports what `source` imports, with modules that a start of any program has anyway: no `ast`,
+    which brings `re`."""
     import _ast
     import importlib
 
@@ -279,7 +292,7 @@ def follow_imports(source, package):
             yield from value if isinstance(value, list) else [value]
 
     tree = compile(source, "<entry>", "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
-    statements = list(reversed(tree.body))
+    statements = list(reversed(tree.body))  # type: ignore[attr-defined]
     while statements:
         statement = statements.pop()
         if isinstance(statement, _ast.Import):

@@ -1,12 +1,14 @@
 """Compiles batches of Python sources for `haft build`; runs in the interpreter the bundle is for.
 
-Descriptor 3 is a socket. haft sends batches: a count (4 bytes), then for every file the length of its path (4), the
-length of its source (4), path, source. The answer: for every file a status (1 byte: 0 compiled, 1 refused), a length
-(4), and as many bytes: the .pyc file, or in one line why not. Little-endian. Ends at the end of the input.
+Descriptor 3 is a socket. haft sends batches: a count (4 bytes), then for every file the length of
+its path (4), the length of its source (4), path, source. The answer: for every file a status (1
+byte: 0 compiled, 1 refused), a length (4), and as many bytes: the .pyc file, or in one line why
+not. Little-endian. Ends at the end of the input.
 
-What marshal writes depends on the state of the interpreter: strings are marked as shared if anything else refers to
-them. So every batch is compiled in a child forked from this process, which has done nothing but fork: the
-bytes depend on the batch alone, not on the batches this worker compiled before.
+What marshal writes depends on the state of the interpreter: strings are marked as shared if
+anything else refers to them. So every batch is compiled in a child forked from this process, which
+has done nothing but fork: the bytes depend on the batch alone, not on the batches this worker
+compiled before.
 """
 
 import sys
@@ -14,7 +16,7 @@ import sys
 if sys.path and sys.path[0] == "":  # the current directory; nothing must be imported from it
     del sys.path[0]
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import gc
 import importlib.util
 import marshal
@@ -24,47 +26,49 @@ CHANNEL = 3
 UNCHECKED_HASH = 1  # flags of PEP 552
 
 
-def read_exactly(size):
+def read_exactly(size: int) -> bytes:
+    """Fewer bytes at the end of the input."""
     data = bytearray()
     while len(data) < size:
         part = posix.read(CHANNEL, min(size - len(data), 1 << 20))
         if not part:
-            return None
+            break
         data += part
     return bytes(data)
 
 
-def read_number():
+def read_number() -> int:
+    """0 at the end of the input."""
     data = read_exactly(4)
-    return None if data is None else int.from_bytes(data, "little")
+    return int.from_bytes(data, "little")
 
 
-def write_all(data):
+def write_all(data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[posix.write(CHANNEL, view) :]
 
 
-def to_pyc(path, source):
+def to_pyc(path: bytes, source: bytes) -> bytes:
     name = path.decode("utf-8", "surrogateescape")
     code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     header = importlib.util.MAGIC_NUMBER + UNCHECKED_HASH.to_bytes(4, "little")
     return header + importlib.util.source_hash(source) + marshal.dumps(code)
 
 
-def reason(error):
+def reason(error: Exception) -> bytes:
     text = str(error.msg if isinstance(error, SyntaxError) else error)
     text = "".join(c if c.isprintable() else "?" for c in text)[:200]
     text = type(error).__name__ + (": " + text if text else "")
     if isinstance(error, SyntaxError) and error.lineno:
-        text += " (line %d)" % error.lineno
+        text += f" (line {error.lineno})"
     return text.encode("utf-8", "replace")
 
 
-def compile_batch():
+def compile_batch() -> bool:
     """False at the end of the input."""
     count = read_number()
-    if count is None:
+    if count == 0:
         return False
     files = []
     for _ in range(count):
@@ -81,7 +85,7 @@ def compile_batch():
     return True
 
 
-def main():
+def main() -> None:
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(
             _signal.SIGINT, _signal.SIG_DFL

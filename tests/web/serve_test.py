@@ -1,4 +1,5 @@
-"""The Python side of bundles that serve: command line, httpd.conf, checks. usage: serve_test.py DIRECTORY_OF_SERVE"""
+"""The Python side of bundles that serve: command line, httpd.conf, checks. usage: serve_test.py
+DIRECTORY_OF_SERVE"""
 
 import contextlib
 import io
@@ -18,12 +19,13 @@ bundle.NAME = "shop"
 bundle.WEB = ("wsgi", "shop.wsgi:application", "httpd")
 sys.modules["_haft_bundle"] = bundle
 
+import _haft_common  # noqa: E402
 import _haft_elf  # noqa: E402
 import _haft_httpd  # noqa: E402
 import _haft_identity  # noqa: E402
 import _haft_servers  # noqa: E402
 import _haft_web  # noqa: E402
-from _haft_web import Refusal  # noqa: E402
+from _haft_common import Refusal  # noqa: E402
 
 HTTPD = types.SimpleNamespace(
     executable="/usr/sbin/apache2", modules="/nowhere", mod_wsgi="/m/mod_wsgi.so", libpython=None
@@ -327,8 +329,8 @@ class ScriptTest(unittest.TestCase):
             create=lambda: "made", a=types.SimpleNamespace(b=7)
         )
         self.addCleanup(sys.modules.pop, "shop_wsgi", None)
-        self.assertEqual(_haft_web.load_application("shop_wsgi:create()"), "made")
-        self.assertEqual(_haft_web.load_application("shop_wsgi:a.b"), 7)
+        self.assertEqual(_haft_common.load_application("shop_wsgi:create()"), "made")
+        self.assertEqual(_haft_common.load_application("shop_wsgi:a.b"), 7)
 
 
 class ServersTest(unittest.TestCase):

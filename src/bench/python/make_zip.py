@@ -1,4 +1,5 @@
-"""Writes a zip archive as zipapp does: make_zip.py ARCHIVE MAIN DIRECTORY... (MAIN becomes __main__.py)."""
+"""Writes a zip archive as zipapp does: make_zip.py ARCHIVE MAIN DIRECTORY... (MAIN becomes
+__main__.py)."""
 
 import os
 import sys

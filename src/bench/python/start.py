@@ -1,11 +1,13 @@
-# Starts the program from an unpacked directory, as an installed one starts: its packages behind the standard
-# library and before the host's. FACTS is put in front by haft bench.
+# Starts the program from an unpacked directory, as an installed one starts: its packages behind the
+# standard library and before the host's. FACTS is put in front by haft bench.
 import sys
 
+_facts = globals()["FACTS"]
+
 _root = __file__.rpartition("/")[0]
-sys.argv[1:1] = FACTS["arguments"]
-if not FACTS["zipped"]:  # an archive has its own way to the path
-    _ours = [_root + "/" + _path for _path in FACTS["paths"]]
+sys.argv[1:1] = _facts["arguments"]
+if not _facts["zipped"]:  # an archive has its own way to the path
+    _ours = [_root + "/" + _path for _path in _facts["paths"]]
     _rest = [_path for _path in sys.path[1:] if _path not in _ours]
     _at = next(
         (
@@ -16,7 +18,7 @@ if not FACTS["zipped"]:  # an archive has its own way to the path
         len(_rest),
     )
     sys.path[:] = _rest[:_at]
-    if FACTS["pth"]:
+    if _facts["pth"]:
         import site
 
         for _path in _ours:
@@ -27,15 +29,15 @@ if not FACTS["zipped"]:  # an archive has its own way to the path
 
 
 def main():
-    if FACTS["function"]:
-        __import__(FACTS["module"])
-        target = sys.modules[FACTS["module"]]
-        for name in FACTS["function"].split("."):
+    if _facts["function"]:
+        __import__(_facts["module"])
+        target: object = sys.modules[_facts["module"]]
+        for name in _facts["function"].split("."):
             target = getattr(target, name)
-        return target()
+        return target()  # type: ignore[operator]
     import runpy
 
-    runpy.run_module(FACTS["module"], run_name="__main__", alter_sys=True)
+    runpy.run_module(_facts["module"], run_name="__main__", alter_sys=True)
     return None
 
 

@@ -16,20 +16,21 @@ DIRECTORIES = [os.path.join(ROOT, path) if path else ROOT for path in _haft_bund
 _paths_at_start = [path for path in sys.path if path != HERE]
 
 
-def _soabi():
-    """ "cpython-311-x86_64-linux-gnu", from the suffix of extension modules; "" if it does not tell."""
-    parts = _imp.extension_suffixes()[:1]
-    parts = parts[0].split(".") if parts else ()
+def _soabi() -> str:
+    """ "cpython-311-x86_64-linux-gnu", from the suffix of extension modules; "" if it does not
+    tell."""
+    suffixes = _imp.extension_suffixes()[:1]
+    parts = suffixes[0].split(".") if suffixes else []
     return parts[1] if len(parts) > 2 else ""
 
 
-def _same_python():
+def _same_python() -> bool:
     """Version and ABI; what an archive does not know of its interpreter fits all."""
     tag, soabi = _haft_bundle.PYTHON_TAG, _haft_bundle.PYTHON_SOABI
     return (not tag or sys.implementation.cache_tag == tag) and (not soabi or _soabi() == soabi)
 
 
-def _host_packages():
+def _host_packages() -> "set[str]":
     """The host's site-packages directories, as far as site knows them."""
     import site
 
@@ -41,20 +42,21 @@ def _host_packages():
     return found
 
 
-def _is_standard(path):
+def _is_standard(path: str) -> bool:
     """Whether a directory holds the standard library; site-packages below it do not count."""
     library = os.path.dirname(os.__file__)
-    zipped = "python%d%d.zip" % sys.version_info[:2]
+    zipped = "python{}{}.zip".format(*sys.version_info[:2])
     return (
         path in (library, os.path.join(library, "lib-dynload")) or os.path.basename(path) == zipped
     )
 
 
-def set_up_path():
-    """Orders sys.path: standard library, bundle with what its .pth files add, the user's PYTHONPATH, host.
+def set_up_path() -> None:
+    """Orders sys.path: standard library, bundle with what its .pth files add, the user's
+    PYTHONPATH, host.
 
-    PYTHONPATH puts our directories and the user's before the standard library and processes no .pth files; an
-    installed package has neither. An isolated bundle has no host.
+    PYTHONPATH puts our directories and the user's before the standard library and processes no .pth
+    files; an installed package has neither. An isolated bundle has no host.
     """
     import site
 
@@ -77,11 +79,12 @@ def set_up_path():
                 Exception
             ) as error:  # a .pth file that is no text: an installed Python does not start then
                 _refuse(
-                    "'%s': .pth files: %s: %s; repair or remove the file"
-                    % (directory, type(error).__name__, error)
+                    f"'{directory}': .pth files: {type(error).__name__}: {error}; repair or "
+                    f"remove the file"
                 )
     else:
-        # Packages for another Python: its children can still import what is pure, as with PYTHONPATH.
+        # Packages for another Python: its children can still import what is pure, as with
+        # PYTHONPATH.
         sys.path.extend(DIRECTORIES)
     added = [path for path in sys.path if path not in rest]
     host = _host_packages()
@@ -89,11 +92,11 @@ def set_up_path():
     sys.path[:] = rest[:first_host] + added + user + rest[first_host:]
 
 
-def run_next_sitecustomize():
+def run_next_sitecustomize() -> None:
     """Runs the sitecustomize that Python would have found without us, under its own name.
 
-    Called while ours is being imported: whatever sys.modules holds afterwards is what the import gives.
-    (importlib.util would do it by the book, and cost four milliseconds of every start.)
+    Called while ours is being imported: whatever sys.modules holds afterwards is what the import
+    gives. (importlib.util would do it by the book, and cost four milliseconds of every start.)
     """
     import _frozen_importlib
     import _frozen_importlib_external
@@ -104,14 +107,15 @@ def run_next_sitecustomize():
     spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize", paths)
     if spec is not None and spec.loader is not None:
         del sys.modules["sitecustomize"]
-        _frozen_importlib._load(spec)
+        _frozen_importlib._load(spec)  # type: ignore[attr-defined]
 
 
-def start_bundle_again():
+def start_bundle_again() -> None:
     """Becomes the bundle where Python was given the bundle's own file as its script.
 
-    Programs that start themselves anew (gunicorn at SIGUSR2, the reloaders of web frameworks) execute sys.executable
-    with sys.argv, whose first is what the user typed: the bundle, which is no Python script.
+    Programs that start themselves anew (gunicorn at SIGUSR2, the reloaders of web frameworks)
+    execute sys.executable with sys.argv, whose first is what the user typed: the bundle, which is
+    no Python script.
     """
     bundle = os.environ.get("HAFT_BUNDLE")
     script = getattr(sys, "argv", [""])[0]
@@ -119,34 +123,31 @@ def start_bundle_again():
         return
     try:
         if os.path.samefile(script, bundle):
-            os.execv(bundle, [script] + sys.argv[1:])
+            os.execv(bundle, [script, *sys.argv[1:]])
     except OSError:
         pass  # then Python says what it thinks of the file
 
 
-def _refuse(message):
-    sys.stderr.write("haft: %s\n" % message)
+def _refuse(message: str) -> None:
+    sys.stderr.write(f"haft: {message}\n")
     sys.stderr.flush()
     os._exit(125)
 
 
-def _check_python(name):
+def _check_python(name: str) -> None:
     if not _same_python():
         _refuse(
-            "'%s': needs Python %s (%s): '%s' is Python %s (%s); install the right one or build for this one"
-            % (
-                name,
-                _haft_bundle.PYTHON_VERSION,
-                _haft_bundle.PYTHON_SOABI or _haft_bundle.PYTHON_TAG,
-                sys.executable,
-                sys.version.split()[0],
-                _soabi() or sys.implementation.cache_tag,
-            )
+            f"'{name}': needs Python {_haft_bundle.PYTHON_VERSION} "
+            f"({_haft_bundle.PYTHON_SOABI or _haft_bundle.PYTHON_TAG}): '{sys.executable}' is "
+            f"Python {sys.version.split()[0]} ({_soabi() or sys.implementation.cache_tag}); "
+            f"install the right one or "
+            "build for this one"
         )
 
 
-def run_program():
-    """Becomes the program: sys.argv as the user typed it, then the entry, whose value is the exit status.
+def run_program() -> None:
+    """Becomes the program: sys.argv as the user typed it, then the entry, whose value is the exit
+    status.
 
     Called as `python -c CODE KIND TARGET ARGV0 ARGUMENTS...`.
     """
@@ -167,7 +168,7 @@ def run_program():
     _ENTRIES[kind](target)
 
 
-def _check_server():
+def _check_server() -> None:
     """Before a server of mod_wsgi is started: what would make it hang is refused."""
     sys.path.insert(0, HERE)
     try:
@@ -176,21 +177,21 @@ def _check_server():
         sys.path.remove(HERE)
     problem = _haft_mod_wsgi.problem()
     if problem:
-        _refuse("'%s': %s" % (sys.argv[0], problem))
+        _refuse(f"'{sys.argv[0]}': {problem}")
 
 
-def _run_function(target):
+def _run_function(target: str) -> None:
     module, _, function = target.partition(":")
     __import__(module)
     if "mod_wsgi.server" in sys.modules or "mod_wsgi.express" in sys.modules:
         _check_server()
-    call = sys.modules[module]
+    call: object = sys.modules[module]
     for attribute in function.split("."):
         call = getattr(call, attribute)
-    sys.exit(call())
+    sys.exit(call())  # type: ignore[operator]
 
 
-def _run_module(module):
+def _run_module(module: str) -> None:
     import runpy
 
     if sys.argv[1:2] == ["runmodwsgi"]:
@@ -199,7 +200,7 @@ def _run_module(module):
     sys.exit()
 
 
-def _run_name(name):
+def _run_name(name: str) -> None:
     """ "a.b.c": the module, or the function c of the module a.b."""
     import importlib.util
 
@@ -213,9 +214,10 @@ def _run_name(name):
         _run_function(":".join(name.rpartition(".")[::2]))
 
 
-def _execute_file(path, variables):
-    """Runs a Python file of the image in a name space. A file that cannot be read is an error, whatever Python
-    makes of such a script when it is named on the command line (it ends with status 0)."""
+def _execute_file(path: str, variables: "dict[str, object]") -> None:
+    """Runs a Python file of the image in a name space. A file that cannot be read is an error,
+    whatever Python makes of such a script when it is named on the command line (it ends with status
+    0)."""
     import io
 
     with io.open_code(path) as file:
@@ -224,10 +226,11 @@ def _execute_file(path, variables):
     exec(compile(source, path, "exec", dont_inherit=True), variables)
 
 
-def _run_script(path):
+def _run_script(path: str) -> None:
     """As `python PATH`; __main__.py as Python runs the directory (or zipapp) that it is in.
 
-    Such a one keeps sys.argv[0], and its name tells multiprocessing not to run it again in children."""
+    Such a one keeps sys.argv[0], and its name tells multiprocessing not to run it again in
+    children."""
     variables = sys.modules["__main__"].__dict__
     for name in ("sys", "_haft"):  # of the start code
         variables.pop(name, None)
@@ -245,18 +248,18 @@ def _run_script(path):
     sys.exit()
 
 
-def _execute(path):
+def _execute(path: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execv(path, [path] + sys.argv[1:])
+        os.execv(path, [path, *sys.argv[1:]])
     except OSError as error:
-        sys.stderr.write("haft: '%s': run '%s': %s\n" % (sys.argv[0], path, error.strerror))
+        sys.stderr.write(f"haft: '{sys.argv[0]}': run '{path}': {error.strerror}\n")
         sys.stderr.flush()
         os._exit(127 if isinstance(error, (FileNotFoundError, NotADirectoryError)) else 126)
 
 
-def _run_interpreter(_):
+def _run_interpreter(_: object) -> None:
     sys.argv[1:1] = _haft_bundle.PYTHON_ARGUMENTS
     _execute(sys.executable)
 
@@ -271,13 +274,14 @@ _ENTRIES = {
 }
 
 
-def _run_preamble(kind, target):
-    """A .py file runs here, with the names that shiv gives it; any other as a program of its own."""
+def _run_preamble(kind: str, target: str) -> None:
+    """A .py file runs here, with the names that shiv gives it; any other as a program of its
+    own."""
     path = os.path.join(ROOT, _haft_bundle.PREAMBLE)
     if not path.endswith(".py"):
         import subprocess
 
-        subprocess.run([path])
+        subprocess.run([path], check=False)
         return
     import pathlib
     import types
@@ -291,7 +295,8 @@ def _run_preamble(kind, target):
         root=ROOT,
     )
     module = types.ModuleType("__main__")
-    module.archive = os.environ.get("HAFT_BUNDLE", sys.argv[0])
-    module.env = environment
-    module.site_packages = pathlib.Path(DIRECTORIES[0] if DIRECTORIES else ROOT)
-    _execute_file(path, module.__dict__)
+    variables = module.__dict__
+    variables["archive"] = os.environ.get("HAFT_BUNDLE", sys.argv[0])
+    variables["env"] = environment
+    variables["site_packages"] = pathlib.Path(DIRECTORIES[0] if DIRECTORIES else ROOT)
+    _execute_file(path, variables)

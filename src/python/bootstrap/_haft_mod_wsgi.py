@@ -1,11 +1,16 @@
 """Refuses starts of mod_wsgi's servers that would hang or fail in words about something else.
 
-Looked at: may the user of the workers enter the working directory and read Python's own files (else no request is ever
-answered), and is libpython there, which httpd would report as a wrong LoadModule line.
+Looked at: may the user of the workers enter the working directory and read Python's own files (else
+no request is ever answered), and is libpython there, which httpd would report as a wrong LoadModule
+line.
 """
 
 import os
 import sys
+
+TYPE_CHECKING = False  # typing is not loaded for it
+if TYPE_CHECKING:
+    import types
 
 _COMMANDS_WITHOUT_SERVER = (
     "-h",
@@ -17,7 +22,7 @@ _COMMANDS_WITHOUT_SERVER = (
 )
 
 
-def _option(name):
+def _option(name: str) -> "str | None":
     """The last value of --NAME in the program's arguments; None if it is not there."""
     value = None
     words = sys.argv[1:]
@@ -29,8 +34,9 @@ def _option(name):
     return value
 
 
-def _first_unreadable(user, group, directories):
-    """The first of the directories that `user` may not enter, found out by becoming that user in a child."""
+def _first_unreadable(user: str, group: "str | None", directories: "list[str]") -> "str | None":
+    """The first of the directories that `user` may not enter, found out by becoming that user in a
+    child."""
     import grp
     import pwd
 
@@ -58,9 +64,10 @@ def _first_unreadable(user, group, directories):
     return directories[status - 1] if 0 < status <= len(directories) else None
 
 
-def _missing_library(package):
-    """The libpython that mod_wsgi's Apache module needs and the loader does not find; None if all is well."""
-    name = "libpython%d.%d.so.1.0" % sys.version_info[:2]
+def _missing_library(package: "types.ModuleType") -> "str | None":
+    """The libpython that mod_wsgi's Apache module needs and the loader does not find; None if all
+    is well."""
+    name = "libpython{}.{}.so.1.0".format(*sys.version_info[:2])
     server = os.path.join(os.path.dirname(package.__file__ or ""), "server")
     modules = [
         file
@@ -81,7 +88,7 @@ def _missing_library(package):
     return None
 
 
-def problem():
+def problem() -> "str | None":
     """Why the server must not be started, as one line; None: it may."""
     if sys.argv[1:2] and sys.argv[1] in _COMMANDS_WITHOUT_SERVER:
         return None
@@ -89,8 +96,8 @@ def problem():
     library = _missing_library(package) if package is not None else None
     if library:
         return (
-            "mod_wsgi needs %s, which this host does not have; install %s or build with --bundle-python"
-            % (library, library.partition(".so")[0])
+            "mod_wsgi needs {}, which this host does not have; install {} or build with "
+            "--bundle-python".format(library, library.partition(".so")[0])
         )
     user = _option("--user")
     if user is None or os.geteuid() != 0:
@@ -106,10 +113,10 @@ def problem():
         return None
     if directory == directories[0]:
         return (
-            "user '%s' may not read '%s', where this Python is; use one that everybody may read"
-            % (user, directory)
+            f"user '{user}' may not read '{directory}', where this Python is; use one that "
+            f"everybody may read"
         )
-    return "user '%s' may not enter the working directory '%s'; add --working-directory /" % (
-        user,
-        directory,
+    return (
+        f"user '{user}' may not enter the working directory '{directory}'; add "
+        f"--working-directory /"
     )

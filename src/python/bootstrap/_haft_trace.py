@@ -1,14 +1,15 @@
 """Tells `haft trace` which module imports which, and who opens the bundle's files.
 
-sitecustomize imports this in a traced start only. Events are lines, their fields separated by tabs, appended to the
-file that HAFT_TRACE_EVENTS names; times are CLOCK_MONOTONIC in nanoseconds:
+sitecustomize imports this in a traced start only. Events are lines, their fields separated by tabs,
+appended to the file that HAFT_TRACE_EVENTS names; times are CLOCK_MONOTONIC in nanoseconds:
 
     python  PID TID BEGIN ROOT EXECUTABLE        an interpreter started
     import  PID TID BEGIN END NAME IMPORTER ORIGIN CACHED
     failed  PID TID BEGIN END NAME IMPORTER      an import that raised
     open    PID TID BEGIN PATH MODULE            open() of a file in the bundle, outside of imports
 
-The file is opened for each write and closed again: the program may close every descriptor, and gets no new one.
+The file is opened for each write and closed again: the program may close every descriptor, and gets
+no new one.
 """
 
 import _frozen_importlib
@@ -16,26 +17,30 @@ import _thread
 import os
 import sys
 import time
-from _collections import deque
+from _collections import deque  # type: ignore[import-not-found]
+
+TYPE_CHECKING = False  # typing is not loaded for it
+if TYPE_CHECKING:
+    from types import FrameType
 
 _events = os.environ["HAFT_TRACE_EVENTS"]
 _root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_find_and_load = _frozen_importlib._find_and_load
+_find_and_load = _frozen_importlib._find_and_load  # type: ignore[attr-defined]
 _frozen = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 _thread_state = _thread._local()
 _pending = deque()
 _enough = 64  # events kept back while an import goes on, at most
 
 
-def _text(value):
+def _text(value: object) -> str:
     return str(value).encode("unicode_escape").decode("ascii")
 
 
-def _tell(*fields):
+def _tell(*fields: object) -> None:
     _pending.append("\t".join(map(_text, fields)) + "\n")
 
 
-def _flush():
+def _flush() -> None:
     lines = []
     try:
         while True:
@@ -56,8 +61,9 @@ def _flush():
         os.close(fd)
 
 
-def _module_of(frame):
-    """The module whose code runs in a frame or, if that is the import system, in the nearest caller."""
+def _module_of(frame: "FrameType | None") -> str:
+    """The module whose code runs in a frame or, if that is the import system, in the nearest
+    caller."""
     while frame is not None:
         if frame.f_code.co_filename not in _frozen:
             name = frame.f_globals.get("__name__", "?")
@@ -67,7 +73,7 @@ def _module_of(frame):
     return ""
 
 
-def _traced_find_and_load(name, import_):
+def _traced_find_and_load(name: str, import_: object) -> object:
     if sys.modules.get(name) is not None:
         return _find_and_load(name, import_)
     importer = _module_of(sys._getframe(1))
@@ -96,13 +102,14 @@ def _traced_find_and_load(name, import_):
 _traced_find_and_load.__code__ = _traced_find_and_load.__code__.replace(co_filename=_frozen[0])
 
 
-def _audit(event, arguments):
+def _audit(event: str, arguments: tuple) -> None:
     if event == "open":
         path = arguments[0]
         if type(path) is str and path.startswith(_root):
             frame = sys._getframe().f_back  # None: the interpreter itself prints a traceback
             if frame is not None and frame.f_code.co_filename not in _frozen:
-                # The bundle's own module, if one of its functions called the library that opens the file.
+                # The bundle's own module, if one of its functions called the library that opens the
+                # file.
                 module = _module_of(frame)
                 while frame is not None and not frame.f_code.co_filename.startswith(_root):
                     frame = frame.f_back
@@ -117,7 +124,7 @@ def _audit(event, arguments):
         _flush()
 
 
-def start():
+def start() -> None:
     import atexit
 
     _tell(
@@ -134,7 +141,7 @@ def start():
                 "import", os.getpid(), _thread.get_native_id(), now, now, name, "", origin, cached
             )
     _flush()
-    _frozen_importlib._find_and_load = _traced_find_and_load
+    _frozen_importlib._find_and_load = _traced_find_and_load  # type: ignore[attr-defined]
     sys.addaudithook(_audit)
     os.register_at_fork(before=_flush)
     atexit.register(_flush)

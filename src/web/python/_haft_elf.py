@@ -1,4 +1,7 @@
-"""What a shared object needs, and whether the loader will find it. 64-bit, little-endian: what haft runs on."""
+"""What a shared object needs, and whether the loader will find it. 64-bit, little-endian: what haft
+runs on."""
+
+from __future__ import annotations
 
 import os
 import struct
@@ -6,8 +9,9 @@ import struct
 _LIBRARY_DIRECTORIES = ("/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib")
 
 
-def needed_libraries(path):
-    """The DT_NEEDED names of an ELF file. ValueError if it is none, OSError if it cannot be read."""
+def needed_libraries(path: str) -> list[str]:
+    """The DT_NEEDED names of an ELF file. ValueError if it is none, OSError if it cannot be
+    read."""
     with open(path, "rb") as file:
         data = file.read()
     if data[:6] != b"\x7fELF\x02\x01" or len(data) < 64:
@@ -18,7 +22,7 @@ def needed_libraries(path):
         raise ValueError("damaged") from None
 
 
-def _needed(data):
+def _needed(data: bytes) -> list[str]:
     (offset,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
     loads, dynamic = [], None
@@ -53,8 +57,9 @@ def _needed(data):
     ]
 
 
-def find_library(name, multiarch="", cache="/etc/ld.so.cache"):
-    """The path at which the loader finds a library, without LD_LIBRARY_PATH; None if it does not."""
+def find_library(name: str, multiarch: str = "", cache: str = "/etc/ld.so.cache") -> str | None:
+    """The path at which the loader finds a library, without LD_LIBRARY_PATH; None if it does
+    not."""
     paths = []
     try:
         with open(cache, "rb") as file:
@@ -68,12 +73,12 @@ def find_library(name, multiarch="", cache="/etc/ld.so.cache"):
         pass
     for directory in _LIBRARY_DIRECTORIES:
         if multiarch:
-            paths.append("%s/%s/%s" % (directory, multiarch, name))
-        paths.append("%s/%s" % (directory, name))
+            paths.append(f"{directory}/{multiarch}/{name}")
+        paths.append(f"{directory}/{name}")
     return next(filter(is_elf, paths), None)
 
 
-def is_elf(path):
+def is_elf(path: str) -> bool:
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"\x7fELF"

@@ -1,17 +1,28 @@
 """The user a server's workers become, and what that user may do."""
 
+from __future__ import annotations
+
 import os
 
-from _haft_web import Refusal
+from _haft_common import Refusal
+
+TYPE_CHECKING = False  # typing is not loaded for it
+if TYPE_CHECKING:
+    import argparse
+    import pwd
+    from typing import Callable, Iterable, Optional
+
+    Check = Callable[[], Optional[str]]
 
 
 class Identity:
     """A user and a group by number, with their names. `changes`: it is not who we are."""
 
-    def __init__(self, user, group):
+    def __init__(self, user: str | None, group: str | None) -> None:
         """What --user and --group say; None: not given."""
         self.uid, self.gid = os.geteuid(), os.getegid()
-        self.user, self.group = None, None
+        self.user: str | None = None
+        self.group: str | None = None
         if user is not None:
             entry = _user(user)
             self.uid, self.gid, self.user = entry.pw_uid, entry.pw_gid, entry.pw_name
@@ -22,38 +33,40 @@ class Identity:
         if self.changes and os.geteuid() != 0:
             option = "--user" if self.uid != os.geteuid() else "--group"
             raise Refusal(
-                "%s: only root can become another one; leave it out or start it as root" % option
+                f"{option}: only root can become another one; leave it out or start it as root"
             )
         if self.changes and self.user is None:
             raise Refusal("--group: which user?; give --user as well")
 
-    def become(self):
-        """Changes this process. OSError if it cannot, as in a user namespace that has no such user."""
-        if not self.changes:
+    def become(self) -> None:
+        """Changes this process. OSError if it cannot, as in a user namespace that has no such
+        user."""
+        if not self.changes or self.user is None:
             return
         os.setgroups(os.getgrouplist(self.user, self.gid))
         os.setgid(self.gid)
         os.setuid(self.uid)
 
-    def first_problem(self, checks):
+    def first_problem(self, checks: Iterable[Check]) -> str | None:
         """What the first failing check says when this user runs it; None if all is well.
 
-        A check is a function that returns None or a text. They run in a child: no way leads back to root.
+        A check is a function that returns None or a text. They run in a child: no way leads back to
+        root.
         """
         if not self.changes:
             return next(filter(None, (check() for check in checks)), None)
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            problem = "checks failed"
+            problem: str | None = "checks failed"
             try:
                 try:
                     self.become()
                     problem = next(filter(None, (check() for check in checks)), None)
                 except OSError as error:
                     problem = (
-                        "user '%s': cannot become it: %s; start the bundle as the host's root"
-                        % (self.user, error.strerror)
+                        f"user '{self.user}': cannot become it: {error.strerror}; start "
+                        f"the bundle as the host's root"
                     )
             finally:
                 os.write(writer, os.fsencode(problem or ""))
@@ -65,7 +78,7 @@ class Identity:
         return problem or None
 
 
-def _user(name):
+def _user(name: str) -> pwd.struct_passwd:
     import pwd
 
     try:
@@ -76,11 +89,11 @@ def _user(name):
         return pwd.getpwuid(int(name.lstrip("#")))
     except (KeyError, ValueError, OverflowError):
         raise Refusal(
-            "--user %s: there is no such user; see /etc/passwd or create it" % ascii(name)
+            f"--user {name!a}: there is no such user; see /etc/passwd or create it"
         ) from None
 
 
-def _group(name):
+def _group(name: str) -> int:
     import grp
 
     try:
@@ -91,36 +104,33 @@ def _group(name):
         return grp.getgrgid(int(name.lstrip("#"))).gr_gid
     except (KeyError, ValueError, OverflowError):
         raise Refusal(
-            "--group %s: there is no such group; see /etc/group or create it" % ascii(name)
+            f"--group {name!a}: there is no such group; see /etc/group or create it"
         ) from None
 
 
-def usual_checks(options, root):
-    """What every server needs: it can enter the working directory, and read Python and the bundle."""
+def usual_checks(options: argparse.Namespace, root: str) -> list[Check]:
+    """What every server needs: it can enter the working directory, and read Python and the
+    bundle."""
 
-    def working_directory():
+    def working_directory() -> str | None:
         try:
             os.chdir(options.working_directory)
         except OSError as error:
             return (
-                "working directory '%s': %s; use --working-directory DIR with one %s may enter, as in "
-                "--working-directory /" % (options.working_directory, error.strerror, _who())
+                f"working directory '{options.working_directory}': {error.strerror}; use "
+                f"--working-directory DIR with one {_who()} may "
+                "enter, as in "
+                "--working-directory /"
             )
         return None
 
-    def readable(what, path, remedy):
-        def check():
+    def readable(what: str, path: str, remedy: str) -> Check:
+        def check() -> str | None:
             try:
                 with open(path, "rb"):
                     return None
             except OSError as error:
-                return "%s '%s': %s cannot read it: %s; %s" % (
-                    what,
-                    path,
-                    _who(),
-                    error.strerror,
-                    remedy,
-                )
+                return f"{what} '{path}': {_who()} cannot read it: {error.strerror}; {remedy}"
 
         return check
 
@@ -135,10 +145,10 @@ def usual_checks(options, root):
     ]
 
 
-def _who():
+def _who() -> str:
     import pwd
 
     try:
-        return "user '%s'" % pwd.getpwuid(os.geteuid()).pw_name
+        return f"user '{pwd.getpwuid(os.geteuid()).pw_name}'"
     except KeyError:
-        return "user %d" % os.geteuid()
+        return f"user {os.geteuid()}"

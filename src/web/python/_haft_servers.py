@@ -1,8 +1,11 @@
-"""gunicorn, uvicorn and waitress: run in this process, from the bundle or, where it has none, from the host.
+"""gunicorn, uvicorn and waitress: run in this process, from the bundle or, where it has none, from
+the host.
 
-What a server cannot do is refused by the name of the option. The working directory is entered, but is not searched
-for modules, as for any program of a bundle.
+What a server cannot do is refused by the name of the option. The working directory is entered, but
+is not searched for modules, as for any program of a bundle.
 """
+
+from __future__ import annotations
 
 import os
 import signal
@@ -10,7 +13,19 @@ import socket
 import sys
 
 import _haft_identity
-from _haft_web import ROOT, Refusal, load_application, runtime_directory, split_application
+from _haft_common import (
+    ROOT,
+    Refusal,
+    address,
+    load_application,
+    runtime_directory,
+    split_application,
+)
+
+TYPE_CHECKING = False  # typing is not loaded for it
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 _UNSUPPORTED = {
     "gunicorn": ("server_name",),
@@ -35,7 +50,7 @@ _UNSUPPORTED = {
 _OF_HTTPD = ("httpd_executable", "modules_directory", "mod_wsgi")
 
 
-def serve(options):
+def serve(options: argparse.Namespace) -> int:
     _refuse_unsupported(options)
     _import(options.server)
     identity = _haft_identity.Identity(options.user, options.group)
@@ -49,49 +64,47 @@ def serve(options):
     )
 
 
-def _refuse_unsupported(options):
+def _refuse_unsupported(options: argparse.Namespace) -> None:
     for name in _UNSUPPORTED[options.server] + _OF_HTTPD:
         value = getattr(options, name)
         if not value or (name == "processes" and value == 1):
             continue
         raise Refusal(
-            "--%s: %s has nothing like it; leave it out or use --server httpd"
-            % (name.replace("_", "-"), options.server)
+            "--{}: {} has nothing like it; leave it out or use --server httpd".format(
+                name.replace("_", "-"), options.server
+            )
         )
 
 
-def _import(server):
+def _import(server: str) -> None:
     try:
         __import__(server)
     except ModuleNotFoundError as error:
         if error.name != server:
             raise
         raise Refusal(
-            "%s: neither in the bundle nor on this host; build the bundle with it, or install it "
-            "(Debian: python3-%s)" % (server, server)
+            f"{server}: neither in the bundle nor on this host; build the bundle with it, or "
+            f"install it "
+            f"(Debian: python3-{server})"
         ) from None
 
 
-def _print(settings):
+def _print(settings: dict[str, Any]) -> int:
     for name, value in settings.items():
-        sys.stdout.write("%s = %r\n" % (name, value))
+        sys.stdout.write(f"{name} = {value!r}\n")
     return 0
 
 
-def _address(options):
-    return "%s:%d" % ("[%s]" % options.host if ":" in options.host else options.host, options.port)
-
-
-def _given(**settings):
+def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _gunicorn(options, identity):
+def _gunicorn(options: argparse.Namespace, identity: _haft_identity.Identity) -> int:
     from gunicorn.app.base import Application, BaseApplication
     from gunicorn.arbiter import Arbiter
 
     settings = _given(
-        bind=_address(options),
+        bind=address(options),
         workers=options.processes,
         threads=options.threads,
         timeout=options.request_timeout,
@@ -111,20 +124,22 @@ def _gunicorn(options, identity):
     bundle = os.environ.get("HAFT_BUNDLE")
 
     class Start(BaseApplication):
-        def run(self):
+        def run(self) -> None:
             arbiter = Arbiter(self)
             if bundle:
-                # USR2 starts the bundle again: if its file was replaced, the new version, which takes the sockets over.
-                arguments = [bundle] + sys.argv[1:]
+                # USR2 starts the bundle again: if its file was replaced, the new version, which
+                # takes the sockets over.
+                arguments = [bundle, *sys.argv[1:]]
                 arbiter.START_CTX = {"args": arguments, "cwd": options.working_directory, 0: bundle}
             arbiter.run()
 
     class Site(Application, Start):  # Application.run() ends in Start.run()
-        def init(self, parser, opts, args):
+        def init(self, parser: Any, opts: Any, args: Any) -> None:
             pass
 
-        def load_config(self):
-            """The site's own options win over GUNICORN_CMD_ARGS, and that over the included file."""
+        def load_config(self) -> None:
+            """The site's own options win over GUNICORN_CMD_ARGS, and that over the included
+            file."""
             if options.include_file:
                 self.load_config_from_file(options.include_file)
             variables = self.cfg.parser().parse_args(self.cfg.get_cmd_args_from_env())
@@ -134,14 +149,14 @@ def _gunicorn(options, identity):
             for name, value in settings.items():
                 self.cfg.set(name, value)
 
-        def load(self):
+        def load(self) -> Any:
             return _with_static(load_application(options.application), options)
 
     Site().run()
     return 0
 
 
-def _uvicorn(options, identity):
+def _uvicorn(options: argparse.Namespace, identity: _haft_identity.Identity) -> int:
     import uvicorn
 
     module, name, factory = split_application(options.application)
@@ -160,11 +175,11 @@ def _uvicorn(options, identity):
     if options.print_config:
         return _print(settings)
     _become(identity)
-    uvicorn.run("%s:%s" % (module, name), **settings)
+    uvicorn.run(f"{module}:{name}", **settings)
     return 0
 
 
-def _waitress(options, identity):
+def _waitress(options: argparse.Namespace, identity: _haft_identity.Identity) -> int:
     import waitress
 
     settings = _given(host=options.host, port=options.port, threads=options.threads)
@@ -180,7 +195,7 @@ def _waitress(options, identity):
     return 0
 
 
-def _listen(options):
+def _listen(options: argparse.Namespace) -> socket.socket:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -188,31 +203,30 @@ def _listen(options):
         listener.bind((options.host, options.port))
     except OSError as error:
         raise Refusal(
-            "listen on %s port %d: %s; choose another --port or --host"
-            % (options.host, options.port, error.strerror or error)
+            f"listen on {options.host} port {options.port}: {error.strerror or error}; "
+            "choose another --port or --host"
         ) from None
     listener.listen(1024)
     return listener
 
 
-def _with_static(application, options):
+def _with_static(application: Any, options: argparse.Namespace) -> Any:
     if not options.static:
         return application
     return sys.modules["_haft_static"].StaticFiles(application, options.static)
 
 
-def _access_logged(application, path):
+def _access_logged(application: Any, path: str) -> Any:
     """A line per request in the common log format, which waitress itself does not write."""
     import time
 
-    log = sys.stdout if path == "-" else open(path, "a", buffering=1, encoding="utf-8")
+    log = sys.stdout if path == "-" else open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115  # as long as the server
 
-    def wrapped(environ, start_response):
-        def note(status, headers, *more):
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Any:
+        def note(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             size = next((value for name, value in headers if name.lower() == "content-length"), "-")
             log.write(
-                '%s - - [%s] "%s %s %s" %s %s\n'
-                % (
+                '{} - - [{}] "{} {} {}" {} {}\n'.format(
                     environ.get("REMOTE_ADDR", "-"),
                     time.strftime("%d/%b/%Y:%H:%M:%S %z"),
                     environ["REQUEST_METHOD"],
@@ -230,12 +244,12 @@ def _access_logged(application, path):
     return wrapped
 
 
-def _become(identity):
+def _become(identity: _haft_identity.Identity) -> None:
     try:
         identity.become()
     except OSError as error:
-        raise Refusal("user '%s': cannot become it: %s" % (identity.user, error.strerror)) from None
+        raise Refusal(f"user '{identity.user}': cannot become it: {error.strerror}") from None
 
 
-def _end(*_):
+def _end(*_: object) -> None:
     raise SystemExit(0)

@@ -1,9 +1,16 @@
-"""Files below a URL for servers that have no such thing: GET and HEAD, with their type, length and time."""
+"""Files below a URL for servers that have no such thing: GET and HEAD, with their type, length and
+time."""
+
+from __future__ import annotations
 
 import email.utils
 import mimetypes
 import os
 import stat
+
+TYPE_CHECKING = False  # typing is not loaded for it
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, Iterable, Iterator
 
 _BLOCK = 1 << 16
 
@@ -11,13 +18,13 @@ _BLOCK = 1 << 16
 class StaticFiles:
     """A WSGI application in front of another one."""
 
-    def __init__(self, application, directories):
+    def __init__(self, application: Any, directories: list[tuple[str, str]]) -> None:
         self._application = application
         # The longer URL first.
         resolved = [(url.rstrip("/") + "/", os.path.realpath(path)) for url, path in directories]
         self._directories = sorted(resolved, reverse=True)
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
         for url, directory in self._directories:
             if path == url[:-1] and os.path.isfile(directory):
@@ -28,7 +35,9 @@ class StaticFiles:
                 )
         return self._application(environ, start_response)
 
-    def _answer(self, name, directory, environ, start_response):
+    def _answer(
+        self, name: str, directory: str, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _refuse(start_response, "405 Method Not Allowed", [("Allow", "GET, HEAD")])
         try:
@@ -36,7 +45,7 @@ class StaticFiles:
             real = os.path.realpath(name)
             if "\0" in name or os.path.commonpath([real, directory]) != directory:
                 raise FileNotFoundError
-            file = open(real, "rb")
+            file = open(real, "rb")  # noqa: SIM115  # closed behind the answer
         except (OSError, ValueError):
             return _refuse(start_response, "404 Not Found")
         status = os.fstat(file.fileno())
@@ -64,13 +73,15 @@ class StaticFiles:
         return wrapper(file, _BLOCK) if wrapper else _blocks(file)
 
 
-def _blocks(file):
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
     with file:
         while data := file.read(_BLOCK):
             yield data
 
 
-def _refuse(start_response, status, headers=()):
+def _refuse(
+    start_response: Any, status: str, headers: Iterable[tuple[str, str]] = ()
+) -> list[bytes]:
     body = (status + "\n").encode()
     start_response(
         status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *headers]

@@ -1,124 +1,123 @@
 """The command line of a site: how it serves what the build chose, whatever the server."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 
 import _haft_bundle
+from _haft_common import Refusal
+
+TYPE_CHECKING = False  # typing is not loaded for it
+if TYPE_CHECKING:
+    from typing import Callable, NoReturn
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
 SERVERS = ("httpd", "gunicorn", "uvicorn", "waitress")
 
 
-class Refusal(Exception):
-    """Why nothing is started: "WHAT: WHY; REMEDY", one line."""
-
-
-def main():
-    """Becomes the server. Returns only when one that runs in this process has ended: its exit status."""
+def main() -> int:
+    """Becomes the server. Returns only when one that runs in this process has ended: its exit
+    status."""
     try:
         options = parse(sys.argv[1:])
         # Modules of our own are found only now: the program's path does not have this directory.
         sys.path.insert(0, HERE)
         try:
             if options.server == "httpd":
-                import _haft_httpd as server
+                from _haft_httpd import serve
             else:
-                import _haft_servers as server
+                from _haft_servers import serve
 
                 if options.static:
                     import _haft_static  # noqa: F401
         finally:
             sys.path.remove(HERE)
-        return server.serve(options)
+        return serve(options)
     except Refusal as refusal:
         sys.stdout.flush()
-        sys.stderr.write("haft: '%s': %s\n" % (_program(), refusal))
+        sys.stderr.write(f"haft: '{_program()}': {refusal}\n")
         sys.stderr.flush()
         return 125
 
 
-def _program():
+def _program() -> str:
     return os.path.basename(os.environ.get("HAFT_BUNDLE", "")) or _haft_bundle.NAME
 
 
-# --- command line ----------------------------------------------------------------------------------------------
+# --- command line ---------------------------------------------------------------------------------
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise Refusal("%s; --help shows all options" % message.replace("\n", " "))
+    def error(self, message: str) -> NoReturn:
+        raise Refusal("{}; --help shows all options".format(message.replace("\n", " ")))
 
 
-def _text(value):
-    """Nothing that could end a line or a string somewhere: all of it goes into another program's configuration."""
+def _text(value: str) -> str:
+    """Nothing that could end a line or a string somewhere: all of it goes into another program's
+    configuration."""
     if not value:
         raise argparse.ArgumentTypeError("it is empty")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise argparse.ArgumentTypeError("%s has a control character" % ascii(value))
+        raise argparse.ArgumentTypeError(f"{value!a} has a control character")
     return value
 
 
-def _number(low, high):
-    def number(value):
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def number(value: str) -> int:
         if not (value.isascii() and value.isdigit() and low <= int(value[:9]) <= high):
-            raise argparse.ArgumentTypeError(
-                "%s is not a number from %d to %d" % (ascii(value), low, high)
-            )
+            raise argparse.ArgumentTypeError(f"{value!a} is not a number from {low} to {high}")
         return int(value)
 
     return number
 
 
-def _host(value):
+def _host(value: str) -> str:
     if value.startswith("[") and value.endswith("]"):
         value = value[1:-1]
     if not value or value.strip(
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_"
     ):
-        raise argparse.ArgumentTypeError("%s is neither an address nor a host name" % ascii(value))
+        raise argparse.ArgumentTypeError(f"{value!a} is neither an address nor a host name")
     return value
 
 
-def _path(value):
+def _path(value: str) -> str:
     return os.path.abspath(_text(value))
 
 
-def _log(value):
+def _log(value: str) -> str:
     return value if value == "-" else _path(value)
 
 
-def _file(value):
+def _file(value: str) -> str:
     path = _path(value)
     if not os.path.isfile(path):
-        raise argparse.ArgumentTypeError("%s is no file" % ascii(path))
+        raise argparse.ArgumentTypeError(f"{path!a} is no file")
     return path
 
 
-def _static(value):
-    """(URL path without a slash at the end, absolute path of a file or directory); PACKAGE:DIR is in a package."""
+def _static(value: str) -> tuple[str, str]:
+    """(URL path without a slash at the end, absolute path of a file or directory); PACKAGE:DIR is
+    in a package."""
     url, equals, path = _text(value).partition("=")
     if not equals or not path or not url.startswith("/") or not url.strip("/"):
-        raise argparse.ArgumentTypeError(
-            "%s is not URL=DIR as in /static=/srv/static" % ascii(value)
-        )
+        raise argparse.ArgumentTypeError(f"{value!a} is not URL=DIR as in /static=/srv/static")
     if url.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._~-"):
-        raise argparse.ArgumentTypeError(
-            "%s: only letters, digits and /._~- in the URL" % ascii(value)
-        )
+        raise argparse.ArgumentTypeError(f"{value!a}: only letters, digits and /._~- in the URL")
     if any(part in (".", "..") for part in url.split("/")) or "//" in url:
-        raise argparse.ArgumentTypeError("%s: not a plain URL path" % ascii(value))
+        raise argparse.ArgumentTypeError(f"{value!a}: not a plain URL path")
     package, colon, below = path.partition(":")
     if colon and "/" not in package:
         path = os.path.join(_package_directory(value, package), below)
     path = os.path.abspath(path)
     if not os.path.exists(path):
-        raise argparse.ArgumentTypeError("%s: %s is not there" % (ascii(value), ascii(path)))
+        raise argparse.ArgumentTypeError(f"{value!a}: {path!a} is not there")
     return url.rstrip("/"), path
 
 
-def _package_directory(value, package):
+def _package_directory(value: str, package: str) -> str:
     import importlib.util
 
     try:
@@ -126,10 +125,8 @@ def _package_directory(value, package):
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise argparse.ArgumentTypeError(
-            "%s: there is no package %s" % (ascii(value), ascii(package))
-        )
-    return list(spec.submodule_search_locations)[0]
+        raise argparse.ArgumentTypeError(f"{value!a}: there is no package {package!a}")
+    return next(iter(spec.submodule_search_locations))
 
 
 _EXAMPLE = """example:
@@ -138,8 +135,9 @@ _EXAMPLE = """example:
 """
 
 
-def parse(arguments):
-    """The options; paths are absolute, what was not given is None (so that a server's own default holds)."""
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options; paths are absolute, what was not given is None (so that a server's own default
+    holds)."""
     interface, application, server = _haft_bundle.WEB
     parser = _Parser(
         prog=_program(),
@@ -175,7 +173,8 @@ def parse(arguments):
         action="append",
         default=[],
         metavar="URL=DIR",
-        help="serve the files of DIR (or one file) below URL; PACKAGE:DIR is in a package; repeatable",
+        help="serve the files of DIR (or one file) below URL; PACKAGE:DIR is in a package; "
+        "repeatable",
     )
     add(
         "--access-log",
@@ -224,7 +223,7 @@ def parse(arguments):
         metavar="FILE",
         help="the server's own configuration file to include",
     )
-    add("--server", choices=SERVERS, default=server, help="[%s, as built]" % server)
+    add("--server", choices=SERVERS, default=server, help=f"[{server}, as built]")
     add(
         "--httpd-executable",
         type=_file,
@@ -248,43 +247,13 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     options.name, options.interface, options.application = _haft_bundle.NAME, interface, application
     if options.interface == "asgi" and options.server != "uvicorn":
-        raise Refusal("%s: cannot serve an ASGI application; use --server uvicorn" % options.server)
+        raise Refusal(f"{options.server}: cannot serve an ASGI application; use --server uvicorn")
     options.working_directory = options.working_directory or _current_directory()
     return options
 
 
-def _current_directory():
+def _current_directory() -> str:
     try:
         return os.getcwd()
     except OSError as error:
-        raise Refusal("current directory: %s; use --working-directory /" % error.strerror) from None
-
-
-# --- application -----------------------------------------------------------------------------------------------
-
-
-def split_application(text):
-    """("shop.wsgi", "application", whether that is a function that makes the application: "shop:create()")"""
-    module, _, name = text.partition(":")
-    factory = name.endswith("()")
-    return module, (name[:-2] if factory else name) or "application", factory
-
-
-def load_application(text):
-    module, name, factory = split_application(text)
-    __import__(module)
-    found = sys.modules[module]
-    for attribute in name.split("."):
-        found = getattr(found, attribute)
-    return found() if factory else found
-
-
-def runtime_directory():
-    """The private directory in memory that the start made beside the mount, which ends with it; None without one."""
-    path = os.path.join(os.path.dirname(ROOT), ".run")
-    try:
-        own = os.lstat(path)
-        usable = own.st_uid == os.geteuid() and own.st_dev != os.lstat(os.path.dirname(path)).st_dev
-    except OSError:
-        return None
-    return path if usable and os.access(path, os.W_OK | os.X_OK) else None
+        raise Refusal(f"current directory: {error.strerror}; use --working-directory /") from None
