@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Checks who includes whom: the modules of haft, other people's libraries, and the calls that belong in one place.
+"""Checks who includes whom: the modules of haft, other people's libraries, and the calls that
+belong in one place.
 
 usage: layering.py [REPOSITORY]"""
 
+import collections
+import graphlib
 import pathlib
 import re
 import sys
@@ -85,28 +88,92 @@ def problems_in(path, module, text):
                 yield f"{where}: {name}: public headers include public headers"
         for pattern, allowed in CALLS.items():
             if re.search(rf"::({pattern})\(", line.split("//")[0]) and module not in allowed:
-                yield f"{where}: this call belongs in {' or '.join(allowed) or 'no module'}: {line.strip()}"
+                yield (
+                    f"{where}: this call belongs in {' or '.join(allowed) or 'no module'}: "
+                    f"{line.strip()}"
+                )
 
 
-def main(root):
+class Source:
+    """A file of haft: its path in the repository, its module, and the files of haft it includes."""
+
+    def __init__(self, root, path):
+        self.path = path.relative_to(root)
+        self.is_public = self.path.parts[0] == "include"
+        self.module = self.path.parts[2 if self.is_public else 1]
+        self.text = path.read_text(encoding="utf-8")
+        self.includes = {
+            pathlib.Path("include", name) if name.startswith("haft/") else self.path.parent / name
+            for name in re.findall(r'^ *# *include *"([^"]+)"', self.text, re.MULTILINE)
+        }
+
+    @property
+    def unit(self):
+        """ "module/name" of a header together with its .cc file."""
+        return f"{self.module}/{self.path.stem}"
+
+
+def circles_in(sources):
+    """Files that include each other, a header and its .cc file taken as one."""
+    units = {source.path: source.unit for source in sources}
+    graph: dict[str, set[str]] = collections.defaultdict(set)
+    for source in sources:
+        graph[source.unit] |= {units[path] for path in source.includes if path in units}
+    for unit, others in graph.items():
+        others.discard(unit)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        yield f"{circle}: a circle of includes; move what both need into a header of its own"
+
+
+def lonely_headers_in(sources):
+    """Public headers that no other module includes, directly or through a public header."""
+    by_path = {source.path: source for source in sources}
+    shared = set()
+    wanted = [
+        path
+        for source in sources
+        for path in source.includes
+        if path in by_path and by_path[path].module != source.module
+    ]
+    while wanted:
+        path = wanted.pop()
+        if path in by_path and path not in shared:
+            shared.add(path)
+            wanted += by_path[path].includes
+    for source in sources:
+        if source.is_public and source.path not in shared:
+            yield (
+                f"{source.path}:1: no other module includes this header; "
+                f"move it to src/{source.module}"
+            )
+
+
+def problems_of(root):
+    """A line for each thing that is wrong, with its place."""
     files = [
         path
         for folder in ("include/haft", "src")
         for path in sorted((root / folder).rglob("*"))
         if path.suffix in (".h", ".cc") and path.parent.name != "pch"
     ]  # precompiled headers are no module
+    sources = [Source(root, path) for path in files]
     problems = []
-    for path in files:
-        module = path.relative_to(
-            root / ("include/haft" if root / "include" in path.parents else "src")
-        ).parts[0]
-        if module not in MODULES:
-            problems.append(f"{path}: {module} is no module")
-            continue
-        problems += problems_in(path.relative_to(root), module, path.read_text(encoding="utf-8"))
-    print("\n".join(problems) or f"{len(files)} files, all in their layer")
-    return 1 if problems or not files else 0
+    for source in sources:
+        if source.module in MODULES:
+            problems += problems_in(source.path, source.module, source.text)
+        else:
+            problems.append(f"{source.path}:1: {source.module} is no module")
+    return [*problems, *circles_in(sources), *lonely_headers_in(sources)]
+
+
+def main():
+    problems = problems_of(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve())
+    print("\n".join(problems) or "all files are in their layer")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()))
+    sys.exit(main())

@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""tools/lint over small trees: each check passes a good one, and fails for what it is there for."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+HEADER = "#pragma once\n\n"
+GOOD = {
+    "src/cli/main.cc": '#include "haft/base/text.h"\n\nint copy = haft::length;\n',
+    "src/base/text.cc": '#include "haft/base/text.h"\n\nint haft::length = 0;\n',
+    "include/haft/base/text.h": HEADER
+    + "namespace haft {\n\nextern int length;\n\n}  // namespace haft\n",
+    "src/python/bootstrap/_haft.py": '"""Says yes."""\n\n\ndef yes() -> bool:\n    return True\n',
+    "tools/tool": "#!/bin/bash\nset -u\necho good\n",
+    "docs/page.md": "All is well.\n",
+}
+BRACES = """struct Pair {
+  int first, second;
+};
+
+Result<Pair> Both() { return Pair{.first = %s, .second = %s}; }
+"""
+
+
+class LintTest(unittest.TestCase):
+    def setUp(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="haft-lint-"))
+        self.addCleanup(shutil.rmtree, self.root)
+        for name in ("pyproject.toml", ".clang-format"):
+            shutil.copy(REPO / name, self.root)
+        self.write(GOOD)
+
+    def write(self, files):
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def lint(self, *checks):
+        return subprocess.run(
+            [REPO / "tools/lint", "--root", self.root, *checks],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def fails(self, check, files, *expected):
+        """The check fails for the tree with these files, and says all that is expected."""
+        self.write(files)
+        done = self.lint(check)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        for text in (*expected, f"{check}: FAILED", "remedy: "):
+            self.assertIn(text, done.stdout)
+
+    def test_good_tree_is_clean(self):
+        # Each module is more than an eighth of so small a tree.
+        done = self.lint(
+            "format", "python", "syntax", "types", "shell", "spelling", "layering", "try"
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_unknown_check(self):
+        self.assertEqual(self.lint("beauty").returncode, 2)
+
+    def test_layout_of_cc_files(self):
+        self.fails("format", {"src/cli/bad.cc": "int  f( );\n"}, "src/cli/bad.cc:1")
+
+    def test_unused_import(self):
+        self.fails("python", {"tools/bad.py": "import os\n"}, "tools/bad.py:1", "F401")
+
+    def test_layout_of_python_files(self):
+        self.fails("python", {"tools/bad.py": "a = {'b':1}\n"}, "tools/bad.py")
+
+    def test_syntax_newer_than_a_bundles_python(self):
+        bad = "def f(value):\n    match value:\n        case 1:\n            pass\n"
+        self.fails("syntax", {"src/python/bad.py": bad}, "src/python/bad.py:4: Python 3.8")
+
+    def test_sitecustomize_has_to_parse_in_python_3_6(self):
+        name = "src/python/bootstrap/sitecustomize.py"
+        self.fails("syntax", {name: "if a := 1:\n    pass\n"}, f"{name}:1: Python 3.6")
+
+    def test_wrong_type(self):
+        name = "src/python/bootstrap/_haft.py"
+        self.fails("types", {name: "def yes() -> bool:\n    return 1.0\n"}, f"{name}:2", "float")
+
+    def test_untyped_function_of_a_bundle(self):
+        name = "src/python/bootstrap/_haft.py"
+        self.fails("types", {name: "def yes():\n    return True\n"}, f"{name}:1")
+
+    def test_shell(self):
+        self.fails("shell", {"tools/bad": "#!/bin/sh\nrm -rf $1\n"}, "tools/bad:2:", "SC2086")
+
+    def test_misspelled_word(self):
+        word = "rec" + "ieves"  # this file is checked itself
+        self.fails("spelling", {"docs/bad.md": f"It {word} it.\n"}, f"docs/bad.md:1: {word}")
+
+    def test_include_of_a_higher_module(self):
+        files = {
+            "include/haft/cli/options.h": HEADER,
+            "src/base/bad.cc": '#include "haft/cli/options.h"\n',
+        }
+        self.fails("layering", files, "src/base/bad.cc:1: base must not include cli")
+
+    def test_circle_of_includes(self):
+        files = {
+            "src/cli/a.h": '#pragma once\n\n#include "b.h"\n',
+            "src/cli/b.h": HEADER,
+            "src/cli/b.cc": '#include "b.h"\n\n#include "a.h"\n',
+        }
+        self.fails("layering", files, "cli/a -> cli/b -> cli/a")
+
+    def test_public_header_of_one_module(self):
+        name = "include/haft/base/alone.h"
+        self.fails("layering", {name: HEADER}, f"{name}:1: no other module includes this header")
+
+    def test_try_in_a_later_member(self):
+        self.fails("try", {"src/cli/bad.cc": BRACES % ("1", "TRY(Two())")}, "src/cli/bad.cc:5")
+
+    def test_try_in_the_first_member_is_allowed(self):
+        self.write({"src/cli/good.cc": BRACES % ("TRY(One(1, 2))", "2")})
+        self.assertEqual(self.lint("try").returncode, 0)
+
+    def test_long_function(self):
+        body = "  Step();\n" * 60
+        self.fails("size", {"src/cli/bad.cc": f"void F() {{\n{body}}}\n"}, "src/cli/bad.cc:1")
+
+    def test_long_function_with_a_reason(self):
+        body = "  Step();\n" * 60
+        self.write({"src/cli/good.cc": f"// Long: a table.\nvoid F() {{\n{body}}}\n"})
+        self.assertNotIn("good.cc", self.lint("size").stdout)
+
+    def test_long_file(self):
+        self.fails("size", {"src/cli/bad.h": "int a;\n" * 401}, "src/cli/bad.h", "401 lines")
+
+    def test_large_folder(self):
+        self.fails("size", {"src/cli/large.h": "int a;\n" * 300}, "src/cli: ")
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
