@@ -47,6 +47,7 @@ def read_all(descriptor):
         return data
 
 
+# Long: what it knows is hidden in a closure from the program that runs in the same interpreter.
 def make_recorder(root, record):
     output = posix.open(
         record, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o600

@@ -10,26 +10,15 @@
 #include <optional>
 
 #include "haft/base/subprocess.h"
+#include "python_code.h"
 
 namespace haft {
 namespace {
 
 using format::PythonTarget;
 
-// One value per line; the first line tells Python's answer from anything else a program may print.
-// Has to run in any Python 3, so that an old one can be named in the error. sysconfig knows SOABI,
-// but needs a file Debian keeps apart for some versions; the suffix of extension modules says the
-// same.
+// The first line of the answer to interpreter_question.py.
 constexpr std::string_view kAnswer = "haft-answer";
-constexpr std::string_view kQuestion = R"(
-import sys
-from importlib.machinery import EXTENSION_SUFFIXES
-soabi = EXTENSION_SUFFIXES[0] if EXTENSION_SUFFIXES else ''
-print('haft-answer')
-print('%d.%d.%d' % sys.version_info[:3])
-print(sys.implementation.cache_tag or '')
-print(soabi.split('.')[1] if soabi.count('.') > 1 else '')
-)";
 
 // "3.11" of "3.11.2".
 std::string_view MinorVersion(std::string_view version) {
@@ -150,9 +139,10 @@ Result<PythonTarget> AskInterpreter(const std::string& path, const Environment& 
     // HAFT_*: should it be a bundle instead of a Python, it must not ask itself.
     if (!entry.starts_with("PYTHON") && !entry.starts_with("HAFT_")) clean.push_back(entry);
   }
-  auto output = TRY(RunCommand({.program = path,
-                                .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
-                                .environment = std::move(clean)}));
+  auto output = TRY(RunCommand(
+      {.program = path,
+       .arguments = {"-I", "-S", "-B", "-c", std::string(InterpreterQuestion().front().bytes)},
+       .environment = std::move(clean)}));
   if (output.status != 0) {
     std::string last = LastLine(output.errors);
     std::string why = DescribeStatus(output.status);

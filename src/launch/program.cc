@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "overrides.h"
+#include "python_code.h"
 
 namespace haft {
 namespace {
@@ -21,10 +22,10 @@ constexpr std::string_view kOpensslModules = "usr/lib/ossl-modules";
 // status 0. The directory that -c puts first on sys.path, the current one, goes before anything is
 // imported. Without a server there is no `_haft`: to Python any error of a directory is "no such
 // module". One line, for those who read ps.
-constexpr std::string_view kStartCode =
-    R"py(import sys; sys.path[:1] == [''] and sys.path.pop(0); )py"
-    R"py(exec("try: import _haft\nexcept (ImportError, OSError) as e: sys.stderr.write(\"haft: '%s': its files cannot be read: )py"
-    R"py(%s; start it again, or check it with haft verify\\n\" % (sys.argv[3], e)); sys.exit(125)"); _haft.run_program())py";
+std::string StartLine() {
+  std::string_view code = StartCode().front().bytes;
+  return std::string(code.substr(0, code.find_last_not_of('\n') + 1));
+}
 
 std::string InMount(const Manifest& manifest, std::string_view path) {
   return path.empty() ? manifest.mount : fmt::format("{}/{}", manifest.mount, path);
@@ -133,8 +134,8 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
     // The interpreter on its own does all it does when it is started by hand.
     if (choice.entry.kind != EntryKind::kInterpreter || !manifest.preamble.empty()) {
       auto [kind, target] = ForBootstrap(manifest, choice);
-      arguments.insert(arguments.end(), {"-c", std::string(kStartCode), std::move(kind),
-                                         std::move(target), invoked_as});
+      arguments.insert(arguments.end(),
+                       {"-c", StartLine(), std::move(kind), std::move(target), invoked_as});
     }
   }
   if (choice.built_in)

@@ -13,15 +13,15 @@ import unittest
 
 SERVE = os.path.abspath(sys.argv[1])
 sys.dont_write_bytecode = True
-sys.path.insert(0, SERVE)
+sys.path[:0] = [SERVE, os.path.abspath(sys.argv[2])]
 bundle = types.ModuleType("_haft_bundle")
 bundle.NAME = "shop"
 bundle.WEB = ("wsgi", "shop.wsgi:application", "httpd")
 sys.modules["_haft_bundle"] = bundle
 
+import _haft_checks  # noqa: E402
 import _haft_common  # noqa: E402
-import _haft_elf  # noqa: E402
-import _haft_httpd  # noqa: E402
+import _haft_httpd_config  # noqa: E402
 import _haft_identity  # noqa: E402
 import _haft_servers  # noqa: E402
 import _haft_web  # noqa: E402
@@ -35,7 +35,9 @@ OURSELVES = types.SimpleNamespace(changes=False, user=None, uid=os.geteuid(), gi
 
 
 def configuration(*arguments, identity=OURSELVES, httpd=HTTPD):
-    return _haft_httpd.configuration(_haft_web.parse(arguments), httpd, identity, "/haft/.run")
+    return _haft_httpd_config.configuration(
+        _haft_web.parse(arguments), httpd, identity, "/haft/.run"
+    )
 
 
 def lines(*arguments, **settings):
@@ -232,7 +234,7 @@ class ConfigurationTest(unittest.TestCase):
             "b\\n",
         ):
             with self.subTest(name):
-                word = _haft_httpd.quoted("/x/" + name)
+                word = _haft_httpd_config.quoted("/x/" + name)
                 self.assertEqual(_unquoted(word), "/x/" + name)
                 log = next(
                     line
@@ -244,7 +246,7 @@ class ConfigurationTest(unittest.TestCase):
     def test_names_that_cannot_be_quoted_are_refused(self):
         for name in ("a\nb", "${HOME}", "x${A", "\t"):
             with self.subTest(name), self.assertRaises(Refusal):
-                _haft_httpd.quoted(name)
+                _haft_httpd_config.quoted(name)
         for name in ("/x/back\\slash", "/x/both\"'", "/x/${HOME}"):
             with self.subTest(name), self.assertRaises(Refusal):
                 configuration("--working-directory", name)
@@ -291,7 +293,7 @@ class ScriptTest(unittest.TestCase):
         options = types.SimpleNamespace(
             name="shop", application=application, working_directory=directory
         )
-        return _haft_httpd.application_script(options)
+        return _haft_httpd_config.application_script(options)
 
     def run_script(self, application, path):
         module = types.ModuleType("shop_wsgi")
@@ -394,15 +396,17 @@ class IdentityTest(unittest.TestCase):
 
 class ElfTest(unittest.TestCase):
     def test_needed_libraries_of_this_python(self):
-        needed = _haft_elf.needed_libraries(sys.executable)
+        needed = _haft_checks.needed_libraries(sys.executable)
         self.assertIn("libc.so.6", needed)
         self.assertTrue(
-            _haft_elf.find_library("libc.so.6", getattr(sys.implementation, "_multiarch", ""))
+            _haft_checks.find_library("libc.so.6", getattr(sys.implementation, "_multiarch", ""))
         )
 
     def test_library_that_is_not_there(self):
-        self.assertIsNone(_haft_elf.find_library("libpython9.99.so.1.0", "x86_64-linux-gnu"))
-        self.assertIsNone(_haft_elf.find_library("libpython9.99.so.1.0", cache="/does/not/exist"))
+        self.assertIsNone(_haft_checks.find_library("libpython9.99.so.1.0", "x86_64-linux-gnu"))
+        self.assertIsNone(
+            _haft_checks.find_library("libpython9.99.so.1.0", cache="/does/not/exist")
+        )
 
     def test_damaged_files(self):
         good = pathlib.Path(os.path.realpath(sys.executable)).read_bytes()[:4096]
@@ -420,7 +424,7 @@ class ElfTest(unittest.TestCase):
                 file.write(content)
                 file.flush()
                 with self.assertRaises(ValueError):
-                    _haft_elf.needed_libraries(file.name)
+                    _haft_checks.needed_libraries(file.name)
 
 
 if __name__ == "__main__":

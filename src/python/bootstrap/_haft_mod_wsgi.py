@@ -8,6 +8,8 @@ line.
 import os
 import sys
 
+import _haft_checks
+
 TYPE_CHECKING = False  # typing is not loaded for it
 if TYPE_CHECKING:
     import types
@@ -34,9 +36,8 @@ def _option(name: str) -> "str | None":
     return value
 
 
-def _first_unreadable(user: str, group: "str | None", directories: "list[str]") -> "str | None":
-    """The first of the directories that `user` may not enter, found out by becoming that user in a
-    child."""
+def _as_user(user: str, group: "str | None") -> "_haft_checks.Check | None":
+    """A check that becomes the user; None if there is no such user or group."""
     import grp
     import pwd
 
@@ -45,47 +46,38 @@ def _first_unreadable(user: str, group: "str | None", directories: "list[str]") 
         gid = grp.getgrnam(group).gr_gid if group else account.pw_gid
     except KeyError:
         return None  # mod_wsgi and httpd have words of their own for that
-    child = os.fork()
-    if child == 0:
-        status = 0
+
+    def become() -> None:
         try:
             os.initgroups(user, gid)
             os.setgid(gid)
             os.setuid(account.pw_uid)
-            for number, directory in enumerate(directories, 1):
-                if not os.access(directory, os.R_OK | os.X_OK):
-                    status = number
-                    break
-        except BaseException:
-            status = 0
-        finally:
-            os._exit(status)
-    status = os.waitpid(child, 0)[1] >> 8
-    return directories[status - 1] if 0 < status <= len(directories) else None
+        except OSError:
+            pass  # so has httpd
+
+    return become
+
+
+def _readable(directory: str, problem: str) -> "_haft_checks.Check":
+    return lambda: None if os.access(directory, os.R_OK | os.X_OK) else problem
 
 
 def _missing_library(package: "types.ModuleType") -> "str | None":
-    """The libpython that mod_wsgi's Apache module needs and the loader does not find; None if all
-    is well."""
-    name = "libpython{}.{}.so.1.0".format(*sys.version_info[:2])
+    """The libpython that mod_wsgi's Apache module needs and nothing has; None if all is well."""
     server = os.path.join(os.path.dirname(package.__file__ or ""), "server")
-    modules = [
-        file
-        for file in os.listdir(server)
-        if file.startswith("mod_wsgi-py") and file.endswith(".so")
-    ]
-    if not modules:
+    for file in os.listdir(server):
+        if file.startswith("mod_wsgi-py") and file.endswith(".so"):
+            break
+    else:
         return None
-    with open(os.path.join(server, modules[0]), "rb") as file:
-        if name.encode() not in file.read():
-            return None
-    import _ctypes
-
     try:
-        _ctypes.dlopen(name, 0)
-    except OSError:
-        return name
-    return None
+        needed = _haft_checks.needed_python(os.path.join(server, file))
+    except ValueError:
+        return None  # httpd has words of its own for that
+    if needed is None or needed[1] != _haft_checks.python_version():
+        return None
+    name = needed[0]
+    return None if _haft_checks.own_library(name) or _haft_checks.host_library(name) else name
 
 
 def problem() -> "str | None":
@@ -102,21 +94,28 @@ def problem() -> "str | None":
     user = _option("--user")
     if user is None or os.geteuid() != 0:
         return None
-    directories = [os.path.dirname(os.__file__)]
+    become = _as_user(user, _option("--group"))
+    if become is None:
+        return None
+    python = os.path.dirname(os.__file__)
+    checks = [
+        become,
+        _readable(
+            python,
+            f"user '{user}' may not read '{python}', where this Python is; "
+            "use one that everybody may read",
+        ),
+    ]
     working = _option("--working-directory")
     if working is None and sys.argv[1:2] != ["runmodwsgi"]:  # which has a default of its own
         working = os.getcwd()
     if working is not None:
-        directories.append(os.path.abspath(working))
-    directory = _first_unreadable(user, _option("--group"), directories)
-    if directory is None:
-        return None
-    if directory == directories[0]:
-        return (
-            f"user '{user}' may not read '{directory}', where this Python is; use one that "
-            f"everybody may read"
+        working = os.path.abspath(working)
+        checks.append(
+            _readable(
+                working,
+                f"user '{user}' may not enter the working directory '{working}'; "
+                "add --working-directory /",
+            )
         )
-    return (
-        f"user '{user}' may not enter the working directory '{directory}'; add "
-        f"--working-directory /"
-    )
+    return _haft_checks.first_problem_in_child(checks)

@@ -50,3 +50,9 @@ def address(options: argparse.Namespace) -> str:
     """HOST:PORT as servers want it; an IPv6 address stands in brackets."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     return f"{host}:{options.port}"
+
+
+def bundled(path: str) -> str | None:
+    """A file that --bundle-httpd or --bundle-python put into the image, or None."""
+    path = os.path.join(ROOT, "usr", path)
+    return path if os.path.exists(path) else None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 
+import _haft_checks
 from _haft_common import Refusal
 
 TYPE_CHECKING = False  # typing is not loaded for it
 if TYPE_CHECKING:
     import argparse
     import pwd
-    from typing import Callable, Iterable, Optional
+    from typing import Iterable
 
-    Check = Callable[[], Optional[str]]
+    from _haft_checks import Check
 
 
 class Identity:
@@ -54,28 +55,18 @@ class Identity:
         root.
         """
         if not self.changes:
-            return next(filter(None, (check() for check in checks)), None)
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            problem: str | None = "checks failed"
-            try:
-                try:
-                    self.become()
-                    problem = next(filter(None, (check() for check in checks)), None)
-                except OSError as error:
-                    problem = (
-                        f"user '{self.user}': cannot become it: {error.strerror}; start "
-                        f"the bundle as the host's root"
-                    )
-            finally:
-                os.write(writer, os.fsencode(problem or ""))
-                os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as pipe:
-            problem = os.fsdecode(pipe.read())
-        os.waitpid(child, 0)
-        return problem or None
+            return _haft_checks.first_problem(checks)
+        return _haft_checks.first_problem_in_child([self._cannot_become, *checks])
+
+    def _cannot_become(self) -> str | None:
+        try:
+            self.become()
+        except OSError as error:
+            return (
+                f"user '{self.user}': cannot become it: {error.strerror}; "
+                "start the bundle as the host's root"
+            )
+        return None
 
 
 def _user(name: str) -> pwd.struct_passwd:

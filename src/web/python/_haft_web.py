@@ -135,6 +135,7 @@ _EXAMPLE = """example:
 """
 
 
+# Long: a table of the options.
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options; paths are absolute, what was not given is None (so that a server's own default
     holds)."""

@@ -1,0 +1,1 @@
+import sys; sys.path[:1] == [''] and sys.path.pop(0); exec("try: import _haft\nexcept (ImportError, OSError) as e: sys.stderr.write(\"haft: '%s': its files cannot be read: %s; start it again, or check it with haft verify\\n\" % (sys.argv[3], e)); sys.exit(125)"); _haft.run_program()
