@@ -167,8 +167,11 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
     const TreeNode* node = tree.Find(path);
     if (node == nullptr && !listed && IsInDirectory(tree, path)) profile.missing.push_back(path);
     if (node == nullptr || path.empty()) continue;
-    if (listed && node->directory() != nullptr) profile.directories.push_back(std::move(path));
-    if (!listed && node->file() != nullptr) add_file(path);
+    if (listed) {
+      if (node->directory() != nullptr) profile.directories.push_back(std::move(path));
+    } else if (node->file() != nullptr) {
+      add_file(path);
+    }
   }
   for (auto& [path, ranges] : profile.ranges) ranges = format::Normalised(std::move(ranges));
   std::erase_if(profile.ranges, [](const auto& item) { return item.second.empty(); });

@@ -57,8 +57,9 @@ class Run:
         ) as process:
             timer = threading.Timer(FILE_SECONDS, process.kill)
             timer.start()
-            running, result, detail = None, None, []
-            for line in [*process.stdout, "end"]:
+            running, result = None, None
+            detail: list[str] = []
+            for line in [*(process.stdout or ()), "end"]:
                 if line.startswith("#   "):
                     detail.append(line[4:].rstrip())
                     continue

@@ -34,7 +34,7 @@ class TapResult(unittest.TestResult):
         self._all_passed = True
         self._outside = ""  # failures of setUpClass, setUpModule
         self._began = 0.0
-        self._outcome = None
+        self._outcome: tuple | None = None
         self._say(f"TAP version 13\n1..{len(tests)}")
 
     def _say(self, text):
@@ -57,7 +57,7 @@ class TapResult(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        outcome, detail = self._outcome
+        outcome, detail = self._outcome or ("failed", "")
         self._outcome = None
         if outcome == "skipped":
             self._result(test.id(), True, directive=f"# SKIP {' '.join(detail.split())}")
@@ -66,7 +66,7 @@ class TapResult(unittest.TestResult):
             self._result(test.id(), outcome == "passed", detail, took)
 
     def _failed(self, test, failure, label=""):
-        detail = label + self._exc_info_to_string(failure, test)
+        detail = label + self._exc_info_to_string(failure, test)  # type: ignore[attr-defined]
         if self._outcome is None:
             self._outside += f"{test.id()}:\n{detail}"
         else:

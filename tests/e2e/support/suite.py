@@ -43,8 +43,10 @@ def _matches(name, pattern):
 def tests(name, patterns=()):
     """The tests of a file whose name contains or matches a pattern, or with $ ends in it; all
     without patterns."""
-    found = []
-    stack = [unittest.defaultTestLoader.loadTestsFromModule(module(name))]
+    found: list[unittest.TestCase] = []
+    stack: list[unittest.TestCase | unittest.TestSuite] = [
+        unittest.defaultTestLoader.loadTestsFromModule(module(name))
+    ]
     while stack:
         item = stack.pop()
         if isinstance(item, unittest.TestSuite):
