@@ -86,9 +86,7 @@ class TestConfined(SandboxCase):
 @unittest.skipIf(os.geteuid(), "needs root")
 class TestTakenOver(SandboxCase):
     @unittest.skipUnless(kernel_resends(), "Linux before 6.9 cannot send requests again")
-    @support.parametrised(
-        way=WAYS, call=["execve", "socket", "ptrace", "kill"]
-    )
+    @support.parametrised(way=WAYS, call=["execve", "socket", "ptrace", "kill"])
     def test_server_that_does_more_is_killed_and_replaced(self, way, call):
         with self.clean(quiet_host=False):
             process = self.start(way)
