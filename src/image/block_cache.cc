@@ -40,6 +40,8 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
     auto found = blocks_.find(block);
     if (found == blocks_.end()) break;
     Slot* slot = found->second;
+    // Who asks for more bytes than were decoded would get memory behind them.
+    if (slot->size != size) return Failure(Error::Corrupt("its size is not what it was"));
     if (slot->state == CacheSlot::State::kReady) {
       ++hits_;
       ++slot->pins;

@@ -1,21 +1,24 @@
 #include "haft/image/extract.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <atomic>
+#include <deque>
 #include <mutex>
 #include <vector>
 
+#include "extract_target.h"
+#include "haft/base/beneath.h"
 #include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/base/interruption.h"
 #include "haft/base/parallel.h"
-#include "haft/base/temporary_directory.h"
+#include "haft/image/walk_image.h"
 
 namespace haft {
 namespace {
@@ -24,74 +27,10 @@ Error SystemError(std::string_view call, std::string_view path) {
   return Error::FromErrno(fmt::format("{} {}", call, Quoted(path)));
 }
 
-Result<UniqueFd> OpenDirectoryAt(int parent, const std::string& name) {
-  UniqueFd fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return Failure(SystemError("open", name));
-  return fd;
-}
-
-constexpr std::string_view kTemporaryPrefix = ".haft-extract-";
-
-// The copy under its temporary name; gone with this object unless committed.
-class TemporaryTree {
- public:
-  static Result<TemporaryTree> Create(const std::string& target) {
-    std::string path = target;
-    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-    auto slash = path.rfind('/');
-    std::string parent = slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
-    TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
-    TRY(CheckTarget(path));
-    TemporaryDirectory directory = TRY(TemporaryDirectory::Create(parent, kTemporaryPrefix));
-    return TemporaryTree(std::move(directory), std::move(path));
-  }
-
-  int fd() const { return directory_.fd(); }
-
-  Result<> Commit() {
-    // rename(2) replaces an empty directory and nothing else.
-    if (::renameat(directory_.parent(), directory_.name().c_str(), AT_FDCWD, target_.c_str()) < 0) {
-      return Failure(Unusable(SystemError("extract into", target_)));
-    }
-    directory_.Keep();
-    return {};
-  }
-
- private:
-  TemporaryTree(TemporaryDirectory directory, std::string target)
-      : directory_(std::move(directory)), target_(std::move(target)) {}
-
-  static Error Unusable(Error error) {
-    return std::move(error).Remedy("the directory must not exist or be empty");
-  }
-
-  // What rename(2) would refuse after all the work.
-  static Result<> CheckTarget(const std::string& target) {
-    struct stat status;
-    if (::lstat(target.c_str(), &status) < 0) return {};
-    errno = ENOTDIR;
-    DIR* dir = S_ISDIR(status.st_mode) ? ::opendir(target.c_str()) : nullptr;
-    if (dir == nullptr) return Failure(Unusable(SystemError("extract into", target)));
-    int names = 0;
-    while (::readdir(dir) != nullptr) ++names;
-    ::closedir(dir);
-    if (names <= 2) return {};
-    errno = ENOTEMPTY;
-    return Failure(Unusable(SystemError("extract into", target)));
-  }
-
-  TemporaryDirectory directory_;
-  std::string target_;
-};
-
-timespec Time(const Attributes& attributes) {
-  return {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
-}
-
-// Copies in three passes: directories and symlinks in one thread; contents in several, in the order
-// of the blocks, so that each block is decoded about once; then modes and times, because writing
-// changes the times and a read-only directory takes no files. Paths are relative to the new root,
-// which nobody else writes to.
+// Looks at the whole tree first; then makes directories and symlinks in one thread; then contents
+// in several, in the order of the blocks, so that each block is decoded about once; then modes and
+// times of directories, because a read-only one takes no files. Everything is found below the
+// descriptor of the new root, without following a link, and made by this object or not at all.
 class Extractor {
  public:
   Extractor(const ImageReader& reader, int root, unsigned workers,
@@ -101,12 +40,20 @@ class Extractor {
   Result<> Run();
 
  private:
-  struct File {
-    std::string path;
+  // By name and directory, not by path: a tree of long paths would need far more memory than the
+  // image has bytes.
+  struct Node {
+    std::size_t directory;  // number of the one it lies in
+    std::string_view name;
     InodeId inode;
-    Attributes attributes;
   };
-  // A part of a file that one thread copies.
+  struct File : Node {
+    File(Node node, std::uint64_t bytes) : Node(node), size(bytes) {}
+    std::uint64_t size;
+    unsigned parts = 0;
+    std::atomic<unsigned> parts_left = 0;
+  };
+  // Of a file, copied by one thread.
   struct Part {
     std::size_t file;
     std::uint64_t offset;
@@ -114,35 +61,137 @@ class Extractor {
     std::uint64_t place;  // where its first bytes are stored, for the order
   };
 
-  Result<> MakeDirectories(InodeId directory, const std::string& path, unsigned depth);
-  Result<> MakeSymlink(const Entry& entry, const std::string& path);
-  void AddParts(std::size_t file);
+  Result<> Collect();
+  Result<> Add(const Entry& entry);
+  Result<> CheckRoom() const;
+  Result<> MakeNodes();
+  Result<> MakeSymlink(const Node& node, ParentBeneath& parents);
+  Result<> AddParts(std::size_t file);
   Result<> CopyPart(const Part& part);
   Result<> CopyContents(int fd, const Part& part);
-  Result<> Finish(const File& file);
+  Result<> Finish(int fd, const Node& node);
+  std::string PathOf(const Node& node) const;
 
-  static constexpr unsigned kMaxDepth = 2048;  // more cannot be reached by a path anyway
   static constexpr std::uint64_t kPartSize = 4u << 20;
+  static constexpr std::uint64_t kMaxParts = 1024;  // of one file
+  static constexpr std::uint64_t kDiskBlock = 4096;
 
   const ImageReader& reader_;
-  int root_;
-  unsigned workers_;
+  const int root_;
+  const unsigned workers_;
   const std::function<void(std::uint64_t)>& progress_;
-  std::vector<File> directories_;  // parents first
-  std::vector<File> files_;
+  std::vector<Node> directories_;  // parents first; the first is the root
+  std::vector<Node> symlinks_;
+  std::deque<File> files_;
+  std::vector<std::size_t> open_;  // directories on the way to what is collected
+  std::uint64_t needed_ = 0;       // bytes on the disk
   std::vector<Part> parts_;
   std::mutex progress_mutex_;
   std::uint64_t done_ = 0;  // guarded by progress_mutex_
 };
 
-Result<> Extractor::Finish(const File& file) {
-  timespec times[2] = {Time(file.attributes), Time(file.attributes)};
-  const char* path = file.path.empty() ? "." : file.path.c_str();
-  if (::fchmodat(root_, path, file.attributes.mode, 0) < 0)
-    return Failure(SystemError("chmod", file.path));
-  if (::utimensat(root_, path, times, AT_SYMLINK_NOFOLLOW) < 0) {
-    return Failure(SystemError("set the time of", file.path));
+timespec Time(const Attributes& attributes) {
+  return {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
+}
+
+std::string Extractor::PathOf(const Node& node) const {
+  if (&node == &directories_.front()) return "";
+  std::string path(node.name);
+  for (std::size_t number = node.directory; number != 0; number = directories_[number].directory)
+    path.insert(0, fmt::format("{}/", directories_[number].name));
+  return path;
+}
+
+Result<> Extractor::Add(const Entry& entry) {
+  const Node node{.directory = open_.back(), .name = entry.name, .inode = entry.inode};
+  switch (entry.attributes.type) {
+    case FileType::kFile:
+      files_.emplace_back(node, entry.attributes.size);
+      needed_ += (entry.attributes.stored + kDiskBlock - 1) / kDiskBlock * kDiskBlock;
+      break;
+    case FileType::kSymlink:
+      symlinks_.push_back(node);
+      break;
+    case FileType::kDirectory:
+      open_.push_back(directories_.size());
+      directories_.push_back(node);
+      break;
   }
+  return Interruption::Check();
+}
+
+Result<> Extractor::Collect() {
+  directories_.push_back({.directory = 0, .name = "", .inode = InodeId::kRoot});
+  open_.push_back(0);
+  return WalkImage(reader_, InodeId::kRoot,
+                   {.visit = [&](const Entry& entry, const std::string&) -> Result<WalkStep> {
+                      TRY(Add(entry));
+                      return WalkStep::kContinue;
+                    },
+                    .leave = [&](const std::string&) -> Result<> {
+                      open_.pop_back();
+                      return {};
+                    }});
+}
+
+// Before the first byte is written: an image of some kilobytes can hold petabytes.
+Result<> Extractor::CheckRoom() const {
+  struct statvfs status;
+  if (::fstatvfs(root_, &status) < 0) return Failure(Error::FromErrno("extract"));
+  const std::uint64_t available = std::uint64_t{status.f_bavail} * status.f_frsize;
+  if (needed_ > available) {
+    return Failure(Error(ErrorKind::kSystem,
+                         fmt::format("its files need {} MB, the file system has {} MB free",
+                                     needed_ >> 20, available >> 20),
+                         ENOSPC));
+  }
+  const std::uint64_t nodes = directories_.size() + symlinks_.size() + files_.size();
+  if (status.f_files != 0 && status.f_favail < nodes) {
+    return Failure(Error(ErrorKind::kSystem,
+                         fmt::format("it has {} files, the file system takes {} more", nodes,
+                                     std::uint64_t{status.f_favail}),
+                         ENOSPC));
+  }
+  return {};
+}
+
+Result<> Extractor::MakeSymlink(const Node& node, ParentBeneath& parents) {
+  const std::string path = PathOf(node), target(TRY(reader_.ReadLink(node.inode)));
+  const Attributes attributes = TRY(reader_.Stat(node.inode));
+  const timespec times[2] = {Time(attributes), Time(attributes)};
+  const auto [directory, name] = parents.Of(path);
+  if (directory < 0 || ::symlinkat(target.c_str(), directory, name) < 0 ||
+      ::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) < 0) {
+    return Failure(SystemError("create", path));
+  }
+  return {};
+}
+
+// Files of several parts as well: which of them is copied first is left to chance.
+Result<> Extractor::MakeNodes() {
+  ParentBeneath parents(root_);
+  for (const Node& node : std::span(directories_).subspan(1)) {
+    const std::string path = PathOf(node);
+    const auto [directory, name] = parents.Of(path);
+    if (directory < 0 || ::mkdirat(directory, name, 0700) < 0)
+      return Failure(SystemError("create", path));
+  }
+  for (const Node& node : symlinks_) TRY(MakeSymlink(node, parents));
+  for (const File& file : files_) {
+    if (file.parts == 1) continue;
+    const std::string path = PathOf(file);
+    UniqueFd fd = OpenBeneath(root_, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(file.size)) < 0)
+      return Failure(SystemError("create", path));
+  }
+  return {};
+}
+
+Result<> Extractor::Finish(int fd, const Node& node) {
+  const Attributes attributes = TRY(reader_.Stat(node.inode));
+  const timespec times[2] = {Time(attributes), Time(attributes)};
+  if (::fchmod(fd, attributes.mode) < 0) return Failure(SystemError("chmod", PathOf(node)));
+  if (::futimens(fd, times) < 0) return Failure(SystemError("set the time of", PathOf(node)));
   return {};
 }
 
@@ -163,6 +212,7 @@ Result<> Extractor::CopyContents(int fd, const Part& part) {
       offset += slice.bytes.size();
       copied += slice.bytes.size();
     }
+    TRY(Interruption::Check());
   }
   if (progress_) {
     std::scoped_lock lock(progress_mutex_);
@@ -173,79 +223,54 @@ Result<> Extractor::CopyContents(int fd, const Part& part) {
 
 Result<> Extractor::CopyPart(const Part& part) {
   TRY(Interruption::Check());
-  const File& file = files_[part.file];
-  bool whole = part.length == file.attributes.size;
-  // Parts of one file come in any order: whoever is first makes it.
-  UniqueFd fd(::openat(root_, file.path.c_str(),
-                       O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (whole ? O_EXCL : 0), 0600));
-  if (!fd) return Failure(SystemError("create", file.path));
-  if (part.length > 0 && ::ftruncate(fd.get(), static_cast<off_t>(file.attributes.size)) < 0) {
-    return Failure(SystemError("write", file.path));
-  }
+  File& file = files_[part.file];
+  const std::string path = PathOf(file);
+  const int create = file.parts == 1 ? O_CREAT | O_EXCL : 0;
+  UniqueFd fd = OpenBeneath(root_, path, O_WRONLY | O_NOFOLLOW | create, 0600);
+  if (!fd) return Failure(SystemError("create", path));
+  if (create != 0 && ::ftruncate(fd.get(), static_cast<off_t>(file.size)) < 0)
+    return Failure(SystemError("write", path));
   if (auto done = CopyContents(fd.get(), part); !done)
-    return Failure(std::move(done).error().Within(Quoted(file.path)));
-  return {};
+    return Failure(std::move(done).error().Within(Quoted(path)));
+  // Writing changes the time and may clear bits of the mode: whoever is last sets them.
+  return file.parts_left.fetch_sub(1) == 1 ? Finish(fd.get(), file) : Result<>();
 }
 
-void Extractor::AddParts(std::size_t number) {
-  const File& file = files_[number];
-  std::uint64_t place = reader_.Place(file.inode);
-  std::uint64_t offset = 0;
-  do {
-    std::uint64_t length = std::min(kPartSize, file.attributes.size - offset);
-    parts_.push_back({.file = number, .offset = offset, .length = length, .place = place});
-    offset += length;
-  } while (offset < file.attributes.size);
-}
-
-Result<> Extractor::MakeSymlink(const Entry& entry, const std::string& path) {
-  std::string target(TRY(reader_.ReadLink(entry.inode)));
-  timespec times[2] = {Time(entry.attributes), Time(entry.attributes)};
-  if (::symlinkat(target.c_str(), root_, path.c_str()) < 0 ||
-      ::utimensat(root_, path.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0) {
-    return Failure(SystemError("create", path));
+// Of what is no hole only.
+Result<> Extractor::AddParts(std::size_t number) {
+  File& file = files_[number];
+  const std::uint64_t size = std::max(kPartSize, file.size / kMaxParts);
+  const std::uint64_t place = reader_.Place(file.inode);
+  for (std::uint64_t offset = 0; offset < file.size;) {
+    auto data = reader_.Seek(file.inode, offset, /*hole=*/false);
+    if (!data && data.error().sys_errno() == ENXIO) break;
+    if (!data) return Failure(std::move(data).error().Within(Quoted(PathOf(file))));
+    const std::uint64_t length = std::min(size, file.size - *data);
+    parts_.push_back({.file = number, .offset = *data, .length = length, .place = place});
+    ++file.parts;
+    offset = *data + length;
   }
-  return {};
-}
-
-Result<> Extractor::MakeDirectories(InodeId directory, const std::string& path, unsigned depth) {
-  if (depth > kMaxDepth) return Failure(Error::Corrupt(fmt::format("{}: too deep", Quoted(path))));
-  std::uint64_t count = TRY(reader_.EntryCount(directory));
-  for (std::uint64_t i = 0; i < count; ++i) {
-    auto found = reader_.EntryAt(directory, i);
-    if (!found) return Failure(std::move(found).error().Within(Quoted("/" + path)));
-    if (!*found) break;
-    const Entry& entry = **found;
-    std::string child =
-        path.empty() ? std::string(entry.name) : path + "/" + std::string(entry.name);
-    File file{.path = child, .inode = entry.inode, .attributes = entry.attributes};
-    switch (entry.attributes.type) {
-      case FileType::kFile:
-        files_.push_back(std::move(file));
-        AddParts(files_.size() - 1);
-        break;
-      case FileType::kSymlink:
-        TRY(MakeSymlink(entry, child));
-        break;
-      case FileType::kDirectory:
-        if (::mkdirat(root_, child.c_str(), 0700) < 0) return Failure(SystemError("create", child));
-        directories_.push_back(std::move(file));
-        TRY(MakeDirectories(entry.inode, child, depth + 1));
-        break;
-    }
+  if (file.parts == 0) {
+    parts_.push_back({.file = number, .offset = 0, .length = 0, .place = place});
+    file.parts = 1;
   }
+  file.parts_left = file.parts;
   return {};
 }
 
 Result<> Extractor::Run() {
-  directories_.push_back(
-      {.path = "", .inode = InodeId::kRoot, .attributes = TRY(reader_.Stat(InodeId::kRoot))});
-  TRY(MakeDirectories(InodeId::kRoot, "", 0));
+  TRY(Collect());
+  TRY(CheckRoom());
+  for (std::size_t number = 0; number < files_.size(); ++number) TRY(AddParts(number));
+  TRY(MakeNodes());
   std::ranges::stable_sort(parts_, {}, &Part::place);
   TRY(ParallelFor(parts_.size(), workers_, [this](std::size_t i) { return CopyPart(parts_[i]); }));
-  TRY(ParallelFor(files_.size(), workers_, [this](std::size_t i) { return Finish(files_[i]); }));
-  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory)
-    TRY(Finish(*directory));
+  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) {
+    const std::string path = PathOf(*directory);
+    UniqueFd fd = OpenBeneath(root_, path, O_RDONLY | O_DIRECTORY);
+    if (!fd) return Failure(SystemError("open", path));
+    TRY(Finish(fd.get(), *directory));
+  }
   return {};
 }
 
@@ -259,52 +284,9 @@ Result<> ExtractInto(const ImageReader& reader, int directory, unsigned workers,
 
 Result<> ExtractImage(const ImageReader& reader, const std::string& directory,
                       const std::function<void(std::uint64_t)>& progress) {
-  TemporaryTree tree = TRY(TemporaryTree::Create(directory));
+  ExtractTarget tree = TRY(ExtractTarget::Create(directory));
   TRY(ExtractInto(reader, tree.fd(), 0, progress));
   return tree.Commit();
-}
-
-namespace {
-
-bool IsExtractedEntry(const ImageReader& reader, int directory, const Entry& entry) {
-  struct stat status;
-  std::string name(entry.name);
-  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return false;
-  const Attributes& attributes = entry.attributes;
-  switch (attributes.type) {
-    case FileType::kFile:
-      return S_ISREG(status.st_mode) &&
-             static_cast<std::uint64_t>(status.st_size) == attributes.size &&
-             status.st_mtim.tv_sec == attributes.mtime;
-    case FileType::kSymlink: {
-      auto expected = reader.ReadLink(entry.inode);
-      std::string target(format::kMaxTargetSize + 1, '\0');
-      ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
-      return expected && size >= 0 &&
-             std::string_view(target).substr(0, static_cast<std::size_t>(size)) == *expected;
-    }
-    case FileType::kDirectory:
-      return S_ISDIR(status.st_mode);
-  }
-  return false;
-}
-
-bool IsExtractedDirectory(const ImageReader& reader, InodeId inode, int directory) {
-  auto count = reader.EntryCount(inode);
-  for (std::uint64_t i = 0; count && i < *count; ++i) {
-    auto entry = reader.EntryAt(inode, i);
-    if (!entry || !*entry || !IsExtractedEntry(reader, directory, **entry)) return false;
-    if ((*entry)->attributes.type != FileType::kDirectory) continue;
-    auto child = OpenDirectoryAt(directory, std::string((*entry)->name));
-    if (!child || !IsExtractedDirectory(reader, (*entry)->inode, child->get())) return false;
-  }
-  return count.has_value();
-}
-
-}  // namespace
-
-bool IsExtractOf(const ImageReader& reader, int directory) {
-  return IsExtractedDirectory(reader, InodeId::kRoot, directory);
 }
 
 }  // namespace haft

@@ -3,68 +3,70 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
 
 #include "haft/base/file_io.h"
 #include "haft/format/checksum.h"
 
 namespace haft {
 
-IndexView::IndexView(const format::BundleFile& bundle, MappedFile file)
-    : bundle_(bundle),
-      file_(std::move(file)),
-      checked_(std::make_unique<std::atomic<bool>[]>(bundle.chunk_count())) {}
+IndexView::IndexView(int fd, const format::BundleFile& bundle, std::vector<std::uint64_t> checksums,
+                     std::unique_ptr<Copy> copy)
+    : fd_(fd), bundle_(bundle), checksums_(std::move(checksums)), copy_(std::move(copy)) {}
 
 Result<IndexView> IndexView::Open(int fd, const format::BundleFile& bundle) {
-  MappedFile file = TRY(MappedFile::Map(fd, bundle.image_offset + bundle.trailer.index_offset,
-                                        bundle.trailer.image_size - bundle.trailer.index_offset));
+  const std::uint64_t size = bundle.chunks_offset();
+  std::vector<std::uint64_t> checksums(bundle.chunk_count());
+  auto bytes = std::as_writable_bytes(std::span(checksums));
+  TRY(ReadExactly(fd, bytes, bundle.image_offset + bundle.trailer.index_offset + size));
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  auto chunks = file.bytes().first(bundle.index_size()).subspan(bundle.chunks_offset());
-  if (format::Checksum(chunks) != bundle.trailer.chunk_table_checksum) {
+  if (format::Checksum(bytes) != bundle.trailer.chunk_table_checksum) {
     return Failure(Error::Corrupt("index: the chunk checksums are damaged"));
   }
 #endif
-  return IndexView(bundle, std::move(file));
+  auto copy = std::make_unique<Copy>();
+  // Not cleared: that would touch all of it.
+  copy->bytes.reset(new (std::nothrow) std::byte[size]);
+  if (!copy->bytes) {
+    return Failure(Error::FromErrno(fmt::format("index of {} MB", size >> 20), ENOMEM));
+  }
+  copy->filled = std::make_unique<std::atomic<bool>[]>(checksums.size());
+  return IndexView(fd, bundle, std::move(checksums), std::move(copy));
 }
 
-Result<> IndexView::CheckChunk(std::uint64_t chunk) const {
-  if (checked_[chunk].load(std::memory_order_acquire)) [[likely]]
-    return {};
+// Read and checked where no other thread looks, and without the lock: others may need other chunks.
+Result<> IndexView::FillChunk(std::uint64_t chunk) const {
+  std::array<std::byte, format::kChunkSize> buffer;
+  const std::uint64_t begin = chunk * format::kChunkSize;
+  auto bytes = std::span(buffer).first(
+      std::min<std::uint64_t>(format::kChunkSize, bundle_.chunks_offset() - begin));
+  auto read = ReadExactly(fd_, bytes, bundle_.image_offset + bundle_.trailer.index_offset + begin);
+  if (!read && read.error().kind() == ErrorKind::kCorrupt) {
+    return Failure(Error::Corrupt("index: the file was cut off"));
+  }
+  TRY(std::move(read));
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  auto tables = file_.bytes().first(bundle_.chunks_offset());
-  std::uint64_t begin = chunk * format::kChunkSize;
-  auto bytes =
-      tables.subspan(begin, std::min<std::uint64_t>(format::kChunkSize, tables.size() - begin));
-  std::uint64_t expected;
-  std::memcpy(&expected, file_.bytes().data() + tables.size() + chunk * sizeof expected,
-              sizeof expected);
-  if (format::Checksum(bytes) != expected) {
+  if (format::Checksum(bytes) != checksums_[chunk]) {
     return Failure(Error::Corrupt(fmt::format("index: chunk {} is damaged", chunk)));
   }
 #endif
-  checked_[chunk].store(true, std::memory_order_release);
+  std::scoped_lock lock(copy_->filling);
+  if (copy_->filled[chunk].load(std::memory_order_relaxed)) return {};
+  std::ranges::copy(bytes, copy_->bytes.get() + begin);
+  copy_->filled[chunk].store(true, std::memory_order_release);
   return {};
 }
 
-Result<> IndexView::CheckChunks(std::uint64_t offset, std::uint64_t size) const {
+Result<> IndexView::Need(std::uint64_t offset, std::uint64_t size) const {
   if (size == 0) return {};
   std::uint64_t last = (offset + size - 1) / format::kChunkSize;
   for (std::uint64_t chunk = offset / format::kChunkSize; chunk <= last; ++chunk) {
-    TRY(CheckChunk(chunk));
+    if (!copy_->filled[chunk].load(std::memory_order_acquire)) [[unlikely]]
+      TRY(FillChunk(chunk));
   }
   return {};
-}
-
-// A page that is gone entirely is a fault, which damaged() tells; but behind the end of a file that
-// was cut off within a page there are just zeros, and a file overwritten by another image has good
-// pages. Either way the last bytes, the trailer's checksum, are others than those read at first.
-Result<> IndexView::CheckStillThere() const {
-  std::uint64_t checksum;
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  std::memcpy(&checksum, file_.bytes().last(sizeof checksum).data(), sizeof checksum);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (checksum == bundle_.trailer.checksum && !file_.damaged()) [[likely]]
-    return {};
-  return Failure(Error::Corrupt("index: the file was cut off, overwritten or cannot be read"));
 }
 
 template <typename Record>
@@ -74,10 +76,9 @@ Result<Record> IndexView::At(std::string_view table, std::uint64_t base, std::ui
     return Failure(Error::Corrupt(fmt::format("index: {} {} of {}", table, number, count)));
   }
   std::uint64_t offset = base + number * sizeof(Record);
-  TRY(CheckChunks(offset, sizeof(Record)));
+  TRY(Need(offset, sizeof(Record)));
   Record record;
-  std::memcpy(&record, file_.bytes().data() + offset, sizeof record);
-  TRY(CheckStillThere());
+  std::memcpy(&record, copy_->bytes.get() + offset, sizeof record);
   return record;
 }
 
@@ -100,10 +101,8 @@ Result<std::string_view> IndexView::String(std::uint64_t offset, std::uint64_t s
                                               bundle_.trailer.string_size)));
   }
   std::uint64_t begin = bundle_.strings_offset() + offset;
-  TRY(CheckChunks(begin, size));
-  std::string_view text = AsText(file_.bytes().subspan(begin, size));
-  TRY(CheckStillThere());
-  return text;
+  TRY(Need(begin, size));
+  return AsText(std::span(copy_->bytes.get() + begin, size));
 }
 
 }  // namespace haft

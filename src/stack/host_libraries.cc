@@ -108,13 +108,13 @@ std::string ExpandOrigin(std::string_view directory, std::string_view origin) {
 Result<HostFile> OpenHostFile(const std::string& path) {
   std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr), ::free);
   struct stat status;
-  if (resolved == nullptr || ::stat(resolved.get(), &status) < 0)
+  if (resolved == nullptr || ::lstat(resolved.get(), &status) < 0)
     return Failure(Error::FromErrno(Quoted(path)));
   if (!S_ISREG(status.st_mode))
     return Failure(Error::Invalid(fmt::format("{}: not a file", Quoted(path))));
   static const std::shared_ptr<const InputRoot> root = std::make_shared<const InputRoot>(
       InputRoot{UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)), ""});
-  return HostFile{.source = FileSource::OnDisk(root, resolved.get() + 1),
+  return HostFile{.source = FileSource::OnDisk(root, resolved.get() + 1, FileIdentity(status)),
                   .size = static_cast<std::uint64_t>(status.st_size),
                   .mode = status.st_mode,
                   .mtime = status.st_mtim.tv_sec,

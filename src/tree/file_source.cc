@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "haft/base/beneath.h"
 #include "haft/base/file_io.h"
 
 namespace haft {
@@ -21,12 +22,27 @@ Error Changed(std::string_view origin) {
       .Remedy("build again when nothing writes to it");
 }
 
+// Wraps around for times far from ours, which does no harm: it is only compared.
+std::int64_t Nanoseconds(const timespec& time) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
+                                   static_cast<std::uint64_t>(time.tv_nsec));
+}
+
 }  // namespace
 
-FileSource FileSource::OnDisk(std::shared_ptr<const InputRoot> root, std::string relative) {
+FileIdentity::FileIdentity(const struct stat& status)
+    : device(status.st_dev),
+      inode(status.st_ino),
+      size(static_cast<std::uint64_t>(status.st_size)),
+      modified(Nanoseconds(status.st_mtim)),
+      changed(Nanoseconds(status.st_ctim)) {}
+
+FileSource FileSource::OnDisk(std::shared_ptr<const InputRoot> root, std::string relative,
+                              const FileIdentity& identity) {
   FileSource source;
   source.root_ = std::move(root);
   source.path_ = std::move(relative);
+  source.identity_ = identity;
   return source;
 }
 
@@ -74,13 +90,15 @@ Result<FileReader> FileReader::Open(const FileSource& source, std::uint64_t size
     return reader;
   }
   // O_NONBLOCK: the file may have become a pipe nobody writes to.
-  int fd = ::openat(source.root_->fd.get(), source.path_.c_str(),
-                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return Failure(Error::FromErrno(Quoted(reader.origin_)));
-  reader.fd_ = UniqueFd(fd);
+  reader.fd_ = OpenBeneath(source.root_->fd.get(), source.path_,
+                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (!reader.fd_ && (errno == ELOOP || errno == ENOTDIR)) return Failure(Changed(reader.origin_));
+  if (!reader.fd_) return Failure(Error::FromErrno(Quoted(reader.origin_)));
   struct stat status;
-  if (::fstat(fd, &status) < 0) return Failure(Error::FromErrno(Quoted(reader.origin_)));
-  if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != size) {
+  if (::fstat(reader.fd_.get(), &status) < 0)
+    return Failure(Error::FromErrno(Quoted(reader.origin_)));
+  if (!S_ISREG(status.st_mode) || FileIdentity(status) != *source.identity_ ||
+      static_cast<std::uint64_t>(status.st_size) != size) {
     return Failure(Changed(reader.origin_));
   }
   return reader;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "haft/base/beneath.h"
 #include "haft/base/file_io.h"
 #include "haft/format/layout.h"
 
@@ -56,9 +57,9 @@ class Scan {
     if (::fstat(root_->fd.get(), &status) < 0)
       return Failure(Error::FromErrno(Quoted(root_->path)));
     TRY(tree_.AddDirectory(where_, Attributes(status), root_->path));
-    pending_.emplace_back();
+    pending_.push_back({.path = "", .device = status.st_dev, .inode = status.st_ino});
     while (!pending_.empty()) {
-      std::string directory = std::move(pending_.back());
+      Directory directory = std::move(pending_.back());
       pending_.pop_back();
       TRY(ScanDirectory(directory));
     }
@@ -66,6 +67,12 @@ class Scan {
   }
 
  private:
+  struct Directory {
+    std::string path;  // below the root
+    dev_t device;
+    ino_t inode;
+  };
+
   Error Failed(std::string_view relative, int sys_errno = errno) const {
     return Error::FromErrno(Quoted(JoinPath(root_->path, relative)), sys_errno);
   }
@@ -80,17 +87,11 @@ class Scan {
   }
 
   // Sorted, so that of several errors always the same one is reported.
-  Result<std::vector<std::string>> ListDirectory(const std::string& relative) const {
-    UniqueFd fd(::openat(root_->fd.get(), relative.empty() ? "." : relative.c_str(),
-                         O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd) return Failure(Failed(relative));
-    std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.get()), ::closedir);
-    if (stream == nullptr) return Failure(Failed(relative));
-    static_cast<void>(fd.Release());  // the stream owns it now
+  Result<std::vector<std::string>> ListDirectory(DIR* stream, const std::string& relative) const {
     std::vector<std::string> names;
     for (;;) {
       errno = 0;
-      const dirent* entry = ::readdir(stream.get());
+      const dirent* entry = ::readdir(stream);
       if (entry == nullptr) break;
       std::string_view name = entry->d_name;
       if (name != "." && name != "..") names.emplace_back(name);
@@ -100,31 +101,44 @@ class Scan {
     return names;
   }
 
-  Result<> ScanDirectory(const std::string& relative) {
-    for (const std::string& name : TRY(ListDirectory(relative))) {
+  Result<> ScanDirectory(const Directory& directory) {
+    UniqueFd fd = OpenBeneath(root_->fd.get(), directory.path, O_RDONLY | O_DIRECTORY);
+    struct stat status;
+    if (!fd || ::fstat(fd.get(), &status) < 0) return Failure(Failed(directory.path));
+    if (status.st_dev != directory.device || status.st_ino != directory.inode) {
+      return Failure(Error::Invalid(fmt::format("{}: replaced while it was being packed",
+                                                Quoted(JoinPath(root_->path, directory.path))))
+                         .Remedy("build again when nothing writes to it"));
+    }
+    std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.get()), ::closedir);
+    if (stream == nullptr) return Failure(Failed(directory.path));
+    const int names_in = fd.Release();  // the stream owns it now
+    for (const std::string& name : TRY(ListDirectory(stream.get(), directory.path))) {
       if (std::ranges::find(options_.skipped, name) == options_.skipped.end())
-        TRY(Add(JoinPath(relative, name)));
+        TRY(Add(names_in, name, JoinPath(directory.path, name)));
     }
     return {};
   }
 
-  Result<> Add(std::string relative) {
+  // The entry `name` of an open directory, which is `relative` below the root.
+  Result<> Add(int directory, const std::string& name, std::string relative) {
     struct stat status;
-    if (::fstatat(root_->fd.get(), relative.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
       return Failure(Failed(relative));
-    }
     const std::string path = JoinPath(where_, relative);
     const std::string origin = JoinPath(root_->path, relative);
     if (S_ISDIR(status.st_mode)) {
       TRY(tree_.AddDirectory(path, Attributes(status), origin));
-      pending_.push_back(std::move(relative));
+      pending_.push_back(
+          {.path = std::move(relative), .device = status.st_dev, .inode = status.st_ino});
     } else if (S_ISREG(status.st_mode)) {
       TRY(tree_.AddFile(path, Attributes(status), static_cast<std::uint64_t>(status.st_size),
-                        FileSource::OnDisk(root_, std::move(relative))));
+                        FileSource::OnDisk(root_, std::move(relative), FileIdentity(status))));
       ++files_;
       if (progress_) progress_(files_);
     } else if (S_ISLNK(status.st_mode)) {
-      TRY(tree_.AddSymlink(path, Attributes(status), TRY(ReadLink(relative)), origin));
+      TRY(tree_.AddSymlink(path, Attributes(status), TRY(ReadLink(directory, name, relative)),
+                           origin));
     } else {
       return Failure(
           Error::Invalid(fmt::format("{}: {}", Quoted(origin), SpecialKind(status.st_mode)))
@@ -133,9 +147,10 @@ class Scan {
     return {};
   }
 
-  Result<std::string> ReadLink(const std::string& relative) const {
+  Result<std::string> ReadLink(int directory, const std::string& name,
+                               const std::string& relative) const {
     std::string target(format::kMaxTargetSize + 1, '\0');
-    ssize_t size = ::readlinkat(root_->fd.get(), relative.c_str(), target.data(), target.size());
+    ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
     if (size < 0) return Failure(Failed(relative));
     target.resize(static_cast<std::size_t>(size));
     return target;
@@ -146,7 +161,7 @@ class Scan {
   Tree& tree_;
   const std::function<void(std::uint64_t)>& progress_;
   const InputOptions& options_;
-  std::vector<std::string> pending_;  // directories below the root
+  std::vector<Directory> pending_;
   std::uint64_t files_ = 0;
 };
 
@@ -171,16 +186,17 @@ Result<> AddInputProgram(const std::string& name, std::string_view where, Tree& 
   std::string directory =
       slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string file = path.substr(slash + 1);  // npos + 1 == 0
   struct stat status;
-  if (!fd || ::stat(path.c_str(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
+  if (!fd || ::fstatat(fd.get(), file.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
+    return Failure(Error::FromErrno(Quoted(path)));
   if (!S_ISREG(status.st_mode))
     return Failure(Error::Invalid(fmt::format("{}: is no regular file", Quoted(path))));
   NodeAttributes attributes = AttributesOf(status);
   attributes.mode |= (attributes.mode & 0444) >> 2;
   auto root = std::make_shared<const InputRoot>(InputRoot{std::move(fd), std::move(directory)});
-  return tree.AddFile(
-      where, attributes, static_cast<std::uint64_t>(status.st_size),
-      FileSource::OnDisk(std::move(root), path.substr(slash + 1)));  // npos + 1 == 0
+  return tree.AddFile(where, attributes, static_cast<std::uint64_t>(status.st_size),
+                      FileSource::OnDisk(std::move(root), file, FileIdentity(status)));
 }
 
 }  // namespace haft

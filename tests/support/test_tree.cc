@@ -66,6 +66,12 @@ std::string ReadTestFile(const std::string& path) {
   return Must(ReadWholeFile(path), "read");
 }
 
+FileSource SourceOnDisk(std::shared_ptr<const InputRoot> root, const std::string& name) {
+  struct stat status = {};
+  static_cast<void>(::fstatat(root->fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW));
+  return FileSource::OnDisk(std::move(root), name, FileIdentity(status));
+}
+
 Tree MakeTree(std::initializer_list<std::pair<std::string_view, std::string_view>> files) {
   Tree tree;
   for (const auto& [path, bytes] : files) Must(tree.AddText(path, std::string(bytes)), path);

@@ -41,6 +41,8 @@ std::string ReadTestFile(const std::string& path);
 
 // A tree of files in memory: {{"a/b.txt", "bytes"}, …}. Directories are made for them (0755, 1980).
 Tree MakeTree(std::initializer_list<std::pair<std::string_view, std::string_view>> files);
+// A file of an input directory as a scan finds it now; `name` may be missing.
+FileSource SourceOnDisk(std::shared_ptr<const InputRoot> root, const std::string& name);
 // Bytes that lz4 cannot compress, the same for the same seed.
 std::string RandomBytes(std::size_t size, unsigned seed);
 

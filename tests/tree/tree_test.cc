@@ -156,5 +156,35 @@ TEST(InputDirectoryTest, NoticesAFileThatChangedItsSize) {
                 ": changed while it was being packed; build again when nothing writes to it");
 }
 
+// The scan saw a directory; when its file was read, it was a link to where only root may read.
+TEST(InputDirectoryTest, ADirectoryReplacedByALinkAfterTheScanIsNotFollowed) {
+  TempDir dir;
+  WriteTestFile(dir / "in/d/shadow", "mine!");
+  WriteTestFile(dir / "etc/shadow", "root:");
+  Tree tree;
+  ASSERT_TRUE(AddInputDirectory(dir / "in", "s", tree));
+  ASSERT_EQ(::rename((dir / "in/d").c_str(), (dir / "in/away").c_str()), 0);
+  ASSERT_EQ(::symlink("../etc", (dir / "in/d").c_str()), 0);
+  EXPECT_EQ(Message(ReadSource(tree.Find("s/d/shadow")->file()->source, 5)),
+            Quoted(dir / "in/d/shadow") +
+                ": changed while it was being packed; build again when nothing writes to it");
+}
+
+TEST(InputDirectoryTest, AnotherFileOfTheSameSizeAndTimeIsNotTakenForTheOneThatWasScanned) {
+  TempDir dir;
+  const timespec times[2] = {{1000, 0}, {1000, 0}};
+  for (const char* name : {"in/a", "in/b", "other"}) {
+    WriteTestFile(dir / name, "12345");
+    ASSERT_EQ(::utimensat(AT_FDCWD, (dir / name).c_str(), times, 0), 0);
+  }
+  Tree tree;
+  ASSERT_TRUE(AddInputDirectory(dir / "in", "s", tree));
+  ASSERT_EQ(::rename((dir / "other").c_str(), (dir / "in/a").c_str()), 0);  // another inode
+  WriteTestFile(dir / "in/b", "54321");                                     // another st_ctime
+  ASSERT_EQ(::utimensat(AT_FDCWD, (dir / "in/b").c_str(), times, 0), 0);
+  for (const char* name : {"s/a", "s/b"})
+    EXPECT_FALSE(ReadSource(tree.Find(name)->file()->source, 5)) << name;
+}
+
 }  // namespace
 }  // namespace haft

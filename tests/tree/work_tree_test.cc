@@ -21,7 +21,7 @@ TEST(WorkTreeTest, OnlyFilesThatAreNotOnDiskAreCopied) {
   auto root = std::make_shared<const InputRoot>(
       InputRoot{Expect(OpenFile(dir.path(), O_RDONLY | O_DIRECTORY)), dir.path()});
   Tree tree = testing::MakeTree({{"a", "123"}, {"b/c", "45"}});
-  ASSERT_TRUE(tree.AddFile("large", {}, 5000, FileSource::OnDisk(root, "large")));
+  ASSERT_TRUE(tree.AddFile("large", {}, 5000, testing::SourceOnDisk(root, "large")));
   EXPECT_EQ(CopiedSize(tree), 5u);
   ASSERT_TRUE(ShowTree(tree, dir / "shown"));
   EXPECT_EQ(testing::ReadTestFile(dir / "shown/b/c"), "45");

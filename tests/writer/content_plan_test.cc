@@ -1,5 +1,6 @@
 #include "haft/writer/content_plan.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -61,8 +62,8 @@ TEST(ContentPlanTest, LargeFilesAreComparedToTheEnd) {
 TEST(ContentPlanTest, AVanishedFileIsAnError) {
   testing::TempDir dir;
   Tree tree = MakeTree({{"a", "12"}});
-  auto root = std::make_shared<const InputRoot>(InputRoot{UniqueFd(::dup(0)), dir.path()});
-  ASSERT_TRUE(tree.AddFile("b", {}, 2, FileSource::OnDisk(root, dir / "gone")));
+  auto root = std::make_shared<const InputRoot>(InputRoot{UniqueFd(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), dir.path()});
+  ASSERT_TRUE(tree.AddFile("b", {}, 2, testing::SourceOnDisk(root, "gone")));
   auto plan = ContentPlan::Make(tree, {}, 1);
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().sys_errno(), ENOENT);

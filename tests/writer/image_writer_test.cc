@@ -299,7 +299,7 @@ TEST(ImageWriterTest, ZerosBecomeHolesWhetherOrNotTheFileIsSparse) {
   std::vector<std::vector<std::byte>> images;
   for (const char* name : {"dense", "sparse"}) {
     Tree tree;
-    ASSERT_TRUE(tree.AddFile("f", {}, bytes.size(), FileSource::OnDisk(root, name)));
+    ASSERT_TRUE(tree.AddFile("f", {}, bytes.size(), testing::SourceOnDisk(root, name)));
     images.push_back(BuildImage(tree, kSmallBlocks));
   }
   EXPECT_EQ(images[0], images[1]);
@@ -330,7 +330,7 @@ TEST(ImageWriterTest, ASparseFileUsedInPartComesBack) {
   auto root = std::make_shared<const InputRoot>(
       InputRoot{Expect(OpenFile(dir.path(), O_RDONLY | O_DIRECTORY)), dir.path()});
   Tree tree;
-  ASSERT_TRUE(tree.AddFile("f", {}, bytes.size(), FileSource::OnDisk(root, "sparse")));
+  ASSERT_TRUE(tree.AddFile("f", {}, bytes.size(), testing::SourceOnDisk(root, "sparse")));
   // In data, across both ends of a hole, in a hole, at the end.
   StartLayout layout{.files = {"f"},
                      .ranges = {{"f",
@@ -366,7 +366,7 @@ TEST(ImageWriterTest, AHugeSparseFileIsNotRead) {
   auto root = std::make_shared<const InputRoot>(
       InputRoot{Expect(OpenFile(dir.path(), O_RDONLY | O_DIRECTORY)), dir.path()});
   Tree tree;
-  ASSERT_TRUE(tree.AddFile("huge", {}, kHuge, FileSource::OnDisk(root, "huge")));
+  ASSERT_TRUE(tree.AddFile("huge", {}, kHuge, testing::SourceOnDisk(root, "huge")));
   ParsedImage image(BuildImage(tree));
   ASSERT_EQ(image.extents.size(), 3u);
   EXPECT_EQ(image.blocks.size(), 1u);

@@ -86,7 +86,8 @@ class BlockCache {
   // Called, without the lock held, by a thread that has waited a while for a block that another one
   // fills. REQUIRES: no Get() is running.
   void SetLongWaitHook(std::function<void()> hook) { long_wait_ = std::move(hook); }
-  // REQUIRES: size <= block_size, and the same for every Get() of one block.
+  // The block, which has exactly `size` bytes. If it is there with another size it is not that
+  // block: kCorrupt. REQUIRES: size <= block_size.
   Result<PinnedBlock> Get(std::uint32_t block, std::uint32_t size, const Fill& fill);
   Counters counters() const;
   // Gives the memory of all unpinned blocks back.

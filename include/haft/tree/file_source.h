@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+struct stat;
+
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
 
@@ -33,12 +35,23 @@ class MemberArchive {
                               std::span<std::byte> out) = 0;
 };
 
+// Which file the scan of an input directory found, and in which state: another one that takes its
+// name before it is read is not packed.
+struct FileIdentity {
+  explicit FileIdentity(const struct stat& status);
+  bool operator==(const FileIdentity&) const = default;
+
+  std::uint64_t device, inode, size;
+  std::int64_t modified, changed;  // nanoseconds, st_mtime and st_ctime
+};
+
 // A file on disk, bytes in memory (what haft generates), or a member of an archive. Cheap to copy;
 // copies share the bytes.
 class FileSource {
  public:
   // `relative` is below `root`; nothing is opened yet.
-  static FileSource OnDisk(std::shared_ptr<const InputRoot> root, std::string relative);
+  static FileSource OnDisk(std::shared_ptr<const InputRoot> root, std::string relative,
+                           const FileIdentity& identity);
   // `origin` is what messages call it.
   static FileSource InMemory(std::string bytes, std::string origin);
   static FileSource InArchive(std::shared_ptr<MemberArchive> archive, std::uint32_t member);
@@ -55,14 +68,16 @@ class FileSource {
   std::shared_ptr<const InputRoot> root_;  // one of these three is there
   std::shared_ptr<const std::string> bytes_;
   std::shared_ptr<MemberArchive> archive_;
-  std::string path_;  // below root_, or the origin of bytes_
+  std::string path_;                      // below root_, or the origin of bytes_
+  std::optional<FileIdentity> identity_;  // of a file on disk
   std::uint32_t member_ = 0;
 };
 
 // An open FileSource. The const methods may be called from several threads at once.
 class FileReader {
  public:
-  // Fails if the file does not have exactly `size` bytes: it has changed since it was scanned.
+  // Fails if the file does not have exactly `size` bytes or, on disk, is not the one that was
+  // scanned or has changed since. No component of its path below the root may be a link by now.
   static Result<FileReader> Open(const FileSource& source, std::uint64_t size);
 
   // Fills all of `out`. REQUIRES: offset + out.size() <= the size given to Open().
