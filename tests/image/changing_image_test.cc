@@ -213,12 +213,15 @@ TEST(ChangingImageTest, ABlockWhoseRecordGrowsGivesNoMemoryBehindIt) {
   forged.extents[inode.first].length = 4096;
   forged.extents[inode.first].block_offset = 0;
   const std::uint32_t number = forged.extents[inode.first].block;
-  forged.blocks[number].raw_size = 100;
+  ASSERT_LT(forged.blocks[number].raw_size, 4096u);
   const std::vector<std::byte> bytes = forged.Bytes();
   UniqueFd file = MemoryFile(bytes);
   ImageReader reader = OpenReader(Duplicate(file));
   const Entry entry = Expect(reader.Resolve("many/0003"));
   std::vector<Slice> slices;
+  // A good file of the same block, which is in the cache then.
+  EXPECT_EQ(Message(reader.Read(Expect(reader.Resolve("many/0004")).inode, 0, 4096, slices)), "");
+  EXPECT_EQ(reader.cache().counters().buffers, 1u);
   EXPECT_FALSE(reader.Read(entry.inode, 0, 4096, slices));
   const format::BundleFile& bundle = reader.bundle();
   const std::uint32_t grown = 4096;
