@@ -11,18 +11,16 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "haft/base/file_io.h"
 #include "haft/format/manifest.h"
 #include "haft/mount/directory_users.h"
 #include "haft/mount/mount_table.h"
+#include "process_facts.h"
 
 namespace haft {
 namespace {
 
-constexpr std::string_view kBootstrap = "/.haft/py";
 constexpr int kAnswerMilliseconds = 1000;
 
 struct Process {
@@ -32,17 +30,13 @@ struct Process {
   std::string namespace_id;  // of its mounts; "" if it may not be looked at
 };
 
-// Seconds since boot at which a process began: field 22 of /proc/PID/stat, counted behind the name
-// in parentheses.
+// Seconds since a process began.
 double AgeOf(const std::string& directory) {
   auto text = ReadWholeFile(directory + "/stat", 4096);
   timespec now = {};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
-  if (!text || text->rfind(')') == text->npos) return 0;
-  std::istringstream words(text->substr(text->rfind(')') + 1));
-  std::string word;
-  for (int i = 0; i < 20; ++i) words >> word;
-  double began = std::strtod(word.c_str(), nullptr) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  if (!text) return 0;
+  double began = StartTicks(*text) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   return std::max(
       0.0, static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 - began);
 }
@@ -97,36 +91,6 @@ std::optional<std::string> ReadAs(uid_t uid, gid_t gid, const std::string& path)
   return text;
 }
 
-void ReadFigures(RunningBundle& bundle, const std::string& text) {
-  auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return;
-  auto number = [&](const char* pointer) {
-    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(0));
-    return value.is_number() ? value.get<std::uint64_t>() : 0;
-  };
-  auto word = [&](const char* pointer) {
-    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(""));
-    return value.is_string() ? value.get<std::string>() : "";
-  };
-  ServerFigures figures{.cache_hits = number("/cache/hits"),
-                        .cache_misses = number("/cache/misses"),
-                        .rss_bytes = number("/server/rss_bytes"),
-                        .server = static_cast<pid_t>(number("/server/pid")),
-                        .supervisor = static_cast<pid_t>(number("/server/supervisor")),
-                        .deaths = static_cast<std::uint32_t>(number("/server/deaths")),
-                        .last_death = word("/server/last_death")};
-  for (const auto& count : json.value("operations", nlohmann::json::object())) {
-    if (count.is_number()) figures.requests += count.get<std::uint64_t>();
-  }
-  bundle.name = word("/bundle/name");
-  bundle.image_id = word("/bundle/image_id");
-  bundle.mode = word("/bundle/mode");
-  std::uint64_t started = number("/bundle/started");
-  if (started != 0)
-    bundle.uptime = static_cast<double>(::time(nullptr)) - static_cast<double>(started);
-  bundle.figures = std::move(figures);
-}
-
 bool IsOurs(const Process& process, const char* kind) {
   char ours[64] = {}, theirs[64] = {};
   return ::readlink(fmt::format("/proc/self/ns/{}", kind).c_str(), ours, sizeof ours - 1) > 0 &&
@@ -138,10 +102,6 @@ bool IsOurs(const Process& process, const char* kind) {
 // If the server does not tell.
 std::string ModeByNamespaces(const Process& process) {
   return IsOurs(process, "mnt") ? "mount" : IsOurs(process, "user") ? "namespace" : "userns";
-}
-
-std::string LastComponent(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
 }
 
 // A mount in the namespace of `process`.
@@ -169,26 +129,6 @@ RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount
   return bundle;
 }
 
-// "/tmp/haft-0/NAME-IMAGEID/NAME" if that is where a process got its bundle's files from.
-std::string ExtractedTree(const Process& process) {
-  auto text = ReadWholeFile(fmt::format("/proc/{}/environ", process.pid));
-  if (!text) return "";
-  for (std::size_t at = 0; at < text->size(); at = text->find('\0', at) + 1) {
-    std::string entry = text->c_str() + at;
-    if (entry.starts_with("PYTHONPATH=/")) {
-      auto end = entry.find(kBootstrap);
-      std::string tree = end == entry.npos ? "" : entry.substr(11, end - 11);
-      std::string outer =
-          LastComponent(tree.substr(0, tree.rfind('/') == tree.npos ? 0 : tree.rfind('/')));
-      if (tree.find(':') == tree.npos && outer.size() > 33 &&
-          outer.starts_with(LastComponent(tree) + "-"))
-        return tree;
-    }
-    if (text->find('\0', at) == text->npos) break;
-  }
-  return "";
-}
-
 }  // namespace
 
 Result<std::vector<RunningBundle>> FindRunningBundles() {
@@ -205,7 +145,8 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
         bundles.emplace(mount.device, DescribeMount(process, mount, processes));
       }
     }
-    if (std::string tree = ExtractedTree(process); !tree.empty()) {
+    auto environ = ReadWholeFile(fmt::format("/proc/{}/environ", process.pid));
+    if (std::string tree = ExtractedTree(environ ? *environ : ""); !tree.empty()) {
       auto [bundle, is_new] = bundles.try_emplace(tree);
       if (is_new) {
         std::string entry = LastComponent(tree.substr(0, tree.rfind('/')));

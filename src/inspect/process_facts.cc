@@ -1,0 +1,85 @@
+#include "process_facts.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace haft {
+namespace {
+
+constexpr std::string_view kBootstrap = "/.haft/py";
+constexpr std::string_view kVariable = "PYTHONPATH=";
+constexpr std::size_t kImageIdDigits = 32;
+
+// The tree of a PYTHONPATH that begins with a bundle's bootstrap; else "".
+std::string TreeOf(const std::string& python_path) {
+  const std::string tree = python_path.substr(0, python_path.find(kBootstrap));
+  const auto slash = tree.rfind('/');
+  if (tree.size() == python_path.size() || slash == tree.npos || tree.find(':') != tree.npos)
+    return "";
+  const std::string outer = LastComponent(tree.substr(0, slash));
+  const bool is_entry =
+      outer.size() > kImageIdDigits + 1 && outer.starts_with(LastComponent(tree) + "-");
+  return is_entry ? tree : "";
+}
+
+}  // namespace
+
+double StartTicks(const std::string& stat) {
+  const auto name_end = stat.rfind(')');
+  if (name_end == stat.npos) return 0;
+  std::istringstream words(stat.substr(name_end + 1));
+  std::string word;
+  for (int i = 0; i < 20; ++i) words >> word;
+  return words ? std::strtod(word.c_str(), nullptr) : 0;
+}
+
+std::string ExtractedTree(std::string_view environ) {
+  while (!environ.empty()) {
+    const std::string_view entry = environ.substr(0, environ.find('\0'));
+    environ.remove_prefix(std::min(environ.size(), entry.size() + 1));
+    if (!entry.starts_with(kVariable) || !entry.substr(kVariable.size()).starts_with('/')) continue;
+    if (std::string tree = TreeOf(std::string(entry.substr(kVariable.size()))); !tree.empty())
+      return tree;
+  }
+  return "";
+}
+
+std::string LastComponent(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+void ReadFigures(RunningBundle& bundle, const std::string& stats) {
+  auto json = nlohmann::json::parse(stats, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return;
+  auto number = [&](const char* pointer) {
+    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(0));
+    return value.is_number() ? value.get<std::uint64_t>() : 0;
+  };
+  auto word = [&](const char* pointer) {
+    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(""));
+    return value.is_string() ? value.get<std::string>() : "";
+  };
+  ServerFigures figures{.cache_hits = number("/cache/hits"),
+                        .cache_misses = number("/cache/misses"),
+                        .rss_bytes = number("/server/rss_bytes"),
+                        .server = static_cast<pid_t>(number("/server/pid")),
+                        .supervisor = static_cast<pid_t>(number("/server/supervisor")),
+                        .deaths = static_cast<std::uint32_t>(number("/server/deaths")),
+                        .last_death = word("/server/last_death")};
+  for (const auto& count : json.value("operations", nlohmann::json::object())) {
+    if (count.is_number()) figures.requests += count.get<std::uint64_t>();
+  }
+  bundle.name = word("/bundle/name");
+  bundle.image_id = word("/bundle/image_id");
+  bundle.mode = word("/bundle/mode");
+  std::uint64_t started = number("/bundle/started");
+  if (started != 0)
+    bundle.uptime = static_cast<double>(::time(nullptr)) - static_cast<double>(started);
+  bundle.figures = std::move(figures);
+}
+
+}  // namespace haft
