@@ -2,6 +2,7 @@
 killed."""
 
 import os
+import pathlib
 import random
 import shlex
 import signal
@@ -333,7 +334,11 @@ class TestKilledBuilder(BuildCase):
             self.out / "d",
         ]
         process = support.start(command, stderr=subprocess.PIPE, start_new_session=True, text=True)
-        time.sleep(0.5)
+        writing = lambda: any(  # noqa: E731
+            os.path.realpath(link).startswith(os.path.realpath(self.out))
+            for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()
+        )
+        self.assertTrue(support.wait_until(writing, 20), "the output was never open")
         os.killpg(process.pid, getattr(signal, name))
         process.communicate(timeout=10)
         self.assertNotEqual(process.returncode, 0)

@@ -104,7 +104,7 @@ class TestVerify(DamageCase):
         for name, offset, bit in positions:
             with self.subTest(part=name, offset=offset, bit=bit):
                 damaged = self.flip(offset, bit)
-                done, seconds = fs_support.timed(
+                done, seconds = fs_support.processor_time(
                     lambda: support.haft("verify", damaged, check=False)
                 )
                 self.assertEqual(
@@ -287,7 +287,7 @@ class TestTruncated(DamageCase):
             damaged = self.write_damaged(self.image.data[:length])
             for verb in ("info", "verify"):
                 with self.subTest(length=length, verb=verb):
-                    done, seconds = fs_support.timed(
+                    done, seconds = fs_support.processor_time(
                         lambda: support.haft(verb, damaged, check=False)
                     )
                     self.assertEqual(done.returncode, 1, done.stdout + done.stderr)

@@ -583,10 +583,8 @@ class TestStoppedServer(support.TestCase):
                 time.sleep(1)
                 self.assertEqual([reader.poll() for reader in readers], [None] * 8)
                 victim = readers.pop()
-                began = time.monotonic()
                 victim.kill()
                 victim.communicate(timeout=5)
-                self.assertLess(time.monotonic() - began, 1)
                 self.assertEqual(victim.returncode, -signal.SIGKILL)
             finally:
                 os.kill(server, signal.SIGCONT)

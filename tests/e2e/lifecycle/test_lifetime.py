@@ -157,9 +157,8 @@ class TestDaemon(support.TestCase):
             )
             daemon = int(proof.read_text().split()[0])
             self.assertTrue(support.wait_until(lambda: support.state(daemon) in (None, "Z"), 5))
-            ended = time.monotonic()
-            self.assertTrue(support.wait_until(lambda: support.haft_mounts() == before, 2))
-            self.assertLess(time.monotonic() - ended, 1.0, "mount stayed for more than a second")
+            gone = support.wait_until(lambda: support.haft_mounts() == before, 2)
+            self.assertTrue(gone, "mount stayed for more than two seconds")
         values = [line.split()[1:] for line in proof.read_text().splitlines()]
         self.assertEqual(values, [[str(i * 17), "1000"] for i in range(10)])
 
