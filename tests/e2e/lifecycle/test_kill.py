@@ -163,7 +163,7 @@ class Start(StoppedStart):
             return
         pids = {"program": [self.pid], "stopped": [stopped]}.get(victim, [])
         for role in victim.split("+") if not pids else ():
-            found = support.wait_until(lambda: self.processes(f"haft-{role}"), 2, 0.0005)
+            found = support.wait_until(lambda: self.processes(f"haft-{role.split()[0]}"), 2, 0.0005)
             assert found, f"no {role}"
             pids += found
         kill(*pids)
