@@ -18,11 +18,12 @@ UniqueFd OpenDirectoryAt(int parent, const std::string& name) {
 }
 
 void MakeAccessible(int parent, const std::string& name) {
-  struct stat status;
-  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-      S_ISDIR(status.st_mode)) {
-    ::fchmodat(parent, name.c_str(), 0700, 0);
-  }
+  // Of the directory that is open: by name it might have become a link to another one meanwhile.
+  UniqueFd fd(::openat(parent, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return;
+  constexpr long kFchmodat2 = 452;
+  if (::syscall(kFchmodat2, fd.get(), "", 0700, AT_EMPTY_PATH) == 0) return;
+  ::chmod(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), 0700);
 }
 
 // Calls `visit` for each name in a directory; whether there was any.
