@@ -1,59 +1,29 @@
 #include "haft/archive/zip_image.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <utility>
 
-#include "haft/archive/inner_wheels.h"
-#include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/base/unique_fd.h"
 #include "haft/writer/byte_sink.h"
 #include "haft/writer/image_writer.h"
 #include "zip_blocks.h"
 
 namespace haft {
 
-std::string BundleNameFor(std::string_view path) {
-  constexpr std::size_t kLongest = 64;
-  std::string name;
-  for (char c : path.substr(path.rfind('/') + 1)) {  // npos + 1 == 0
-    bool possible = format::IsBundleName(std::string("x") + c);
-    name += possible ? c : '-';
-  }
-  name.erase(0, std::min(name.find_first_not_of(".-"), name.size()));
-  name.resize(std::min(name.size(), kLongest));
-  return name.empty() ? "archive" : name;
-}
-
-Result<ImageReader> OpenZipImage(const std::shared_ptr<ZipArchive>& archive,
-                                 const ZipImageOptions& options) {
-  auto tree = std::make_unique<Tree>();
-  TRY(AddArchive(archive, *tree));
-  std::vector<InnerArchive> inner;
-  if (options.expand_wheels) inner = TRY(ExpandInnerWheels(*tree, archive->path()));
-  format::Manifest manifest;
-  manifest.name = options.name.empty() ? BundleNameFor(archive->path()) : options.name;
-  manifest.mount = "/haft/" + manifest.name;
-  // The digest makes image ids differ where contents do: an image id covers the manifest.
-  manifest.builder = fmt::format("haft {}, from a zip directory {}", HAFT_VERSION,
-                                 format::ToHex(archive->directory().digest));
-  if (options.prepare) TRY(options.prepare(*tree, manifest));
-
-  auto blocks = TRY(ZipBlocks::Make(std::move(tree)));
-  blocks->Keep(archive);
-  for (InnerArchive& wheel : inner) blocks->Keep(std::move(wheel.archive));
+Result<ImageReader> OpenZipImage(ArchiveTree tree, const format::Manifest& manifest,
+                                 std::size_t cache_bytes) {
+  const std::string path = tree.archive->path();
+  auto blocks = TRY(ZipBlocks::Make(std::move(tree.files)));
+  blocks->Keep(std::move(tree.archive));
+  for (InnerArchive& wheel : tree.wheels) blocks->Keep(std::move(wheel.archive));
   UniqueFd index(::memfd_create("haft-index", MFD_CLOEXEC));
   if (!index) return Failure(Error::FromErrno("memfd_create"));
-  FileSink sink(index.get(), "index of " + archive->path());
+  FileSink sink(index.get(), "index of " + path);
   TRY(WriteImageWithoutBlocks(blocks->tree(), blocks->plan(), blocks->Tables(), manifest, {},
                               sink));
-  return ImageReader::Open(std::move(index), std::move(blocks), options.cache_bytes);
-}
-
-Result<ImageReader> OpenZipImage(const std::string& path, const ZipImageOptions& options) {
-  return OpenZipImage(TRY(ZipArchive::Open(TRY(OpenFile(path, O_RDONLY)), path)), options);
+  return ImageReader::Open(std::move(index), std::move(blocks), cache_bytes);
 }
 
 namespace {

@@ -187,9 +187,9 @@ class Builder {
           options));
       return {};
     };
-    if (options_.converted) {
+    if (options_.imported) {
       files += TRY(
-          options_.converted->add_files(tree_, [&](std::uint64_t done) { meter.Update(done, 0); }));
+          options_.imported->add_files(tree_, [&](std::uint64_t done) { meter.Update(done, 0); }));
     }
     for (const std::string& path : options_.site_packages) TRY(add(path, {}));
     for (const std::string& path : options_.sources) TRY(add(path, {.skipped = kNoSources}));
@@ -236,8 +236,8 @@ class Builder {
     }
     if (request.module.empty()) {
       bool has_entry =
-          options_.converted && options_.converted->entry.kind != format::EntryKind::kNone;
-      return has_entry ? options_.converted->entry
+          options_.imported && options_.imported->manifest.entry.kind != format::EntryKind::kNone;
+      return has_entry ? options_.imported->manifest.entry
                        : format::Entry{.kind = format::EntryKind::kInterpreter};
     }
     format::Entry entry = TRY(format::ParseModuleEntry(request.module, "module"));
@@ -298,7 +298,7 @@ class Builder {
     manifest.isolated = options_.isolated;
     manifest.ignore_environment = options_.ignore_environment;
     manifest.multi_call = options_.multi_call;
-    if (options_.converted) manifest.preamble = options_.converted->preamble;
+    if (options_.imported) manifest.preamble = options_.imported->manifest.preamble;
     if (!options_.preamble.empty()) manifest.preamble = PreamblePath();
     manifest.build_id = options_.build_id;
     if (!options_.entry.web.empty()) manifest.web = TRY(ParseWebApplication(options_.entry.web));

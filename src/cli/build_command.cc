@@ -26,7 +26,7 @@ Result<Arguments> ReadArguments(const CommandLine& line, const Words& words) {
   return Merge(std::move(arguments), TRY(ReadProjectFile(kProjectFile, line)));
 }
 
-// What is converted says what the command line does not.
+// What is imported says what the command line does not.
 void Apply(ImportedInput imported, const Arguments& arguments, BuildOptions& options) {
   format::Manifest& manifest = imported.manifest;
   if (!arguments.Has("python") && !manifest.python.path.empty())
@@ -43,9 +43,7 @@ void Apply(ImportedInput imported, const Arguments& arguments, BuildOptions& opt
   options.multi_call |= manifest.multi_call;
   options.bundle_python |= imported.bundled_python;
   options.bundle_httpd |= imported.bundled_httpd;
-  options.converted = ConvertedInput{.add_files = std::move(imported.add_files),
-                                     .entry = std::move(manifest.entry),
-                                     .preamble = std::move(manifest.preamble)};
+  options.imported = std::move(imported);
 }
 
 }  // namespace

@@ -12,8 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "haft/archive/archive_kind.h"
-#include "haft/archive/inner_wheels.h"
+#include "haft/archive/recognised_archive.h"
 #include "haft/archive/zip_archive.h"
 #include "haft/base/file_io.h"
 #include "haft/format/bundle_file.h"
@@ -31,46 +30,44 @@ constexpr std::string_view kSitePackages = "site-packages";
 
 // --- archives ---
 
-Result<ImportedInput> ImportArchive(const std::shared_ptr<ZipArchive>& archive) {
-  Tree tree;
-  TRY(AddArchive(archive, tree));
-  auto inner = TRY(ExpandInnerWheels(tree, archive->path()));
-  auto info = std::make_shared<ArchiveInfo>(TRY(Recognise(tree, archive->path())));
-  if (!info->obstacle.empty()) {
-    return Failure(
-        Error(ErrorKind::kUnsupported, fmt::format("{}: a {} file: {}", Quoted(archive->path()),
-                                                   NameOf(info->kind), info->obstacle)));
+// Adds what an installer would have put into site-packages.
+Result<std::uint64_t> AddRecognised(const RecognisedArchive& found, Tree& to,
+                                    const std::function<void(std::uint64_t)>& progress) {
+  auto place = [&](std::string_view path) -> std::optional<std::string> {
+    auto inside = found.info.InSitePackages(path);
+    if (!inside) return std::nullopt;
+    return JoinPath(kSitePackages, *inside);
+  };
+  std::uint64_t files = TRY(AddArchive(found.tree.archive, to, place, progress));
+  for (const InnerArchive& wheel : found.tree.wheels) {
+    files += TRY(AddArchive(wheel.archive, to, [&](std::string_view path) {
+      return place(JoinPath(wheel.directory, path));
+    }));
   }
+  return files;
+}
+
+Result<ImportedInput> ImportArchive(std::shared_ptr<ZipArchive> archive) {
+  const std::string path = archive->path();
+  auto found = std::make_shared<const RecognisedArchive>(TRY(RecogniseArchive(std::move(archive))));
+  if (auto runnable = CheckRunnable(found->info); !runnable)
+    return Failure(std::move(runnable).error().Within(Quoted(path)));
   ImportedInput imported;
-  imported.manifest = info->manifest;
+  imported.manifest = found->info.manifest;
   format::Manifest& manifest = imported.manifest;
   for (std::string* file : {&manifest.entry.file, &manifest.preamble}) {
     if (file->empty()) continue;
-    auto place = info->InSitePackages(*file);
-    if (!place)
-      return Failure(Error::Invalid(fmt::format("{}: {} would not be in the bundle",
-                                                Quoted(archive->path()), Quoted(*file))));
-    *file = JoinPath(kSitePackages, *place);
+    auto inside = found->info.InSitePackages(*file);
+    if (!inside)
+      return Failure(Error::Invalid(
+          fmt::format("{}: {} would not be in the bundle", Quoted(path), Quoted(*file))));
+    *file = JoinPath(kSitePackages, *inside);
   }
-  WantedPython wanted = PythonOf(ShebangOf(archive->fd()));
-  manifest.python.path = FindPython(wanted.program, Environment::Current());
-  manifest.python_arguments = std::move(wanted.arguments);
-  manifest.ignore_environment = wanted.ignore_environment;
-  imported.add_files =
-      [archive, inner = std::move(inner), info](
-          Tree& to, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
-    auto place = [&](std::string_view path) -> std::optional<std::string> {
-      auto found = info->InSitePackages(path);
-      if (!found) return std::nullopt;
-      return JoinPath(kSitePackages, *found);
-    };
-    std::uint64_t files = TRY(AddArchive(archive, to, place, progress));
-    for (const InnerArchive& wheel : inner) {
-      files += TRY(AddArchive(wheel.archive, to, [&](std::string_view path) {
-        return place(JoinPath(wheel.directory, path));
-      }));
-    }
-    return files;
+  manifest.python.path = FindPython(found->python.program, Environment::Current());
+  manifest.python_arguments = found->python.arguments;
+  manifest.ignore_environment = found->python.ignore_environment;
+  imported.add_files = [found](Tree& to, const std::function<void(std::uint64_t)>& progress) {
+    return AddRecognised(*found, to, progress);
   };
   return imported;
 }
@@ -289,7 +286,7 @@ Result<ImportedInput> ImportInput(const std::string& path) {
             .Remedy("use --site-packages for a directory with packages"));
   }
   InputFile input = TRY(OpenInput(path));
-  if (input.archive) return ImportArchive(input.archive);
+  if (input.archive) return ImportArchive(std::move(input.archive));
   return ImportBundle(std::move(input));
 }
 

@@ -7,6 +7,7 @@
 #include "haft/archive/zip_archive.h"
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
+#include "haft/format/bundle_file.h"
 #include "haft/image/image_reader.h"
 
 namespace haft::cli {
@@ -14,7 +15,8 @@ namespace haft::cli {
 // One of the two is set.
 struct InputFile {
   std::string path;
-  UniqueFd image;                       // ends with a haft image
+  UniqueFd image;                       // ends with a haft image, which is
+  format::BundleFile bundle = {};       // here
   std::shared_ptr<ZipArchive> archive;  // its directory has been checked
 };
 

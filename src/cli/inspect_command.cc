@@ -7,8 +7,7 @@
 
 #include "command_line.h"
 #include "commands.h"
-#include "haft/archive/archive_kind.h"
-#include "haft/archive/inner_wheels.h"
+#include "haft/archive/recognised_archive.h"
 #include "haft/archive/zip_image.h"
 #include "haft/base/edit_distance.h"
 #include "haft/base/file_io.h"
@@ -138,14 +137,15 @@ std::uint64_t FileCount(const ZipDirectory& directory) {
   return static_cast<std::uint64_t>(std::ranges::count_if(directory.entries, is_file));
 }
 
-std::string InfoJson(const ZipArchive& archive, ArchiveInfo info) {
+std::string InfoJson(const RecognisedArchive& found) {
+  const ZipArchive& archive = *found.tree.archive;
+  const ArchiveInfo& info = found.info;
   const ZipDirectory& directory = archive.directory();
-  info.manifest.name = BundleNameFor(archive.path());
   auto json = nlohmann::ordered_json::parse(format::ToJson(info.manifest), nullptr, false);
   if (!json.is_object()) json = nlohmann::ordered_json::object();  // texts that are not UTF-8
   for (const char* haft_only : {"mount", "builder"}) json.erase(haft_only);
   json["kind"] = NameOf(info.kind);
-  json["python"] = {{"shebang", ShebangOf(archive.fd())}};
+  json["python"] = {{"shebang", found.shebang}};
   if (!info.obstacle.empty()) json["obstacle"] = info.obstacle;
   json["files"] = FileCount(directory);
   json["bytes"] = directory.content_size;
@@ -156,17 +156,18 @@ std::string InfoJson(const ZipArchive& archive, ArchiveInfo info) {
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-std::string InfoText(const ZipArchive& archive, const ArchiveInfo& info) {
+std::string InfoText(const RecognisedArchive& found) {
+  const ZipArchive& archive = *found.tree.archive;
+  const ArchiveInfo& info = found.info;
   const ZipDirectory& directory = archive.directory();
   // Texts from the archive may steer a terminal.
   auto shown = [](const std::string& text) {
     return Quoted(text).substr(1, Quoted(text).size() - 2);
   };
-  std::string text = fmt::format("name         {}\nkind         {}\nentry        {}\n",
-                                 BundleNameFor(archive.path()), NameOf(info.kind),
-                                 shown(format::Describe(info.manifest.entry)));
-  std::string shebang = ShebangOf(archive.fd());
-  if (!shebang.empty()) text += fmt::format("python       {}\n", shown(shebang));
+  std::string text =
+      fmt::format("name         {}\nkind         {}\nentry        {}\n", info.manifest.name,
+                  NameOf(info.kind), shown(format::Describe(info.manifest.entry)));
+  if (!found.shebang.empty()) text += fmt::format("python       {}\n", shown(found.shebang));
   if (!info.manifest.build_id.empty())
     text += fmt::format("build id     {}\n", shown(info.manifest.build_id));
   if (!info.obstacle.empty()) text += fmt::format("cannot run   {}\n", shown(info.obstacle));
@@ -175,14 +176,6 @@ std::string InfoText(const ZipArchive& archive, const ArchiveInfo& info) {
                       Size(FileSize(archive.fd()).value_or(directory.base) - directory.base),
                       directory.base, directory.entries.size());
   return text;
-}
-
-// What it runs, by a tree of its own.
-Result<ArchiveInfo> RecogniseArchive(const std::shared_ptr<ZipArchive>& archive) {
-  Tree tree;
-  TRY(AddArchive(archive, tree));
-  TRY(ExpandInnerWheels(tree, archive->path()));
-  return Recognise(tree, archive->path());
 }
 
 }  // namespace
@@ -203,12 +196,12 @@ Result<int> RunInfo(const Words& words) {
   InputFile input = TRY(OpenInput(arguments.Get("FILE")));
   const bool json = arguments.Has("json");
   if (input.archive) {
-    ArchiveInfo info = TRY(RecogniseArchive(input.archive));
-    TRY(Print(json ? InfoJson(*input.archive, info) : InfoText(*input.archive, info)));
+    const RecognisedArchive found = TRY(RecogniseArchive(std::move(input.archive)));
+    TRY(Print(json ? InfoJson(found) : InfoText(found)));
     return kOk;
   }
   auto text = [&]() -> Result<std::string> {
-    format::BundleFile bundle = TRY(format::LocateImage(input.image.get()));
+    const format::BundleFile& bundle = input.bundle;
     format::Manifest manifest = TRY(format::ReadManifest(input.image.get(), bundle));
     std::string manifest_text = TRY(format::ReadManifestText(input.image.get(), bundle));
     const Libraries libraries =

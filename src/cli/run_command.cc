@@ -88,8 +88,8 @@ Result<std::string> PromptFile(std::string_view name) {
 
 // The words that start the user's shell; its prompt begins with "(NAME)". `prompt_file` is made if
 // it is needed and empty.
-Result<std::vector<std::string>> ShellWords(std::string_view name, Environment& environment,
-                                            std::string& prompt_file) {
+Result<std::vector<std::string>> ShellCommand(std::string_view name, Environment& environment,
+                                              std::string& prompt_file) {
   std::string shell(environment.Get("SHELL").value_or(""));
   if (!shell.starts_with('/') || ::access(shell.c_str(), X_OK) < 0) shell = "/bin/sh";
   std::vector<std::string> words = {shell};
@@ -104,7 +104,7 @@ Result<std::vector<std::string>> ShellWords(std::string_view name, Environment& 
 
 Result<Program> MakeShell(std::string_view name, Environment environment) {
   std::string prompt_file;
-  std::vector<std::string> words = TRY(ShellWords(name, environment, prompt_file));
+  std::vector<std::string> words = TRY(ShellCommand(name, environment, prompt_file));
   std::string path = words[0];
   return Program{.path = std::move(path),
                  .arguments = std::move(words),
@@ -119,7 +119,7 @@ int ShellIn(const std::string& file) {
        .open = [&](Environment& environment) { return OpenForStart(file, environment); },
        .make_program = [&](const StartImage& image, Environment environment) -> Result<Program> {
          std::vector<std::string> words =
-             TRY(ShellWords(image.manifest.name, environment, prompt_file));
+             TRY(ShellCommand(image.manifest.name, environment, prompt_file));
          return MakeCommand(image.manifest, ProgramDirectories(image), std::move(words),
                             std::move(environment), image.path);
        }});

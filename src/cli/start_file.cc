@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "foreign_variables.h"
-#include "haft/archive/archive_kind.h"
+#include "haft/archive/recognised_archive.h"
 #include "haft/archive/zip_image.h"
 #include "haft/format/bundle_file.h"
 #include "haft/python/bootstrap.h"
@@ -22,38 +22,33 @@ std::string AbsolutePath(const std::string& path) {
   return resolved ? resolved.get() : "";
 }
 
-Result<StartImage> OpenArchiveForStart(const std::shared_ptr<ZipArchive>& archive,
+// What the archive says, what this host has, and what `environment` asks for.
+format::Manifest ManifestForStart(const RecognisedArchive& found, Environment& environment) {
+  format::Manifest manifest = found.info.manifest;
+  manifest.python.path = FindPythonOrUsual(found.python.program, environment);
+  manifest.python_arguments = found.python.arguments;
+  manifest.ignore_environment = found.python.ignore_environment;
+  TranslateVariables(found.info.kind, environment, manifest);
+  return manifest;
+}
+
+Result<StartImage> OpenArchiveForStart(std::shared_ptr<ZipArchive> archive,
                                        Environment& environment) {
-  format::Manifest made;
-  ZipImageOptions options{.name = {}, .expand_wheels = true, .prepare = {}};
-  options.prepare = [&](Tree& tree, format::Manifest& manifest) -> Result<> {
-    ArchiveInfo info = TRY(Recognise(tree, archive->path()));
-    if (!info.obstacle.empty()) {
-      return Failure(Error(ErrorKind::kUnsupported,
-                           fmt::format("a {} file: {}", NameOf(info.kind), info.obstacle)));
-    }
-    WantedPython wanted = PythonOf(ShebangOf(archive->fd()));
-    info.manifest.name = manifest.name;
-    info.manifest.mount = manifest.mount;
-    info.manifest.builder = manifest.builder;
-    info.manifest.python.path = FindPythonOrUsual(wanted.program, environment);
-    info.manifest.python_arguments = std::move(wanted.arguments);
-    info.manifest.ignore_environment = wanted.ignore_environment;
-    TranslateVariables(info.kind, environment, info.manifest);
-    manifest = made = std::move(info.manifest);
-    return AddBootstrap(tree, BootstrapFiles(), manifest);
-  };
-  ImageReader reader = TRY(OpenZipImage(archive, options));
-  return StartImage{.reader = std::move(reader),
-                    .manifest = std::move(made),
-                    .path = AbsolutePath(archive->path())};
+  std::string path = AbsolutePath(archive->path());
+  RecognisedArchive found = TRY(RecogniseArchive(std::move(archive)));
+  TRY(CheckRunnable(found.info));
+  format::Manifest manifest = ManifestForStart(found, environment);
+  TRY(AddBootstrap(*found.tree.files, BootstrapFiles(), manifest));
+  ImageReader reader = TRY(OpenZipImage(std::move(found.tree), manifest));
+  return StartImage{
+      .reader = std::move(reader), .manifest = std::move(manifest), .path = std::move(path)};
 }
 
 }  // namespace
 
 Result<StartImage> OpenForStart(const std::string& path, Environment& environment) {
   InputFile input = TRY(OpenInput(path));
-  if (input.archive) return OpenArchiveForStart(input.archive, environment);
+  if (input.archive) return OpenArchiveForStart(std::move(input.archive), environment);
   ImageReader reader = TRY(ImageReader::Open(std::move(input.image)));
   format::Manifest manifest = TRY(format::ReadManifest(reader.fd(), reader.bundle()));
   return StartImage{

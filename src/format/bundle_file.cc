@@ -48,7 +48,6 @@ std::optional<std::uint64_t> ElfSize(int fd, std::uint64_t file_size) {
   return elf->e_shoff + std::uint64_t{elf->e_shnum} * elf->e_shentsize;
 }
 
-// Why a file without a trailer at its end has none. Only runs after LocateImage failed.
 Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
   Error not_a_bundle = Error::Invalid("not a haft bundle (no trailer at its end)");
   std::optional<std::uint64_t> elf_size = ElfSize(fd, file_size);
@@ -150,13 +149,13 @@ std::uint64_t BundleFile::index_size() const {
   return chunks_offset() + chunk_count() * sizeof(std::uint64_t);
 }
 
-Result<BundleFile> LocateImage(int fd) {
+Result<std::optional<BundleFile>> FindImage(int fd) {
   std::uint64_t file_size = TRY(FileSize(fd));
-  if (file_size < sizeof(Trailer)) return Failure(ExplainMissingTrailer(fd, file_size));
+  if (file_size < sizeof(Trailer)) return std::nullopt;
   BundleFile bundle{.trailer = TRY(ReadRecord<Trailer>(fd, file_size - sizeof(Trailer))),
                     .image_offset = 0};
   const Trailer& trailer = bundle.trailer;
-  if (trailer.magic != kTrailerMagic) return Failure(ExplainMissingTrailer(fd, file_size));
+  if (trailer.magic != kTrailerMagic) return std::nullopt;
   if (!ChecksumHolds(trailer)) {
     return Failure(Error::Corrupt("the trailer is damaged").Remedy("copy the file again"));
   }
@@ -173,6 +172,17 @@ Result<BundleFile> LocateImage(int fd) {
   bundle.image_offset = file_size - std::min(trailer.image_size, file_size);
   TRY(CheckTrailer(bundle, file_size));
   return bundle;
+}
+
+Error ExplainMissingTrailer(int fd) {
+  auto file_size = FileSize(fd);
+  return file_size ? ExplainMissingTrailer(fd, *file_size) : std::move(file_size).error();
+}
+
+Result<BundleFile> LocateImage(int fd) {
+  auto bundle = TRY(FindImage(fd));
+  if (!bundle) return Failure(ExplainMissingTrailer(fd));
+  return *bundle;
 }
 
 Result<std::string> ReadManifestText(int fd, const BundleFile& bundle) {

@@ -33,8 +33,15 @@ MadeZip Sample() {
                 {.name = "link", .data = "pkg/one", .mode = 0120777}});
 }
 
-Result<ImageReader> OpenImage(const MadeZip& zip, const ZipImageOptions& options = {}) {
-  return OpenZipImage(TRY(ZipArchive::Open(ZipFd(zip.Bytes()), "dir/my app.pyz")), options);
+Result<ArchiveTree> TreeOf(const MadeZip& zip) {
+  return ReadArchiveTree(TRY(ZipArchive::Open(ZipFd(zip.Bytes()), "dir/my app.pyz")));
+}
+
+Result<ImageReader> OpenImage(const MadeZip& zip,
+                              std::size_t cache_bytes = ImageReader::kDefaultCacheBytes) {
+  ArchiveTree tree = TRY(TreeOf(zip));
+  const format::Manifest manifest = ManifestFor(*tree.archive);
+  return OpenZipImage(std::move(tree), manifest, cache_bytes);
 }
 
 std::string ReadAt(const ImageReader& reader, InodeId inode, std::uint64_t offset,
@@ -78,7 +85,7 @@ TEST(ZipImage, EmptyArchive) {
 TEST(ZipImage, RandomReadsFromTwoThreads) {
   MadeZip zip = Sample();
   // A cache of two blocks: nearly every read decodes.
-  auto reader = OpenImage(zip, {.cache_bytes = 1});
+  auto reader = OpenImage(zip, 1);
   ASSERT_TRUE(reader) << reader.error().message();
   auto work = [&](unsigned seed) {
     std::mt19937 random(seed);
@@ -123,14 +130,17 @@ TEST(ZipImage, ImageIdIsThatOfTheContents) {
   EXPECT_NE(id(zip), first);
 }
 
-TEST(ZipImage, PrepareAddsFiles) {
-  ZipImageOptions options{.name = "renamed"};
-  options.prepare = [](Tree& tree, format::Manifest& manifest) -> Result<> {
+TEST(ZipImage, WithAddedFilesAndAnotherManifest) {
+  auto open = [](const MadeZip& zip) -> Result<ImageReader> {
+    ArchiveTree tree = TRY(TreeOf(zip));
+    format::Manifest manifest = ManifestFor(*tree.archive);
+    manifest.name = "renamed";
     manifest.entry = {.kind = format::EntryKind::kModule, .module = "app"};
     const EmbeddedFile file = {.name = "start.py", .bytes = "import app\n"};
-    return AddBootstrap(tree, {&file, 1}, manifest);
+    TRY(AddBootstrap(*tree.files, {&file, 1}, manifest));
+    return OpenZipImage(std::move(tree), manifest);
   };
-  auto reader = OpenImage(Sample(), options);
+  auto reader = open(Sample());
   ASSERT_TRUE(reader) << reader.error().message();
   auto start = reader->Resolve(".haft/py/start.py");
   ASSERT_TRUE(start) << start.error().message();
@@ -140,7 +150,7 @@ TEST(ZipImage, PrepareAddsFiles) {
   // An archive that brings its own does not get into the way unnoticed.
   MadeZip zip = Sample();
   zip.entries.push_back({.name = ".haft/py/start.py", .data = "evil()\n"});
-  EXPECT_NE(Message(OpenImage(zip, options)).find("differ"), std::string::npos);
+  EXPECT_NE(Message(open(zip)).find("differ"), std::string::npos);
 }
 
 TEST(ZipImage, Verify) {

@@ -2,6 +2,7 @@
 // object on a line of its own, followed by the bytes of a file. Or one line of error and exit
 // status 1. For corpus_test.py.
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "haft/archive/zip_image.h"
+#include "haft/base/file_io.h"
 #include "haft/image/image_reader.h"
 
 namespace haft {
@@ -70,7 +72,10 @@ Result<> List(const ImageReader& reader, InodeId directory, const std::string& p
 }
 
 Result<> Run(const std::string& path) {
-  ImageReader reader = TRY(OpenZipImage(path));
+  ArchiveTree tree =
+      TRY(ReadArchiveTree(TRY(ZipArchive::Open(TRY(OpenFile(path, O_RDONLY)), path))));
+  const format::Manifest manifest = ManifestFor(*tree.archive);
+  ImageReader reader = TRY(OpenZipImage(std::move(tree), manifest));
   return List(reader, InodeId::kRoot, "");
 }
 

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "haft/archive/archive_kind.h"
+#include "haft/archive/recognised_archive.h"
 #include "haft/archive/zip_archive.h"
 #include "haft/archive/zip_image.h"
 #include "haft/base/file_io.h"
@@ -58,32 +58,35 @@ void CheckEntry(const ImageReader& reader, const ZipEntry& entry, bool damaged) 
   Require(crc == entry.crc, "contents have the CRC of the directory");
 }
 
+Result<ImageReader> OpenRecognised(const std::shared_ptr<ZipArchive>& archive) {
+  RecognisedArchive found = TRY(RecogniseArchive(archive));
+  format::Manifest& manifest = found.info.manifest;
+  if (manifest.entry.kind == format::EntryKind::kScript) {
+    Require(found.tree.files->Find(manifest.entry.file) != nullptr, "the script is in the archive");
+  }
+  for (const std::string& path : manifest.paths) {
+    Require(path.empty() || format::IsImagePath(path), "paths are in the image");
+  }
+  for (const ZipEntry& entry : archive->directory().entries) {
+    auto place = found.info.InSitePackages(entry.name);
+    Require(!place || format::IsImagePath(*place), "converted paths are in the image");
+  }
+  TRY(AddBootstrap(*found.tree.files, BootstrapFiles(), manifest));
+  return OpenZipImage(std::move(found.tree), manifest);
+}
+
 void CheckRecognised(const std::shared_ptr<ZipArchive>& archive) {
-  ZipImageOptions options;
-  options.prepare = [&](Tree& tree, format::Manifest& manifest) -> Result<> {
-    ArchiveInfo info = TRY(Recognise(tree, archive->path()));
-    if (info.manifest.entry.kind == format::EntryKind::kScript) {
-      Require(tree.Find(info.manifest.entry.file) != nullptr, "the script is in the archive");
-    }
-    for (const std::string& path : info.manifest.paths) {
-      Require(path.empty() || format::IsImagePath(path), "paths are in the image");
-    }
-    for (const ZipEntry& entry : archive->directory().entries) {
-      auto place = info.InSitePackages(entry.name);
-      Require(!place || format::IsImagePath(*place), "converted paths are in the image");
-    }
-    info.manifest.name = manifest.name;
-    info.manifest.mount = manifest.mount;
-    manifest = std::move(info.manifest);
-    return AddBootstrap(tree, BootstrapFiles(), manifest);
-  };
-  auto reader = OpenZipImage(archive, options);
+  auto reader = OpenRecognised(archive);
   if (!reader) {
     RequireOneLine(reader.error().message());
     return;
   }
   auto manifest = format::ReadManifest(reader->fd(), reader->bundle());
   if (!manifest) RequireOneLine(manifest.error().message());
+}
+
+Result<ImageReader> OpenAsItIs(const std::shared_ptr<ZipArchive>& archive) {
+  return OpenZipImage(TRY(ReadArchiveTree(archive)), ManifestFor(*archive));
 }
 
 void Use(std::span<const std::byte> bytes) {
@@ -102,7 +105,7 @@ void Use(std::span<const std::byte> bytes) {
   CheckRecognised(*archive);
   VerifyReport report = VerifyZip(**archive, {});
   for (const std::string& problem : report.problems) RequireOneLine(problem);
-  auto reader = OpenZipImage(*archive);
+  auto reader = OpenAsItIs(*archive);
   if (!reader) {
     RequireOneLine(reader.error().message());
     Require(!report.problems.empty(), "what verify calls good becomes an image");

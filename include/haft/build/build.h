@@ -37,18 +37,23 @@ struct BuildProgress {
 
 // Something that already is a program with its packages: an archive, a virtual environment, a
 // bundle.
-struct ConvertedInput {
+struct ImportedInput {
   // Adds its files where a build has them (packages at site-packages/), returns how many.
   // `progress` gets the number so far.
   std::function<Result<std::uint64_t>(Tree& tree,
                                       const std::function<void(std::uint64_t)>& progress)>
       add_files;
-  format::Entry entry;   // in what add_files makes; where EntryRequest names none
-  std::string preamble;  // a file of the image; where BuildOptions name none
+  // What it says about a start of these files: entry, preamble, arguments, python_arguments,
+  // environment, isolated, ignore_environment, multi_call, build_id. python.path: the interpreter
+  // it was made for, if this host has it. A build itself takes entry and preamble, where
+  // BuildOptions name none.
+  format::Manifest manifest;
+  bool bundled_python = false;  // it brought its own; that is not among the files
+  bool bundled_httpd = false;
 };
 
 struct BuildOptions {
-  std::optional<ConvertedInput> converted;  // the first input
+  std::optional<ImportedInput> imported;  // the first input
   // The inputs, merged in this order into site-packages/ of the image.
   std::vector<std::string> site_packages;
   std::vector<std::string>

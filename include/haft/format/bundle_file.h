@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "haft/base/error.h"
@@ -24,9 +25,16 @@ struct BundleFile {
   std::uint64_t index_size() const;  // including the chunk checksums
 };
 
-// Reads and checks the trailer of an open file: one read, O(1). Errors tell "not a haft bundle"
-// (kInvalidInput) from "cut off: has N bytes, needs M", surplus bytes and damage (kCorrupt), and
-// from another major version or an unknown feature (kUnsupported).
+// Reads and checks the trailer of an open file: one read, O(1). nullopt: the file does not end with
+// one. Errors: a damaged trailer (kCorrupt), another major version or an unknown feature
+// (kUnsupported).
+Result<std::optional<BundleFile>> FindImage(int fd);
+
+// Why a file in which FindImage() sees nothing has no image: "not a haft bundle" (kInvalidInput),
+// or kCorrupt: "cut off: has N bytes, needs M", surplus bytes, a trailer that cannot be recognised.
+Error ExplainMissingTrailer(int fd);
+
+// For a file that has to hold an image: what FindImage() finds, else why there is none.
 Result<BundleFile> LocateImage(int fd);
 
 // Reads, checks and parses the manifest.
