@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "command_line.h"
 #include "commands.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
@@ -12,6 +11,7 @@
 #include "haft/base/interruption.h"
 #include "haft/base/temporary_directory.h"
 #include "haft/bench/bench.h"
+#include "output.h"
 #include "progress_bar.h"
 
 namespace haft::cli {
@@ -72,11 +72,11 @@ Result<> Write(const Arguments& arguments, const char* option, const std::string
   return file.Commit();
 }
 
-Result<bench::BenchPlan> MakePlan(const Arguments& arguments, Words program_arguments) {
+Result<bench::BenchPlan> MakePlan(const Arguments& arguments) {
   bench::BenchPlan plan;
   for (const std::string& file : arguments.All("FILE..."))
     plan.files.push_back(WithDirectory(file));
-  plan.arguments = std::move(program_arguments);
+  plan.arguments = arguments.All("ARGUMENT...");
   plan.wanted = TRY(ParseVariants(arguments));
   plan.conditions = TRY(ParseConditions(arguments));
   if (arguments.Has("rounds"))
@@ -84,20 +84,7 @@ Result<bench::BenchPlan> MakePlan(const Arguments& arguments, Words program_argu
   return plan;
 }
 
-}  // namespace
-
-Result<int> RunBench(const Words& words) {
-  CommandLine line(
-      "bench", "[OPTION...] FILE... [-- ARGUMENT...]",
-      "Measures how long bundles take from start to end, beside the same program unpacked in a "
-      "directory, as .pyz,\n"
-      "with shiv and pex, and from squashfs and erofs images, as far as the tools for them are "
-      "installed. All forms\n"
-      "are started in turn in every round; servers of file systems are counted. Ratios are to the "
-      "unpacked directory.",
-      "  haft bench ./certbot -- --version\n"
-      "  sudo haft bench --cold --parallel 1,2,8 --html start.html ./certbot -- --version\n"
-      "  haft bench --only unpacked --check 'unpacked<=1.0' ./certbot -- --version");
+void Define(CommandLine& line) {
   line.Value("rounds", "N",
              "how often each form is started, after one start that does not count [15]")
       .Flag("cold",
@@ -112,15 +99,12 @@ Result<int> RunBench(const Words& words) {
       .Value("json", "OUT", "write all samples there")
       .Value("html", "OUT", "write one self-contained page with plots there")
       .Value("work", "DIR", "where to unpack [/var/tmp]")
-      .Positional({"FILE..."}, 1);
-  auto separator = std::ranges::find(words, "--");
-  Words program_arguments(separator == words.end() ? separator : separator + 1, words.end());
-  Arguments arguments = TRY(line.Parse({words.begin(), separator}));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
-  bench::BenchPlan plan = TRY(MakePlan(arguments, std::move(program_arguments)));
+      .Positional({"FILE..."}, 1)
+      .AfterDashes("ARGUMENT...");
+}
+
+Result<int> Run(const Arguments& arguments) {
+  bench::BenchPlan plan = TRY(MakePlan(arguments));
   std::vector<bench::Limit> limits;
   for (const std::string& text : arguments.All("check"))
     limits.push_back(TRY(bench::ParseLimit(text)));
@@ -150,5 +134,24 @@ Result<int> RunBench(const Words& words) {
   if (!piped) TRY(Print(bench::ToTable(*result, verdicts)));
   return std::ranges::all_of(verdicts, &bench::Verdict::kept) ? kOk : kFailed;
 }
+
+}  // namespace
+
+constinit const Command kBenchCommand = {
+    .name = "bench",
+    .summary = "measure how fast bundles start, beside other forms of the program",
+    .synopsis = "[OPTION...] FILE... [-- ARGUMENT...]",
+    .description =
+        "Measures how long bundles take from start to end, beside the same program unpacked in a "
+        "directory, as .pyz, with shiv and pex, and from squashfs and erofs images, as far as the "
+        "tools for them are installed. All forms are started in turn in every round; servers of "
+        "file systems are counted. Ratios are to the unpacked directory.",
+    .example =
+        "  haft bench ./certbot -- --version\n"
+        "  sudo haft bench --cold --parallel 1,2,8 --html start.html ./certbot -- --version\n"
+        "  haft bench --only unpacked --check 'unpacked<=1.0' ./certbot -- --version",
+    .define = Define,
+    .run = Run,
+};
 
 }  // namespace haft::cli

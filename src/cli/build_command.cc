@@ -2,11 +2,11 @@
 #include <unistd.h>
 
 #include "build_options.h"
-#include "command_line.h"
 #include "commands.h"
 #include "haft/base/log.h"
 #include "haft/build/build.h"
 #include "import_input.h"
+#include "output.h"
 #include "progress_bar.h"
 #include "project_file.h"
 
@@ -17,13 +17,9 @@ namespace {
 constexpr const char* kProjectFile = "pyproject.toml";
 
 // What the words and the project say.
-Result<Arguments> ReadArguments(const CommandLine& line, const Words& words) {
-  SplitWords split = TRY(SplitPipArguments(line, words));
-  Arguments arguments = TRY(line.Parse(split.ours));
-  if (arguments.help) return arguments;
-  if (!split.pip.empty()) arguments.values["pip"] = std::move(split.pip);
+Result<Arguments> WithProject(Arguments arguments) {
   if (arguments.Has("no-project") || ::access(kProjectFile, F_OK) != 0) return arguments;
-  return Merge(std::move(arguments), TRY(ReadProjectFile(kProjectFile, line)));
+  return Merge(std::move(arguments), TRY(ReadProjectFile(kProjectFile, LineOf(kBuildCommand))));
 }
 
 // What is imported says what the command line does not.
@@ -46,25 +42,8 @@ void Apply(ImportedInput imported, const Arguments& arguments, BuildOptions& opt
   options.imported = std::move(imported);
 }
 
-}  // namespace
-
-Result<int> RunBuild(const Words& words) {
-  CommandLine line(
-      "build", "-o FILE [OPTION...] [[--] PIP-ARGUMENT...]",
-      "Makes one executable file of a Python application. Without -c, -e, -m and -x it is an "
-      "interpreter with "
-      "the packages. PIP-ARGUMENTs go to 'pip install'. Options may also stand in [tool.haft] of "
-      "./pyproject.toml.",
-      "  haft build -c certbot -o certbot certbot\n"
-      "  haft build -c tool -o tool -- --no-index --find-links wheels tool\n"
-      "  haft build --from old.pyz -o new\n"
-      "  haft build --site-packages dist -e package.module:main -o tool && ./tool --version");
-  DefineBuildOptions(line);
-  Arguments arguments = TRY(ReadArguments(line, words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+Result<int> Run(const Arguments& given) {
+  const Arguments arguments = TRY(WithProject(given));
   BuildOptions options = TRY(MakeBuildOptions(arguments));
   if (arguments.Has("from")) Apply(TRY(ImportInput(arguments.Get("from"))), arguments, options);
   for (const std::string& remark : Remarks(arguments)) LogLine(LogLevel::kWarning, remark);
@@ -84,5 +63,24 @@ Result<int> RunBuild(const Words& words) {
   }
   return kOk;
 }
+
+}  // namespace
+
+constinit const Command kBuildCommand = {
+    .name = "build",
+    .summary = "make one executable file of site-packages directories",
+    .synopsis = "-o FILE [OPTION...] [[--] PIP-ARGUMENT...]",
+    .description =
+        "Makes one executable file of a Python application. Without -c, -e, -m and -x it is an "
+        "interpreter with the packages. PIP-ARGUMENTs go to 'pip install'. Options may also stand "
+        "in [tool.haft] of ./pyproject.toml.",
+    .example =
+        "  haft build -c certbot -o certbot certbot\n"
+        "  haft build -c tool -o tool -- --no-index --find-links wheels tool\n"
+        "  haft build --from old.pyz -o new\n"
+        "  haft build --site-packages dist -e package.module:main -o tool && ./tool --version",
+    .define = DefineBuildOptions,
+    .run = Run,
+};
 
 }  // namespace haft::cli

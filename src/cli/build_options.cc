@@ -119,12 +119,11 @@ Result<format::Variable> ParseVariable(const std::string& text) {
   format::Variable variable{text.substr(0, equals),
                             equals == text.npos ? "" : text.substr(equals + 1)};
   if (equals == text.npos || !format::IsVariableName(variable.name)) {
-    return Failure(
-        UsageError("build", fmt::format("--inject-env {}: is not NAME=VALUE", Quoted(text))));
+    return Failure(UsageError(fmt::format("--inject-env {}: is not NAME=VALUE", Quoted(text))));
   }
   if (variable.name.starts_with("HAFT_")) {
     return Failure(UsageError(
-        "build", fmt::format("--inject-env {}: HAFT_* is for who starts a bundle", Quoted(text))));
+        fmt::format("--inject-env {}: HAFT_* is for who starts a bundle", Quoted(text))));
   }
   return variable;
 }
@@ -138,13 +137,11 @@ Result<> CheckMountPath(const std::string& path) {
        "/usr/share", "/var",     "/var/lib", "/var/run",   "/var/tmp"});
   if (std::ranges::find(kOfTheHost, path) != kOfTheHost.end()) {
     return Failure(UsageError(
-        "build",
         fmt::format("--mount-at {}: every host has files there that programs need", Quoted(path))));
   }
   std::string_view top = std::string_view(path).substr(0, path.find('/', 1));
   if (format::IsMountPath(path) && top != "/proc" && top != "/sys" && top != "/dev") return {};
   return Failure(UsageError(
-      "build",
       fmt::format("--mount-at {}: not an absolute path of [A-Za-z0-9._/-], or in /proc, /sys, /dev",
                   Quoted(path))));
 }
@@ -176,7 +173,7 @@ Result<Compression> ParseCompression(const std::string& text) {
     if (text == name) return compression;
   }
   return Failure(UsageError(
-      "build", fmt::format("--compression {}: known are auto, lz4, zstd and none", Quoted(text))));
+      fmt::format("--compression {}: known are auto, lz4, zstd and none", Quoted(text))));
 }
 
 }  // namespace
@@ -233,29 +230,8 @@ void DefineBuildOptions(CommandLine& line) {
       .Flag("no-modify", "as shiv has it: changed files are noticed (always so)")
       .Flag("E,extend-pythonpath", "as shiv has it: children see the packages (always so)")
       .Flag("compile-pyc", "as shiv has it (done at build, unless --no-compile)")
-      .Value("root", "DIR", "as shiv has it: where to unpack (nothing is unpacked)");
-}
-
-Result<SplitWords> SplitPipArguments(const CommandLine& line,
-                                     const std::vector<std::string>& words) {
-  SplitWords split;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    if (word == "--") {
-      split.pip.insert(split.pip.end(), words.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                       words.end());
-      break;
-    }
-    if (auto takes_next = line.TakesNext(word)) {
-      split.ours.push_back(word);
-      if (*takes_next && i + 1 < words.size()) split.ours.push_back(words[++i]);
-    } else if (word.size() < 2 || word[0] != '-' || IsPipOption(word)) {
-      split.pip.push_back(word);
-    } else {
-      return Failure(line.UnknownOption(word, "options of pip go behind --; "));
-    }
-  }
-  return split;
+      .Value("root", "DIR", "as shiv has it: where to unpack (nothing is unpacked)")
+      .PassOn("pip", IsPipOption, "options of pip go behind --; ");
 }
 
 Arguments Merge(Arguments arguments,
@@ -301,36 +277,36 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
   options.multi_call = arguments.Has("multi-call");
   options.build_id = arguments.Get("build-id");
 
-  if (options.output.empty()) return Failure(UsageError("build", "-o FILE is missing"));
+  if (options.output.empty()) return Failure(UsageError("-o FILE is missing"));
   TRY(CheckPipArguments(options.pip_arguments));
   if (!arguments.Has("from") && options.site_packages.empty() && options.sources.empty() &&
       options.pip_arguments.empty() && options.entry.executable.empty()) {
-    return Failure(UsageError("build",
-                              "what goes into the bundle is missing: --from FILE, --site-packages "
-                              "DIR, --sources DIR, or packages for pip"));
+    return Failure(
+        UsageError("what goes into the bundle is missing: --from FILE, --site-packages "
+                   "DIR, --sources DIR, or packages for pip"));
   }
   // shiv has -e win over -c.
   int entries = (arguments.Has("console-script") || arguments.Has("entry-point")) +
                 arguments.Has("module") + arguments.Has("exe") + arguments.Has("wsgi") +
                 arguments.Has("asgi");
   if (entries > 1)
-    return Failure(UsageError(
-        "build", "only one of -c, -e, -m, -x, --wsgi and --asgi says what the bundle starts"));
+    return Failure(
+        UsageError("only one of -c, -e, -m, -x, --wsgi and --asgi says what the bundle starts"));
   if (arguments.Has("server") && !arguments.Has("wsgi") && !arguments.Has("asgi")) {
-    return Failure(UsageError("build", "--server goes with --wsgi and --asgi"));
+    return Failure(UsageError("--server goes with --wsgi and --asgi"));
   }
   for (std::string_view name : kEntries) {
     if (arguments.Has(name) && arguments.Get(name).empty())
-      return Failure(UsageError("build", fmt::format("--{} is empty", name)));
+      return Failure(UsageError(fmt::format("--{} is empty", name)));
   }
   if (arguments.Has("compressed") && arguments.Has("uncompressed")) {
-    return Failure(UsageError("build", "--compressed and --uncompressed exclude each other"));
+    return Failure(UsageError("--compressed and --uncompressed exclude each other"));
   }
   if (arguments.Has("compression") && arguments.Has("uncompressed")) {
-    return Failure(UsageError("build", "--compression and --uncompressed exclude each other"));
+    return Failure(UsageError("--compression and --uncompressed exclude each other"));
   }
   if (!options.profile && arguments.Has("profile")) {
-    return Failure(UsageError("build", "--profile and --no-profile exclude each other"));
+    return Failure(UsageError("--profile and --no-profile exclude each other"));
   }
   for (const std::string& text : arguments.All("inject-env"))
     options.environment.push_back(TRY(ParseVariable(text)));
@@ -344,9 +320,8 @@ Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
   if (options.runtime.empty()) options.runtime = TRY(FindRuntime());
   if (options.name.empty()) options.name = NameFrom(options.output);
   if (!format::IsBundleName(options.name)) {
-    return Failure(UsageError(
-        "build", fmt::format("--name {}: not of the form [A-Za-z0-9._-], at most 64 bytes",
-                             Quoted(options.name))));
+    return Failure(UsageError(fmt::format(
+        "--name {}: not of the form [A-Za-z0-9._-], at most 64 bytes", Quoted(options.name))));
   }
   return options;
 }

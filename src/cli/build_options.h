@@ -10,17 +10,9 @@
 
 namespace haft::cli {
 
+// What is behind "--", what is no option, and the options of `pip install` that haft has not are
+// the list "pip".
 void DefineBuildOptions(CommandLine& line);
-
-// Words of the command line as haft's and pip's: pip gets what is behind "--", what is no option,
-// and the options of `pip install` that haft has not. In their order. kUsage for an option that
-// neither knows.
-struct SplitWords {
-  std::vector<std::string> ours;
-  std::vector<std::string> pip;
-};
-Result<SplitWords> SplitPipArguments(const CommandLine& line,
-                                     const std::vector<std::string>& words);
 
 // The command line's arguments and, where it does not say anything, those of `project` (see
 // ReadProjectFile; "pip" is pip's). An entry, or arguments for pip, on the command line replace all

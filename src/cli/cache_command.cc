@@ -7,23 +7,23 @@
 #include <array>
 #include <cstdlib>
 
-#include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
 #include "haft/mount/cache_entry.h"
+#include "output.h"
 
 namespace haft::cli {
 namespace {
 
 constexpr std::int64_t kDay = 86400;
+constexpr const char* kAction = "list|prune";
 
 // The directory named, or that of HAFT_CACHE; it must be this user's.
 Result<std::string> CachePath(const Arguments& arguments) {
   std::string path = arguments.Get("DIR");
   const char* variable = ::getenv("HAFT_CACHE");
   if (path.empty() && variable != nullptr) path = variable;
-  if (path.empty())
-    return Failure(UsageError("cache", "DIR is missing, and HAFT_CACHE is not set"));
+  if (path.empty()) return Failure(UsageError("DIR is missing, and HAFT_CACHE is not set"));
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path;
 }
@@ -79,24 +79,15 @@ Result<int> Prune(const std::string& path, const UniqueFd& cache, std::int64_t d
   return kOk;
 }
 
-}  // namespace
-
-Result<int> RunCache(const Words& words) {
-  CommandLine line(
-      "cache", "list [DIR]  |  haft cache prune [--days N] [DIR]",
-      "Shows or removes what bundles have unpacked into DIR [HAFT_CACHE]. What is in use is never "
-      "removed.",
-      "  haft cache list /var/cache/haft\n  haft cache prune --days 30 /var/cache/haft");
+void Define(CommandLine& line) {
   line.Value("days", "N", "prune: only what no start has used for N days [all]")
-      .Positional({"ACTION", "DIR"}, 1);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
-  std::string action = arguments.Get("ACTION");
+      .Positional({kAction, "DIR"}, 1);
+}
+
+Result<int> Run(const Arguments& arguments) {
+  std::string action = arguments.Get(kAction);
   if (action != "list" && action != "prune") {
-    return Failure(UsageError("cache", fmt::format("{}: neither list nor prune", Quoted(action))));
+    return Failure(UsageError(fmt::format("{}: neither list nor prune", Quoted(action))));
   }
   std::int64_t days = 0;
   if (arguments.Has("days")) days = TRY(ParseNumber("--days", arguments.Get("days"), 36500));
@@ -104,5 +95,21 @@ Result<int> RunCache(const Words& words) {
   UniqueFd cache = TRY(OpenCache(path));
   return action == "list" ? List(path, cache) : Prune(path, cache, days);
 }
+
+}  // namespace
+
+constinit const Command kCacheCommand = {
+    .name = "cache",
+    .summary = "list or remove unpacked bundles",
+    .synopsis = "list [DIR]\nprune [--days N] [DIR]",
+    .description =
+        "Shows or removes what bundles have unpacked into DIR [HAFT_CACHE]. What is in use is "
+        "never removed.",
+    .example =
+        "  haft cache list /var/cache/haft\n"
+        "  haft cache prune --days 30 /var/cache/haft",
+    .define = Define,
+    .run = Run,
+};
 
 }  // namespace haft::cli

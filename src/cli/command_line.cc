@@ -4,36 +4,16 @@
 #define CXXOPTS_VECTOR_DELIMITER '\0'
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cxxopts.hpp>
-#include <set>
 
 #include "haft/base/edit_distance.h"
 
 namespace haft::cli {
-
-struct CommandLine::Impl {
-  std::string command;
-  std::string usage;
-  std::string example;
-  cxxopts::Options options;
-  std::set<std::string, std::less<>> flags;
-  std::map<std::string, bool, std::less<>> names;  // short and long; whether it has a value
-  std::vector<std::string> positional;
-
-  void Note(std::string_view text, bool has_value) {
-    std::size_t comma = text.find(',');
-    if (comma != text.npos) names.emplace(text.substr(0, comma), has_value);
-    names.emplace(text.substr(comma + 1), has_value);  // npos + 1 == 0
-  }
-  std::size_t minimum = 0;
-  bool options_first = false;
-
-  // How many of the words are options with their values, and a "--".
-  std::size_t CountOptions(const std::vector<std::string>& words) const;
-};
-
 namespace {
+
+constexpr std::size_t kWidth = 100;  // of help
 
 // cxxopts writes typographic quotes.
 std::string PlainQuotes(std::string text) {
@@ -50,163 +30,251 @@ std::string QuotedIn(std::string text) {
   return end >= begin && begin > 0 ? text.substr(begin, end - begin) : text;
 }
 
+// Broken into lines of at most `width` columns.
+std::string Wrapped(std::string_view text, std::size_t width) {
+  std::string lines;
+  std::size_t column = 0;
+  while (!text.empty()) {
+    std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (column > 0) {
+      const bool fits = column + 1 + word.size() <= width;
+      lines += fits ? ' ' : '\n';
+      column = fits ? column + 1 : 0;
+    }
+    lines += word;
+    column += word.size();
+  }
+  return lines;
+}
+
+cxxopts::Options MakeParser(const std::string& command, const std::string& description,
+                            const std::vector<Option>& options) {
+  cxxopts::Options parser("haft " + command, Wrapped(description, kWidth));
+  parser.set_width(kWidth);
+  for (const Option& option : options) {
+    std::string names = option.letter.empty() ? option.name : option.letter + "," + option.name;
+    if (option.IsFlag()) {
+      parser.add_options()(names, option.help);
+    } else {
+      parser.add_options()(names, option.help, cxxopts::value<std::vector<std::string>>(),
+                           option.placeholder);
+    }
+  }
+  return parser;
+}
+
+bool LooksLikeOption(std::string_view word) {
+  return word.size() > 1 && word[0] == '-';
+}
+
 }  // namespace
 
-std::size_t CommandLine::Impl::CountOptions(const std::vector<std::string>& words) const {
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    if (word == "--") return i + 1;
-    if (!word.starts_with('-') || word == "-") return i;
-    bool is_long = word.starts_with("--");
-    // The value of "-p" and "--python" is the next word; "-pX" and "--python=X" have theirs.
-    auto found = names.find(is_long ? word.substr(2) : word.substr(word.size() - 1));
-    if (found != names.end() && found->second && (is_long || word.size() == 2)) ++i;
-  }
-  return words.size();
+// --- the table ---
+
+CommandLine::CommandLine(std::string_view command, std::string_view usage,
+                         std::string_view description, std::string_view example)
+    : command_(command), usage_(usage), description_(description), example_(example) {
+  Flag("h,help", "show this");
 }
+
+CommandLine& CommandLine::Flag(std::string_view names, std::string help) {
+  return Value(names, "", std::move(help));
+}
+
+CommandLine& CommandLine::Value(std::string_view names, std::string placeholder, std::string help) {
+  std::size_t comma = names.find(',');
+  options_.push_back(
+      {.letter = std::string(comma == names.npos ? std::string_view() : names.substr(0, comma)),
+       .name = std::string(names.substr(comma + 1)),  // npos + 1 == 0
+       .placeholder = std::move(placeholder),
+       .help = std::move(help)});
+  return *this;
+}
+
+CommandLine& CommandLine::Positional(std::vector<std::string> names, std::size_t minimum) {
+  positional_ = std::move(names);
+  minimum_ = minimum;
+  return *this;
+}
+
+CommandLine& CommandLine::OptionsFirst() {
+  options_first_ = true;
+  return *this;
+}
+
+CommandLine& CommandLine::AfterDashes(std::string name) {
+  rest_ = std::move(name);
+  return *this;
+}
+
+CommandLine& CommandLine::PassOn(std::string name, bool (*is_theirs)(std::string_view word),
+                                 std::string hint) {
+  rest_ = std::move(name);
+  is_theirs_ = is_theirs;
+  hint_ = std::move(hint);
+  return *this;
+}
+
+const Option* CommandLine::Find(std::string_view long_name) const {
+  auto found = std::ranges::find(options_, long_name, &Option::name);
+  return found == options_.end() ? nullptr : &*found;
+}
+
+const Option* CommandLine::FindLetter(char letter) const {
+  auto found = std::ranges::find(options_, std::string_view(&letter, 1), &Option::letter);
+  return found == options_.end() ? nullptr : &*found;
+}
+
+std::vector<std::string_view> CommandLine::LongNames() const {
+  std::vector<std::string_view> names;
+  for (const Option& option : options_) names.push_back(option.name);
+  return names;
+}
+
+// --- parsing ---
+
+std::optional<bool> CommandLine::TakesNext(std::string_view word) const {
+  if (!LooksLikeOption(word)) return std::nullopt;
+  if (word.starts_with("--")) {
+    const std::size_t equals = word.find('=');
+    const Option* option = Find(word.substr(2, equals == word.npos ? equals : equals - 2));
+    if (option == nullptr) return std::nullopt;
+    return !option->IsFlag() && equals == word.npos;
+  }
+  // "-lR" are flags; the rest of a word behind an option with a value is that value.
+  for (std::size_t i = 1; i < word.size(); ++i) {
+    const Option* option = FindLetter(word[i]);
+    if (option == nullptr && i == 1) return std::nullopt;
+    if (option == nullptr) return false;
+    if (!option->IsFlag()) return i + 1 == word.size();
+  }
+  return false;
+}
+
+Result<CommandLine::SplitWords> CommandLine::Split(const Words& words) const {
+  SplitWords split;
+  Words& own_words = is_theirs_ != nullptr ? split.rest : split.words;
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word == "--") {
+      Words& after = rest_.empty() ? split.words : split.rest;
+      after.insert(after.end(), word + 1, words.end());
+      break;
+    }
+    if (auto takes_next = TakesNext(*word)) {
+      split.options.push_back(*word);
+      if (*takes_next && word + 1 != words.end()) split.options.push_back(*++word);
+    } else if (!LooksLikeOption(*word) || (is_theirs_ != nullptr && is_theirs_(*word))) {
+      own_words.push_back(*word);
+      if (!options_first_) continue;
+      own_words.insert(own_words.end(), word + 1, words.end());
+      break;
+    } else if (is_theirs_ != nullptr) {
+      return Failure(UnknownOption(*word));
+    } else {
+      split.options.push_back(*word);  // for the parser to refuse
+    }
+  }
+  return split;
+}
+
+Result<Arguments> CommandLine::ParseOptions(const Words& words) const {
+  std::vector<const char*> argv = {"haft"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  Arguments arguments;
+  try {
+    cxxopts::Options parser = MakeParser(command_, description_, options_);
+    auto parsed = parser.parse(static_cast<int>(argv.size()), argv.data());
+    // cxxopts stores every value of a list as one element of one vector.
+    for (const auto& option : parsed.arguments()) {
+      if (Find(option.key())->IsFlag()) {
+        arguments.values[option.key()] = {""};
+      } else {
+        arguments.values[option.key()].push_back(option.value());
+      }
+    }
+  } catch (const cxxopts::exceptions::no_such_option& exception) {
+    std::string name = QuotedIn(exception.what());
+    return Failure(UnknownOption((name.size() > 1 ? "--" : "-") + name));
+  } catch (const cxxopts::exceptions::exception& exception) {
+    return Failure(Usage(PlainQuotes(exception.what())));
+  }
+  arguments.help = arguments.Has("help");
+  return arguments;
+}
+
+Result<> CommandLine::AssignWords(const Words& words, Arguments& arguments) const {
+  const bool takes_all = !positional_.empty() && positional_.back().ends_with("...");
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i >= positional_.size() && !takes_all)
+      return Failure(Usage(fmt::format("unexpected word {}", Quoted(words[i]))));
+    arguments.values[positional_[std::min(i, positional_.size() - 1)]].push_back(words[i]);
+  }
+  if (words.size() < minimum_)
+    return Failure(Usage(fmt::format("{} is missing", positional_[words.size()])));
+  return {};
+}
+
+Result<Arguments> CommandLine::Parse(const Words& words) const {
+  SplitWords split = TRY(Split(words));
+  Arguments arguments = TRY(ParseOptions(split.options));
+  if (arguments.help) return arguments;
+  TRY(AssignWords(split.words, arguments));
+  if (!split.rest.empty()) arguments.values[rest_] = std::move(split.rest);
+  return arguments;
+}
+
+std::string CommandLine::Help() const {
+  cxxopts::Options parser = MakeParser(command_, description_, options_);
+  std::string usage;
+  for (char c : usage_) {
+    usage += c;
+    if (c == '\n') usage += fmt::format("  haft {} ", command_);
+  }
+  parser.custom_help(usage);
+  return fmt::format("{}\nExample:\n{}\n", parser.help(), example_);
+}
+
+// --- arguments and errors ---
 
 std::string Arguments::Get(std::string_view name) const {
   auto found = values.find(name);
   return found == values.end() ? "" : found->second.back();
 }
 
-std::vector<std::string> Arguments::All(std::string_view name) const {
+Words Arguments::All(std::string_view name) const {
   auto found = values.find(name);
-  return found == values.end() ? std::vector<std::string>{} : found->second;
+  return found == values.end() ? Words{} : found->second;
 }
 
-Error UsageError(std::string_view command, std::string message) {
-  return Error(ErrorKind::kUsage, std::move(message))
-      .Remedy(fmt::format("see 'haft {} --help'", command));
-}
-
-CommandLine::CommandLine(std::string command, std::string usage, std::string summary,
-                         std::string example)
-    : impl_(new Impl{.command = command,
-                     .usage = std::move(usage),
-                     .example = std::move(example),
-                     .options = cxxopts::Options("haft " + command, std::move(summary)),
-                     .flags = {},
-                     .names = {},
-                     .positional = {}}) {
-  impl_->options.set_width(100);
-  Flag("h,help", "show this");
-}
-
-CommandLine::~CommandLine() = default;
-
-CommandLine& CommandLine::Flag(const std::string& names, const std::string& help) {
-  impl_->options.add_options()(names, help);
-  impl_->Note(names, false);
-  impl_->flags.insert(names.substr(names.find(',') + 1));
-  return *this;
-}
-
-CommandLine& CommandLine::Value(const std::string& names, const std::string& placeholder,
-                                const std::string& help) {
-  impl_->Note(names, true);
-  impl_->options.add_options()(names, help, cxxopts::value<std::vector<std::string>>(),
-                               placeholder);
-  return *this;
-}
-
-CommandLine& CommandLine::Positional(std::vector<std::string> names, std::size_t minimum) {
-  impl_->positional = std::move(names);
-  impl_->minimum = minimum;
-  return *this;
-}
-
-CommandLine& CommandLine::OptionsFirst() {
-  impl_->options_first = true;
-  return *this;
-}
-
-std::optional<bool> CommandLine::TakesNext(std::string_view word) const {
-  if (word.size() < 2 || word[0] != '-') return std::nullopt;
-  bool is_long = word[1] == '-';
-  std::string_view name = is_long ? word.substr(2, word.find('=') - 2) : word.substr(1, 1);
-  auto found = impl_->names.find(name);
-  if (found == impl_->names.end() || (is_long && name.size() < 2)) return std::nullopt;
-  bool attached = is_long ? word.find('=') != word.npos : word.size() > 2;
-  return found->second && !attached;
-}
-
-std::vector<std::string_view> CommandLine::LongNames() const {
-  std::vector<std::string_view> names;
-  for (const auto& [name, has_value] : impl_->names) {
-    if (name.size() > 1) names.push_back(name);
-  }
-  return names;
-}
-
-Error CommandLine::UnknownOption(std::string_view word, std::string_view hint) const {
+Error CommandLine::UnknownOption(std::string_view word) const {
   std::string_view name = word.substr(0, word.find('='));
   while (name.starts_with('-')) name.remove_prefix(1);
   auto nearest = name.size() > 1 ? Nearest(name, LongNames()) : std::nullopt;
-  return Error(ErrorKind::kUsage, fmt::format("option {} does not exist", Quoted(word)))
+  return UsageError(fmt::format("option {} does not exist", Quoted(word)))
       .Remedy(nearest ? fmt::format("did you mean '--{}'?", *nearest)
-                      : fmt::format("{}see 'haft {} --help'", hint, impl_->command));
+                      : fmt::format("{}see 'haft {} --help'", hint_, command_));
 }
 
-bool CommandLine::IsFlag(std::string_view long_name) const {
-  return impl_->flags.contains(long_name);
+Error CommandLine::Usage(std::string message) const {
+  return PointToHelp(UsageError(std::move(message)), command_);
 }
 
-Result<Arguments> CommandLine::Parse(const std::vector<std::string>& words) const {
-  std::vector<const char*> argv = {"haft"};
-  const std::size_t parsed_words =
-      impl_->options_first ? std::min(impl_->CountOptions(words), words.size()) : words.size();
-  for (std::size_t i = 0; i < parsed_words; ++i) argv.push_back(words[i].c_str());
-  std::vector<std::string> rest;
-  Arguments arguments;
-  try {
-    auto parsed = impl_->options.parse(static_cast<int>(argv.size()), argv.data());
-    // cxxopts stores every value of a list as one element of one vector.
-    for (const auto& option : parsed.arguments()) {
-      if (impl_->flags.contains(option.key())) {
-        arguments.values[option.key()] = {""};
-      } else {
-        arguments.values[option.key()].push_back(option.value());
-      }
-    }
-    rest = parsed.unmatched();
-    rest.insert(rest.end(), words.begin() + static_cast<std::ptrdiff_t>(parsed_words), words.end());
-  } catch (const cxxopts::exceptions::no_such_option& exception) {
-    std::string name = QuotedIn(exception.what());
-    return Failure(UnknownOption((name.size() > 1 ? "--" : "-") + name, ""));
-  } catch (const cxxopts::exceptions::exception& exception) {
-    return Failure(UsageError(impl_->command, PlainQuotes(exception.what())));
-  }
-  arguments.help = arguments.Has("help");
-  if (arguments.help) return arguments;
-  auto usage_error = [&](std::string message) {
-    return Failure(UsageError(impl_->command, std::move(message)));
-  };
-  for (std::size_t i = 0; i < rest.size(); ++i) {
-    bool takes_rest = !impl_->positional.empty() && impl_->positional.back().ends_with("...");
-    if (i >= impl_->positional.size() && !takes_rest) {
-      return usage_error(fmt::format("unexpected word {}", Quoted(rest[i])));
-    }
-    arguments.values[impl_->positional[std::min(i, impl_->positional.size() - 1)]].push_back(
-        rest[i]);
-  }
-  if (rest.size() < impl_->minimum)
-    return usage_error(fmt::format("{} is missing", impl_->positional[rest.size()]));
-  return arguments;
+Error UsageError(std::string message) {
+  return Error(ErrorKind::kUsage, std::move(message));
 }
 
-std::string CommandLine::Help() const {
-  impl_->options.custom_help(impl_->usage);
-  impl_->options.positional_help("");
-  return fmt::format("{}\nExample:\n{}\n", impl_->options.help(), impl_->example);
+Error PointToHelp(Error error, std::string_view command) {
+  if (error.kind() != ErrorKind::kUsage || !error.remedy().empty()) return error;
+  return std::move(error).Remedy(fmt::format("see 'haft {} --help'", command));
 }
 
 Result<unsigned> ParseNumber(std::string_view option, std::string_view text, unsigned maximum) {
   unsigned number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number < 1 || number > maximum) {
-    return Failure(Error(ErrorKind::kUsage, fmt::format("{} {}: not a whole number from 1 to {}",
-                                                        option, Quoted(text), maximum)));
+    return Failure(UsageError(
+        fmt::format("{} {}: not a whole number from 1 to {}", option, Quoted(text), maximum)));
   }
   return number;
 }

@@ -1,33 +1,34 @@
-// The sub-commands of haft: each parses its words and returns the exit status, or an error to
-// print.
+// All sub-commands of haft.
 #pragma once
 
-#include <string>
-#include <vector>
+#include <string_view>
 
+#include "command.h"
 #include "haft/base/error.h"
 
 namespace haft::cli {
 
-using Words = std::vector<std::string>;
+extern const Command kBuildCommand;
+extern const Command kRunCommand;
+extern const Command kExecCommand;
+extern const Command kShellCommand;
+extern const Command kMountCommand;
+extern const Command kUmountCommand;
+extern const Command kPsCommand;
+extern const Command kCacheCommand;
+extern const Command kLsCommand;
+extern const Command kCatCommand;
+extern const Command kInfoCommand;
+extern const Command kVerifyCommand;
+extern const Command kBenchCommand;
+extern const Command kTraceCommand;
+extern const Command kExtractCommand;
+extern const Command kCompletionCommand;
+extern const Command kHelpCommand;
 
-Result<int> RunBuild(const Words& words);
-Result<int> RunRun(const Words& words);
-Result<int> RunExec(const Words& words);
-Result<int> RunShell(const Words& words);
-Result<int> RunCache(const Words& words);
-Result<int> RunPs(const Words& words);
-Result<int> RunMount(const Words& words);
-Result<int> RunUmount(const Words& words);
-Result<int> RunLs(const Words& words);
-Result<int> RunCat(const Words& words);
-Result<int> RunInfo(const Words& words);
-Result<int> RunVerify(const Words& words);
-Result<int> RunExtract(const Words& words);
-Result<int> RunBench(const Words& words);
-Result<int> RunTrace(const Words& words);
-
-// Writes to standard output; a closed pipe ends the process quietly, as with any filter.
-Result<> Print(std::string_view text);
+// In the order of the help.
+Commands AllCommands();
+// kUsage for a name that is none, with the nearest one.
+Result<const Command*> FindCommand(std::string_view name);
 
 }  // namespace haft::cli

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "command_line.h"
 #include "commands.h"
 #include "haft/archive/recognised_archive.h"
 #include "haft/archive/zip_image.h"
@@ -22,6 +21,7 @@
 #include "haft/image/verify.h"
 #include "haft/stack/bundled_stack.h"
 #include "input_file.h"
+#include "output.h"
 #include "progress_bar.h"
 
 namespace haft::cli {
@@ -178,21 +178,14 @@ std::string InfoText(const RecognisedArchive& found) {
   return text;
 }
 
-}  // namespace
-
-Result<int> RunInfo(const Words& words) {
-  CommandLine line("info", "[OPTION...] FILE",
-                   "Tells what a bundle or zip archive is, without reading its contents.",
-                   "  haft info --json certbot");
+void DefineInfo(CommandLine& line) {
   line.Flag("json",
             "as one JSON object: kind, name, image_id, image_offset, image_size, files, bytes, "
             "entry, python, ...")
       .Positional({"FILE"}, 1);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunInfo(const Arguments& arguments) {
   InputFile input = TRY(OpenInput(arguments.Get("FILE")));
   const bool json = arguments.Has("json");
   if (input.archive) {
@@ -218,17 +211,11 @@ Result<int> RunInfo(const Words& words) {
   return kOk;
 }
 
-Result<int> RunVerify(const Words& words) {
-  CommandLine line("verify", "FILE",
-                   "Reads every byte of a bundle or zip archive and checks it. Exit status 1 if "
-                   "anything is damaged.",
-                   "  haft verify certbot");
+void DefineVerify(CommandLine& line) {
   line.Positional({"FILE"}, 1);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunVerify(const Arguments& arguments) {
   InputFile input = TRY(OpenInput(arguments.Get("FILE")));
   auto report = [&]() -> Result<VerifyReport> {
     ProgressBar bar;
@@ -251,17 +238,11 @@ Result<int> RunVerify(const Words& words) {
   return kOk;
 }
 
-Result<int> RunExtract(const Words& words) {
-  CommandLine line("extract", "FILE DIR",
-                   "Copies all files of a bundle or zip archive into DIR, which must not exist or "
-                   "be empty. It appears complete or not at all.",
-                   "  haft extract certbot /tmp/certbot-files");
+void DefineExtract(CommandLine& line) {
   line.Positional({"FILE", "DIR"}, 2);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunExtract(const Arguments& arguments) {
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
   auto extracted = [&] {
     const Interruption interruption;
@@ -275,5 +256,41 @@ Result<int> RunExtract(const Words& words) {
   TRY(std::move(extracted));
   return kOk;
 }
+
+}  // namespace
+
+constinit const Command kInfoCommand = {
+    .name = "info",
+    .summary = "tell what a bundle is: name, entry, interpreter, sizes",
+    .synopsis = "[OPTION...] FILE",
+    .description = "Tells what a bundle or zip archive is, without reading its contents.",
+    .example = "  haft info --json certbot",
+    .define = DefineInfo,
+    .run = RunInfo,
+};
+
+constinit const Command kVerifyCommand = {
+    .name = "verify",
+    .summary = "check every byte of a bundle",
+    .synopsis = "FILE",
+    .description =
+        "Reads every byte of a bundle or zip archive and checks it. Exit status 1 if anything is "
+        "damaged.",
+    .example = "  haft verify certbot",
+    .define = DefineVerify,
+    .run = RunVerify,
+};
+
+constinit const Command kExtractCommand = {
+    .name = "extract",
+    .summary = "copy a bundle's files into a directory",
+    .synopsis = "FILE DIR",
+    .description =
+        "Copies all files of a bundle or zip archive into DIR, which must not exist or be empty. "
+        "It appears complete or not at all.",
+    .example = "  haft extract certbot /tmp/certbot-files",
+    .define = DefineExtract,
+    .run = RunExtract,
+};
 
 }  // namespace haft::cli

@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
 #include "input_file.h"
+#include "output.h"
 
 namespace haft::cli {
 namespace {
@@ -111,20 +111,13 @@ Result<Entry> ResolveFollowing(const ImageReader& reader, std::string path) {
                        fmt::format("{}: too many symbolic links", Quoted(path)), ELOOP));
 }
 
-}  // namespace
-
-Result<int> RunLs(const Words& words) {
-  CommandLine line("ls", "[OPTION...] FILE [PATH]",
-                   "Lists a directory of a bundle or zip archive, or one file.",
-                   "  haft ls -l certbot site-packages/certbot");
+void DefineLs(CommandLine& line) {
   line.Flag("l,long", "mode, size in bytes, time (UTC) and target of links too")
       .Flag("R,recursive", "everything below, as paths")
       .Positional({"FILE", "PATH"}, 1);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunLs(const Arguments& arguments) {
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
   std::string path = arguments.Get("PATH");
   Entry entry = TRY(reader.Resolve(path));
@@ -138,15 +131,11 @@ Result<int> RunLs(const Words& words) {
   return kOk;
 }
 
-Result<int> RunCat(const Words& words) {
-  CommandLine line("cat", "FILE PATH...", "Prints files of a bundle or zip archive.",
-                   "  haft cat certbot site-packages/certbot/__init__.py");
+void DefineCat(CommandLine& line) {
   line.Positional({"FILE", "PATH..."}, 2);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunCat(const Arguments& arguments) {
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
   for (const std::string& path : arguments.All("PATH...")) {
     Entry entry = TRY(ResolveFollowing(reader, path));
@@ -163,5 +152,27 @@ Result<int> RunCat(const Words& words) {
   }
   return kOk;
 }
+
+}  // namespace
+
+constinit const Command kLsCommand = {
+    .name = "ls",
+    .summary = "list the files in a bundle",
+    .synopsis = "[OPTION...] FILE [PATH]",
+    .description = "Lists a directory of a bundle or zip archive, or one file.",
+    .example = "  haft ls -l certbot site-packages/certbot",
+    .define = DefineLs,
+    .run = RunLs,
+};
+
+constinit const Command kCatCommand = {
+    .name = "cat",
+    .summary = "print files of a bundle",
+    .synopsis = "FILE PATH...",
+    .description = "Prints files of a bundle or zip archive.",
+    .example = "  haft cat certbot site-packages/certbot/__init__.py",
+    .define = DefineCat,
+    .run = RunCat,
+};
 
 }  // namespace haft::cli

@@ -10,7 +10,6 @@
 #include <array>
 #include <memory>
 
-#include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
 #include "haft/base/subprocess.h"
@@ -170,22 +169,13 @@ Result<> RunDetached(Body serve) {
   return ReceiveReport(std::move(reading));
 }
 
-}  // namespace
-
-Result<int> RunMount(const Words& words) {
-  CommandLine line(
-      "mount", "[OPTION...] FILE DIR",
-      "Mounts the files of a bundle or zip archive on an empty directory, read-only, until 'haft "
-      "umount DIR'.",
-      "  mkdir look && haft mount certbot look && ls look/site-packages && haft umount look");
+void DefineMount(CommandLine& line) {
   line.Flag("foreground", "stay in the foreground; Ctrl-C unmounts")
       .Flag("allow-other", "let other users read it too, as far as file modes allow")
       .Positional({"FILE", "DIR"}, 2);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunMount(const Arguments& arguments) {
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
   std::string path = TRY(ResolveMountPoint(arguments.Get("DIR")));
   TRY(PrepareMountPoint(path));
@@ -208,16 +198,12 @@ Result<int> RunMount(const Words& words) {
   return kOk;
 }
 
-Result<int> RunUmount(const Words& words) {
-  CommandLine line("umount", "[OPTION...] DIR", "Ends what 'haft mount' made; its server ends too.",
-                   "  haft umount look");
+void DefineUmount(CommandLine& line) {
   line.Flag("lazy", "also if it is in use: it disappears now and ends with its last user")
       .Positional({"DIR"}, 1);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunUmount(const Arguments& arguments) {
   std::string path = TRY(ResolveMountPoint(arguments.Get("DIR")));
   if (TRY(FindHostMount(path)) == HostMount::kNone) {
     return Failure(Error::Invalid(fmt::format("{}: no bundle is mounted there", Quoted(path))));
@@ -225,5 +211,30 @@ Result<int> RunUmount(const Words& words) {
   TRY(Unmount(path, arguments.Has("lazy") ? UnmountHow::kLazily : UnmountHow::kUnlessBusy));
   return kOk;
 }
+
+}  // namespace
+
+constinit const Command kMountCommand = {
+    .name = "mount",
+    .summary = "mount a bundle's files on a directory",
+    .synopsis = "[OPTION...] FILE DIR",
+    .description =
+        "Mounts the files of a bundle or zip archive on an empty directory, read-only, until 'haft "
+        "umount DIR'.",
+    .example =
+        "  mkdir look && haft mount certbot look && ls look/site-packages && haft umount look",
+    .define = DefineMount,
+    .run = RunMount,
+};
+
+constinit const Command kUmountCommand = {
+    .name = "umount",
+    .summary = "end such a mount",
+    .synopsis = "[OPTION...] DIR",
+    .description = "Ends what 'haft mount' made; its server ends too.",
+    .example = "  haft umount look",
+    .define = DefineUmount,
+    .run = RunUmount,
+};
 
 }  // namespace haft::cli

@@ -47,7 +47,7 @@ class Reader {
                                          : "see 'haft build --help'"));
     }
     if (key == "inject-env" && node.is_table()) return ReadVariables(*node.as_table());
-    if (line_.IsFlag(key)) {
+    if (line_.Find(key)->IsFlag()) {
       auto value = node.value_exact<bool>();
       if (!value) return Failure(Wrong(node, fmt::format("{} is true or false", Quoted(key))));
       if (*value) values_[key] = {""};

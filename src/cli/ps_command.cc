@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "command_line.h"
 #include "commands.h"
 #include "haft/inspect/running_bundles.h"
+#include "output.h"
 
 namespace haft::cli {
 namespace {
@@ -70,24 +70,32 @@ std::string Json(const std::vector<RunningBundle>& bundles) {
   return list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace
-
-Result<int> RunPs(const Words& words) {
-  CommandLine line("ps", "[--json]",
-                   "Lists the running bundles of this user (root: of everybody), the oldest first, "
-                   "and how to look inside.",
-                   "  haft ps\n  haft ps --json");
+void Define(CommandLine& line) {
   line.Flag("json",
             "as a JSON array of objects: name, image_id, mode, mount, pids, uptime, requests, "
             "cache, server, ...");
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> Run(const Arguments& arguments) {
   auto bundles = TRY(FindRunningBundles());
   TRY(Print(arguments.Has("json") ? Json(bundles) : Table(bundles)));
   return kOk;
 }
+
+}  // namespace
+
+constinit const Command kPsCommand = {
+    .name = "ps",
+    .summary = "list running bundles",
+    .synopsis = "[--json]",
+    .description =
+        "Lists the running bundles of this user (root: of everybody), the oldest first, and how to "
+        "look inside.",
+    .example =
+        "  haft ps\n"
+        "  haft ps --json",
+    .define = Define,
+    .run = Run,
+};
 
 }  // namespace haft::cli

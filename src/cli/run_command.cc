@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "attach.h"
-#include "command_line.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
 #include "haft/start/start.h"
@@ -134,23 +133,14 @@ int ShellAttached(pid_t pid) {
                                 std::move(attached->environment)));
 }
 
-}  // namespace
-
-Result<int> RunRun(const Words& words) {
-  CommandLine line("run", "[-p PYTHON] FILE [ARGUMENT...]",
-                   "Starts the program in a bundle, .pyz, .pex or other zip archive without "
-                   "unpacking it. Exits as it does.",
-                   "  haft run old.pyz --version\n"
-                   "  HAFT_SCRIPT=tool haft run package.whl");
+void DefineRun(CommandLine& line) {
   line.Value("p,python", "PYTHON",
              "interpreter to use: a path, or a name in PATH [the file's own, else python3]")
       .Positional({"FILE", "ARGUMENT..."}, 1)
       .OptionsFirst();
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunRun(const Arguments& arguments) {
   const std::string file = arguments.Get("FILE");
   std::vector<std::string> argv = arguments.All("ARGUMENT...");
   argv.insert(argv.begin(), file);
@@ -167,49 +157,78 @@ Result<int> RunRun(const Words& words) {
                     }});
 }
 
-Result<int> RunExec(const Words& words) {
-  CommandLine line("exec", "FILE [--] COMMAND...  |  haft exec --attach PID [--] COMMAND...",
-                   "Runs a command that sees a bundle's files and packages, in a new mount of FILE "
-                   "or in that of a process. Exits as it does.",
-                   "  haft exec site.pyz -- apachectl configtest\n"
-                   "  haft exec --attach 4711 -- python3 -c 'import sys; print(sys.path)'");
+void DefineExec(CommandLine& line) {
   line.Value("attach", "PID", "join a process of a running bundle instead of mounting a file")
       .Positional({"WORD..."}, 1)
       .OptionsFirst();
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunExec(const Arguments& arguments) {
   std::vector<std::string> command = arguments.All("WORD...");
   const std::string file = command[0];
   if (!arguments.Has("attach")) {
     command.erase(command.begin());
     if (!command.empty() && command[0] == "--") command.erase(command.begin());
   }
-  if (command.empty()) return Failure(UsageError("exec", "COMMAND is missing"));
+  if (command.empty()) return Failure(UsageError("COMMAND is missing"));
   if (arguments.Has("attach"))
     return AttachWords(TRY(ParsePid(arguments.Get("attach"))), std::move(command));
   return StartWords(file, std::move(command));
 }
 
-Result<int> RunShell(const Words& words) {
-  CommandLine line("shell", "FILE  |  haft shell --attach PID",
-                   "Opens $SHELL where a bundle's files and packages are seen. They disappear when "
-                   "it and what it started has ended.",
-                   "  haft shell certbot");
+void DefineShell(CommandLine& line) {
   line.Value("attach", "PID", "join a process of a running bundle instead of mounting a file")
       .Positional({"FILE"}, 0);
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> RunShell(const Arguments& arguments) {
   if (arguments.Has("attach") == arguments.Has("FILE")) {
-    return Failure(UsageError("shell", "either FILE or --attach PID says where"));
+    return Failure(UsageError("either FILE or --attach PID says where"));
   }
   if (arguments.Has("attach")) return ShellAttached(TRY(ParsePid(arguments.Get("attach"))));
   return ShellIn(arguments.Get("FILE"));
 }
+
+}  // namespace
+
+constinit const Command kRunCommand = {
+    .name = "run",
+    .summary = "start the program in a bundle or zip archive",
+    .synopsis = "[-p PYTHON] FILE [ARGUMENT...]",
+    .description =
+        "Starts the program in a bundle, .pyz, .pex or other zip archive without unpacking it. "
+        "Exits as it does.",
+    .example =
+        "  haft run old.pyz --version\n"
+        "  HAFT_SCRIPT=tool haft run package.whl",
+    .define = DefineRun,
+    .run = RunRun,
+};
+
+constinit const Command kExecCommand = {
+    .name = "exec",
+    .summary = "run a command among a bundle's files",
+    .synopsis = "FILE [--] COMMAND...\n--attach PID [--] COMMAND...",
+    .description =
+        "Runs a command that sees a bundle's files and packages, in a new mount of FILE or in that "
+        "of a process. Exits as it does.",
+    .example =
+        "  haft exec site.pyz -- apachectl configtest\n"
+        "  haft exec --attach 4711 -- python3 -c 'import sys; print(sys.path)'",
+    .define = DefineExec,
+    .run = RunExec,
+};
+
+constinit const Command kShellCommand = {
+    .name = "shell",
+    .summary = "open a shell among a bundle's files",
+    .synopsis = "FILE\n--attach PID",
+    .description =
+        "Opens $SHELL where a bundle's files and packages are seen. They disappear when it and "
+        "what it started has ended.",
+    .example = "  haft shell certbot",
+    .define = DefineShell,
+    .run = RunShell,
+};
 
 }  // namespace haft::cli

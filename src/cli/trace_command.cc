@@ -5,7 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "command_line.h"
 #include "commands.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
@@ -14,6 +13,7 @@
 #include "haft/base/temporary_directory.h"
 #include "haft/launch/environment.h"
 #include "haft/trace/trace.h"
+#include "output.h"
 #include "start_file.h"
 
 namespace haft::cli {
@@ -114,18 +114,7 @@ Result<> WriteResults(const Arguments& arguments, const trace::Trace& trace, std
   return {};
 }
 
-}  // namespace
-
-Result<int> RunTrace(const Words& words) {
-  CommandLine line("trace", "[OPTION...] FILE [ARGUMENT...]",
-                   "Runs a bundle, or what haft run can start, and tells what its start did: every "
-                   "file touched, when, how long, from which block, and\n"
-                   "which module imported it. The program runs as always; the table goes to "
-                   "standard error when it has\n"
-                   "ended, unless files are named. Exits as the program does.",
-                   "  haft trace ./certbot --version\n"
-                   "  haft trace --html start.html --json start.json --profile start.profile "
-                   "./certbot --version");
+void Define(CommandLine& line) {
   line.Value("table", "OUT", "write the table there")
       .Value("json", "OUT",
              "write trace events there, which Perfetto and Chrome's about:tracing open")
@@ -139,11 +128,9 @@ Result<int> RunTrace(const Words& words) {
           "table: every file touched, in the order of first use, and every import and unused file")
       .Positional({"FILE", "ARGUMENT..."}, 1)
       .OptionsFirst();
-  Arguments arguments = TRY(line.Parse(words));
-  if (arguments.help) {
-    TRY(Print(line.Help()));
-    return kOk;
-  }
+}
+
+Result<int> Run(const Arguments& arguments) {
   std::size_t top = 15;
   if (arguments.Has("top")) top = TRY(ParseNumber("--top", arguments.Get("top"), 1'000'000));
   if (arguments.Has("all")) top = 0;
@@ -154,5 +141,24 @@ Result<int> RunTrace(const Words& words) {
   TRY(WriteResults(arguments, trace, top));
   EndLike(trace.run.status);
 }
+
+}  // namespace
+
+constinit const Command kTraceCommand = {
+    .name = "trace",
+    .summary = "run a bundle and tell what its start did",
+    .synopsis = "[OPTION...] FILE [ARGUMENT...]",
+    .description =
+        "Runs a bundle, or what haft run can start, and tells what its start did: every file "
+        "touched, when, how long, from which block, and which module imported it. The program runs "
+        "as always; the table goes to standard error when it has ended, unless files are named. "
+        "Exits as the program does.",
+    .example =
+        "  haft trace ./certbot --version\n"
+        "  haft trace --html start.html --json start.json --profile start.profile ./certbot "
+        "--version",
+    .define = Define,
+    .run = Run,
+};
 
 }  // namespace haft::cli

@@ -26,15 +26,14 @@ class BuildLine : public ::testing::Test {
   BuildLine() { DefineBuildOptions(line_); }
 
   std::string Split(const List& words) {
-    auto split = SplitPipArguments(line_, words);
-    return split ? Join(split->ours) + " / " + Join(split->pip) : split.error().message();
+    auto split = line_.Split(words);
+    return split ? Join(split->options) + " / " + Join(split->rest) : split.error().message();
   }
   Result<BuildOptions> Options(List words) {
     words.insert(words.begin(), {"-o", "out", "--runtime", "r", "--no-project"});
-    SplitWords split = TRY(SplitPipArguments(line_, words));
-    Arguments arguments = TRY(line_.Parse(split.ours));
-    if (!split.pip.empty()) arguments.values["pip"] = split.pip;
-    return MakeBuildOptions(arguments);
+    auto options = MakeBuildOptions(TRY(line_.Parse(words)));
+    if (!options) return Failure(PointToHelp(std::move(options).error(), "build"));
+    return options;
   }
   // What the file gives, as "name=value|value;".
   std::string Project(std::string_view text) {
