@@ -16,6 +16,7 @@
 #include "haft/base/file_io.h"
 #include "haft/format/entry.h"
 #include "haft/python/bootstrap.h"
+#include "haft/python/bootstrap_files.h"
 
 namespace haft {
 namespace {
