@@ -152,9 +152,8 @@ std::uint64_t BundleFile::index_size() const {
 Result<std::optional<BundleFile>> FindImage(int fd) {
   std::uint64_t file_size = TRY(FileSize(fd));
   if (file_size < sizeof(Trailer)) return std::nullopt;
-  BundleFile bundle{.trailer = TRY(ReadRecord<Trailer>(fd, file_size - sizeof(Trailer))),
-                    .image_offset = 0};
-  const Trailer& trailer = bundle.trailer;
+  const auto trailer = TRY(ReadRecord<Trailer>(fd, file_size - sizeof(Trailer)));
+  BundleFile bundle{.trailer = trailer, .image_offset = 0};
   if (trailer.magic != kTrailerMagic) return std::nullopt;
   if (!ChecksumHolds(trailer)) {
     return Failure(Error::Corrupt("the trailer is damaged").Remedy("copy the file again"));

@@ -86,7 +86,7 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
   filled_.notify_all();
   PinnedBlock pinned(this, slot);
   lock.unlock();
-  if (!done) return Failure(std::move(done).error());
+  TRY(std::move(done));
   return pinned;
 }
 

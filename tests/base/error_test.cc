@@ -64,6 +64,22 @@ TEST(TryTest, GivesTheValueOrReturnsTheError) {
   EXPECT_EQ(CheckHalf(1).error().kind(), ErrorKind::kInvalidInput);
 }
 
+Result<int> HalfOf(int number, int& contexts) {
+  auto context = [&] {
+    ++contexts;
+    return std::to_string(number);
+  };
+  return TRY_WITHIN(context(), Half(number));
+}
+
+TEST(TryWithinTest, GivesTheValueOrReturnsTheErrorWithItsContext) {
+  int contexts = 0;
+  EXPECT_EQ(HalfOf(8, contexts).value(), 4);
+  EXPECT_EQ(contexts, 0);  // made only for an error
+  EXPECT_EQ(HalfOf(7, contexts).error().message(), "7: odd");
+  EXPECT_EQ(contexts, 1);
+}
+
 Result<std::unique_ptr<int>> MakePointer() {
   return std::make_unique<int>(7);
 }

@@ -78,5 +78,25 @@ std::string Quoted(std::string_view name);
       return std::unexpected<::haft::Error>(std::move(result).error()); \
     *std::move(result);                                                 \
   })
-// The value of `expression`, or return its error from the enclosing function.
+#define HAFT_TRY_WITHIN_(result, context, expression)                                   \
+  __extension__({                                                                       \
+    auto result = (expression);                                                         \
+    if (!result) [[unlikely]]                                                           \
+      return std::unexpected<::haft::Error>(std::move(result).error().Within(context)); \
+    *std::move(result);                                                                 \
+  })
+
+// TRY(expression): the value of `expression`, a Result; or return its error from the enclosing
+// function. It may stand inside an expression, with one exception, which tools/layering.py checks:
+// not in the braces of an initializer. The return leaves the initializer half way, and compilers
+// forget the members that it has made: their memory is lost. Name the value first:
+//
+//   return Pair{.first = TRY(First()), .second = TRY(Second())};  // loses `first`
+//
+//   auto first = TRY(First());
+//   auto second = TRY(Second());
+//   return Pair{.first = std::move(first), .second = std::move(second)};
 #define TRY(expression) HAFT_TRY_(HAFT_CONCAT(try_result_, __COUNTER__), expression)
+// The same, with the error as "context: message". The context is evaluated only after a failure.
+#define TRY_WITHIN(context, expression) \
+  HAFT_TRY_WITHIN_(HAFT_CONCAT(try_result_, __COUNTER__), context, expression)
