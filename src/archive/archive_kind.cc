@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/format/image_paths.h"
 #include "haft/python/entry_points.h"
 #include "haft/python/scripts.h"
 
@@ -20,7 +22,6 @@ using Json = nlohmann::json;
 constexpr std::string_view kEnvironment = "environment.json";
 constexpr std::string_view kPexInfo = "PEX-INFO";
 constexpr std::string_view kMain = "__main__.py";
-constexpr std::string_view kSitePackages = "site-packages";
 constexpr std::string_view kDeps = ".deps";
 constexpr std::array kScriptDirectories = {std::string_view("bin"),
                                            std::string_view(".prefix/bin")};
@@ -50,7 +51,7 @@ class Recogniser {
   Recogniser(const Tree& tree, const std::string& file) : tree_(tree), file_(file) {}
 
   Result<ArchiveInfo> Run() {
-    if (IsFile(tree_, kEnvironment) && IsDirectory(tree_, kSitePackages)) {
+    if (IsFile(tree_, kEnvironment) && IsDirectory(tree_, format::kSitePackages)) {
       TRY(Shiv());
     } else if (IsFile(tree_, kPexInfo)) {
       TRY(Pex());
@@ -123,14 +124,15 @@ class Recogniser {
 
 Result<> Recogniser::Shiv() {
   info_.kind = ArchiveKind::kShiv;
-  manifest_.paths = {std::string(kSitePackages)};
+  manifest_.paths = {std::string(format::kSitePackages)};
   const std::string what = What(kEnvironment);
   Json json = TRY(Description(kEnvironment));
   manifest_.build_id = TRY(Text(json, "build_id", what));
   std::string entry_point = TRY(Text(json, "entry_point", what));
   std::string script = TRY(Text(json, "script", what));
   std::string preamble = TRY(Text(json, "preamble", what));
-  if (!preamble.empty()) manifest_.preamble = fmt::format("{}/bin/{}", kSitePackages, preamble);
+  if (!preamble.empty())
+    manifest_.preamble = fmt::format("{}/bin/{}", format::kSitePackages, preamble);
   if (!preamble.empty() &&
       (!format::IsImagePath(manifest_.preamble) || !IsFile(tree_, manifest_.preamble))) {
     info_.obstacle = fmt::format("its preamble {} is not there", Quoted(preamble));
@@ -360,60 +362,6 @@ std::optional<std::string> ArchiveInfo::InSitePackages(std::string_view path) co
 
 Result<ArchiveInfo> Recognise(const Tree& tree, const std::string& file) {
   return Recogniser(tree, file).Run();
-}
-
-std::string ShebangOf(int fd) {
-  std::array<std::byte, 4096> buffer;
-  auto size = ReadUpTo(fd, buffer, 0);
-  if (!size) return "";
-  std::string_view text = AsText(std::span(buffer).first(*size));
-  std::size_t end = text.find('\n');
-  if (!text.starts_with("#!") || end == text.npos) return "";
-  text = text.substr(2, end - 2);
-  constexpr std::string_view kBlanks = " \t\r";
-  std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == text.npos) return "";
-  return std::string(text.substr(first, text.find_last_not_of(kBlanks) - first + 1));
-}
-
-WantedPython PythonOf(std::string_view shebang) {
-  std::vector<std::string> words;
-  while (!shebang.empty()) {
-    std::string_view word = shebang.substr(0, shebang.find_first_of(" \t"));
-    if (!word.empty()) words.emplace_back(word);
-    shebang.remove_prefix(std::min(shebang.size(), word.size() + 1));
-  }
-  auto word = words.begin();
-  auto base_name = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
-  if (word != words.end() && base_name(*word) == "env") {
-    do ++word;
-    while (word != words.end() && (word->starts_with('-') || word->find('=') != word->npos));
-  }
-  WantedPython wanted;
-  if (word == words.end() || !NamesPython("#!" + *word)) return wanted;
-  wanted.program = *word;
-  for (++word; word != words.end(); ++word) {
-    if (!word->starts_with('-') || word->starts_with("--")) {
-      wanted.arguments.push_back(*word);
-      continue;
-    }
-    std::string kept = "-";
-    for (std::size_t i = 1; i < word->size(); ++i) {
-      const char letter = (*word)[i];
-      if (letter == 'E' || letter == 'I') {
-        wanted.ignore_environment = true;
-        if (letter == 'I') kept += 's';
-      } else if (letter == 'X' ||
-                 letter == 'W') {  // the rest of the word, or the next one, is its value
-        kept += word->substr(i);
-        break;
-      } else {
-        kept += letter;
-      }
-    }
-    if (kept != "-") wanted.arguments.push_back(kept);
-  }
-  return wanted;
 }
 
 }  // namespace haft

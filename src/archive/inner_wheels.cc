@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 
 namespace haft {
 namespace {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "haft/format/checksum.h"
 #include "haft/format/layout.h"
 #include "zip_stream.h"

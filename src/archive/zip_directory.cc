@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "haft/base/file_io.h"
+#include "haft/base/text.h"
 #include "haft/format/checksum.h"
 #include "zip_end.h"
 #include "zip_records.h"
@@ -185,7 +186,7 @@ Result<> DirectoryReader::AddEntry(CentralRecord record, std::string_view name, 
   const bool directory_name = name.ends_with('/');
   const std::string_view path = directory_name ? name.substr(0, name.size() - 1) : name;
   if (auto problem = zip::NameProblem(path); !problem.empty()) return Failure(Wrong(name, problem));
-  if ((record.flags & zip::kFlagUtf8) != 0 && !zip::IsUtf8(name)) {
+  if ((record.flags & zip::kFlagUtf8) != 0 && !IsUtf8(name)) {
     return Failure(Wrong(name, "its name is not UTF-8, as it says"));
   }
 

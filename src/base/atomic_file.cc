@@ -1,6 +1,5 @@
 #include "haft/base/atomic_file.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <stdio.h>
@@ -12,7 +11,9 @@
 #include <cstdint>
 #include <utility>
 
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 
 namespace haft {
 namespace {
@@ -42,17 +43,14 @@ bool Lock(int fd) {
 
 // Removes what killed processes of this user have left.
 void RemoveAbandoned(int directory) {
-  DIR* dir = ::fdopendir(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (dir == nullptr) return;
-  while (const dirent* entry = ::readdir(dir)) {
-    if (!IsRandomName(entry->d_name)) continue;
-    UniqueFd fd(::openat(directory, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  for (const std::string& name : NamesIn(directory)) {
+    if (!IsRandomName(name)) continue;
+    UniqueFd fd(::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat status;
     bool ours = fd && ::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode) &&
                 status.st_uid == ::geteuid();
-    if (ours && Lock(fd.get())) ::unlinkat(directory, entry->d_name, 0);
+    if (ours && Lock(fd.get())) ::unlinkat(directory, name.c_str(), 0);
   }
-  ::closedir(dir);
 }
 
 // Where linkat() finds a file without a name.
@@ -69,9 +67,9 @@ Error AtomicFile::Failed(int sys_errno) const {
 Result<AtomicFile> AtomicFile::Create(const std::string& path, unsigned mode) {
   AtomicFile file;
   file.path_ = path;
-  std::size_t slash = path.rfind('/');
-  file.name_ = path.substr(slash + 1);  // npos + 1 == 0
-  std::string directory = slash == path.npos ? "." : path.substr(0, slash + 1);
+  file.name_ = BaseName(path);
+  std::string directory(DirName(path));
+  if (directory.empty()) directory = ".";
   struct stat status;
   if (file.name_.empty() || file.name_ == "." || file.name_ == ".." ||
       (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))) {
@@ -84,10 +82,9 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path, unsigned mode) {
   }
   file.directory_ = UniqueFd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!file.directory_ && errno == ENOENT) {
-    return Failure(
-        Error(ErrorKind::kNotFound, fmt::format("write {}: no such directory {}", Quoted(path),
-                                                Quoted(path.substr(0, slash))))
-            .Remedy("create it"));
+    return Failure(Error(ErrorKind::kNotFound, fmt::format("write {}: no such directory {}",
+                                                           Quoted(path), Quoted(directory)))
+                       .Remedy("create it"));
   }
   if (!file.directory_) return Failure(file.Failed(errno));
   RemoveAbandoned(file.directory_.get());

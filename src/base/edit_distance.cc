@@ -1,11 +1,7 @@
 #include "haft/base/edit_distance.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <vector>
-
-#include "haft/base/error.h"
 
 namespace haft {
 
@@ -39,16 +35,6 @@ std::optional<std::string_view> Nearest(std::string_view word,
     nearest = candidate;
   }
   return nearest;
-}
-
-std::string Listed(std::span<const std::string_view> names) {
-  constexpr std::size_t kMost = 20;
-  std::string list;
-  for (std::string_view name : names.first(std::min(kMost, names.size()))) {
-    list += (list.empty() ? "" : ", ") + Quoted(name);
-  }
-  if (names.size() > kMost) list += fmt::format(" and {} more", names.size() - kMost);
-  return list;
 }
 
 }  // namespace haft

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "haft/base/text.h"
+
 namespace haft {
 
 Error::Error(ErrorKind kind, std::string message, int sys_errno)
@@ -47,35 +49,11 @@ int Error::ToErrno() const {
   return EIO;
 }
 
-namespace {
-
-// Length of the valid UTF-8 sequence at the front of `text`, 0 if there is none.
-std::size_t Utf8SequenceLength(std::string_view text) {
-  auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  std::size_t length = lead >= 0xF0 && lead <= 0xF4  ? 4
-                       : lead >= 0xE0 && lead < 0xF0 ? 3
-                       : lead >= 0xC2 && lead < 0xE0 ? 2
-                                                     : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
-  if (lead == 0xED && byte(1) >= 0xA0) return 0;
-  if (lead == 0xF0 && byte(1) < 0x90) return 0;
-  if (lead == 0xF4 && byte(1) >= 0x90) return 0;
-  return length;
-}
-
-}  // namespace
-
 std::string Quoted(std::string_view name) {
   std::string out = "'";
   while (!name.empty()) {
     unsigned char c = static_cast<unsigned char>(name[0]);
-    std::size_t length = Utf8SequenceLength(name);
+    std::size_t length = Utf8CharacterSize(name);
     // C1 controls (U+0080..U+009F) steer terminals just as C0 ones do.
     bool c1 = length == 2 && c == 0xC2 && static_cast<unsigned char>(name[1]) < 0xA0;
     if (length == 0 || c < 0x20 || c == 0x7F || c1) {

@@ -8,6 +8,8 @@
 
 #include <optional>
 
+#include "haft/base/process.h"
+
 namespace haft {
 namespace {
 
@@ -43,13 +45,6 @@ class HeldSignals {
   sigset_t mask_;
   struct sigaction child_;
 };
-
-std::vector<char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 Result<pid_t> Spawn(const std::string& path, const std::vector<std::string>& argv,
                     const std::vector<std::string>& environment, const sigset_t& mask) {
@@ -95,20 +90,22 @@ Result<int> RunInForeground(const std::string& path, const std::vector<std::stri
 }
 
 void EndLike(int status) {
-  if (WIFSIGNALED(status)) {
-    rlimit no_core = {};
-    ::setrlimit(RLIMIT_CORE, &no_core);
-    int signal = WTERMSIG(status);
-    struct sigaction standard = {};
-    standard.sa_handler = SIG_DFL;
-    ::sigaction(signal, &standard, nullptr);
-    sigset_t only;
-    ::sigemptyset(&only);
-    ::sigaddset(&only, signal);
-    ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
-    ::kill(::getpid(), signal);
-  }
-  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  if (WIFSIGNALED(status)) EndBySignal(WTERMSIG(status));
+  ::_exit(WEXITSTATUS(status));
+}
+
+void EndBySignal(int signal) {
+  rlimit no_core = {};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(signal, &standard, nullptr);
+  sigset_t only;
+  ::sigemptyset(&only);
+  ::sigaddset(&only, signal);
+  ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+  ::kill(::getpid(), signal);
+  ::_exit(128 + signal);
 }
 
 }  // namespace haft

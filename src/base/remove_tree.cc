@@ -1,6 +1,5 @@
 #include "haft/base/remove_tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
@@ -8,14 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "haft/base/unique_fd.h"
+#include "haft/base/directory.h"
 
 namespace haft {
 namespace {
-
-UniqueFd OpenDirectoryAt(int parent, const std::string& name) {
-  return UniqueFd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
 
 void MakeAccessible(int parent, const std::string& name) {
   // Of the directory that is open: by name it might have become a link to another one meanwhile.
@@ -30,16 +25,11 @@ void MakeAccessible(int parent, const std::string& name) {
 template <typename Visit>
 bool ForEachName(int directory, Visit visit) {
   bool any = false;
-  DIR* dir = ::fdopendir(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
-  if (dir == nullptr) return false;
-  ::rewinddir(dir);
-  while (const dirent* entry = ::readdir(dir)) {
-    std::string child = entry->d_name;
-    if (child == "." || child == "..") continue;
+  DirectoryStream stream(directory);
+  while (const dirent* entry = stream.Next()) {
     any = true;
-    visit(child);
+    visit(std::string(entry->d_name));
   }
-  ::closedir(dir);
   return any;
 }
 

@@ -21,6 +21,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/interruption.h"
 #include "haft/base/pass_descriptor.h"
+#include "haft/base/process.h"
 #include "haft/base/process_fd.h"
 
 namespace haft {
@@ -54,13 +55,6 @@ class FixedAddresses {
  private:
   int previous_ = -1;
 };
-
-std::vector<char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 // posix_spawn's two parameter objects, set up once.
 class SpawnSettings {
@@ -104,26 +98,19 @@ class SpawnSettings {
 };
 
 // The status of a child, which is gone afterwards.
-Result<int> WaitForEnd(pid_t child) {
-  int status = 0;
-  pid_t pid;
-  do {
-    pid = ::waitpid(child, &status, 0);
-  } while (pid < 0 && errno == EINTR);
-  if (pid < 0) return Failure(Error::FromErrno("waitpid"));
-  return status;
+Result<int> StatusOf(pid_t child) {
+  const auto status = haft::WaitFor(child);
+  if (!status) return Failure(Error::FromErrno("waitpid"));
+  return *status;
 }
 
 }  // namespace
 
 Result<Subprocess> Subprocess::Start(const Command& command) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-    return Failure(Error::FromErrno("socketpair"));
-  }
+  auto [ours, theirs] = TRY(SocketPair());
   Subprocess child;
-  child.channel_ = UniqueFd(ends[0]);
-  UniqueFd childs_end = TRY(MoveUp(UniqueFd(ends[1])));
+  child.channel_ = std::move(ours);
+  UniqueFd childs_end = TRY(MoveUp(std::move(theirs)));
   UniqueFd errors(::memfd_create("stderr", MFD_CLOEXEC));
   if (!errors) return Failure(Error::FromErrno("memfd_create"));
   child.errors_ = TRY(MoveUp(std::move(errors)));
@@ -211,7 +198,7 @@ Result<UniqueFd> Subprocess::ReceiveDescriptor() {
 }
 
 Result<int> Subprocess::Wait() {
-  return WaitForEnd(std::exchange(pid_, -1));
+  return StatusOf(std::exchange(pid_, -1));
 }
 
 Result<std::optional<int>> Subprocess::WaitFor(std::chrono::milliseconds limit) {
@@ -282,7 +269,7 @@ ForegroundChild::~ForegroundChild() {
 }
 
 Result<int> ForegroundChild::Wait() {
-  return WaitForEnd(std::exchange(pid_, -1));
+  return StatusOf(std::exchange(pid_, -1));
 }
 
 std::string DescribeStatus(int status) {

@@ -1,6 +1,5 @@
 #include "haft/base/temporary_directory.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <stdlib.h>
@@ -13,15 +12,14 @@
 #include <vector>
 
 #include "haft/base/clear_umask.h"
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "haft/base/remove_tree.h"
+#include "haft/base/variables.h"
 
 namespace haft {
 namespace {
-
-UniqueFd OpenDirectoryAt(int parent, const std::string& name) {
-  return UniqueFd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
 
 bool Lock(int fd) {
   return ::flock(fd, LOCK_EX | LOCK_NB) == 0;
@@ -29,15 +27,8 @@ bool Lock(int fd) {
 
 // What killed processes left.
 void RemoveAbandoned(int parent, std::string_view prefix) {
-  DIR* dir = ::fdopendir(::openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (dir == nullptr) return;
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(dir)) {
-    std::string_view name = entry->d_name;
-    if (name.starts_with(prefix) && name.size() == prefix.size() + 6) names.emplace_back(name);
-  }
-  ::closedir(dir);
-  for (const std::string& name : names) {
+  for (const std::string& name : NamesIn(parent)) {
+    if (!name.starts_with(prefix) || name.size() != prefix.size() + 6) continue;
     struct stat status;
     UniqueFd fd = OpenDirectoryAt(parent, name);
     if (fd && ::fstat(fd.get(), &status) == 0 && status.st_uid == ::geteuid() && Lock(fd.get())) {
@@ -47,6 +38,11 @@ void RemoveAbandoned(int parent, std::string_view prefix) {
 }
 
 }  // namespace
+
+std::string TemporaryParent() {
+  const auto wanted = GetVariable("TMPDIR");
+  return wanted && wanted->starts_with('/') ? *wanted : "/tmp";
+}
 
 Result<TemporaryDirectory> TemporaryDirectory::Create(const std::string& parent,
                                                       std::string_view prefix) {
@@ -59,7 +55,7 @@ Result<TemporaryDirectory> TemporaryDirectory::Create(const std::string& parent,
       return Failure(Error::FromErrno(fmt::format("create a directory in {}", Quoted(parent))));
     };
     if (::mkdtemp(path.data()) == nullptr) return failed();
-    std::string name = path.substr(path.rfind('/') + 1);
+    std::string name = std::string(BaseName(path));
     UniqueFd fd = OpenDirectoryAt(parent_fd.get(), name);
     if (!fd && errno != ENOENT) return failed();
     // Somebody who cleans up may have been faster than the lock.

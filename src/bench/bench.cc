@@ -13,6 +13,7 @@
 
 #include "haft/base/interruption.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/variables.h"
 
 namespace haft::bench {
 namespace {
@@ -122,7 +123,7 @@ const Series* BenchResult::Find(std::string_view file, std::string_view variant,
 std::vector<std::string> WarningsOf(const Environment& environment, const std::string& directory,
                                     double load, unsigned cpus) {
   std::vector<std::string> warnings;
-  const std::vector<std::pair<const char*, const char*>> variables = {
+  const std::vector<std::pair<std::string_view, std::string_view>> variables = {
       {"PYTHONDONTWRITEBYTECODE", "forms that compile at their first start do it at every start"},
       {"PYTHONPYCACHEPREFIX", "compiled files are looked for elsewhere"},
       {"PYTHONUNBUFFERED", "every print is a system call"},
@@ -138,10 +139,10 @@ std::vector<std::string> WarningsOf(const Environment& environment, const std::s
       {"COVERAGE_PROCESS_CONFIG", "coverage traces every line"},
       {"LD_PRELOAD", "it is loaded into every process"},
       {"LD_LIBRARY_PATH", "it changes how libraries are found"},
-      {"HAFT_LOG", "the bundle prints the steps of its start"},
-      {"HAFT_MODE", "the bundle may not choose how to mount"},
-      {"HAFT_INDEX", "the bundle may not use its import index"},
-      {"HAFT_TRACE_EVENTS", "the bundle is traced"},
+      {variables::kLog, "the bundle prints the steps of its start"},
+      {variables::kMode, "the bundle may not choose how to mount"},
+      {variables::kIndex, "the bundle may not use its import index"},
+      {variables::kTraceEvents, "the bundle is traced"},
   };
   for (const auto& [name, effect] : variables) {
     if (environment.Get(name)) warnings.push_back(fmt::format("{} is set: {}", name, effect));

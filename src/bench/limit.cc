@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "haft/base/text.h"
 #include "haft/bench/bench.h"
 
 namespace haft::bench {
@@ -48,11 +49,7 @@ Result<Limit> ParseLimit(std::string_view text) {
     return bad("no positive number after <=");
   std::string_view rest = text.substr(0, sign);
   if (rest.ends_with('@')) return bad("nothing after @");
-  auto next = [&] {
-    std::string_view word = rest.substr(0, rest.find('@'));
-    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
-    return word;
-  };
+  auto next = [&] { return TakeUntil(rest, '@'); };
   limit.subject = next();
   std::vector<std::string> names = VariantNames();
   bool known = std::ranges::find(names, limit.subject) != names.end() ||

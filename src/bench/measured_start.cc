@@ -20,6 +20,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/interruption.h"
+#include "haft/base/process.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/subprocess.h"
 
@@ -46,13 +47,6 @@ double CpuMilliseconds(const rusage& usage) {
 
 double PeakMegabytes(const rusage& usage) {
   return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
-}
-
-std::vector<char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 // Standard input is empty; both outputs go to `output`.
@@ -124,7 +118,7 @@ bool WaitForHelpers(Sample& sample) {
       KillChildren(killed++ > 0);
       deadline = now + kHelpersPatience;
     }
-    ::usleep(500);
+    Sleep(std::chrono::microseconds(500));
   }
 }
 

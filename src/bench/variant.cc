@@ -13,7 +13,9 @@
 #include "haft/base/embedded_file.h"
 #include "haft/base/file_io.h"
 #include "haft/base/interruption.h"
+#include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/variables.h"
 #include "haft/format/manifest.h"
 #include "haft/image/extract.h"
 #include "haft/image/image_reader.h"
@@ -55,14 +57,15 @@ class VariantMaker {
   VariantMaker(const VariantRequest& request, const Environment& environment,
                const std::function<void(std::string_view)>& progress)
       : request_(request), environment_(environment), progress_(progress) {
-    for (const char* name : {"HAFT_SCRIPT", "HAFT_ENTRY_POINT", "HAFT_INTERPRETER", "HAFT_PYTHON"})
-      environment_.Unset(name);
+    for (const KnownVariable& known : kKnownVariables) {
+      if (known.use == VariableUse::kStart) environment_.Unset(known.name);
+    }
   }
 
   Result<Variants> Make() {
     TRY(Open());
     Add("bundle", {.argv = WithArguments({request_.file}),
-                   .environment = Variables(environment_),
+                   .environment = environment_.entries(),
                    .before = {},
                    .after = {},
                    .forget = {}});
@@ -93,23 +96,14 @@ class VariantMaker {
     made_.variants.push_back({std::move(name), std::move(start)});
   }
 
-  static std::vector<std::string> Variables(Environment environment) {
-    std::vector<std::string> variables;
-    for (const char* variable : environment.Pointers()) {
-      if (variable != nullptr) variables.emplace_back(variable);
-    }
-    return variables;
-  }
-
   std::vector<std::string> WithArguments(std::vector<std::string> words) const {
     words.insert(words.end(), request_.arguments.begin(), request_.arguments.end());
     return words;
   }
 
   Result<> Open() {
-    auto reader = ImageReader::Open(TRY(OpenFile(request_.file, O_RDONLY)));
-    if (!reader) return Failure(std::move(reader).error().Within(Quoted(request_.file)));
-    reader_.emplace(*std::move(reader));
+    UniqueFd file = TRY(OpenFile(request_.file, O_RDONLY));
+    reader_.emplace(TRY_WITHIN(Quoted(request_.file), ImageReader::Open(std::move(file))));
     manifest_ = TRY(format::ReadManifest(reader_->fd(), reader_->bundle()));
     if (reader_->bundle().trailer.runtime_size == 0 || manifest_.entry.kind == EntryKind::kNone) {
       return Failure(Error(ErrorKind::kUnsupported,
@@ -182,7 +176,7 @@ class VariantMaker {
       words.push_back(fmt::format("{}/{}", root, manifest_.entry.file));
     }
     return {.argv = WithArguments(std::move(words)),
-            .environment = Variables(environment),
+            .environment = environment.entries(),
             .before = {},
             .after = {},
             .forget = {}};
@@ -198,8 +192,8 @@ class VariantMaker {
       return MakeArchive("pex", {"-D"}, {fmt::format("--python={}", python_), "--no-index"},
                          "PEX_ROOT");
     if (name == "squashfuse")
-      return MakeMounted(name, {TRY(Find("squashfuse_ll"))}, TRY(MakeSquashfs()));
-    if (name == "erofsfuse") return MakeMounted(name, {TRY(Find("erofsfuse"))}, TRY(MakeErofs()));
+      return MakeMounted(name, "squashfuse_ll", {}, [&] { return MakeSquashfs(); });
+    if (name == "erofsfuse") return MakeMounted(name, "erofsfuse", {}, [&] { return MakeErofs(); });
     if (name == "kernel-squashfs")
       return MakeKernelMounted(name, "squashfs", [&] { return MakeSquashfs(); });
     if (name == "kernel-erofs")
@@ -211,14 +205,8 @@ class VariantMaker {
   Result<std::string> Find(std::string_view name) const {
     std::string path(environment_.Get("PATH").value_or(""));
     path += ":/usr/sbin:/sbin:/usr/bin:/bin";
-    for (std::size_t begin = 0; begin <= path.size();) {
-      std::size_t end = std::min(path.find(':', begin), path.size());
-      std::string candidate = fmt::format("{}/{}", path.substr(begin, end - begin), name);
-      if (candidate.starts_with('/') && candidate[1] != '/' &&
-          ::access(candidate.c_str(), X_OK) == 0)
-        return candidate;
-      begin = end + 1;
-    }
+    std::string found = FindInPath(name, path);
+    if (!found.empty()) return found;
     return Failure(Error(ErrorKind::kNotFound, fmt::format("{} is not installed", name)));
   }
 
@@ -227,7 +215,7 @@ class VariantMaker {
     words.erase(words.begin());
     CommandOutput done = TRY(RunCommand({.program = program,
                                          .arguments = std::move(words),
-                                         .environment = Variables(environment_)}));
+                                         .environment = environment_.entries()}));
     if (done.status == 0) return {};
     while (done.errors.ends_with('\n')) done.errors.pop_back();
     std::string last = done.errors.substr(done.errors.rfind('\n') + 1);
@@ -263,7 +251,7 @@ class VariantMaker {
     for (std::string& directory : PackageDirectories()) words.push_back(std::move(directory));
     TRY(RunTool(std::move(words)));
     StartCommand start = StartIn(unpacked_);
-    start.environment = Variables(environment_);
+    start.environment = environment_.entries();
     start.argv = WithArguments({python_, archive});
     Add("pyz", std::move(start));
     return {};
@@ -292,14 +280,14 @@ class VariantMaker {
     Environment environment = environment_;
     environment.Set(root_variable, Path(tool + "-root"));
     StartCommand start{.argv = WithArguments({python_, archive}),
-                       .environment = Variables(environment),
+                       .environment = environment.entries(),
                        .before = {},
                        .after = {},
                        .forget = {}};
     Add(tool, start);
     if (!Wanted(tool + "-first")) return {};
     environment.Set(root_variable, Path(tool + "-first-root"));
-    start.environment = Variables(environment);
+    start.environment = environment.entries();
     start.forget = Path(tool + "-first-root");
     Add(tool + "-first", std::move(start));
     return {};
@@ -308,7 +296,8 @@ class VariantMaker {
   Result<std::string> MakeSquashfs() {
     std::string image = Path("image.squashfs");
     if (::access(image.c_str(), F_OK) == 0) return image;
-    TRY(RunTool({TRY(Find("mksquashfs")), unpacked_, image, "-comp", "lz4", "-Xhc", "-b", "131072",
+    std::string tool = TRY(Find("mksquashfs"));
+    TRY(RunTool({std::move(tool), unpacked_, image, "-comp", "lz4", "-Xhc", "-b", "131072",
                  "-no-progress", "-quiet"}));
     return image;
   }
@@ -316,22 +305,30 @@ class VariantMaker {
   Result<std::string> MakeErofs() {
     std::string image = Path("image.erofs");
     if (::access(image.c_str(), F_OK) == 0) return image;
-    TRY(RunTool({TRY(Find("mkfs.erofs")), "-zlz4hc", image, unpacked_}));
+    std::string tool = TRY(Find("mkfs.erofs"));
+    TRY(RunTool({std::move(tool), "-zlz4hc", image, unpacked_}));
     return image;
   }
 
-  Result<> MakeMounted(std::string_view name, std::vector<std::string> mount,
-                       const std::string& image) {
+  // `tool` mounts what `make_image` makes, with `options` before both.
+  template <typename MakeImage>
+  Result<> MakeMounted(std::string_view name, std::string_view tool,
+                       const std::vector<std::string>& options, MakeImage make_image) {
+    std::vector<std::string> mount;
+    mount.push_back(TRY(Find(tool)));
+    mount.insert(mount.end(), options.begin(), options.end());
+    const std::string image = TRY(make_image());
     std::string point = Path(fmt::format("{}-mount", name));
     TRY(MakeDirectory(point));
     StartCommand start = StartIn(point);
     mount.insert(mount.end(), {image, point});
     start.before.push_back(std::move(mount));
-    if (::geteuid() == 0) {
-      start.after.push_back({TRY(Find("umount")), point});
-    } else {
-      start.after.push_back({TRY(Find("fusermount3")), "-u", point});
-    }
+    const bool root = ::geteuid() == 0;
+    std::vector<std::string> unmount;
+    unmount.push_back(TRY(Find(root ? "umount" : "fusermount3")));
+    if (!root) unmount.emplace_back("-u");
+    unmount.push_back(std::move(point));
+    start.after.push_back(std::move(unmount));
     Add(std::string(name), std::move(start));
     return {};
   }
@@ -343,8 +340,7 @@ class VariantMaker {
     if (kernel.find(fmt::format("\t{}\n", type)) == kernel.npos) {
       return Failure(Error(ErrorKind::kUnsupported, fmt::format("this kernel has no {}", type)));
     }
-    std::string image = TRY(make_image());
-    return MakeMounted(name, {TRY(Find("mount")), "-t", type, "-o", "loop,ro"}, image);
+    return MakeMounted(name, "mount", {"-t", type, "-o", "loop,ro"}, std::move(make_image));
   }
 
   const VariantRequest& request_;

@@ -16,8 +16,11 @@
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
+#include "haft/base/path.h"
 #include "haft/base/shell_words.h"
+#include "haft/base/variables.h"
 #include "haft/format/checksum.h"
+#include "haft/format/image_paths.h"
 #include "haft/format/profile.h"
 #include "haft/python/bootstrap.h"
 #include "haft/python/bootstrap_files.h"
@@ -41,7 +44,6 @@ namespace haft {
 namespace {
 
 // In the image.
-constexpr std::string_view kSitePackages = "site-packages";
 constexpr std::string_view kExecutables = "bin";
 // What belongs to no application, in a directory of sources.
 constexpr std::array<std::string_view, 4> kNoSources = {".git", ".hg", ".svn", "__pycache__"};
@@ -93,9 +95,9 @@ class ProgressMeter {
 
 // SOURCE_DATE_EPOCH, see https://reproducible-builds.org/specs/source-date-epoch/
 Result<std::optional<std::int64_t>> TimeLimit() {
-  const char* variable = ::getenv("SOURCE_DATE_EPOCH");
-  if (variable == nullptr) return std::nullopt;
-  std::string_view text = variable;
+  const auto variable = GetVariable("SOURCE_DATE_EPOCH");
+  if (!variable) return std::nullopt;
+  const std::string_view text = *variable;
   std::int64_t limit = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
   if (error == std::errc() && end == text.data() + text.size() && limit >= 0) return limit;
@@ -105,9 +107,8 @@ Result<std::optional<std::int64_t>> TimeLimit() {
 
 Result<std::string> ReadRuntime(const std::string& path) {
   if (path.empty()) return "";
-  auto runtime = ReadWholeFile(path);
-  if (!runtime) return Failure(std::move(runtime).error().Within("runtime"));
-  if (runtime->empty())
+  std::string runtime = TRY_WITHIN("runtime", ReadWholeFile(path));
+  if (runtime.empty())
     return Failure(Error::Invalid(fmt::format("runtime: {}: is empty", Quoted(path))));
   return runtime;
 }
@@ -183,8 +184,8 @@ class Builder {
     std::uint64_t files = 0;  // of the directories before
     auto add = [&](const std::string& path, const InputOptions& options) -> Result<> {
       files += TRY(AddInputDirectory(
-          path, kSitePackages, tree_, [&](std::uint64_t done) { meter.Update(files + done, 0); },
-          options));
+          path, format::kSitePackages, tree_,
+          [&](std::uint64_t done) { meter.Update(files + done, 0); }, options));
       return {};
     };
     if (options_.imported) {
@@ -204,7 +205,7 @@ class Builder {
       ++files;
     }
     // The image has a site-packages directory even if there was no input.
-    TRY(tree_.AddDirectory(kSitePackages, kGeneratedDirectory, "haft"));
+    TRY(tree_.AddDirectory(format::kSitePackages, kGeneratedDirectory, "haft"));
     meter.Update(files, files);
     meter.Finish();
     return {};
@@ -212,11 +213,11 @@ class Builder {
 
   std::string ExecutablePath() const {
     const std::string& file = options_.entry.executable;
-    return JoinPath(kExecutables, file.substr(file.rfind('/') + 1));  // npos + 1 == 0
+    return JoinPath(kExecutables, BaseName(file));
   }
 
   std::string PreamblePath() const {
-    return options_.preamble.ends_with(".py") ? ".haft/preamble.py" : ".haft/preamble";
+    return fmt::format("{}{}", format::kPreamble, options_.preamble.ends_with(".py") ? ".py" : "");
   }
 
   Result<format::Entry> ResolveEntry(const PythonInterpreter& python) {
@@ -228,10 +229,10 @@ class Builder {
     }
     if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point, python);
     if (!request.console_script.empty())
-      return FindScript(tree_, kSitePackages, request.console_script);
+      return FindScript(tree_, format::kSitePackages, request.console_script);
     if (!request.executable.empty()) {
       format::Entry entry = TRY(ScriptEntry(tree_, ExecutablePath()));
-      entry.script = entry.file.substr(entry.file.rfind('/') + 1);
+      entry.script = BaseName(entry.file);
       return entry;
     }
     if (request.module.empty()) {
@@ -254,10 +255,10 @@ class Builder {
       return entry;
     }
     std::size_t dot = text.rfind('.');
-    bool module = HoldsModuleFile(tree_, kSitePackages, text);
+    bool module = HoldsModuleFile(tree_, format::kSitePackages, text);
     if (dot != std::string::npos && !module) {
       const std::string parent = text.substr(0, dot);
-      if (HoldsModuleFile(tree_, kSitePackages, parent) ||
+      if (HoldsModuleFile(tree_, format::kSitePackages, parent) ||
           !TRY(python.Finds(text, SeesHostPackages()))) {
         TRY(Require(parent, python));
         return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)),
@@ -275,7 +276,8 @@ class Builder {
 
   Result<> Require(const std::string& module, const PythonInterpreter& python) const {
     const std::string top = module.substr(0, module.find('.'));
-    if (TRY(HoldsModule(tree_, kSitePackages, top)) || TRY(python.Finds(top, SeesHostPackages())))
+    if (TRY(HoldsModule(tree_, format::kSitePackages, top)) ||
+        TRY(python.Finds(top, SeesHostPackages())))
       return {};
     return Failure(Error(ErrorKind::kNotFound,
                          fmt::format("module {}: neither in the inputs nor {} {}", Quoted(module),
@@ -289,9 +291,9 @@ class Builder {
     manifest.name = options_.name;
     manifest.mount = options_.mount.empty() ? "/haft/" + options_.name : options_.mount;
     manifest.entry = std::move(entry);
-    manifest.scripts = TRY(ListScripts(tree_, kSitePackages));
+    manifest.scripts = TRY(ListScripts(tree_, format::kSitePackages));
     manifest.python = python.target();
-    manifest.paths = {std::string(kSitePackages)};
+    manifest.paths = {std::string(format::kSitePackages)};
     manifest.arguments = options_.arguments;
     manifest.python_arguments = options_.python_arguments;
     manifest.environment = options_.environment;
@@ -303,7 +305,7 @@ class Builder {
     manifest.build_id = options_.build_id;
     if (!options_.entry.web.empty()) manifest.web = TRY(ParseWebApplication(options_.entry.web));
     // An httpd of its own, which mod_wsgi-express would pass over for the one this variable names.
-    if (tree_.Find(JoinPath(kSitePackages, "mod_wsgi_packages/httpd")) != nullptr)
+    if (tree_.Find(JoinPath(format::kSitePackages, "mod_wsgi_packages/httpd")) != nullptr)
       manifest.unset = {"HTTPD"};
     manifest.builder = "haft " HAFT_VERSION;
     return manifest;
@@ -313,8 +315,8 @@ class Builder {
   Result<> AddStack(const PythonInterpreter& python, format::Manifest& manifest) {
     BundledStack stack = TRY(BundledStack::Begin(tree_));
     manifest.python.path = TRY(stack.AddPython(python));
-    if (options_.bundle_httpd) TRY(stack.AddHttpd(options_.httpd, kSitePackages));
-    TRY(stack.PointScripts(kSitePackages, manifest.mount, manifest.python.path));
+    if (options_.bundle_httpd) TRY(stack.AddHttpd(options_.httpd, format::kSitePackages));
+    TRY(stack.PointScripts(format::kSitePackages, manifest.mount, manifest.python.path));
     for (std::string& missing : TRY(stack.Finish())) report_.warnings.push_back(std::move(missing));
     standard_library_ = stack.standard_library();
     return {};
@@ -323,8 +325,8 @@ class Builder {
   Result<> Compile(const PythonInterpreter& python, const format::Manifest& manifest) {
     if (python.target().tag.empty()) return {};  // an interpreter that does not use .pyc files
     ProgressMeter meter(options_.progress, "compile", "files");
-    std::vector<std::string> directories = {std::string(kBootstrapDirectory)};
-    if (options_.compile) directories.emplace_back(kSitePackages);
+    std::vector<std::string> directories = {std::string(format::kBootstrapDirectory)};
+    if (options_.compile) directories.emplace_back(format::kSitePackages);
     if (!standard_library_.empty()) directories.push_back(standard_library_);
     PycCompiler compiler(python, manifest.mount, workers_);
     CompileReport compiled = TRY(compiler.Compile(
@@ -338,17 +340,15 @@ class Builder {
   // Learns what a start needs, and makes the import index of it.
   Result<> Profile(const PythonInterpreter& python, const format::Manifest& manifest) {
     for (const std::string& path : options_.profile_from) {
-      auto text = ReadWholeFile(path);
-      if (!text) return Failure(std::move(text).error().Within("--profile-from"));
-      auto more = format::ParseProfile(*text);
-      if (!more) return Failure(std::move(more).error().Within(Quoted(path)));
+      const std::string text = TRY_WITHIN("--profile-from", ReadWholeFile(path));
+      const auto more = TRY_WITHIN(Quoted(path), format::ParseProfile(text));
       if (std::ranges::none_of(
-              more->files, [&](const std::string& file) { return tree_.Find(file) != nullptr; })) {
+              more.files, [&](const std::string& file) { return tree_.Find(file) != nullptr; })) {
         report_.warnings.push_back(
             fmt::format("--profile-from: {}: none of its {} files is in the bundle", Quoted(path),
-                        more->files.size()));
+                        more.files.size()));
       }
-      format::Merge(profile_, *more);
+      format::Merge(profile_, more);
     }
     if (options_.profile) {
       ProgressMeter meter(options_.progress, "profile", "runs");
@@ -364,7 +364,7 @@ class Builder {
     if (profile_.empty()) return {};
     layout_.parts = TRY(AddImportIndex(tree_, profile_, python.target().tag));
     prefetch_ = PlanPrefetch(tree_, profile_, layout_.parts, manifest.paths);
-    layout_.files.emplace_back(kImportIndexPath);
+    layout_.files.emplace_back(format::kImportIndexPath);
     layout_.files.insert(layout_.files.end(), profile_.files.begin(), profile_.files.end());
     layout_.ranges = profile_.ranges;
     return {};

@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "haft/base/path.h"
+#include "haft/format/image_paths.h"
 #include "haft/format/layout.h"
 
 namespace haft {
@@ -125,6 +127,7 @@ class IndexMaker {
     return {};
   }
 
+  // None if there is no module to serve.
   Result<std::vector<ContentPart>> Finish() {
     std::vector<ContentPart> parts;
     if (table_.empty()) return parts;
@@ -137,8 +140,8 @@ class IndexMaker {
     text += table;
     const std::uint64_t start = text.size();
     text += bytes_;
-    TRY(tree_.AddText(kImportIndexPath, std::move(text)));
-    const TreeNode::File* whole = tree_.Find(kImportIndexPath)->file();
+    TRY(tree_.AddText(format::kImportIndexPath, std::move(text)));
+    const TreeNode::File* whole = tree_.Find(format::kImportIndexPath)->file();
     for (const auto& [file, offset] : files_) parts.push_back({file, whole, start + offset});
     return parts;
   }
@@ -148,10 +151,9 @@ class IndexMaker {
     const bool is_package = place.name == "__init__";
     std::string directory = place.directory, name = place.name;
     if (is_package) {
-      std::size_t slash = directory.rfind('/');
-      if (slash == directory.npos) return {};
-      name = directory.substr(slash + 1);
-      directory.resize(slash);
+      if (!directory.contains('/')) return {};
+      name = BaseName(directory);
+      directory.resize(DirName(directory).size());
       // An extension module of the same name beside the package is only looked at after it.
     }
     Module module{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(pyc.size()),

@@ -13,12 +13,10 @@
 
 namespace haft {
 
-inline constexpr std::string_view kImportIndexPath = ".haft/py/modules.index";
-
-// Adds kImportIndexPath to the tree, holding every module of `profile` that can be served from it
-// without a difference: compiled with an unchecked hash, and not hidden by an extension module or a
-// package of the same name. Returns the .pyc files it holds, as parts of it, so that no byte is
-// stored twice; nothing is added if there are none.
+// Adds format::kImportIndexPath to the tree, holding every module of `profile` that can be served
+// from it without a difference: compiled with an unchecked hash, and not hidden by an extension
+// module or a package of the same name. Returns the .pyc files it holds, as parts of it, so that no
+// byte is stored twice; nothing is added if there are none.
 Result<std::vector<ContentPart>> AddImportIndex(Tree& tree, const format::Profile& profile,
                                                 std::string_view python_tag);
 

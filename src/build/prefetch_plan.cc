@@ -3,6 +3,8 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "haft/base/path.h"
+#include "haft/format/image_paths.h"
 #include "haft/python/bootstrap.h"
 #include "import_index.h"
 
@@ -41,11 +43,10 @@ class Planner {
     const TreeNode* node = tree_.Find(path);
     if (node == nullptr || node->file() == nullptr) return;
     if (indexed_.contains(node->file())) {
-      if (!std::exchange(has_index_, true)) Whole(std::string(kImportIndexPath));
+      if (!std::exchange(has_index_, true)) Whole(std::string(format::kImportIndexPath));
       return;
     }
-    std::size_t slash = path.rfind('/');
-    if (slash != path.npos) Directory(path.substr(0, slash));
+    if (path.contains('/')) Directory(std::string(DirName(path)));
     auto ranges = profile.ranges.find(path);
     if (ranges == profile.ranges.end()) return Whole(path);
     for (const format::ByteRange& range : ranges->second) {
@@ -85,7 +86,7 @@ std::vector<format::Prefetch> PlanPrefetch(const Tree& tree, const format::Profi
                                            const std::vector<ContentPart>& parts,
                                            const std::vector<std::string>& paths) {
   Planner planner(tree, parts);
-  planner.Directory(std::string(kBootstrapDirectory));
+  planner.Directory(std::string(format::kBootstrapDirectory));
   for (const std::string& path : paths) planner.Directory(path);
   for (const std::string& path : profile.files) planner.File(path, profile);
   for (const std::string& path : profile.directories) planner.DirectoryWithoutModules(path);

@@ -15,7 +15,10 @@
 #include <utility>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
+#include "haft/format/image_paths.h"
 #include "haft/python/bootstrap.h"
 #include "haft/stack/bundled_stack.h"
 #include "haft/tree/work_tree.h"
@@ -64,7 +67,7 @@ std::pair<std::string, std::string> Task(const format::Entry& entry, const std::
 // Shared libraries, and what the interpreter is made of if it is inside the image: `python` is its
 // launcher there. Other programs of a stack have the same loader, which is one file of the host.
 bool MayBeMapped(const std::string& path, std::string_view python) {
-  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  const std::string_view name = BaseName(path);
   return name.find(".so") != name.npos ||
          (IsStackProgram(path) && python.ends_with(fmt::format("/{}", name)));
 }
@@ -120,9 +123,8 @@ void ParseRange(const Tree& tree, const MappedFiles& mapped, std::string_view te
 
 // Whether a file of this name could be there.
 bool IsInDirectory(const Tree& tree, const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == path.npos) return false;
-  const TreeNode* parent = tree.Find(path.substr(0, slash));
+  if (!path.contains('/')) return false;
+  const TreeNode* parent = tree.Find(DirName(path));
   return parent != nullptr && parent->directory() != nullptr;
 }
 
@@ -178,11 +180,6 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
   return profile;
 }
 
-std::string LastLine(std::string text) {
-  while (text.ends_with('\n')) text.pop_back();
-  return text.substr(text.rfind('\n') + 1);
-}
-
 // A work directory with the tree in it, as "root". In memory if there is room: a disk takes a
 // second for some trees.
 Result<WorkDirectory> Show(const Tree& tree) {
@@ -213,10 +210,9 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
   // An interpreter inside the image has its own standard library there. Not where the work
   // directory holds no programs (noexec).
   const std::string inside = JoinPath(root, manifest.python.path);
-  const bool bundled =
-      !manifest.python.path.starts_with('/') && ::access(inside.c_str(), X_OK) == 0;
+  const bool bundled = !manifest.python.path.starts_with('/') && IsExecutableFile(inside);
   if (bundled) command.program = inside;
-  std::string python_path = JoinPath(root, kBootstrapDirectory);
+  std::string python_path = JoinPath(root, format::kBootstrapDirectory);
   for (const std::string& path : manifest.paths)
     python_path.append(":").append(JoinPath(root, path));
   command.environment.push_back("PYTHONPATH=" + python_path);
@@ -257,7 +253,7 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
                                   manifest.python.path);  // its launcher
   }
   if (status && *status != 0) {
-    const std::string last = LastLine(child.StandardError()).substr(0, 300);
+    const std::string last(LastLine(child.StandardError()).substr(0, 300));
     if (arguments) {
       result.problem =
           fmt::format("{}: {}{}{}", Quoted(fmt::format("{}", fmt::join(*arguments, " "))),

@@ -6,32 +6,24 @@
 #include <charconv>
 #include <vector>
 
+#include "haft/base/path.h"
+#include "haft/base/text.h"
+#include "haft/base/variables.h"
+#include "haft/format/image_paths.h"
 #include "haft/inspect/join_process.h"
 #include "haft/launch/program.h"
 
 namespace haft::cli {
 namespace {
 
-constexpr std::string_view kBootstrap = "/.haft/py";
 // What a bundle sets for its program.
-constexpr std::string_view kVariables[] = {"PYTHONPATH", "PYTHONNOUSERSITE", "HAFT_BUNDLE"};
-
-std::vector<std::string> Components(std::string_view path) {
-  std::vector<std::string> components;
-  while (!path.empty()) {
-    std::string_view component = path.substr(0, path.find(':'));
-    path.remove_prefix(std::min(path.size(), component.size() + 1));
-    components.emplace_back(component);
-  }
-  return components;
-}
+constexpr std::string_view kVariables[] = {"PYTHONPATH", "PYTHONNOUSERSITE", variables::kBundle};
 
 // "/haft/NAME" of "/haft/NAME/.haft/py:…"; "" if no bundle has put anything there.
 std::string MountIn(std::string_view python_path) {
-  for (const std::string& component : Components(python_path)) {
-    if (component.starts_with('/') && component.ends_with(kBootstrap)) {
-      return component.substr(0, component.size() - kBootstrap.size());
-    }
+  for (std::string_view directory : Split(python_path, ':')) {
+    const auto mount = format::MountOfBootstrap(directory);
+    if (mount && directory.starts_with('/')) return std::string(*mount);
   }
   return "";
 }
@@ -55,7 +47,7 @@ Result<Attached> Attach(pid_t pid) {
                        .Remedy("name one that inherited the bundle's PYTHONPATH"));
   }
   TRY(JoinProcess(pid));
-  if (::access((attached.mount + std::string(kBootstrap)).c_str(), X_OK) < 0) {
+  if (::access(JoinPath(attached.mount, format::kBootstrapDirectory).c_str(), X_OK) < 0) {
     return Failure(Error::FromErrno(Quoted(attached.mount)));
   }
   for (std::string_view name : kVariables) {
@@ -66,10 +58,10 @@ Result<Attached> Attach(pid_t pid) {
     }
   }
   std::vector<std::string> programs;
-  for (const std::string& component : Components(*theirs.Get("PYTHONPATH"))) {
-    std::string directory = component + "/bin";
-    bool ours = component.starts_with(attached.mount) && !component.ends_with(kBootstrap);
-    if (ours && ::access(directory.c_str(), X_OK) == 0) programs.push_back(std::move(directory));
+  for (std::string_view directory : Split(*theirs.Get("PYTHONPATH"), ':')) {
+    const bool ours = directory.starts_with(attached.mount) && !format::MountOfBootstrap(directory);
+    std::string bin = JoinPath(directory, "bin");
+    if (ours && ::access(bin.c_str(), X_OK) == 0) programs.push_back(std::move(bin));
   }
   PrependToPath(attached.environment, programs);
   return attached;

@@ -31,7 +31,8 @@ Result<std::vector<bench::Condition>> ParseConditions(const Arguments& arguments
   std::vector<bench::Condition> conditions;
   for (const std::string& word :
        SplitList(arguments.Has("parallel") ? arguments.Get("parallel") : "1")) {
-    conditions.push_back({.cold = false, .parallel = TRY(ParseNumber("--parallel", word, 1000))});
+    const auto parallel = TRY(ParseNumber("--parallel", word, 1000));
+    conditions.push_back({.cold = false, .parallel = parallel});
   }
   if (!arguments.Has("cold")) return conditions;
   if (::geteuid() != 0) {
@@ -114,17 +115,17 @@ Result<int> Run(const Arguments& arguments) {
   }
   auto result = [&]() -> Result<bench::BenchResult> {
     const Interruption interruption;
-    auto work = TemporaryDirectory::Create(
-        arguments.Has("work") ? arguments.Get("work") : "/var/tmp", "haft-bench-");
-    if (!work) return Failure(std::move(work).error().Within("--work"));
-    plan.directory = work->path();
+    const std::string parent = arguments.Has("work") ? arguments.Get("work") : "/var/tmp";
+    TemporaryDirectory work =
+        TRY_WITHIN("--work", TemporaryDirectory::Create(parent, "haft-bench-"));
+    plan.directory = work.path();
     ProgressBar bar;
     return bench::RunBench(plan, Environment::Current(),
                            [&](std::string_view step, std::uint64_t done, std::uint64_t total) {
                              bar.Show(step, done, total, "starts");
                            });
   }();
-  if (const int signal = Interruption::Signal()) EndLike(signal);  // everything is removed
+  if (const int signal = Interruption::Signal()) EndBySignal(signal);  // everything is removed
   if (!result) return Failure(std::move(result).error());
   std::vector<bench::Verdict> verdicts = bench::Judge(*result, limits);
   TRY(Write(arguments, "json", bench::ToJson(*result, verdicts)));

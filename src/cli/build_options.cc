@@ -7,6 +7,7 @@
 #include <array>
 #include <climits>
 
+#include "haft/base/path.h"
 #include "haft/base/shell_words.h"
 #include "haft/python/pip.h"
 #include "haft/python/python_flags.h"
@@ -94,8 +95,7 @@ Result<std::string> FindRuntime() {
   char self[PATH_MAX];
   ssize_t size = ::readlink("/proc/self/exe", self, sizeof self);
   if (size < 0) return Failure(Error::FromErrno("/proc/self/exe"));
-  std::string dir(self, static_cast<std::size_t>(size));
-  dir.resize(dir.rfind('/'));
+  const std::string dir(DirName({self, static_cast<std::size_t>(size)}));
   std::string beside = dir + "/haft-runtime", installed = dir + "/../libexec/haft/haft-runtime";
   for (const std::string& path : {beside, installed}) {
     if (::access(path.c_str(), R_OK) == 0) return path;
@@ -106,7 +106,7 @@ Result<std::string> FindRuntime() {
 
 // A name for the mount path from the output's: "My App!" becomes "My-App-".
 std::string NameFrom(const std::string& output) {
-  std::string name = output.substr(output.rfind('/') + 1);
+  std::string name(BaseName(output));
   std::ranges::replace_if(
       name, [](unsigned char c) { return !std::isalnum(c) && c != '.' && c != '_'; }, '-');
   name.erase(0, name.find_first_not_of(".-"));
@@ -159,7 +159,7 @@ Result<> TakePython(const Arguments& arguments, BuildOptions& options) {
   options.python_arguments = std::move(parsed.arguments);
   options.ignore_environment = parsed.ignore_environment;
   if (options.python.empty())
-    options.python = ::access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
+    options.python = IsExecutableFile("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
   return {};
 }
 

@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
 
 #include "commands.h"
 #include "haft/base/file_io.h"
+#include "haft/base/variables.h"
+#include "haft/launch/environment.h"
 #include "haft/mount/cache_entry.h"
 #include "output.h"
 
@@ -21,8 +22,7 @@ constexpr const char* kAction = "list|prune";
 // The directory named, or that of HAFT_CACHE; it must be this user's.
 Result<std::string> CachePath(const Arguments& arguments) {
   std::string path = arguments.Get("DIR");
-  const char* variable = ::getenv("HAFT_CACHE");
-  if (path.empty() && variable != nullptr) path = variable;
+  if (path.empty()) path = Environment::Current().Get(variables::kCache).value_or("");
   if (path.empty()) return Failure(UsageError("DIR is missing, and HAFT_CACHE is not set"));
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path;

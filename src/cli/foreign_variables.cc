@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "haft/base/variables.h"
+
 namespace haft::cli {
 namespace {
 
@@ -22,17 +24,17 @@ bool IsNo(std::string_view value) {
 
 void TranslateShiv(Environment& environment) {
   for (std::string_view name : {"SHIV_ENTRY_POINT", "SHIV_MODULE"})
-    Offer(environment, "HAFT_ENTRY_POINT", Take(environment, name));
-  Offer(environment, "HAFT_SCRIPT", Take(environment, "SHIV_CONSOLE_SCRIPT"));
-  Offer(environment, "HAFT_INTERPRETER", Take(environment, "SHIV_INTERPRETER"));
+    Offer(environment, variables::kEntryPoint, Take(environment, name));
+  Offer(environment, variables::kScript, Take(environment, "SHIV_CONSOLE_SCRIPT"));
+  Offer(environment, variables::kInterpreter, Take(environment, "SHIV_INTERPRETER"));
 }
 
 void TranslatePex(Environment& environment, format::Manifest& manifest) {
-  Offer(environment, "HAFT_ENTRY_POINT", Take(environment, "PEX_MODULE"));
-  Offer(environment, "HAFT_SCRIPT", Take(environment, "PEX_SCRIPT"));
-  Offer(environment, "HAFT_PYTHON", Take(environment, "PEX_PYTHON"));
+  Offer(environment, variables::kEntryPoint, Take(environment, "PEX_MODULE"));
+  Offer(environment, variables::kScript, Take(environment, "PEX_SCRIPT"));
+  Offer(environment, variables::kPython, Take(environment, "PEX_PYTHON"));
   std::string interpreter = Take(environment, "PEX_INTERPRETER");
-  if (!IsNo(interpreter)) Offer(environment, "HAFT_INTERPRETER", interpreter);
+  if (!IsNo(interpreter)) Offer(environment, variables::kInterpreter, interpreter);
   std::string inherit = Take(environment, "PEX_INHERIT_PATH");
   if (!inherit.empty()) manifest.isolated = inherit == "false";
   std::string extra = Take(environment, "PEX_EXTRA_SYS_PATH");

@@ -15,9 +15,13 @@
 #include "haft/archive/recognised_archive.h"
 #include "haft/archive/zip_archive.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/base/text.h"
 #include "haft/format/bundle_file.h"
+#include "haft/format/image_paths.h"
 #include "haft/image/image_reader.h"
 #include "haft/python/entry_points.h"
+#include "haft/python/shebang.h"
 #include "haft/stack/bundled_stack.h"
 #include "haft/tree/input_directory.h"
 #include "host_python.h"
@@ -25,8 +29,6 @@
 
 namespace haft::cli {
 namespace {
-
-constexpr std::string_view kSitePackages = "site-packages";
 
 // --- archives ---
 
@@ -36,7 +38,7 @@ Result<std::uint64_t> AddRecognised(const RecognisedArchive& found, Tree& to,
   auto place = [&](std::string_view path) -> std::optional<std::string> {
     auto inside = found.info.InSitePackages(path);
     if (!inside) return std::nullopt;
-    return JoinPath(kSitePackages, *inside);
+    return JoinPath(format::kSitePackages, *inside);
   };
   std::uint64_t files = TRY(AddArchive(found.tree.archive, to, place, progress));
   for (const InnerArchive& wheel : found.tree.wheels) {
@@ -61,7 +63,7 @@ Result<ImportedInput> ImportArchive(std::shared_ptr<ZipArchive> archive) {
     if (!inside)
       return Failure(Error::Invalid(
           fmt::format("{}: {} would not be in the bundle", Quoted(path), Quoted(*file))));
-    *file = JoinPath(kSitePackages, *inside);
+    *file = JoinPath(format::kSitePackages, *inside);
   }
   manifest.python.path = FindPython(found->python.program, Environment::Current());
   manifest.python_arguments = found->python.arguments;
@@ -124,9 +126,9 @@ class ImageCopier {
  private:
   // What haft generates is made anew; what it has compiled is for another path.
   bool Skipped(const std::string& path) const {
-    if (path == ".haft") return preamble_.empty();
-    if (path.starts_with(".haft/")) return path != preamble_;
-    if (skip_stack_ && path == kStackRoot) return true;
+    if (path == format::kHaftDirectory) return preamble_.empty();
+    if (format::IsHafts(path)) return path != preamble_;
+    if (skip_stack_ && path == format::kStackRoot) return true;
     return path.ends_with(".pyc") && path.find("/__pycache__/") != path.npos;
   }
 
@@ -176,18 +178,17 @@ class ImageCopier {
 };
 
 Result<ImportedInput> ImportBundle(InputFile input) {
-  auto reader = ImageReader::Open(std::move(input.image));
-  if (!reader) return Failure(std::move(reader).error().Within(Quoted(input.path)));
-  auto manifest = format::ReadManifest(reader->fd(), reader->bundle());
-  if (!manifest) return Failure(std::move(manifest).error().Within(Quoted(input.path)));
+  ImageReader reader = TRY_WITHIN(Quoted(input.path), ImageReader::Open(std::move(input.image)));
   ImportedInput imported;
-  imported.manifest = *std::move(manifest);
+  imported.manifest =
+      TRY_WITHIN(Quoted(input.path), format::ReadManifest(reader.fd(), reader.bundle()));
   std::string& python = imported.manifest.python.path;
   imported.bundled_python = !python.empty() && python[0] != '/';
-  imported.bundled_httpd = imported.bundled_python &&
-                           reader->Resolve(fmt::format("{}/libexec/httpd", kStackRoot)).has_value();
+  imported.bundled_httpd =
+      imported.bundled_python &&
+      reader.Resolve(fmt::format("{}/libexec/httpd", format::kStackRoot)).has_value();
   python = imported.bundled_python ? "" : FindPython(python, Environment::Current());
-  auto members = std::make_shared<ImageMembers>(*std::move(reader), input.path);
+  auto members = std::make_shared<ImageMembers>(std::move(reader), input.path);
   imported.add_files = [members, preamble = imported.manifest.preamble,
                         stack = imported.bundled_python](
                            Tree& tree, const std::function<void(std::uint64_t)>& progress) {
@@ -200,17 +201,10 @@ Result<ImportedInput> ImportBundle(InputFile input) {
 
 // "key = value" of pyvenv.cfg; "" if it is not there.
 std::string Setting(std::string_view text, std::string_view key) {
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    auto trim = [](std::string_view part) {
-      auto first = part.find_first_not_of(" \t\r");
-      return first == part.npos ? std::string_view()
-                                : part.substr(first, part.find_last_not_of(" \t\r") - first + 1);
-    };
+  for (std::string_view line : Lines(text)) {
     auto equals = line.find('=');
-    if (equals != line.npos && trim(line.substr(0, equals)) == key)
-      return std::string(trim(line.substr(equals + 1)));
+    if (equals != line.npos && Trim(line.substr(0, equals)) == key)
+      return std::string(Trim(line.substr(equals + 1)));
   }
   return "";
 }
@@ -220,7 +214,7 @@ Result<std::string> SitePackagesOf(const std::string& venv) {
   std::error_code error;
   std::string found;
   for (const auto& entry : std::filesystem::directory_iterator(venv + "/lib", error)) {
-    std::string path = entry.path().string() + "/site-packages";
+    std::string path = JoinPath(entry.path().string(), format::kSitePackages);
     if (!entry.path().filename().string().starts_with("python") || ::access(path.c_str(), X_OK) < 0)
       continue;
     if (!found.empty())
@@ -237,7 +231,7 @@ Result<std::string> SitePackagesOf(const std::string& venv) {
 // Programs of bin/ that are neither the environment's own nor made by an installer for a console
 // script: those have the path of this environment in their first line.
 Result<std::uint64_t> AddVenvPrograms(const std::string& venv, Tree& tree) {
-  const EntryPoints points = TRY(EntryPoints::Find(tree, kSitePackages));
+  const EntryPoints points = TRY(EntryPoints::Find(tree, format::kSitePackages));
   std::uint64_t files = 0;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(venv + "/bin", error)) {
@@ -246,8 +240,8 @@ Result<std::uint64_t> AddVenvPrograms(const std::string& venv, Tree& tree) {
                      name.starts_with("Activate") || name.starts_with("pip") ||
                      name.starts_with("easy_install");
     if (own || points.Has(name) || !entry.is_regular_file(error)) continue;
-    TRY(AddInputProgram(entry.path().string(), fmt::format("{}/bin/{}", kSitePackages, name),
-                        tree));
+    TRY(AddInputProgram(entry.path().string(),
+                        fmt::format("{}/bin/{}", format::kSitePackages, name), tree));
     ++files;
   }
   return files;
@@ -262,14 +256,14 @@ Result<ImportedInput> ImportVenv(const std::string& venv) {
   for (const std::string& candidate :
        {Setting(settings, "executable"), Setting(settings, "home") + "/python3"}) {
     if (imported.manifest.python.path.empty() && candidate.starts_with('/') &&
-        ::access(candidate.c_str(), X_OK) == 0) {
+        IsExecutableFile(candidate)) {
       imported.manifest.python.path = candidate;
     }
   }
   imported.add_files =
       [venv, packages](
           Tree& tree, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
-    std::uint64_t files = TRY(AddInputDirectory(packages, kSitePackages, tree, progress));
+    std::uint64_t files = TRY(AddInputDirectory(packages, format::kSitePackages, tree, progress));
     return files + TRY(AddVenvPrograms(venv, tree));
   };
   return imported;

@@ -47,9 +47,7 @@ Result<ImageReader> OpenImage(const std::string& path) {
     const format::Manifest manifest = ManifestFor(*input.archive);
     return OpenZipImage(TRY(ReadArchiveTree(std::move(input.archive))), manifest);
   }
-  auto reader = ImageReader::Open(std::move(input.image));
-  if (!reader) return Failure(std::move(reader).error().Within(Quoted(path)));
-  return reader;
+  return TRY_WITHIN(Quoted(path), ImageReader::Open(std::move(input.image)));
 }
 
 }  // namespace haft::cli

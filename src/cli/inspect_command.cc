@@ -13,12 +13,15 @@
 #include "haft/base/foreground.h"
 #include "haft/base/interruption.h"
 #include "haft/base/log.h"
+#include "haft/base/text.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
+#include "haft/format/image_paths.h"
 #include "haft/format/runtime_libraries.h"
 #include "haft/image/extract.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/verify.h"
+#include "haft/python/shebang.h"
 #include "haft/stack/bundled_stack.h"
 #include "input_file.h"
 #include "output.h"
@@ -99,15 +102,15 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
 Result<nlohmann::ordered_json> StackContents(UniqueFd image) {
   constexpr std::size_t kLimit = 16u << 20;
   ImageReader reader = TRY(ImageReader::Open(std::move(image)));
-  auto entry = reader.Resolve(kStackContents);
+  auto entry = reader.Resolve(format::kStackContents);
   if (!entry) return nullptr;
   if (entry->attributes.size > kLimit)
-    return Failure(Error::Corrupt(fmt::format("{}: too large", kStackContents)));
+    return Failure(Error::Corrupt(fmt::format("{}: too large", format::kStackContents)));
   std::string text(entry->attributes.size, '\0');
   TRY(reader.Read(entry->inode, 0, std::as_writable_bytes(std::span(text))));
   auto json = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!json.is_object())
-    return Failure(Error::Corrupt(fmt::format("{}: no JSON object", kStackContents)));
+    return Failure(Error::Corrupt(fmt::format("{}: no JSON object", format::kStackContents)));
   return json;
 }
 
@@ -252,7 +255,7 @@ Result<int> RunExtract(const Arguments& arguments) {
                         [&](std::uint64_t done) { bar.Show("extract", done, total, "bytes"); });
   }();
   const int signal = Interruption::Signal();
-  if (!extracted && signal != 0) EndLike(signal);  // the half-made copy is gone
+  if (!extracted && signal != 0) EndBySignal(signal);  // the half-made copy is gone
   TRY(std::move(extracted));
   return kOk;
 }

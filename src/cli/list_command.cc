@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "input_file.h"
 #include "output.h"
 
@@ -99,7 +100,7 @@ Result<Entry> ResolveFollowing(const ImageReader& reader, std::string path) {
       return Failure(Error::Invalid(fmt::format("{}: a symbolic link out of the image, to {}",
                                                 Quoted(path), Quoted(target))));
     }
-    path = path.substr(0, path.rfind('/') + 1) + target;
+    path = JoinPath(DirName(path), target);
     // "a/b/../c" is "a/c": the image's directories are real ones.
     for (auto up = path.find("/../"); up != path.npos; up = path.find("/../")) {
       auto begin = up == 0 ? 0 : path.rfind('/', up - 1);
@@ -141,8 +142,7 @@ Result<int> RunCat(const Arguments& arguments) {
     Entry entry = TRY(ResolveFollowing(reader, path));
     std::vector<Slice> slices;
     for (std::uint64_t offset = 0;;) {
-      auto read = reader.Read(entry.inode, offset, 1u << 20, slices);
-      if (!read) return Failure(std::move(read).error().Within(Quoted(path)));
+      TRY_WITHIN(Quoted(path), reader.Read(entry.inode, offset, 1u << 20, slices));
       if (slices.empty()) break;
       for (const Slice& slice : slices) {
         TRY(Print(AsText(slice.bytes)));

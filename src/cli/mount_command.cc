@@ -11,8 +11,9 @@
 #include <memory>
 
 #include "commands.h"
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
-#include "haft/base/subprocess.h"
+#include "haft/base/process.h"
 #include "haft/fuse/fuse_server.h"
 #include "haft/mount/host_mount.h"
 #include "haft/server/sandbox.h"
@@ -34,15 +35,11 @@ Result<> PrepareMountPoint(const std::string& path) {
     case HostMount::kNone:
       break;
   }
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
-  if (!dir) return Failure(Error::FromErrno(Quoted(path)).Remedy("name an empty directory"));
-  while (const dirent* entry = ::readdir(dir.get())) {
-    std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    return Failure(Error::Invalid(fmt::format("{}: the directory is not empty", Quoted(path)))
-                       .Remedy("name an empty one"));
-  }
-  return {};
+  DirectoryStream stream(path);
+  if (!stream) return Failure(Error::FromErrno(Quoted(path)).Remedy("name an empty directory"));
+  if (stream.Next() == nullptr) return {};
+  return Failure(Error::Invalid(fmt::format("{}: the directory is not empty", Quoted(path)))
+                     .Remedy("name an empty one"));
 }
 
 struct Served {

@@ -10,6 +10,8 @@
 #include "attach.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/base/variables.h"
 #include "haft/start/start.h"
 #include "start_file.h"
 
@@ -38,8 +40,9 @@ Result<Program> MakeExecProgram(const StartImage& image, std::vector<std::string
   for (const std::string& directory : directories)
     programs.push_back(fmt::format("{}/{}", image.manifest.mount, directory));
   PrependToPath(environment, programs);
-  for (const char* other : {"HAFT_INTERPRETER", "HAFT_ENTRY_POINT"}) environment.Unset(other);
-  environment.Set("HAFT_SCRIPT", name);
+  for (std::string_view other : {variables::kInterpreter, variables::kEntryPoint})
+    environment.Unset(other);
+  environment.Set(variables::kScript, name);
   return MakeProgram(image.manifest, std::move(words), std::move(environment), image.path);
 }
 
@@ -90,11 +93,11 @@ Result<std::string> PromptFile(std::string_view name) {
 Result<std::vector<std::string>> ShellCommand(std::string_view name, Environment& environment,
                                               std::string& prompt_file) {
   std::string shell(environment.Get("SHELL").value_or(""));
-  if (!shell.starts_with('/') || ::access(shell.c_str(), X_OK) < 0) shell = "/bin/sh";
+  if (!shell.starts_with('/') || !IsExecutableFile(shell)) shell = "/bin/sh";
   std::vector<std::string> words = {shell};
   if (::isatty(STDIN_FILENO) == 0) return words;
   environment.Set("PS1", fmt::format("({}) $ ", name));
-  if (shell.substr(shell.rfind('/') + 1) == "bash") {
+  if (BaseName(shell) == "bash") {
     if (prompt_file.empty()) prompt_file = TRY(PromptFile(name));
     words.insert(words.end(), {"--rcfile", prompt_file});
   }
@@ -129,8 +132,7 @@ int ShellAttached(pid_t pid) {
   const std::string name = fmt::format("process {}", pid);
   auto attached = Attach(pid);
   if (!attached) return Become(name, Failure(std::move(attached).error()));
-  return Become(name, MakeShell(attached->mount.substr(attached->mount.rfind('/') + 1),
-                                std::move(attached->environment)));
+  return Become(name, MakeShell(BaseName(attached->mount), std::move(attached->environment)));
 }
 
 void DefineRun(CommandLine& line) {
@@ -148,7 +150,7 @@ Result<int> RunRun(const Arguments& arguments) {
                 .open =
                     [&](Environment& environment) {
                       if (arguments.Has("python"))
-                        environment.Set("HAFT_PYTHON", arguments.Get("python"));
+                        environment.Set(variables::kPython, arguments.Get("python"));
                       return OpenForStart(file, environment);
                     },
                 .make_program =

@@ -8,9 +8,11 @@
 #include "foreign_variables.h"
 #include "haft/archive/recognised_archive.h"
 #include "haft/archive/zip_image.h"
+#include "haft/base/path.h"
 #include "haft/format/bundle_file.h"
 #include "haft/python/bootstrap.h"
 #include "haft/python/bootstrap_files.h"
+#include "haft/python/shebang.h"
 #include "host_python.h"
 #include "input_file.h"
 
@@ -66,8 +68,8 @@ std::vector<std::string> ProgramDirectories(const StartImage& image) {
   }
   // The interpreter it brings along.
   const std::string& python = image.manifest.python.path;
-  if (!python.empty() && python[0] != '/' && python.find('/') != python.npos)
-    add(python.substr(0, python.rfind('/')));
+  if (!python.empty() && python[0] != '/' && python.contains('/'))
+    add(std::string(DirName(python)));
   return directories;
 }
 

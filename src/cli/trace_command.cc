@@ -10,7 +10,9 @@
 #include "haft/base/file_io.h"
 #include "haft/base/foreground.h"
 #include "haft/base/log.h"
+#include "haft/base/process.h"
 #include "haft/base/temporary_directory.h"
+#include "haft/base/variables.h"
 #include "haft/launch/environment.h"
 #include "haft/trace/trace.h"
 #include "output.h"
@@ -21,20 +23,11 @@ namespace {
 
 constexpr std::size_t kMaxEvents = 256u << 20;
 
-trace::Nanoseconds Now() {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<trace::Nanoseconds>(now.tv_sec) * 1'000'000'000 +
-         static_cast<trace::Nanoseconds>(now.tv_nsec);
-}
-
 // The file that the program's Pythons append to, in a directory that only this user can enter.
 class EventsFile {
  public:
   static Result<EventsFile> Create() {
-    const char* parent = ::getenv("TMPDIR");
-    EventsFile file(TRY(TemporaryDirectory::Create(
-        parent != nullptr && parent[0] == '/' ? parent : "/tmp", "haft-trace-")));
+    EventsFile file(TRY(TemporaryDirectory::Create(TemporaryParent(), "haft-trace-")));
     TRY(OpenFile(file.path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
     return file;
   }
@@ -48,7 +41,7 @@ class EventsFile {
 
 // The server may still be at the last request when the program has ended already.
 void WaitUntilAnswered(const RequestLog& log) {
-  for (int i = 0; i < 100 && log.Busy(); ++i) ::usleep(1000);
+  for (int i = 0; i < 100 && log.Busy(); ++i) Sleep(std::chrono::milliseconds(1));
 }
 
 Result<trace::Trace> RunTraced(const std::string& file, std::vector<std::string> argv) {
@@ -63,15 +56,11 @@ Result<trace::Trace> RunTraced(const std::string& file, std::vector<std::string>
   }
   RequestLog log = TRY(RequestLog::Create());
   EventsFile events = TRY(EventsFile::Create());
-  environment.Set("HAFT_TRACE_LOG", fmt::format("{}", log.fd()));
-  environment.Set("HAFT_TRACE_EVENTS", events.path());
-  std::vector<std::string> variables;
-  for (const char* variable : environment.Pointers()) {
-    if (variable != nullptr) variables.emplace_back(variable);
-  }
-  run.begin = Now();
-  run.status = TRY(RunInForeground(program, argv, variables));
-  run.end = Now();
+  environment.Set(variables::kTraceLog, fmt::format("{}", log.fd()));
+  environment.Set(variables::kTraceEvents, events.path());
+  run.begin = MonotonicNow();
+  run.status = TRY(RunInForeground(program, argv, environment.entries()));
+  run.end = MonotonicNow();
   WaitUntilAnswered(log);
   std::string text = TRY(ReadWholeFile(events.path(), kMaxEvents));
   return trace::Assemble(image.reader, image.manifest.name, std::move(run), log, text);

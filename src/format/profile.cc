@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "haft/base/file_io.h"
+#include "haft/base/text.h"
 #include "haft/format/checksum.h"
 
 namespace haft::format {
@@ -25,16 +26,6 @@ void MergePaths(std::vector<std::string>& into, const std::vector<std::string>& 
   into.insert(into.end(), added.begin(), added.end());
 }
 
-bool IsUtf8(const std::string& text) {
-  json value = text;
-  try {
-    static_cast<void>(value.dump());
-    return true;
-  } catch (const json::exception&) {
-    return false;
-  }
-}
-
 json Paths(const std::vector<std::string>& paths) {
   json list = json::array();
   for (const std::string& path : paths) {
@@ -43,12 +34,13 @@ json Paths(const std::vector<std::string>& paths) {
   return list;
 }
 
-bool IsImagePath(std::string_view path) {
+// Weaker than IsImagePath(): ".." is possible, and finds nothing in an image.
+bool IsRecordedPath(std::string_view path) {
   return !path.empty() && path.size() <= kMaxPathSize && path[0] != '/';
 }
 
 Result<std::vector<std::string>> ParsePaths(const json& object, const char* member,
-                                            bool (*is_allowed)(std::string_view) = IsImagePath) {
+                                            bool (*is_allowed)(std::string_view) = IsRecordedPath) {
   std::vector<std::string> paths;
   auto found = object.find(member);
   if (found == object.end()) return paths;
@@ -136,11 +128,7 @@ void MergeRanges(Profile& profile, const Profile& more) {
 bool IsHostPath(std::string_view path) {
   if (path.empty() || path.size() > kMaxPathSize || (path[0] == '/' && !path.starts_with("/usr/")))
     return false;
-  for (std::size_t begin = 0, end; begin <= path.size(); begin = end + 1) {
-    end = std::min(path.find('/', begin), path.size());
-    if (path.substr(begin, end - begin) == "..") return false;
-  }
-  return true;
+  return std::ranges::none_of(Split(path, '/'), [](std::string_view name) { return name == ".."; });
 }
 
 std::vector<ByteRange> Normalised(std::vector<ByteRange> ranges) {
@@ -214,8 +202,10 @@ Result<PrefetchPlan> ReadPrefetchPlan(int fd, const BundleFile& bundle) {
 #endif
   json object = json::parse(text, nullptr, false);
   if (!object.is_object()) return Failure(Error::Corrupt("profile: not a JSON object"));
-  return PrefetchPlan{.image = TRY(ParsePrefetch(object)),
-                      .host = TRY(ParsePaths(object, "host", IsHostPath))};
+  PrefetchPlan plan;  // not in braces, see TRY
+  plan.image = TRY(ParsePrefetch(object));
+  plan.host = TRY(ParsePaths(object, "host", IsHostPath));
+  return plan;
 }
 
 }  // namespace haft::format

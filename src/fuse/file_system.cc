@@ -14,6 +14,7 @@
 #include "haft/base/log.h"
 #include "haft/base/subprocess.h"
 #include "haft/format/checksum.h"
+#include "haft/format/image_paths.h"
 #include "request_hook.h"
 
 namespace haft {
@@ -21,7 +22,7 @@ namespace {
 
 // Seconds; the kernel takes anything below 2^31 as it is. An image never changes.
 constexpr double kForever = 1 << 30;
-constexpr char kStatsName[] = "stats";
+constexpr const char* kStatsName = format::kStatsName.data();  // a literal
 // The kernel makes an inode (about 1 KiB) of every entry READDIRPLUS gives it. Directories with
 // more entries than this are listed by name and type only.
 constexpr std::uint64_t kMaxPlusEntries = 4096;
@@ -56,7 +57,7 @@ FileSystem::FileSystem(ImageReader reader, const ServerOptions& options)
 }
 
 void FileSystem::FindStatsDirectory() {
-  auto found = reader_.Lookup(InodeId::kRoot, ".haft");
+  auto found = reader_.Lookup(InodeId::kRoot, format::kHaftDirectory);
   if (found && *found && (*found)->attributes.type == FileType::kDirectory) {
     stats_directory_ = ToFuse((*found)->inode);
   }

@@ -2,7 +2,6 @@
 
 #include <linux/fuse.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,23 +11,21 @@
 #include <utility>
 
 #include "haft/base/log.h"
+#include "haft/base/process.h"
 
 namespace haft {
 namespace {
 
-// Waits between the attempts, in milliseconds.
-constexpr std::array kPauses = {1, 4, 16, 64};
+using namespace std::chrono_literals;
+
+// Waits between the attempts.
+constexpr std::array kPauses = {1ms, 4ms, 16ms, 64ms};
 
 // The request that this thread is answering.
-thread_local const fuse_in_header* current = nullptr;
+thread_local const fuse_in_header* current_header = nullptr;
 
 bool IsPassing(int error) {
   return error == ENOMEM || error == EAGAIN || error == EINTR;
-}
-
-void Pause(int milliseconds) {
-  timespec wait{.tv_sec = 0, .tv_nsec = milliseconds * 1'000'000L};
-  ::nanosleep(&wait, nullptr);
 }
 
 // 0, or the errno of the last attempt. ENOENT is success: the request was interrupted, nobody waits
@@ -38,16 +35,17 @@ int Try(Write write) {
   for (auto pause = kPauses.begin();; ++pause) {
     if (write() >= 0 || errno == ENOENT) return 0;
     if (!IsPassing(errno) || pause == kPauses.end()) return errno;
-    Pause(*pause);
+    Sleep(*pause);
   }
 }
 
 void AllowParallelDirectories(const iovec* parts, int count) {
-  if (current == nullptr || current->opcode != FUSE_INIT || count != 2) return;
+  if (current_header == nullptr || current_header->opcode != FUSE_INIT || count != 2) return;
   constexpr std::size_t kNeeded = offsetof(fuse_init_out, flags) + sizeof(fuse_init_out::flags);
-  if (current->len < sizeof *current + offsetof(fuse_init_in, flags2) || parts[1].iov_len < kNeeded)
+  if (current_header->len < sizeof *current_header + offsetof(fuse_init_in, flags2) ||
+      parts[1].iov_len < kNeeded)
     return;
-  auto offered = reinterpret_cast<const fuse_init_in*>(current + 1);
+  auto offered = reinterpret_cast<const fuse_init_in*>(current_header + 1);
   auto reply = static_cast<fuse_init_out*>(parts[1].iov_base);
   reply->flags |= offered->flags & FUSE_PARALLEL_DIROPS;
 }
@@ -81,9 +79,9 @@ Result<> ConnectSession(fuse_session* session, int device) {
 }
 
 void ProcessRequest(fuse_session* session, const fuse_buf& request) {
-  current = static_cast<const fuse_in_header*>(request.mem);
+  current_header = static_cast<const fuse_in_header*>(request.mem);
   fuse_session_process_buf(session, &request);
-  current = nullptr;
+  current_header = nullptr;
 }
 
 void AnswerError(int device, std::uint64_t unique, int error) {

@@ -112,7 +112,9 @@ struct FuseServer::Impl {
   unsigned waiting = 0;
   std::vector<std::jthread> helpers;
 
-  static thread_local bool leading;
+  // The server whose leader this thread is. One flag for all would do for one server per process.
+  static thread_local const Impl* leader_of;
+  bool Leads() const { return leader_of == this; }
 
   Impl(ImageReader reader, const ServerOptions& server_options)
       : file_system(std::move(reader), server_options),
@@ -126,7 +128,7 @@ struct FuseServer::Impl {
   void BeforeSlowWork(SlowWork work);
 };
 
-thread_local bool FuseServer::Impl::leading = false;
+thread_local const FuseServer::Impl* FuseServer::Impl::leader_of = nullptr;
 
 namespace {
 
@@ -287,20 +289,20 @@ Result<> FuseServer::Run() {
 
 // False: the file system is unmounted.
 bool FuseServer::Impl::TakeLead() {
-  if (leading) return fuse_session_exited(session.get()) == 0;
+  if (Leads()) return fuse_session_exited(session.get()) == 0;
   std::unique_lock lock(mutex);
   ++waiting;
   lead_is_free.wait(lock, [&] { return !has_leader; });
   --waiting;
   has_leader = true;
-  leading = true;
+  leader_of = this;
   return fuse_session_exited(session.get()) == 0;
 }
 
 void FuseServer::Impl::GiveLeadAway() {
   std::unique_lock lock(mutex);
   has_leader = false;
-  leading = false;
+  leader_of = nullptr;
   if (waiting == 0 && helpers.size() + 1 < most_threads &&
       fuse_session_exited(session.get()) == 0) {
     try {
@@ -314,7 +316,7 @@ void FuseServer::Impl::GiveLeadAway() {
 }
 
 void FuseServer::Impl::BeforeSlowWork(SlowWork work) {
-  if (!leading) return;
+  if (!Leads()) return;
   if (work == SlowWork::kDecode) {
     pollfd queue{.fd = fuse_session_fd(session.get()), .events = POLLIN};
     if (::poll(&queue, 1, 0) <= 0) return;  // nobody waits
@@ -353,13 +355,14 @@ void FuseServer::Impl::Loop(std::size_t slot) {
     wait.After();
     if (size <= 0) {  // 0: unmounted. Anything else cannot be repaired; the kernel answers ENOTCONN
                       // from then on.
-      if (size < 0) Log(LogLevel::kError, "reading from /dev/fuse: errno {}", -size);
+      if (size < 0)
+        Log(LogLevel::kError, "{}", Error::FromErrno("read /dev/fuse", -size).message());
       fuse_session_exit(session.get());
       break;
     }
     Answer(buffer, slot);
   }
-  if (leading) GiveLeadAway();  // wakes the next thread, which sees that the session is over
+  if (Leads()) GiveLeadAway();  // wakes the next thread, which sees that the session is over
   std::free(buffer.mem);
 }
 

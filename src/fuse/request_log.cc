@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "haft/base/file_io.h"
+#include "haft/base/process.h"
+#include "haft/base/variables.h"
 
 namespace haft {
 
@@ -32,14 +34,9 @@ constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
 
 // Of this process. Set once, before the server's threads exist, and inherited through fork.
 std::optional<RequestLog> active;
-thread_local RequestRecord* current = nullptr;
-
-std::uint64_t Now() {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
+// The record of the RequestSpan that this thread is in: libfuse's callbacks and the block cache
+// have no parameter for it.
+thread_local RequestRecord* current_record = nullptr;
 
 // The end of a record is what another process waits for.
 void Publish(std::uint64_t& place, std::uint64_t value) {
@@ -133,21 +130,21 @@ RequestRecord* RequestLog::Add() {
 }
 
 Result<> RecordRequests(std::string_view descriptor) {
+  constexpr std::string_view kVariable = variables::kTraceLog;
   int number = -1;
   auto [end, error] =
       std::from_chars(descriptor.data(), descriptor.data() + descriptor.size(), number);
   if (error != std::errc() || end != descriptor.data() + descriptor.size() ||
       number <= STDERR_FILENO) {
     return Failure(
-        Error::Invalid(fmt::format("HAFT_TRACE_LOG: {} is no descriptor", Quoted(descriptor)))
+        Error::Invalid(fmt::format("{}: {} is no descriptor", kVariable, Quoted(descriptor)))
             .Remedy("unset it; 'haft trace' sets it"));
   }
-  if (::fcntl(number, F_GETFD) < 0)
-    return Failure(Error::FromErrno("HAFT_TRACE_LOG").Remedy("unset it"));
+  if (::fcntl(number, F_GETFD) < 0) return Failure(Error::FromErrno(kVariable).Remedy("unset it"));
   auto log = RequestLog::Open(UniqueFd(number));
   if (!log)
     return Failure(
-        std::move(log).error().Within("HAFT_TRACE_LOG").Remedy("unset it; 'haft trace' sets it"));
+        std::move(log).error().Within(kVariable).Remedy("unset it; 'haft trace' sets it"));
   active.emplace(*std::move(log));
   static_cast<void>(::fcntl(active->fd(), F_SETFD, FD_CLOEXEC));
   return {};
@@ -158,25 +155,25 @@ bool RecordsRequests() {
 }
 
 RequestRecord* CurrentRequest() {
-  return current;
+  return current_record;
 }
 
 RequestSpan::RequestSpan(std::uint8_t operation, std::int32_t requester) {
   if (!active) return;
-  current = active->Add();
-  if (current == nullptr) return;
+  record_ = current_record = active->Add();
+  if (record_ == nullptr) return;
   static thread_local const auto thread = static_cast<std::int32_t>(::syscall(SYS_gettid));
-  current->operation = operation;
-  current->requester = requester;
-  current->server = thread;
-  current->first_block = RequestRecord::kNoBlock;
-  current->begin = Now();
+  record_->operation = operation;
+  record_->requester = requester;
+  record_->server = thread;
+  record_->first_block = RequestRecord::kNoBlock;
+  record_->begin = MonotonicNow();
 }
 
 RequestSpan::~RequestSpan() {
-  if (current == nullptr) return;
-  Publish(current->end, Now());
-  current = nullptr;
+  if (record_ == nullptr) return;
+  Publish(record_->end, MonotonicNow());
+  current_record = nullptr;
 }
 
 }  // namespace haft

@@ -6,20 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "haft/fuse/request_log.h"
-
 namespace haft {
-namespace {
-
-constexpr std::array<const char*, static_cast<std::size_t>(Operation::kCount)> kNames = {
-    "lookup",      "forget", "getattr", "readlink", "open",    "read",       "opendir", "readdir",
-    "readdirplus", "statfs", "ioctl",   "lseek",    "release", "releasedir", "flush"};
-
-}  // namespace
-
-std::string_view OperationName(std::uint8_t operation) {
-  return operation < kNames.size() ? kNames[operation] : "?";
-}
 
 void Statistics::OpenProcessFile() {
   process_file_ = UniqueFd(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
@@ -44,7 +31,8 @@ void Statistics::RecordError(std::string_view message) {
 std::string Statistics::ToJson(const BlockCache::Counters& cache,
                                const ServerReport& report) const {
   nlohmann::ordered_json operations;
-  for (std::size_t i = 0; i < kNames.size(); ++i) operations[kNames[i]] = counts_[i].value.load();
+  for (std::size_t i = 0; i < kOperationNames.size(); ++i)
+    operations[kOperationNames[i]] = counts_[i].value.load();
   std::scoped_lock lock(mutex_);
   nlohmann::ordered_json json = {
       {"operations", operations},

@@ -8,30 +8,11 @@
 #include <string_view>
 
 #include "haft/base/unique_fd.h"
+#include "haft/fuse/operation.h"
 #include "haft/fuse/server_options.h"
 #include "haft/image/block_cache.h"
 
 namespace haft {
-
-// The FUSE operations haft counts. kNames in statistics.cc is in this order.
-enum class Operation : std::uint8_t {
-  kLookup,
-  kForget,
-  kGetattr,
-  kReadlink,
-  kOpen,
-  kRead,
-  kOpendir,
-  kReaddir,
-  kReaddirplus,
-  kStatfs,
-  kIoctl,
-  kLseek,
-  kRelease,
-  kReleasedir,
-  kFlush,
-  kCount
-};
 
 // What is not counted: whose server it is, and how its predecessors ended.
 struct ServerReport {

@@ -230,8 +230,7 @@ Result<> Extractor::CopyPart(const Part& part) {
   if (!fd) return Failure(SystemError("create", path));
   if (create != 0 && ::ftruncate(fd.get(), static_cast<off_t>(file.size)) < 0)
     return Failure(SystemError("write", path));
-  if (auto done = CopyContents(fd.get(), part); !done)
-    return Failure(std::move(done).error().Within(Quoted(path)));
+  TRY_WITHIN(Quoted(path), CopyContents(fd.get(), part));
   // Writing changes the time and may clear bits of the mode: whoever is last sets them.
   return file.parts_left.fetch_sub(1) == 1 ? Finish(fd.get(), file) : Result<>();
 }

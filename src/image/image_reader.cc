@@ -9,6 +9,7 @@
 
 #include "file_blocks.h"
 #include "haft/base/file_io.h"
+#include "haft/base/text.h"
 #include "index_view.h"
 
 namespace haft {
@@ -203,7 +204,8 @@ Result<Entry> ImageReader::Impl::Child(InodeId dir, const Inode& record,
   std::string_view name = TRY(ChildName(dir, record, number));
   auto child = InodeId{static_cast<std::uint32_t>(record.first + number)};
   Inode inode = TRY(Record(child));
-  return Entry{.name = name, .inode = child, .attributes = TRY(MakeAttributes(child, inode))};
+  const Attributes attributes = TRY(MakeAttributes(child, inode));
+  return Entry{.name = name, .inode = child, .attributes = attributes};
 }
 
 Result<Attributes> ImageReader::Stat(InodeId inode) const {
@@ -253,19 +255,18 @@ Result<std::string_view> ImageReader::ReadLink(InodeId symlink) const {
 }
 
 Result<Entry> ImageReader::Resolve(std::string_view path) const {
-  Entry entry{.name = "", .inode = InodeId::kRoot, .attributes = TRY(Stat(InodeId::kRoot))};
+  const Attributes root = TRY(Stat(InodeId::kRoot));
+  Entry entry{.name = "", .inode = InodeId::kRoot, .attributes = root};
   std::string_view rest = path;
   while (!rest.empty()) {
-    std::string_view name = rest.substr(0, rest.find('/'));
-    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    std::string_view name = TakeUntil(rest, '/');
     if (name.empty() || name == ".") continue;
-    auto found = Lookup(entry.inode, name);
-    if (!found) return Failure(std::move(found).error().Within(Quoted(path)));
-    if (!*found) {
+    const auto found = TRY_WITHIN(Quoted(path), Lookup(entry.inode, name));
+    if (!found) {
       return Failure(Error(ErrorKind::kNotFound,
                            fmt::format("{}: no such file in the image", Quoted(path)), ENOENT));
     }
-    entry = **found;
+    entry = *found;
   }
   return entry;
 }
@@ -382,11 +383,8 @@ Result<> ImageReader::Read(InodeId file, std::uint64_t offset, std::size_t lengt
     }
     std::uint64_t inside = offset - extent.file_offset;
     std::uint64_t part = std::min(end - offset, extent.length - inside);
-    auto done = impl_->AppendExtent(extent, inside, part, out);
-    if (!done) {
-      return Failure(
-          std::move(done).error().Within(fmt::format("inode {}", std::to_underlying(file) + 1)));
-    }
+    TRY_WITHIN(fmt::format("inode {}", std::to_underlying(file) + 1),
+               impl_->AppendExtent(extent, inside, part, out));
     offset += part;
   }
   return {};

@@ -1,11 +1,14 @@
 #include "process_facts.h"
 
+#include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
+
+#include "haft/base/path.h"
 
 namespace haft {
 namespace {
@@ -20,9 +23,9 @@ std::string TreeOf(const std::string& python_path) {
   const auto slash = tree.rfind('/');
   if (tree.size() == python_path.size() || slash == tree.npos || tree.find(':') != tree.npos)
     return "";
-  const std::string outer = LastComponent(tree.substr(0, slash));
+  const std::string outer(BaseName(std::string_view(tree).substr(0, slash)));
   const bool is_entry =
-      outer.size() > kImageIdDigits + 1 && outer.starts_with(LastComponent(tree) + "-");
+      outer.size() > kImageIdDigits + 1 && outer.starts_with(fmt::format("{}-", BaseName(tree)));
   return is_entry ? tree : "";
 }
 
@@ -46,10 +49,6 @@ std::string ExtractedTree(std::string_view environ) {
       return tree;
   }
   return "";
-}
-
-std::string LastComponent(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
 }
 
 void ReadFigures(RunningBundle& bundle, const std::string& stats) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "haft/inspect/running_bundles.h"
+#include "haft/inspect/running_bundle.h"
 
 namespace haft {
 
@@ -19,8 +19,5 @@ std::string ExtractedTree(std::string_view environ);
 // Fills in what .haft/stats says, except `mount` and `pids`. A text that is no object changes
 // nothing, and a member of another type counts as missing.
 void ReadFigures(RunningBundle& bundle, const std::string& stats);
-
-// What follows the last slash.
-std::string LastComponent(const std::string& path);
 
 }  // namespace haft

@@ -13,6 +13,10 @@
 #include <map>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/base/process.h"
+#include "haft/base/text.h"
+#include "haft/format/image_paths.h"
 #include "haft/format/manifest.h"
 #include "haft/mount/directory_users.h"
 #include "haft/mount/mount_table.h"
@@ -84,9 +88,7 @@ std::optional<std::string> ReadAs(uid_t uid, gid_t gid, const std::string& path)
     text.append(buffer, static_cast<std::size_t>(n));
   }
   ::kill(child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  WaitFor(child);
   if (text.empty()) return std::nullopt;
   return text;
 }
@@ -107,14 +109,14 @@ std::string ModeByNamespaces(const Process& process) {
 // A mount in the namespace of `process`.
 RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount,
                             const std::vector<Process>& all) {
-  RunningBundle bundle{.name = LastComponent(mount.mount_point),
+  RunningBundle bundle{.name = std::string(BaseName(mount.mount_point)),
                        .image_id = "",
                        .mode = "",
                        .mount = mount.mount_point};
   // In our own namespace the oldest process need not be one of the mount's user.
   std::string root = IsOurs(process, "mnt") ? "" : fmt::format("/proc/{}/root", process.pid);
   auto text = ReadAs(mount.user_id.value_or(0), mount.group_id.value_or(0),
-                     fmt::format("{}{}/.haft/stats", root, mount.mount_point));
+                     fmt::format("{}{}/{}", root, mount.mount_point, format::kStatsPath));
   if (text) ReadFigures(bundle, *text);
   if (bundle.mode.empty()) bundle.mode = ModeByNamespaces(process);
   bool shared =
@@ -140,7 +142,7 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
     if (!std::exchange(seen[process.namespace_id], true)) {
       for (const MountTableEntry& mount :
            ReadMountTable(fmt::format("/proc/{}/mountinfo", process.pid))) {
-        if (mount.type != "fuse.haft" || bundles.contains(mount.device)) continue;
+        if (mount.type != format::kFileSystemType || bundles.contains(mount.device)) continue;
         if (::geteuid() != 0 && mount.user_id && *mount.user_id != ::geteuid()) continue;
         bundles.emplace(mount.device, DescribeMount(process, mount, processes));
       }
@@ -149,9 +151,9 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
     if (std::string tree = ExtractedTree(environ ? *environ : ""); !tree.empty()) {
       auto [bundle, is_new] = bundles.try_emplace(tree);
       if (is_new) {
-        std::string entry = LastComponent(tree.substr(0, tree.rfind('/')));
-        bundle->second = {.name = LastComponent(tree),
-                          .image_id = entry.substr(entry.rfind('-') + 1),
+        const std::string_view entry = BaseName(DirName(tree));
+        bundle->second = {.name = std::string(BaseName(tree)),
+                          .image_id = std::string(entry.substr(entry.rfind('-') + 1)),
                           .mode = "extract",
                           .mount = tree};
         bundle->second.uptime = process.age;

@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "haft/base/file_io.h"
+#include "haft/base/process.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -27,10 +29,8 @@ Result<Environment> Environment::OfProcess(pid_t pid) {
   constexpr std::size_t kLongest = 8u << 20;  // the kernel allows a quarter of the stack limit
   std::string text = TRY(ReadWholeFile(fmt::format("/proc/{}/environ", pid), kLongest));
   std::vector<std::string> entries;
-  for (std::string_view rest = text; !rest.empty();) {
-    std::string_view entry = rest.substr(0, rest.find('\0'));
+  for (std::string_view entry : Lines(text, '\0')) {
     if (!entry.empty()) entries.emplace_back(entry);
-    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
   }
   return Environment(std::move(entries));
 }
@@ -61,10 +61,7 @@ void Environment::UnsetAll(std::string_view prefix) {
 }
 
 std::vector<char*> Environment::Pointers() {
-  std::vector<char*> pointers;
-  for (std::string& entry : entries_) pointers.push_back(entry.data());
-  pointers.push_back(nullptr);
-  return pointers;
+  return haft::Pointers(entries_);
 }
 
 }  // namespace haft

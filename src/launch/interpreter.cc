@@ -9,7 +9,9 @@
 #include <cstring>
 #include <optional>
 
+#include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
 #include "python_code.h"
 
 namespace haft {
@@ -26,51 +28,17 @@ std::string_view MinorVersion(std::string_view version) {
   return dot == version.npos ? version : version.substr(0, version.find('.', dot + 1));
 }
 
-bool IsExecutable(const std::string& path) {
-  struct stat status;
-  return ::access(path.c_str(), X_OK) == 0 && ::stat(path.c_str(), &status) == 0 &&
-         S_ISREG(status.st_mode);
-}
-
 // "3.12" if the file behind `path` is called python3.12, "" if its name does not tell.
 std::string VersionInName(const std::string& path) {
   char resolved[PATH_MAX];
   if (::realpath(path.c_str(), resolved) == nullptr) return "";
-  std::string_view name(resolved);
-  name.remove_prefix(name.rfind('/') + 1);
+  std::string_view name = BaseName(resolved);
   constexpr std::string_view kPrefix = "python";
   if (!name.starts_with(kPrefix)) return "";
   name.remove_prefix(kPrefix.size());
   bool is_version =
       name.find('.') != name.npos && name.find_first_not_of("0123456789.") == name.npos;
   return is_version ? std::string(name) : "";
-}
-
-std::vector<std::string> Lines(std::string_view text) {
-  std::vector<std::string> lines;
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    lines.emplace_back(line);
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-  }
-  return lines;
-}
-
-std::string LastLine(std::string_view text) {
-  while (text.ends_with('\n')) text.remove_suffix(1);
-  return std::string(text.substr(text.rfind('\n') + 1));  // npos + 1 == 0
-}
-
-// `name` in the directories of PATH, but never in the working directory.
-std::vector<std::string> InPath(std::string_view name, const Environment& environment) {
-  std::vector<std::string> paths;
-  std::string_view path = environment.Get("PATH").value_or("");
-  while (!path.empty()) {
-    std::string_view dir = path.substr(0, path.find(':'));
-    path.remove_prefix(std::min(path.size(), dir.size() + 1));
-    if (dir.starts_with('/')) paths.push_back(fmt::format("{}/{}", dir, name));
-  }
-  return paths;
 }
 
 // "Python 3.11 (cpython-311-x86_64-linux-gnu)".
@@ -111,17 +79,14 @@ Result<std::string> TakeWish(const PythonTarget& target, const Environment& envi
                              std::string_view wish) {
   std::string path(wish);
   if (wish.find('/') == wish.npos) {
-    path.clear();
-    for (std::string& candidate : InPath(wish, environment)) {
-      if (path.empty() && IsExecutable(candidate)) path = std::move(candidate);
-    }
+    path = FindInPath(wish, environment.Get("PATH").value_or(""));
     if (path.empty()) return Failure(NotTaken(wish, "not found in PATH"));
   } else if (wish[0] != '/') {
     char directory[PATH_MAX];
     if (::getcwd(directory, sizeof directory) != nullptr)
       path = fmt::format("{}/{}", directory, wish);
   }
-  if (!IsExecutable(path)) {
+  if (!IsExecutableFile(path)) {
     return Failure(NotTaken(wish, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));
   }
   if (auto misfit = Misfit(path, target, environment)) {
@@ -144,19 +109,22 @@ Result<PythonTarget> AskInterpreter(const std::string& path, const Environment& 
        .arguments = {"-I", "-S", "-B", "-c", std::string(InterpreterQuestion().front().bytes)},
        .environment = std::move(clean)}));
   if (output.status != 0) {
-    std::string last = LastLine(output.errors);
+    const std::string_view last = LastLine(output.errors);
     std::string why = DescribeStatus(output.status);
     // What is no Python may say that it does not understand our question: nobody else would.
     if (!last.empty() && last.find(kAnswer) == last.npos)
       why += fmt::format(", {}", Quoted(last.substr(0, 200)));
     return Failure(Error::Invalid(fmt::format("{}: {}", Quoted(path), why)));
   }
-  std::vector<std::string> lines = Lines(output.out);
+  const std::vector<std::string_view> lines = Lines(output.out);
   if (lines.size() != 4 || lines[0] != kAnswer) {
     return Failure(
         Error::Invalid(fmt::format("{}: does not answer as a Python interpreter", Quoted(path))));
   }
-  return PythonTarget{.path = path, .version = lines[1], .tag = lines[2], .soabi = lines[3]};
+  return PythonTarget{.path = path,
+                      .version = std::string(lines[1]),
+                      .tag = std::string(lines[2]),
+                      .soabi = std::string(lines[3])};
 }
 
 Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environment& environment,
@@ -165,7 +133,7 @@ Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environm
   if (target.path.empty()) return Failure(Error::Corrupt("the manifest names no interpreter"));
   std::string_view wanted = MinorVersion(target.version);
   std::string why = fmt::format("{} is not there", Quoted(target.path));
-  if (IsExecutable(target.path)) {
+  if (IsExecutableFile(target.path)) {
     std::string version = VersionInName(target.path);
     if (version.empty() || wanted.empty() || version == wanted) return target.path;
     why = fmt::format("{} is Python {}", Quoted(target.path), version);
@@ -174,10 +142,11 @@ Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environm
     return Failure(Error(ErrorKind::kNotFound, why).Remedy("name an interpreter with HAFT_PYTHON"));
   std::string name = fmt::format("python{}", wanted);
   std::vector<std::string> candidates = {"/usr/bin/" + name, "/usr/local/bin/" + name};
-  for (std::string& path : InPath(name, environment)) candidates.push_back(std::move(path));
+  for (std::string& path : CandidatesInPath(name, environment.Get("PATH").value_or("")))
+    candidates.push_back(std::move(path));
   std::string first_misfit;
   for (const std::string& path : candidates) {
-    if (path == target.path || !IsExecutable(path)) continue;
+    if (path == target.path || !IsExecutableFile(path)) continue;
     auto misfit = Misfit(path, target, environment);
     if (!misfit) return path;
     if (first_misfit.empty()) first_misfit = *misfit;

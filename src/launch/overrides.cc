@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "haft/base/edit_distance.h"
+#include "haft/base/path.h"
+#include "haft/base/text.h"
+#include "haft/base/variables.h"
 
 namespace haft {
 namespace {
@@ -41,7 +44,7 @@ Error UnknownScript(const Manifest& manifest, std::string_view name) {
 }
 
 Result<EntryChoice> ParseEntryPoint(std::string_view text) {
-  constexpr std::string_view kWhat = "HAFT_ENTRY_POINT";
+  constexpr std::string_view kWhat = variables::kEntryPoint;
   EntryChoice choice{.entry = {}, .built_in = false};
   if (text.find(':') != text.npos) {
     choice.entry = TRY(format::ParseFunctionEntry(text, kWhat));
@@ -56,10 +59,10 @@ Result<EntryChoice> ParseEntryPoint(std::string_view text) {
 
 Overrides Overrides::Take(Environment& environment) {
   Overrides overrides;
-  overrides.script = TakeVariable(environment, "HAFT_SCRIPT");
-  overrides.entry_point = TakeVariable(environment, "HAFT_ENTRY_POINT");
-  overrides.interpreter = !TakeVariable(environment, "HAFT_INTERPRETER").empty();
-  overrides.python = TakeVariable(environment, "HAFT_PYTHON");
+  overrides.script = TakeVariable(environment, variables::kScript);
+  overrides.entry_point = TakeVariable(environment, variables::kEntryPoint);
+  overrides.interpreter = !TakeVariable(environment, variables::kInterpreter).empty();
+  overrides.python = TakeVariable(environment, variables::kPython);
   return overrides;
 }
 
@@ -75,7 +78,7 @@ Result<EntryChoice> ChooseEntry(const Manifest& manifest, const Overrides& overr
     return EntryChoice{.entry = *script, .built_in = false};
   }
   if (manifest.multi_call) {
-    std::string_view name = invoked_as.substr(invoked_as.rfind('/') + 1);  // npos + 1 == 0
+    std::string_view name = BaseName(invoked_as);
     const Entry* script = name == manifest.entry.script ? nullptr : FindScript(manifest, name);
     if (script != nullptr) return EntryChoice{.entry = *script, .built_in = false};
   }

@@ -5,6 +5,11 @@
 
 #include <algorithm>
 
+#include "haft/base/path.h"
+#include "haft/base/process.h"
+#include "haft/base/text.h"
+#include "haft/base/variables.h"
+#include "haft/format/image_paths.h"
 #include "overrides.h"
 #include "python_code.h"
 
@@ -15,9 +20,6 @@ using format::Entry;
 using format::EntryKind;
 using format::Manifest;
 
-constexpr std::string_view kBootstrapDirectory = ".haft/py";
-constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // where there is no PATH
-constexpr std::string_view kOpensslModules = "usr/lib/ossl-modules";
 // Not a file in the mount: Python takes a script it cannot read for an empty one and ends with
 // status 0. The directory that -c puts first on sys.path, the current one, goes before anything is
 // imported. Without a server there is no `_haft`: to Python any error of a directory is "no such
@@ -36,11 +38,9 @@ std::string InMount(const Manifest& manifest, std::string_view path) {
 std::vector<std::string_view> UsersDirectories(std::string_view python_path) {
   std::vector<std::string_view> directories;
   std::string ours;  // "/haft/other/" once its bootstrap has been seen
-  while (!python_path.empty()) {
-    std::string_view directory = python_path.substr(0, python_path.find(':'));
-    python_path.remove_prefix(std::min(python_path.size(), directory.size() + 1));
-    if (directory.ends_with("/.haft/py")) {
-      ours = directory.substr(0, directory.size() - kBootstrapDirectory.size());
+  for (std::string_view directory : Split(python_path, ':')) {
+    if (const auto mount = format::MountOfBootstrap(directory)) {
+      ours = fmt::format("{}/", *mount);
     } else if (!directory.empty() &&
                (ours.empty() || !fmt::format("{}/", directory).starts_with(ours))) {
       directories.push_back(directory);
@@ -57,11 +57,9 @@ bool BringsPython(const Manifest& manifest) {
 // environment it comes first in PATH. Its OpenSSL finds its modules by name only through a
 // variable.
 void PointToBundledPython(const Manifest& manifest, Environment& environment) {
-  PrependToPath(
-      environment,
-      {InMount(manifest, manifest.python.path.substr(0, manifest.python.path.rfind('/')))});
+  PrependToPath(environment, {InMount(manifest, std::string(DirName(manifest.python.path)))});
   if (!environment.Get("OPENSSL_MODULES"))
-    environment.Set("OPENSSL_MODULES", InMount(manifest, kOpensslModules));
+    environment.Set("OPENSSL_MODULES", InMount(manifest, format::kOpensslModules));
 }
 
 void ChangeEnvironment(const Manifest& manifest, const std::string& bundle,
@@ -70,7 +68,7 @@ void ChangeEnvironment(const Manifest& manifest, const std::string& bundle,
   for (const std::string& name : manifest.unset) environment.Unset(name);
   for (const format::Variable& variable : manifest.environment)
     environment.Set(variable.name, variable.value);
-  std::string python_path = InMount(manifest, kBootstrapDirectory);
+  std::string python_path = InMount(manifest, format::kBootstrapDirectory);
   for (const std::string& path : manifest.paths)
     python_path += fmt::format(":{}", InMount(manifest, path));
   const std::string old(environment.Get("PYTHONPATH").value_or(""));
@@ -79,9 +77,9 @@ void ChangeEnvironment(const Manifest& manifest, const std::string& bundle,
   environment.Set("PYTHONPATH", python_path);
   if (manifest.isolated) environment.Set("PYTHONNOUSERSITE", "1");
   if (bundle.empty()) {
-    environment.Unset("HAFT_BUNDLE");
+    environment.Unset(variables::kBundle);
   } else {
-    environment.Set("HAFT_BUNDLE", bundle);
+    environment.Set(variables::kBundle, bundle);
   }
 }
 
@@ -173,10 +171,8 @@ namespace {
 // Of the paths tried so far, what to say if none can be executed: a file that is there but cannot
 // be run counts.
 Error TryToExecute(const std::vector<std::string>& paths, Program& program) {
-  std::vector<char*> arguments;
-  for (std::string& argument : program.arguments) arguments.push_back(argument.data());
-  arguments.push_back(nullptr);
-  std::vector<char*> environment = program.environment.Pointers();
+  const std::vector<char*> arguments = Pointers(program.arguments);
+  const std::vector<char*> environment = Pointers(program.environment.entries());
   int error = ENOENT;
   for (const std::string& path : paths) {
     ::execve(path.c_str(), arguments.data(), environment.data());
@@ -202,12 +198,9 @@ Error Execute(Program program) {
   std::vector<std::string> paths;
   if (program.search && program.path.find('/') == program.path.npos) {
     std::string_view path = program.environment.Get("PATH").value_or(kDefaultPath);
-    for (bool more = !program.path.empty(); more;) {
-      std::string_view directory = path.substr(0, path.find(':'));
-      more = directory.size() < path.size();
-      path.remove_prefix(std::min(path.size(), directory.size() + 1));
-      paths.push_back(directory.empty() ? program.path
-                                        : fmt::format("{}/{}", directory, program.path));
+    if (!program.path.empty()) {
+      for (std::string_view directory : Split(path, ':'))
+        paths.push_back(JoinPath(directory, program.path));
     }
   } else {
     paths.push_back(program.path);

@@ -11,7 +11,10 @@
 #include <cstdlib>
 
 #include "haft/base/clear_umask.h"
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/base/process.h"
 #include "haft/base/remove_tree.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
@@ -28,10 +31,6 @@ constexpr std::size_t kIdDigits = 32;
 constexpr int kWaitSeconds = 120;
 constexpr int kPollMilliseconds = 20;
 
-UniqueFd OpenEntryDirectory(int place, const std::string& entry) {
-  return UniqueFd(::openat(place, entry.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
 bool Lock(const UniqueFd& fd, int how) {
   return ::flock(fd.get(), how | LOCK_NB) == 0;
 }
@@ -46,7 +45,7 @@ bool IsIntact(const UniqueFd& entry, const std::string& name, const ImageReader&
   struct stat status;
   if (::fstatat(entry.get(), kMarker, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(status.st_mode))
     return false;
-  UniqueFd tree = OpenEntryDirectory(entry.get(), name);
+  UniqueFd tree = OpenDirectoryAt(entry.get(), name);
   return tree && IsExtractOf(reader, tree.get());
 }
 
@@ -55,11 +54,6 @@ void RemoveLocked(int place, const std::string& entry, const UniqueFd& fd) {
   ::unlinkat(fd.get(), kMarker, 0);
   RemoveContents(fd.get());
   ::unlinkat(place, entry.c_str(), AT_REMOVEDIR);
-}
-
-void Sleep(int milliseconds) {
-  timespec time{.tv_sec = 0, .tv_nsec = milliseconds * 1'000'000L};
-  ::nanosleep(&time, nullptr);
 }
 
 }  // namespace
@@ -81,7 +75,7 @@ Result<CacheEntry> CacheEntry::Open(int place, const std::string& place_path,
   for (int waited = 0; waited < kWaitSeconds * 1000; waited += kPollMilliseconds) {
     if (::mkdirat(place, entry.c_str(), 0700) < 0 && errno != EEXIST)
       return Failure(Error::FromErrno(Quoted(path)));
-    UniqueFd fd = OpenEntryDirectory(place, entry);
+    UniqueFd fd = OpenDirectoryAt(place, entry);
     struct stat status;
     if (!fd && errno == ENOENT) continue;  // removed meanwhile
     if (!fd || ::fstat(fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
@@ -105,7 +99,7 @@ Result<CacheEntry> CacheEntry::Open(int place, const std::string& place_path,
       Lock(fd, LOCK_SH);
       return CacheEntry(place, entry, path, name, std::move(fd), State::kComplete);
     }
-    Sleep(kPollMilliseconds);
+    Sleep(std::chrono::milliseconds(kPollMilliseconds));
   }
   return Failure(
       Error(ErrorKind::kSystem,
@@ -120,7 +114,7 @@ Result<> CacheEntry::FillTree(const ImageReader& reader, bool durable) {
   ClearUmask umask;
   if (::mkdirat(fd_.get(), name_.c_str(), 0700) < 0)
     return Failure(Error::FromErrno(Quoted(tree_path())));
-  UniqueFd tree = OpenEntryDirectory(fd_.get(), name_);
+  UniqueFd tree = OpenDirectoryAt(fd_.get(), name_);
   if (!tree) return Failure(Error::FromErrno(Quoted(tree_path())));
   TRY(ExtractInto(reader, tree.get(), 0, {}));
   if (durable && ::syncfs(fd_.get()) < 0) return Failure(Error::FromErrno(Quoted(path_)));
@@ -155,7 +149,7 @@ std::vector<FoundEntry> FindEntries(int place, const std::string& place_path) {
     if (dash == name.npos || name.size() - dash - 1 != kIdDigits ||
         !format::IsBundleName(name.substr(0, dash)))
       continue;
-    UniqueFd fd = OpenEntryDirectory(place, name);
+    UniqueFd fd = OpenDirectoryAt(place, name);
     if (!fd) continue;
     struct stat status;
     UniqueFd marker(::openat(fd.get(), kMarker, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -174,13 +168,13 @@ std::vector<FoundEntry> FindEntries(int place, const std::string& place_path) {
 }
 
 bool IsEntryInUse(int place, const FoundEntry& entry) {
-  UniqueFd fd = OpenEntryDirectory(place, entry.path.substr(entry.path.rfind('/') + 1));
+  UniqueFd fd = OpenDirectoryAt(place, std::string(BaseName(entry.path)));
   return fd && (!Lock(fd, LOCK_EX) || FindUser(entry.path));
 }
 
 bool RemoveUnusedEntry(int place, const FoundEntry& entry) {
-  std::string name = entry.path.substr(entry.path.rfind('/') + 1);
-  UniqueFd fd = OpenEntryDirectory(place, name);
+  const std::string name(BaseName(entry.path));
+  UniqueFd fd = OpenDirectoryAt(place, name);
   if (!fd) return errno == ENOENT;
   if (!Lock(fd, LOCK_EX) || FindUser(entry.path)) return false;
   RemoveLocked(place, name, fd);

@@ -4,29 +4,22 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "haft/base/process.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/unique_fd.h"
 #include "haft/mount/directory_users.h"
-#include "haft/server/server_process.h"
 
 namespace haft {
 namespace {
 
-constexpr int kPollMilliseconds = 100;
-
-void Sleep(int milliseconds) {
-  timespec time{.tv_sec = 0, .tv_nsec = milliseconds * 1'000'000L};
-  ::nanosleep(&time, nullptr);
-}
+constexpr std::chrono::milliseconds kPollInterval(100);
 
 // `pidfd` may be none (before Linux 5.3, or the process is gone): then by asking again and again.
 void WaitForEnd(pid_t process, const UniqueFd& pidfd) {
   if (!pidfd) {
-    while (::kill(process, 0) == 0 || errno == EPERM) Sleep(kPollMilliseconds);
+    while (::kill(process, 0) == 0 || errno == EPERM) Sleep(kPollInterval);
     return;
   }
   pollfd ended{.fd = pidfd.get(), .events = POLLIN};
@@ -42,7 +35,7 @@ void WaitUntilUnused(const std::string& path) {
       WaitForEnd(*user, OpenProcess(*user));
       unused = 0;
     } else if (++unused < 2) {
-      Sleep(20);
+      Sleep(std::chrono::milliseconds(20));
     }
   }
 }
@@ -65,15 +58,10 @@ Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
     WaitForEnd(program, pidfd);
     do {
       WaitUntilUnused(path);
-    } while (!finish() && (Sleep(kPollMilliseconds), true));
+    } while (!finish() && (Sleep(kPollInterval), true));
     ::_exit(0);
   }
-  int status = 0;
-  pid_t waited;
-  do {
-    waited = ::waitpid(child, &status, 0);
-  } while (waited < 0 && errno == EINTR);
-  if (waited == child && status != 0)
+  if (WaitFor(child).value_or(0) != 0)
     return Failure(Error(ErrorKind::kSystem, "fork: no process to clean up"));
   return {};
 }

@@ -1,23 +1,19 @@
 #include "haft/mount/directory_users.h"
 
-#include <dirent.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
 #include <climits>
-#include <memory>
 #include <string_view>
 
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/base/process.h"
 
 namespace haft {
 namespace {
-
-struct CloseDirectory {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
-using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
 // Whether `text` names the directory or something in it.
 bool Mentions(std::string_view text, const std::string& path) {
@@ -44,11 +40,9 @@ bool Uses(const std::string& process, const std::string& path) {
     if (LinkLeadsInto(fmt::format("{}/{}", process, link), path)) return true;
   }
   std::string descriptors = process + "/fd";
-  Directory dir(::opendir(descriptors.c_str()));
-  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    if (entry->d_name[0] != '.' &&
-        LinkLeadsInto(fmt::format("{}/{}", descriptors, entry->d_name), path))
-      return true;
+  DirectoryStream stream(descriptors);
+  while (const dirent* entry = stream.Next()) {
+    if (LinkLeadsInto(JoinPath(descriptors, entry->d_name), path)) return true;
   }
   return false;
 }
@@ -60,17 +54,6 @@ bool IsUser(pid_t process, const std::string& path) {
 }
 
 }  // namespace
-
-std::vector<pid_t> AllProcesses() {
-  std::vector<pid_t> processes;
-  Directory dir(::opendir("/proc"));
-  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    std::string_view name = entry->d_name;
-    if (name.find_first_not_of("0123456789") == name.npos)
-      processes.push_back(std::atoi(entry->d_name));
-  }
-  return processes;
-}
 
 std::vector<pid_t> FindUsers(const std::string& path) {
   std::vector<pid_t> users = AllProcesses();

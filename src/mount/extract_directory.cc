@@ -21,14 +21,6 @@ namespace {
 constexpr std::uint64_t kRoundingPerFile = 4096;
 constexpr std::uint64_t kReserve = 1u << 20;
 
-std::optional<std::string> CacheDirectory() {
-  const char* value = ::getenv("HAFT_CACHE");
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  std::string path = value;
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  return path;
-}
-
 // Whether something in the image is executed or mapped executable, so that a noexec file system
 // will not do.
 Result<bool> HoldsMachineCode(const ImageReader& reader, InodeId directory) {
@@ -107,15 +99,15 @@ Result<CacheEntry> UseTemporary(const MountRequest& request, const std::string& 
   return entry;
 }
 
-Result<CacheEntry> UseCache(const MountRequest& request, const std::string& path, bool needs_exec) {
+Result<CacheEntry> UseCache(const MountRequest& request, bool needs_exec) {
+  std::string path = request.settings.cache;
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   if (!format::IsMountPath(path)) {
     return Failure(Error::Invalid(
         fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
   }
-  auto opened = OpenUserDirectory(path);
-  if (!opened)
-    return Failure(std::move(opened).error().Within(fmt::format("HAFT_CACHE={}", Quoted(path))));
-  UserDirectory place = *std::move(opened);
+  UserDirectory place =
+      TRY_WITHIN(fmt::format("HAFT_CACHE={}", Quoted(path)), OpenUserDirectory(path));
   CacheEntry entry =
       TRY(CacheEntry::Open(place.fd.get(), place.path, request.name(), request.reader));
   if (entry.state() == CacheEntry::State::kComplete) return entry;
@@ -138,13 +130,13 @@ void Announce(const MountRequest& request, const std::string& path, bool kept) {
 
 Result<std::string> ExtractToDirectory(const MountRequest& request) {
   bool needs_exec = TRY(HoldsMachineCode(request.reader, InodeId::kRoot));
-  if (auto cache = CacheDirectory()) {
-    CacheEntry entry = TRY(UseCache(request, *cache, needs_exec));
+  if (!request.settings.cache.empty()) {
+    CacheEntry entry = TRY(UseCache(request, needs_exec));
     Announce(request, entry.tree_path(), true);
     return entry.tree_path();
   }
   std::string reasons;
-  for (const std::string& place : ContentPlaces()) {
+  for (const std::string& place : ContentPlaces(request.settings)) {
     auto entry = RetryWhileVanishing([&] { return UseTemporary(request, place, needs_exec); });
     if (entry) {
       Announce(request, entry->tree_path(), false);

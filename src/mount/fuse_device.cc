@@ -7,6 +7,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "haft/format/image_paths.h"
+
 namespace haft {
 namespace {
 
@@ -47,8 +49,8 @@ Result<> MountFuse(int device, const std::string& path, const FuseMountOptions& 
   std::string data =
       fmt::format("fd={},rootmode={:o},user_id={},group_id={},default_permissions{}", device,
                   S_IFDIR, options.uid, options.gid, options.allow_other ? ",allow_other" : "");
-  if (::mount("haft", path.c_str(), "fuse.haft", MS_RDONLY | MS_NOSUID | MS_NODEV, data.c_str()) <
-      0) {
+  if (::mount("haft", path.c_str(), format::kFileSystemType.data(),
+              MS_RDONLY | MS_NOSUID | MS_NODEV, data.c_str()) < 0) {
     return Failure(Error::FromErrno(fmt::format("mount {}", Quoted(path))));
   }
   return {};

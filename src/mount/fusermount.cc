@@ -7,7 +7,9 @@
 #include <array>
 #include <optional>
 
+#include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -17,7 +19,7 @@ namespace {
 Result<std::string> FindFusermount() {
   for (const char* path : {"/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3",
                            "/run/wrappers/bin/fusermount3"}) {
-    if (::access(path, X_OK) == 0) return path;
+    if (IsExecutableFile(path)) return path;
   }
   return Failure(Error(ErrorKind::kNotFound, "fusermount3 is not installed", ENOENT)
                      .Remedy("install the fuse3 package"));
@@ -25,9 +27,7 @@ Result<std::string> FindFusermount() {
 
 // The last line it wrote, without its own name.
 std::string Complaint(const std::string& errors) {
-  std::string_view text = errors;
-  while (text.ends_with('\n')) text.remove_suffix(1);
-  text.remove_prefix(text.rfind('\n') + 1);
+  std::string_view text = LastLine(errors);
   for (std::string_view prefix : {"/usr/bin/fusermount3: ", "fusermount3: "}) {
     if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
   }
@@ -47,7 +47,8 @@ Result<> CheckFusermount() {
 
 Result<UniqueFd> MountByFusermount(const std::string& path, bool allow_other) {
   TRY(CheckFusermount());
-  Command command{.program = TRY(FindFusermount()), .arguments = {}, .environment = {}};
+  Command command;
+  command.program = TRY(FindFusermount());
   // Nothing a user can choose goes into the options.
   std::string options = "ro,nosuid,nodev,default_permissions,fsname=haft,subtype=haft";
   if (allow_other) options += ",allow_other";
@@ -65,7 +66,8 @@ Result<UniqueFd> MountByFusermount(const std::string& path, bool allow_other) {
 }
 
 Result<> UnmountByFusermount(const std::string& path, UnmountHow how) {
-  Command command{.program = TRY(FindFusermount()), .arguments = {}, .environment = {}};
+  Command command;
+  command.program = TRY(FindFusermount());
   command.arguments = {how == UnmountHow::kLazily ? "-uqz" : "-uq", "--", path};
   CommandOutput output = TRY(RunCommand(command));
   if (output.status == 0) return {};

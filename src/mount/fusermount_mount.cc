@@ -9,6 +9,8 @@
 #include "cleanup.h"
 #include "fusermount.h"
 #include "haft/base/clear_umask.h"
+#include "haft/base/directory.h"
+#include "haft/base/path.h"
 #include "haft/mount/directory_users.h"
 #include "haft/mount/host_mount.h"
 #include "haft/server/server_process.h"
@@ -28,10 +30,8 @@ bool RemoveMount(const UserDirectory& place, const std::string& entry, const std
     auto how = *mount == HostMount::kDead ? UnmountHow::kLazily : UnmountHow::kUnlessBusy;
     if (!Unmount(path, how)) return false;
   }
-  UniqueFd directory(
-      ::openat(place.fd.get(), entry.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (directory)
-    ::unlinkat(directory.get(), path.substr(path.rfind('/') + 1).c_str(), AT_REMOVEDIR);
+  if (UniqueFd directory = OpenDirectoryAt(place.fd.get(), entry))
+    ::unlinkat(directory.get(), std::string(BaseName(path)).c_str(), AT_REMOVEDIR);
   ::unlinkat(place.fd.get(), entry.c_str(), AT_REMOVEDIR);
   RemoveIfEmpty(place);  // if it was the last one
   return true;
@@ -42,8 +42,7 @@ void Sweep(const UserDirectory& place, const StepClock& clock) {
   int swept = 0;
   for (const std::string& entry : NamesIn(place.fd.get())) {
     if (!entry.starts_with(kPrefix) || entry.size() != kPrefix.size() + 8) continue;
-    UniqueFd fd(
-        ::openat(place.fd.get(), entry.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd fd = OpenDirectoryAt(place.fd.get(), entry);
     if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
       continue;  // its start or its cleanup process is alive
     if (++swept > kMaxSwept) return;
@@ -70,9 +69,9 @@ Result<MountPlace> MakePlace(const std::string& path, const StepClock& clock) {
 }
 
 // In the first place that will do.
-Result<MountPlace> MakePlace(const StepClock& clock) {
+Result<MountPlace> MakePlace(const MountSettings& settings, const StepClock& clock) {
   Error error(ErrorKind::kSystem, "no place for a mount point");
-  for (const std::string& path : MountPointPlaces()) {
+  for (const std::string& path : MountPointPlaces(settings)) {
     auto made = RetryWhileVanishing([&] { return MakePlace(path, clock); });
     if (made) return made;
     error = std::move(made).error();
@@ -84,9 +83,9 @@ Result<MountPlace> MakePlace(const StepClock& clock) {
 
 Result<std::string> MountWithFusermount(const MountRequest& request) {
   TRY(CheckFusermount());
-  auto [place, entry] = TRY(MakePlace(request.clock));
-  std::string entry_name = entry.path.substr(entry.path.rfind('/') + 1),
-              path = entry.path + "/" + request.name();
+  auto [place, entry] = TRY(MakePlace(request.settings, request.clock));
+  const std::string entry_name(BaseName(entry.path));
+  const std::string path = JoinPath(entry.path, request.name());
   auto mount = [&, &place = place, &entry = entry]() -> Result<> {
     // First, so that everything is removed even if this process is killed meanwhile.
     TRY(ForkCleanup(path, {place.fd.get(), entry.fd.get()},

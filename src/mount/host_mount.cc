@@ -11,15 +11,18 @@
 #include <cstdlib>
 
 #include "fusermount.h"
+#include "haft/base/path.h"
+#include "haft/format/image_paths.h"
 #include "haft/mount/mount_table.h"
 
 namespace haft {
+
 Result<std::string> ResolveMountPoint(const std::string& directory) {
   std::string path = directory;
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  auto slash = path.rfind('/');
-  std::string name = slash == path.npos ? path : path.substr(slash + 1);
-  std::string parent = slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const std::string name(BaseName(path));
+  std::string parent(DirName(path));
+  if (parent.empty()) parent = ".";
   char resolved[PATH_MAX];
   struct stat status;
   bool special = name.empty() || name == "." || name == ".." ||
@@ -28,13 +31,14 @@ Result<std::string> ResolveMountPoint(const std::string& directory) {
     return Failure(Error::FromErrno(Quoted(directory)));
   }
   if (special) return std::string(resolved);
-  return std::string_view(resolved) == "/" ? "/" + name : fmt::format("{}/{}", resolved, name);
+  return JoinPath(resolved, name);
 }
 
 Result<HostMount> FindHostMount(const std::string& path) {
   bool ours = false;
   for (const MountTableEntry& entry : ReadMountTable("/proc/self/mountinfo")) {
-    if (entry.mount_point == path) ours = entry.type == "fuse.haft";  // the last one is on top
+    if (entry.mount_point == path)
+      ours = entry.type == format::kFileSystemType;  // the last one is on top
   }
   if (!ours) return HostMount::kNone;
   // Not stat: the kernel answers that from its cache without asking the server.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "haft/base/text.h"
+
 namespace haft {
 namespace {
 
@@ -23,8 +25,7 @@ Result<AllowedModes> AllowedModes::Parse(std::string_view text) {
   AllowedModes modes;
   bool first_positive = true;
   while (!text.empty()) {
-    std::string_view word = text.substr(0, text.find(','));
-    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    std::string_view word = TakeUntil(text, ',');
     bool forbid = word.starts_with('!');
     if (forbid) word.remove_prefix(1);
     auto found = std::ranges::find(kNames, word);

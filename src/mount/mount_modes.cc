@@ -49,11 +49,11 @@ struct Failures {
 }  // namespace
 
 Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point,
-                                   const AllowedModes& modes, const std::string& program,
+                                   const MountSettings& settings, const std::string& program,
                                    const StepClock& clock) {
   Failures failures;
   for (const ModeEntry& entry : kModes) {
-    if (!modes.Allows(entry.mode)) {
+    if (!settings.modes.Allows(entry.mode)) {
       clock.Step("mode {}: forbidden by HAFT_MODE", ModeName(entry.mode));
       continue;
     }
@@ -61,10 +61,11 @@ Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount
     MountRequest request{.reader = reader,
                          .mount_point = mount_point,
                          .mode = entry.mode,
-                         .asked_for = modes.Names(entry.mode),
+                         .asked_for = settings.modes.Names(entry.mode),
                          .failed_before = causes,
                          .program = ::getpid(),
                          .program_path = program,
+                         .settings = settings,
                          .clock = clock};
     auto path = entry.mount(request);
     if (path) {

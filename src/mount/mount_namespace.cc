@@ -15,8 +15,10 @@
 #include <string_view>
 
 #include "haft/base/clear_umask.h"
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
 #include "haft/base/process_fd.h"
+#include "haft/base/text.h"
 #include "haft/mount/runtime_directory.h"
 
 namespace haft {
@@ -57,10 +59,6 @@ class WorkingDirectory {
  private:
   UniqueFd fd_;  // none if the process may not enter it again
   std::string path_;
-};
-
-struct CloseDirectory {
-  void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
 // Shows at `to` what is at `from` and below. An automount at `from` is not set off by that, as the
@@ -107,21 +105,15 @@ constexpr const char* kCover = "/../";
 // Fills directory `to` (of the tmpfs) with what `from` has. The first component of `path` becomes a
 // directory of our own, filled in the same way; the last one stays empty.
 Result<> Populate(const std::string& from, const std::string& to, std::string_view path) {
-  std::string_view own = path.substr(0, path.find('/'));
-  std::string_view rest = path.substr(std::min(path.size(), own.size() + 1));
-  std::unique_ptr<DIR, CloseDirectory> dir(::opendir(from.c_str()));
-  if (!dir && errno != ENOENT && errno != ENOTDIR) return Failure(SystemError("open", from));
-  while (dir) {
-    errno = 0;
-    const dirent* entry = ::readdir(dir.get());
-    if (entry == nullptr) {
-      if (errno != 0) return Failure(SystemError("read", from));
-      break;
-    }
-    std::string_view name = entry->d_name;
-    if (name == "." || name == ".." || name == own) continue;
+  const auto [own, rest] = SplitOnce(path, '/');
+  DirectoryStream stream(from);
+  if (!stream && errno != ENOENT && errno != ENOTDIR) return Failure(SystemError("open", from));
+  const bool readable(stream);
+  while (const dirent* entry = stream.Next()) {
+    if (entry->d_name == own) continue;
     TRY(Reproduce(from + "/" + entry->d_name, to + entry->d_name, entry->d_type));
   }
+  if (readable && errno != 0) return Failure(SystemError("read", from));
   std::string directory = to + std::string(own);
   if (::mkdir(directory.c_str(), 0755) < 0) return Failure(SystemError("mkdir", directory));
   if (rest.empty()) return {};

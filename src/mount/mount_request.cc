@@ -12,6 +12,7 @@ ServerOptions ServerOptionsFor(const MountRequest& request, const std::string& p
   options.allow_other =
       request.mode == Mode::kNamespace || (options.uid == 0 && request.mode == Mode::kFusermount);
   options.private_mount = request.mode == Mode::kNamespace || request.mode == Mode::kUserns;
+  options.prefetch = request.settings.prefetch;
   options.program_path = request.program_path;
   options.bundle = {.name = request.name(),
                     .mode = std::string(ModeName(request.mode)),

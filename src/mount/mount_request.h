@@ -5,10 +5,11 @@
 #include <string>
 #include <string_view>
 
+#include "haft/base/path.h"
 #include "haft/base/step_clock.h"
 #include "haft/fuse/server_options.h"
 #include "haft/image/image_reader.h"
-#include "haft/mount/mode.h"
+#include "haft/mount/mount_settings.h"
 
 namespace haft {
 
@@ -22,9 +23,10 @@ struct MountRequest {
   std::string_view failed_before;   // why the modes above failed, for people; "" if none was tried
   pid_t program;                    // the process that will run it
   const std::string& program_path;  // of what it will run
+  const MountSettings& settings;
   const StepClock& clock;
 
-  std::string name() const { return mount_point.substr(mount_point.rfind('/') + 1); }
+  std::string name() const { return std::string(BaseName(mount_point)); }
 };
 
 // For a server whose mount is at `path`.

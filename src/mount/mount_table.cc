@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "haft/base/file_io.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -29,20 +30,13 @@ std::optional<unsigned> NumberBehind(const std::string& options, std::string_vie
   return static_cast<unsigned>(std::strtoul(options.c_str() + at + name.size(), nullptr, 10));
 }
 
-// What stands before the next `end`, or all; takes both away.
-std::string_view TakeUntil(std::string_view& text, char end) {
-  const std::string_view word = text.substr(0, text.find(end));
-  text.remove_prefix(std::min(text.size(), word.size() + 1));
-  return word;
-}
-
 }  // namespace
 
 std::vector<MountTableEntry> ReadMountTable(const std::string& mountinfo) {
   std::vector<MountTableEntry> entries;
   auto text = ReadWholeFile(mountinfo);
-  for (std::string_view rest = text ? *text : std::string_view(); !rest.empty();) {
-    std::string_view line = TakeUntil(rest, '\n');
+  if (!text) return entries;
+  for (std::string_view line : Lines(*text)) {
     // ID PARENT DEV ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE SUPEROPTIONS
     MountTableEntry entry;
     TakeUntil(line, ' ');

@@ -14,6 +14,7 @@
 #include "fuse_device.h"
 #include "haft/base/file_io.h"
 #include "haft/base/pass_descriptor.h"
+#include "haft/base/process.h"
 #include "haft/server/server_process.h"
 #include "mount_namespace.h"
 
@@ -85,21 +86,11 @@ Error ReadError(int channel, std::string text) {
       .Remedy(text.substr(last + 1));
 }
 
-int WaitFor(pid_t child) {
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return status;
-}
-
 // A child that builds the mount. Killed if it is still there when this ends, with all it has built.
 class Builder {
  public:
   static Result<Builder> Start(const MountRequest& request) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-      return Failure(Error::FromErrno("socketpair"));
-    UniqueFd ours(ends[0]), theirs(ends[1]);
+    auto [ours, theirs] = TRY(SocketPair());
     pid_t child = ::fork();
     if (child < 0) return Failure(Error::FromErrno("fork"));
     if (child == 0) {

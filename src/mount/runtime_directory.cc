@@ -7,10 +7,13 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
+#include "haft/base/path.h"
+#include "haft/format/image_paths.h"
+
 namespace haft {
 
 std::string RuntimeDirectory(const std::string& mount_point) {
-  return mount_point.substr(0, mount_point.rfind('/')) + "/.run";
+  return JoinPath(DirName(mount_point), format::kRuntimeDirectory);
 }
 
 Result<> MakeRuntimeDirectory(const std::string& mount_point) {
@@ -21,7 +24,7 @@ Result<> MakeRuntimeDirectory(const std::string& mount_point) {
 
 Result<> MountRuntimeDirectory(const std::string& mount_point) {
   const std::string path = RuntimeDirectory(mount_point);
-  const std::string parent = path.substr(0, path.rfind('/') + 1);
+  const std::string parent(DirName(path));
   struct stat status;
   struct statfs root;
   // Our root is a read-only tmpfs: nobody can put a symlink there in between.

@@ -1,6 +1,5 @@
 #include "user_directory.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
@@ -12,7 +11,9 @@
 #include <cstdlib>
 
 #include "haft/base/clear_umask.h"
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "haft/format/manifest.h"
 
 namespace haft {
@@ -41,11 +42,8 @@ bool IsReachableByOthers(const std::string& path) {
 }
 
 // A directory named by the environment, if it is usable as a part of paths.
-void AddFromEnvironment(std::vector<std::string>& places, const char* variable,
+void AddFromEnvironment(std::vector<std::string>& places, std::string_view text,
                         std::string_view name) {
-  const char* value = ::getenv(variable);
-  if (value == nullptr) return;
-  std::string_view text(value);
   while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
   if (text.size() <= kMaxPlace && format::IsMountPath(text))
     places.push_back(fmt::format("{}/{}", text, name));
@@ -58,15 +56,11 @@ unsigned UserDirectoryMode() {
 }
 
 Result<UserDirectory> OpenUserDirectory(const std::string& path) {
-  auto slash = path.rfind('/');
   char resolved[PATH_MAX];
-  std::string parent_path = path.substr(0, std::max<std::size_t>(slash, 1)),
-              name = path.substr(slash + 1);
+  const std::string parent_path(DirName(path)), name(BaseName(path));
   if (::realpath(parent_path.c_str(), resolved) == nullptr)
     return Failure(Error::FromErrno(Quoted(parent_path)));
-  UserDirectory directory{
-      .path = fmt::format("{}/{}", std::string_view(resolved) == "/" ? "" : resolved, name),
-      .fd = {}};
+  UserDirectory directory{.path = JoinPath(resolved, name), .fd = {}};
   if (!format::IsMountPath(directory.path))
     return Failure(Unsafe(directory.path, "has odd characters"));
   UniqueFd parent = TRY(OpenFile(resolved, O_RDONLY | O_DIRECTORY));
@@ -77,8 +71,7 @@ Result<UserDirectory> OpenUserDirectory(const std::string& path) {
   ClearUmask umask;
   bool made = ::mkdirat(parent.get(), name.c_str(), UserDirectoryMode()) == 0;
   if (!made && errno != EEXIST) return Failure(Error::FromErrno(Quoted(directory.path)));
-  directory.fd = UniqueFd(
-      ::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  directory.fd = OpenDirectoryAt(parent.get(), name);
   if (!directory.fd || ::fstat(directory.fd.get(), &status) < 0)
     return Failure(Error::FromErrno(Quoted(directory.path)));
   if (status.st_uid != ::geteuid())
@@ -93,28 +86,28 @@ Result<UserDirectory> OpenUserDirectory(const std::string& path) {
   return directory;
 }
 
-std::vector<std::string> MountPointPlaces() {
+std::vector<std::string> MountPointPlaces(const MountSettings& settings) {
   std::vector<std::string> places;
   uid_t uid = ::geteuid();
   if (uid == 0) {
     places.push_back("/run/haft");
   } else {
-    AddFromEnvironment(places, "XDG_RUNTIME_DIR", "haft");
+    AddFromEnvironment(places, settings.runtime_directory, "haft");
   }
   places.push_back(fmt::format("/tmp/haft-{}", uid));
   return places;
 }
 
-std::vector<std::string> ContentPlaces() {
+std::vector<std::string> ContentPlaces(const MountSettings& settings) {
   std::vector<std::string> places;
   std::string name = fmt::format("haft-{}", ::geteuid());
-  AddFromEnvironment(places, "TMPDIR", name);
+  AddFromEnvironment(places, settings.temporary, name);
   for (std::string_view place : {"/tmp", "/var/tmp"})
     places.push_back(fmt::format("{}/{}", place, name));
   if (::geteuid() == 0) {
     places.push_back("/run/haft");
   } else {
-    AddFromEnvironment(places, "XDG_RUNTIME_DIR", "haft");
+    AddFromEnvironment(places, settings.runtime_directory, "haft");
   }
   places.push_back(fmt::format("/dev/shm/{}", name));
   return places;
@@ -134,8 +127,7 @@ Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std
       return Failure(Error::FromErrno(Quoted(parent.path + "/" + name)));
     }
     UserDirectory made{.path = parent.path + "/" + name, .fd = {}};
-    made.fd = UniqueFd(
-        ::openat(parent.fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    made.fd = OpenDirectoryAt(parent.fd.get(), name);
     // Between the two a sweeper may have taken it for a leftover.
     struct stat status;
     if (!made.fd || ::flock(made.fd.get(), LOCK_SH | LOCK_NB) < 0 ||
@@ -153,19 +145,6 @@ void RemoveIfEmpty(const UserDirectory& directory) {
   struct stat here, there;
   if (::fstat(directory.fd.get(), &here) < 0 || ::lstat(directory.path.c_str(), &there) < 0) return;
   if (here.st_dev == there.st_dev && here.st_ino == there.st_ino) ::rmdir(directory.path.c_str());
-}
-
-std::vector<std::string> NamesIn(int directory) {
-  std::vector<std::string> names;
-  int own = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* dir = own < 0 ? nullptr : ::fdopendir(own);
-  if (dir == nullptr) return names;
-  while (const dirent* entry = ::readdir(dir)) {
-    std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(std::move(name));
-  }
-  ::closedir(dir);
-  return names;
 }
 
 }  // namespace haft

@@ -7,6 +7,7 @@
 
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
+#include "haft/mount/mount_settings.h"
 
 namespace haft {
 
@@ -25,8 +26,8 @@ Result<UserDirectory> OpenUserDirectory(const std::string& path);
 // Where such a directory may be, best first. Memory of the machine (tmpfs) is best for mount points
 // and last for contents. TMPDIR and XDG_RUNTIME_DIR are candidates if they are absolute and not
 // odd.
-std::vector<std::string> MountPointPlaces();
-std::vector<std::string> ContentPlaces();
+std::vector<std::string> MountPointPlaces(const MountSettings& settings);
+std::vector<std::string> ContentPlaces(const MountSettings& settings);
 
 // A new directory "PREFIXxxxxxx" with mode 0700 (root: 0755) in `parent`, locked shared (flock) as
 // long as the descriptor or a copy of it is open, which also keeps cleaners of /tmp away.
@@ -35,9 +36,6 @@ Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std
 // Removes the directory if it is empty, and if its path still leads to it: another of this user's
 // processes may have removed it and another user taken the name.
 void RemoveIfEmpty(const UserDirectory& directory);
-
-// Names in a directory, without "." and "..".
-std::vector<std::string> NamesIn(int directory);
 
 // `make` needs a user directory that another process may remove, empty, at any moment; then it
 // fails with ENOENT.

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "haft/base/path.h"
+#include "haft/format/image_paths.h"
+
 namespace haft {
 namespace {
 
@@ -56,16 +59,17 @@ std::string BundleModule(const format::Manifest& manifest) {
 
 Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
                       const format::Manifest& manifest) {
-  std::string_view parent = kBootstrapDirectory.substr(0, kBootstrapDirectory.rfind('/'));
+  std::string_view parent = DirName(format::kBootstrapDirectory);
   TRY(tree.AddDirectory(parent, kGeneratedDirectory, "haft"));
-  TRY(tree.AddDirectory(kBootstrapDirectory, kGeneratedDirectory, "haft"));
+  TRY(tree.AddDirectory(format::kBootstrapDirectory, kGeneratedDirectory, "haft"));
   TRY(AddBootstrapFiles(tree, files));
-  return tree.AddText(JoinPath(kBootstrapDirectory, "_haft_bundle.py"), BundleModule(manifest));
+  return tree.AddText(JoinPath(format::kBootstrapDirectory, "_haft_bundle.py"),
+                      BundleModule(manifest));
 }
 
 Result<> AddBootstrapFiles(Tree& tree, std::span<const EmbeddedFile> files) {
   for (const EmbeddedFile& file : files) {
-    TRY(tree.AddText(JoinPath(kBootstrapDirectory, file.name), std::string(file.bytes)));
+    TRY(tree.AddText(JoinPath(format::kBootstrapDirectory, file.name), std::string(file.bytes)));
   }
   return {};
 }

@@ -6,28 +6,20 @@
 #include <span>
 
 #include "haft/base/edit_distance.h"
+#include "haft/base/path.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
 
 constexpr std::uint64_t kMaxTextSize = 16u << 20;
 
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\f\v";
-  std::size_t begin = text.find_first_not_of(kSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
-// Calls `visit` with each line, trimmed.
-template <typename Visit>
-void ForEachLine(std::string_view text, Visit visit) {
+// The lines of a text file, trimmed.
+std::vector<std::string_view> TrimmedLines(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    visit(Trim(line));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-  }
+  std::vector<std::string_view> lines = Lines(text);
+  for (std::string_view& line : lines) line = Trim(line);
+  return lines;
 }
 
 Result<std::string> ReadText(const TreeNode::File& file) {
@@ -71,17 +63,17 @@ bool DirectoryHolds(const TreeNode& node, const std::string& top) {
 std::vector<ScriptLine> ParseConsoleScripts(std::string_view text) {
   std::vector<ScriptLine> scripts;
   bool inside = false;
-  ForEachLine(text, [&](std::string_view line) {
-    if (line.empty() || line[0] == '#' || line[0] == ';') return;
+  for (std::string_view line : TrimmedLines(text)) {
+    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
     if (line[0] == '[') {
       inside = line.ends_with(']') && Trim(line.substr(1, line.size() - 2)) == "console_scripts";
-      return;
+      continue;
     }
     std::size_t equals = line.find('=');
-    if (!inside || equals == line.npos || equals == 0) return;
+    if (!inside || equals == line.npos || equals == 0) continue;
     scripts.push_back(
         {std::string(Trim(line.substr(0, equals))), std::string(Trim(line.substr(equals + 1)))});
-  });
+  }
   return scripts;
 }
 
@@ -154,16 +146,15 @@ Result<bool> HoldsModule(const Tree& tree, std::string_view directory, std::stri
   for (const auto& [name, child] : node->directory()->children) {
     if (!name.ends_with(".pth") || child->file() == nullptr) continue;
     std::string text = TRY(ReadText(*child->file()));
-    bool held = false;
-    ForEachLine(text, [&](std::string_view line) {
-      if (line.empty() || line[0] == '#' || line.starts_with("import ")) return;
+    for (std::string_view line : TrimmedLines(text)) {
+      if (line.empty() || line[0] == '#' || line.starts_with("import ")) continue;
       while (line.starts_with("./")) line.remove_prefix(2);
       while (line.ends_with('/')) line.remove_suffix(1);
       // What lies outside of the tree cannot be judged here.
       const TreeNode* added = tree.Find(JoinPath(directory, line));
-      held |= added == nullptr || (added->directory() != nullptr && DirectoryHolds(*added, top));
-    });
-    if (held) return true;
+      if (added == nullptr || (added->directory() != nullptr && DirectoryHolds(*added, top)))
+        return true;
+    }
   }
   return false;
 }

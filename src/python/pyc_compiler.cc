@@ -10,6 +10,7 @@
 
 #include "compile_worker.h"
 #include "haft/base/parallel.h"
+#include "haft/base/path.h"
 #include "haft/format/layout.h"
 
 namespace haft {

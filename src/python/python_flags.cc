@@ -3,27 +3,17 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "haft/python/shebang.h"
+
 namespace haft {
 namespace {
 
-constexpr std::string_view kPlain =
-    "bBdiOPqRsuv";  // without a value; may follow each other in one word
+// Without a value; may follow each other in one word.
+constexpr std::string_view kPlain = "bBdiOPqRsuv";
 constexpr std::string_view kWithValue = "WX";
 
 Error Refused(std::string_view word, std::string_view why) {
   return Error(ErrorKind::kUsage, fmt::format("python argument {}: {}", Quoted(word), why));
-}
-
-std::vector<std::string> Words(std::string_view text) {
-  std::vector<std::string> words;
-  constexpr std::string_view kSpace = " \t";
-  for (;;) {
-    std::size_t begin = text.find_first_not_of(kSpace);
-    if (begin == text.npos) return words;
-    text.remove_prefix(begin);
-    words.emplace_back(text.substr(0, text.find_first_of(kSpace)));
-    text.remove_prefix(words.back().size());
-  }
 }
 
 }  // namespace
@@ -63,29 +53,47 @@ Result<PythonFlags> ParsePythonFlags(const std::vector<std::string>& words) {
   return flags;
 }
 
+PythonFlags KeepPythonFlags(const std::vector<std::string>& words) {
+  PythonFlags flags;
+  for (std::string_view word : words) {
+    if (!word.starts_with('-') || word.starts_with("--")) {
+      flags.arguments.emplace_back(word);
+      continue;
+    }
+    std::string kept = "-";
+    for (std::size_t i = 1; i < word.size(); ++i) {
+      const char letter = word[i];
+      if (kWithValue.contains(letter)) {  // the rest of the word, or the next one, is its value
+        kept += word.substr(i);
+        break;
+      }
+      if (letter != 'E' && letter != 'I') {
+        kept += letter;
+      } else {
+        flags.ignore_environment = true;
+        if (letter == 'I') kept += 's';
+      }
+    }
+    if (kept != "-") flags.arguments.push_back(std::move(kept));
+  }
+  return flags;
+}
+
 Result<PythonRequest> ParsePythonRequest(std::string_view text) {
   if (text.starts_with("#!")) text.remove_prefix(2);
-  if (text.find('/') != text.npos && ::access(std::string(text).c_str(), F_OK) == 0) {
+  if (text.contains('/') && ::access(std::string(text).c_str(), F_OK) == 0) {
     return PythonRequest{.interpreter = std::string(text), .flags = {}};
   }
-  std::vector<std::string> words = Words(text);
   auto wrong = [&](std::string_view why) {
     return Failure(Error(ErrorKind::kUsage, fmt::format("python {}: {}", Quoted(text), why))
                        .Remedy("write it as in '/usr/bin/python3 -s' or '/usr/bin/env python3'"));
   };
-  if (words.empty()) return wrong("names no interpreter");
-  std::size_t first = 0;
-  if (words[0] == "env" || words[0].ends_with("/env")) {
-    first = 1;
-    while (first < words.size() && words[first] == "-S") ++first;
-    if (first == words.size()) return wrong("names no interpreter");
-    if (words[first].starts_with('-') || words[first].find('=') != std::string::npos) {
-      return wrong("of env only -S can be taken over; --inject-env sets variables");
-    }
-  }
-  return PythonRequest{
-      .interpreter = words[first],
-      .flags = {words.begin() + static_cast<std::ptrdiff_t>(first) + 1, words.end()}};
+  Shebang shebang = ParseShebang(text);
+  if (!shebang.env_arguments.empty())
+    return wrong("of env only -S can be taken over; --inject-env sets variables");
+  if (shebang.program.empty()) return wrong("names no interpreter");
+  return PythonRequest{.interpreter = std::move(shebang.program),
+                       .flags = std::move(shebang.arguments)};
 }
 
 }  // namespace haft

@@ -9,22 +9,22 @@
 #include <filesystem>
 #include <optional>
 
+#include "haft/base/path.h"
+#include "haft/base/variables.h"
 #include "haft/launch/interpreter.h"
 
 namespace haft {
 namespace {
 
-constexpr int kOldestMinor =
-    8;  // Python 3.8: what haft's own modules in the bundle are written for
-
-bool IsProgram(const std::string& path) {
-  struct stat status;
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-         ::access(path.c_str(), X_OK) == 0;
-}
+// Python 3.8: what haft's own modules in the bundle are written for.
+constexpr int kOldestMinor = 8;
 
 Error NotUsable(std::string_view name, std::string_view why) {
   return Error::Invalid(fmt::format("python {}: {}", Quoted(name), why));
+}
+
+std::string SearchPath() {
+  return GetVariable("PATH").value_or("/usr/bin:/bin");
 }
 
 Result<std::string> FindProgram(const std::string& name) {
@@ -32,21 +32,13 @@ Result<std::string> FindProgram(const std::string& name) {
   if (name.find('/') != name.npos) {
     std::string path =
         name[0] == '/' ? name : (std::filesystem::current_path(ignored) / name).string();
-    if (IsProgram(path)) return path;
+    if (IsExecutableFile(path)) return path;
     int error = ::access(path.c_str(), F_OK) < 0 ? errno : EACCES;
     return Failure(Error::FromErrno("python " + Quoted(name), error)
                        .Remedy("-p names the interpreter the bundle is for"));
   }
-  const char* variable = ::getenv("PATH");
-  std::string_view directories = variable != nullptr ? variable : "/usr/bin:/bin";
-  for (bool more = !name.empty(); more;) {
-    std::size_t colon = directories.find(':');
-    // A relative entry would make the bundle depend on where it was built.
-    std::string path = fmt::format("{}/{}", directories.substr(0, colon), name);
-    if (path[0] == '/' && IsProgram(path)) return path;
-    more = colon != directories.npos;
-    if (more) directories.remove_prefix(colon + 1);
-  }
+  std::string path = FindInPath(name, SearchPath());
+  if (!path.empty()) return path;
   return Failure(
       Error(ErrorKind::kNotFound, fmt::format("python {}: not found in PATH", Quoted(name)))
           .Remedy("-p names the interpreter the bundle is for"));
@@ -116,12 +108,11 @@ Command PythonInterpreter::ReproducibleCommand(std::string_view code) const {
 }
 
 Command PythonInterpreter::RecordedCommand(std::string_view code) const {
-  const char* path = ::getenv("PATH");
   // -S: the code imports `site` itself, when it is ready to see what that does.
   return {.program = target_.path,
           .arguments = {"-S", "-B", "-c", std::string(code)},
-          .environment = {fmt::format("PATH={}", path != nullptr ? path : "/usr/bin:/bin"),
-                          "LANG=C.UTF-8", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "HAFT_INDEX=0"},
+          .environment = {fmt::format("PATH={}", SearchPath()), "LANG=C.UTF-8", "PYTHONHASHSEED=0",
+                          "PYTHONNOUSERSITE=1", fmt::format("{}=0", variables::kIndex)},
           .fixed_addresses = true,
           .channel = ChannelPlace::kDescriptor3,
           .new_session = true};

@@ -6,7 +6,10 @@
 #include <map>
 #include <span>
 
+#include "haft/base/path.h"
+#include "haft/base/text.h"
 #include "haft/python/entry_points.h"
+#include "haft/python/shebang.h"
 
 namespace haft {
 namespace {
@@ -19,7 +22,7 @@ const TreeNode::File* FileAt(const Tree& tree, const std::string& path, std::uin
   if (node != nullptr && node->symlink() != nullptr) {
     const std::string& target = node->symlink()->target;
     if (target.find('/') != target.npos) return nullptr;
-    node = tree.Find(path.substr(0, path.rfind('/') + 1) + target);
+    node = tree.Find(JoinPath(DirName(path), target));
   }
   if (node == nullptr || node->file() == nullptr) return nullptr;
   mode = node->attributes.mode;
@@ -33,35 +36,15 @@ Result<std::string> FirstLine(const TreeNode::File& file) {
   std::string line(std::min<std::uint64_t>(file.size, 256), '\0');
   FileReader reader = TRY(FileReader::Open(file.source, file.size));
   TRY(reader.Read(0, std::as_writable_bytes(std::span(line))));
-  line.resize(std::min(line.size(), line.find('\n')));
-  return line;
+  return std::string(SplitOnce(line, '\n').first);
 }
 
-bool IsUtf8(std::string_view name) {
+// UTF-8 without control characters.
+bool IsPrintable(std::string_view name) {
   return Quoted(name) == fmt::format("'{}'", name);
 }
 
 }  // namespace
-
-bool NamesPython(std::string_view line) {
-  if (!line.starts_with("#!")) return false;
-  line.remove_prefix(2);
-  // The program, or behind "env" the first word that is neither an option nor a variable.
-  bool after_env = false;
-  while (true) {
-    std::size_t begin = line.find_first_not_of(" \t\r");
-    if (begin == line.npos) return false;
-    line.remove_prefix(begin);
-    std::string_view word = line.substr(0, line.find_first_of(" \t\r"));
-    line.remove_prefix(word.size());
-    std::string_view name = word.substr(word.rfind('/') + 1);  // npos + 1 == 0
-    if (!after_env && name == "env") {
-      after_env = true;
-    } else if (!after_env || (!word.starts_with('-') && word.find('=') == word.npos)) {
-      return name.starts_with("python") || name.starts_with("pypy");
-    }
-  }
-}
 
 Result<format::Entry> ScriptEntry(const Tree& tree, const std::string& path) {
   format::Entry entry{
@@ -70,7 +53,7 @@ Result<format::Entry> ScriptEntry(const Tree& tree, const std::string& path) {
   const TreeNode::File* file = FileAt(tree, path, mode);
   if (file == nullptr || !format::IsImagePath(path))
     return Failure(Error::Invalid(fmt::format("{}: is no file", Quoted(path))));
-  if (!IsUtf8(path))
+  if (!IsPrintable(path))
     return Failure(Error::Invalid(fmt::format("{}: its name is not UTF-8", Quoted(path))));
   entry.python = path.ends_with(".py") || NamesPython(TRY(FirstLine(*file)));
   if (!entry.python && (mode & 0111) == 0) {

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "haft/base/path.h"
 #include "haft/base/unique_fd.h"
 #include "haft/format/profile.h"
 #include "haft/server/sandbox.h"
@@ -51,8 +52,8 @@ std::string PrefixOf(const std::string& program) {
   char resolved[PATH_MAX];
   if (!program.starts_with('/') || ::realpath(program.c_str(), resolved) == nullptr) return "";
   const std::string_view path = resolved;
-  const std::size_t slash = path.substr(0, path.rfind('/')).rfind('/');
-  return std::string(path.substr(0, slash == path.npos ? 0 : slash));
+  const std::string_view prefix = DirName(DirName(path));
+  return prefix == "/" ? "" : std::string(prefix);
 }
 
 class Host {

@@ -1,7 +1,6 @@
 #include "prefetch_image.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,10 +48,8 @@ void Read(int root, const format::Prefetch& what) {
 
 }  // namespace
 
-bool MayPrefetch() {
-  const char* wanted = ::getenv("HAFT_PREFETCH");
-  if (wanted != nullptr && std::string_view(wanted) == "0") return false;
-  return !RecordsRequests();
+bool MayPrefetch(const ServerOptions& options) {
+  return options.prefetch && !RecordsRequests();
 }
 
 void PrefetchImage(const ImageReader& reader, int root) {

@@ -1,12 +1,13 @@
 // The first files of a start, asked for before the program does.
 #pragma once
 
+#include "haft/fuse/server_options.h"
 #include "haft/image/image_reader.h"
 
 namespace haft {
 
-// False if HAFT_PREFETCH=0 says so, or somebody watches which requests the program makes itself.
-bool MayPrefetch();
+// False if the user does not want it, or somebody watches which requests the program makes itself.
+bool MayPrefetch(const ServerOptions& options);
 
 // Lists and reads what the image's profile says a start needs, through the mount whose root
 // directory `root` is, so that the kernel has it in its caches when the program asks. The server

@@ -1,22 +1,16 @@
 #include "haft/server/server_process.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <vector>
 
 #include "haft/base/cpu_placement.h"
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/base/pass_descriptor.h"
+#include "haft/base/process.h"
 #include "haft/server/sandbox.h"
 #include "prefetch_host.h"
 #include "prefetch_image.h"
@@ -25,31 +19,9 @@
 namespace haft {
 namespace {
 
-void CloseRange(unsigned first, unsigned last) {
-  if (first > last || ::syscall(SYS_close_range, first, last, 0) == 0) return;
-  // Before Linux 5.9.
-  rlimit limit = {};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  last = static_cast<unsigned>(std::min<rlim_t>(last, limit.rlim_cur));
-  for (unsigned fd = first; fd <= last; ++fd) ::close(static_cast<int>(fd));
-}
-
-// Everything but `keep`, which may be in any order.
-void CloseAllBut(const std::vector<int>& keep) {
-  std::vector<unsigned> kept;
-  for (int fd : keep) kept.push_back(static_cast<unsigned>(fd));
-  std::ranges::sort(kept);
-  unsigned next = STDERR_FILENO + 1;
-  for (unsigned fd : kept) {
-    if (fd > next) CloseRange(next, fd - 1);
-    next = std::max(next, fd + 1);
-  }
-  CloseRange(next, ~0u);
-}
-
 // In a process of its own, while the mount is made; -1: none.
 pid_t StartPrefetchHost(const FuseServer& server, UniqueFd& go) {
-  if (!MayPrefetch()) return -1;
+  if (!MayPrefetch(server.options())) return -1;
   const pid_t child = ::fork();
   if (child != 0) return child;
   ::prctl(PR_SET_NAME, "haft-prefetch-h");
@@ -82,34 +54,9 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
 
 }  // namespace
 
-void DetachProcess(const char* name, const std::vector<int>& keep) {
-  ::setsid();
-  ::prctl(PR_SET_NAME, name);
-  if (::chdir("/") < 0) {
-    // Staying where we are only keeps that directory busy.
-  }
-  int null = ::open("/dev/null", O_RDWR);
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (null >= 0 && null != fd) ::dup2(null, fd);
-  }
-  CloseAllBut(keep);
-  for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP,
-                     SIGTTIN, SIGTTOU}) {
-    ::signal(signal, SIG_IGN);
-  }
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  rlimit no_core = {};
-  ::setrlimit(RLIMIT_CORE, &no_core);
-}
-
 Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptions& options,
                                           const UniqueFd& device) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-    return Failure(Error::FromErrno("socketpair"));
-  UniqueFd wait(ends[0]), go(ends[1]);
+  auto [wait, go] = TRY(SocketPair());
   const OtherCpus cpus;
   pid_t child = ::fork();
   if (child < 0) return Failure(Error::FromErrno("fork"));
@@ -139,13 +86,8 @@ ServerProcess::~ServerProcess() {
 }
 
 int ServerProcess::Reap() {
-  int status = 0;
-  pid_t child = std::exchange(child_, -1), waited;
-  do {
-    waited = ::waitpid(child, &status, 0);
-  } while (waited < 0 && errno == EINTR);
   // ECHILD: the program that started us ignores SIGCHLD, which we inherited.
-  return waited == child ? status : 0;
+  return WaitFor(std::exchange(child_, -1)).value_or(0);
 }
 
 Result<> ServerProcess::Begin(const std::string& mount) {

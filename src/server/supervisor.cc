@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "haft/base/log.h"
+#include "haft/base/process.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/subprocess.h"
 #include "haft/fuse/shared_state.h"
@@ -34,9 +35,7 @@ SharedServerState* MakeSharedState() {
 }
 
 time_t Seconds() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec;
+  return static_cast<time_t>(MonotonicNow() / 1'000'000'000);
 }
 
 std::vector<std::uint64_t> Numbers(const SharedServerState::Numbers& slots) {
@@ -145,8 +144,7 @@ class Supervisor {
         ::_exit(server_.Run() ? 0 : 1);
       }
       if (server > 0) return server;
-      timespec wait{.tv_sec = 0, .tv_nsec = 20'000'000};
-      ::nanosleep(&wait, nullptr);
+      Sleep(std::chrono::milliseconds(20));
     }
     return -1;
   }
@@ -185,7 +183,7 @@ void RunSupervisor(FuseServer server, SupervisedMount mount) {
   if (shared == nullptr) ::_exit(1);
   ::signal(SIGCHLD, SIG_DFL);  // the program's parent may ignore it, which would swallow statuses
   shared->cpus = mount.cpus;
-  shared->prefetching = mount.root && mount.cpus && MayPrefetch();
+  shared->prefetching = mount.root && mount.cpus && MayPrefetch(server.options());
   server.ShareState(shared);
   auto mounted = server.Initialize();
   ConfineSupervisorToFiles(mount.root.get());  // the kernel has its answer: nobody waits for this

@@ -11,7 +11,10 @@
 #include <set>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
+#include "haft/format/image_paths.h"
 #include "launcher_file.h"
 #include "package_database.h"
 
@@ -33,25 +36,9 @@ constexpr std::array kHttpdPlaces = {"/usr/sbin/apache2", "/usr/sbin/httpd",
                                      "/usr/local/apache2/bin/httpd"};
 constexpr std::array kModulePlaces = {"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules",
                                       "/usr/lib/httpd/modules", "/usr/local/apache2/modules"};
-constexpr std::string_view kModules = "usr/lib/httpd/modules";
 
 std::string Below(std::string_view path) {
-  return fmt::format("{}/{}", kStackRoot, path);
-}
-
-bool IsExecutable(const std::string& path) {
-  struct stat status;
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-         ::access(path.c_str(), X_OK) == 0;
-}
-
-// "a/b" of "a/b/c".
-std::string ParentOf(std::string_view path) {
-  std::size_t slash = path.rfind('/');
-  return std::string(slash == path.npos ? "" : path.substr(0, slash));
-}
-std::string NameOf(std::string_view path) {
-  return std::string(path.substr(path.rfind('/') + 1));
+  return fmt::format("{}/{}", format::kStackRoot, path);
 }
 
 struct PythonPlaces {
@@ -77,12 +64,8 @@ print('libpython%d.%d%s.so.1.0' % (*sys.version_info[:2], sys.abiflags))
   auto output = TRY(RunCommand({.program = python.target().path,
                                 .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
                                 .environment = {"LC_ALL=C.UTF-8"}}));
-  std::vector<std::string> lines;
-  for (std::string_view rest = output.out; !rest.empty();) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    lines.emplace_back(line);
-  }
+  const auto views = Lines(output.out);
+  const std::vector<std::string> lines(views.begin(), views.end());
   if (output.status != 0 || lines.size() != 7 || lines[0] != "haft-answer" ||
       !fs::is_directory(lines[4])) {
     return Failure(Error::Invalid(
@@ -100,8 +83,9 @@ print('libpython%d.%d%s.so.1.0' % (*sys.version_info[:2], sys.abiflags))
 // Of the standard library a bundle leaves out: what pip installed, byte code (made anew), what
 // compiles extension modules, and Python's own tests and editor.
 bool IsLeftOut(const std::string& relative) {
-  std::string name = NameOf(relative);
-  if (name == "__pycache__" || name == "site-packages" || name == "dist-packages") return true;
+  const std::string_view name = BaseName(relative);
+  if (name == "__pycache__" || name == format::kSitePackages || name == "dist-packages")
+    return true;
   if (relative.find('/') != relative.npos) return false;
   return name.starts_with("config-") || name == "test" || name == "idlelib" ||
          name == "turtledemo" || name == "sitecustomize.py";
@@ -196,7 +180,7 @@ Result<> BundledStack::AddAlias(const std::string& alias, const std::string& nam
 
 Result<std::string> BundledStack::AddPython(const PythonInterpreter& python) {
   PythonPlaces places = TRY(AskPlaces(python));
-  std::string name = NameOf(places.program);
+  const std::string name(BaseName(places.program));
   TRY(AddProgram(places.program, name));
   for (const char* alias : {"python3", "python"}) {
     if (name != alias) TRY(AddAlias(alias, name));
@@ -222,21 +206,21 @@ Result<std::string> BundledStack::AddPython(const PythonInterpreter& python) {
 Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_packages) {
   std::string httpd = path;
   for (std::size_t i = 0; httpd.empty() && i < kHttpdPlaces.size(); ++i) {
-    if (IsExecutable(kHttpdPlaces[i])) httpd = kHttpdPlaces[i];
+    if (IsExecutableFile(kHttpdPlaces[i])) httpd = kHttpdPlaces[i];
   }
   if (httpd.empty()) {
     return Failure(Error(ErrorKind::kNotFound, "httpd: not found in /usr/sbin")
                        .Remedy("install apache2-bin (httpd), or name the program with --httpd"));
   }
-  if (!IsExecutable(httpd))
+  if (!IsExecutableFile(httpd))
     return Failure(Error(ErrorKind::kNotFound, fmt::format("httpd {}: no program", Quoted(httpd))));
-  std::string name = NameOf(httpd);
+  const std::string name(BaseName(httpd));
   TRY(AddProgram(httpd, name));
   for (const char* alias : {"apache2", "httpd"}) {
     if (name != alias) TRY(AddAlias(alias, name));
   }
 
-  std::vector<std::string> places = {ParentOf(ParentOf(httpd)) + "/modules"};
+  std::vector<std::string> places = {JoinPath(DirName(DirName(httpd)), "modules")};
   places.insert(places.end(), kModulePlaces.begin(), kModulePlaces.end());
   auto modules = std::ranges::find_if(places, [](const std::string& place) {
     return ::access((place + "/mod_mime.so").c_str(), R_OK) == 0;
@@ -245,13 +229,13 @@ Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_p
     return Failure(Error(ErrorKind::kNotFound,
                          fmt::format("httpd {}: its modules are not found", Quoted(httpd))));
   }
-  TRY(AddHostDirectory(*modules, std::string(kModules),
+  TRY(AddHostDirectory(*modules, std::string(format::kHttpdModules),
                        [](const std::string& relative) { return !relative.ends_with(".so"); }));
   for (const char* helper : kHttpdHelpers) {
     for (const std::string& directory :
-         {ParentOf(httpd), std::string("/usr/bin"), std::string("/usr/sbin")}) {
+         {std::string(DirName(httpd)), std::string("/usr/bin"), std::string("/usr/sbin")}) {
       std::string program = fmt::format("{}/{}", directory, helper);
-      if (!IsExecutable(program)) continue;
+      if (!IsExecutableFile(program)) continue;
       TRY(AddProgram(program, helper));
       break;
     }
@@ -281,7 +265,7 @@ Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_p
         "PROGNAME = '{1}'\n"
         "HTTPD = os.path.join(SBINDIR, PROGNAME)\n"
         "ROTATELOGS = os.path.join(SBINDIR, 'rotatelogs')\n",
-        kStackRoot, name);
+        format::kStackRoot, name);
     std::uint64_t size = text.size();
     note->content = TreeNode::File{size, FileSource::InMemory(std::move(text), "apxs_config.py")};
   }
@@ -320,7 +304,7 @@ Result<std::vector<std::string>> BundledStack::Finish() {
   std::vector<std::pair<std::string, const TreeNode::File*>> candidates;
   tree_.Walk([&](const std::string& path, const TreeNode& node) {
     if (node.file() == nullptr) return;
-    std::string name = NameOf(path);
+    std::string name(BaseName(path));
     bool library = name.find(".so") != name.npos;
     if (library) names.insert(name);
     if (library || (node.attributes.mode & 0111) != 0) candidates.emplace_back(path, node.file());
@@ -338,7 +322,7 @@ Result<std::vector<std::string>> BundledStack::Finish() {
   }
 
   std::vector<std::string> missing;
-  const std::string loader_name = NameOf(loader_);
+  const std::string_view loader_name = BaseName(loader_);
   while (!pending.empty()) {
     User user = std::move(pending.back());
     pending.pop_back();
@@ -346,7 +330,8 @@ Result<std::vector<std::string>> BundledStack::Finish() {
     auto origin = origins_.find(user.path);
     // Packages are found below the mount, which the host does not have: $ORIGIN leads nowhere
     // there.
-    std::string directory = origin == origins_.end() ? "/nonexistent" : ParentOf(origin->second);
+    const std::string_view directory =
+        origin == origins_.end() ? "/nonexistent" : DirName(origin->second);
     for (const std::string& name : user.elf.needed) {
       if (name == loader_name || names.contains(name)) continue;
       auto found = libraries_.Find(name, user.elf, directory);
@@ -361,9 +346,9 @@ Result<std::vector<std::string>> BundledStack::Finish() {
       TRY(AddHostFile(*found, path));
       names.insert(name);
       // OpenSSL opens its providers by name, from a directory beside the library.
-      std::string modules = ParentOf(*found) + "/ossl-modules";
+      std::string modules = JoinPath(DirName(*found), "ossl-modules");
       if (name.starts_with("libcrypto.so") && fs::is_directory(modules)) {
-        TRY(AddHostDirectory(modules, Below("lib/ossl-modules"),
+        TRY(AddHostDirectory(modules, std::string(format::kOpensslModules),
                              [](const std::string&) { return false; }));
       }
       HostFile file = TRY(OpenHostFile(*found));
@@ -401,7 +386,7 @@ Result<> BundledStack::AddContents() {
                         {.mode = 0644, .mtime = file.mtime}, file.size, std::move(file.source)));
     }
   }
-  return tree_.AddText(kStackContents, contents.dump(1) + "\n");
+  return tree_.AddText(format::kStackContents, contents.dump(1) + "\n");
 }
 
 }  // namespace haft

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "haft/base/file_io.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -25,9 +26,7 @@ Error Damaged(const FileSource& source, std::string_view why) {
 
 std::vector<std::string> SplitPath(std::string_view text) {
   std::vector<std::string> parts;
-  while (!text.empty()) {
-    std::string_view part = text.substr(0, text.find(':'));
-    text.remove_prefix(std::min(part.size() + 1, text.size()));
+  for (std::string_view part : Split(text, ':')) {
     if (!part.empty()) parts.emplace_back(part);
   }
   return parts;

@@ -10,7 +10,9 @@
 #include <climits>
 #include <memory>
 
+#include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -40,7 +42,7 @@ void Replace(std::string& text, std::string_view variable, std::string_view valu
 
 Result<HostLibraries> HostLibraries::Read() {
   for (const char* program : {"/sbin/ldconfig", "/usr/sbin/ldconfig"}) {
-    if (::access(program, X_OK) != 0) continue;
+    if (!IsExecutableFile(program)) continue;
     constexpr std::size_t kLimit = 64u << 20;
     auto output = TRY(
         RunCommand({.program = program, .arguments = {"-p"}, .environment = {"LC_ALL=C"}}, kLimit));
@@ -51,9 +53,7 @@ Result<HostLibraries> HostLibraries::Read() {
 
 // Lines like "\tlibz.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libz.so.1".
 HostLibraries::HostLibraries(std::string_view cache) {
-  while (!cache.empty()) {
-    std::string_view line = cache.substr(0, cache.find('\n'));
-    cache.remove_prefix(std::min(line.size() + 1, cache.size()));
+  for (std::string_view line : Lines(cache)) {
     std::size_t kind = line.find(" ("), arrow = line.find(" => ");
     if (!line.starts_with('\t') || kind == line.npos || arrow == line.npos || arrow < kind)
       continue;
@@ -86,10 +86,8 @@ std::optional<std::string> HostLibraries::Find(const std::string& name, const El
   auto [first, last] = cache_.equal_range(name);
   for (auto entry = first; entry != last; ++entry) {
     const std::string& path = entry->second;
-    std::size_t slash = path.rfind('/');
-    if (slash == path.npos) continue;
-    if (auto found = FindIn(path.substr(0, slash), path.substr(slash + 1), user.machine))
-      return found;
+    if (!path.contains('/')) continue;
+    if (auto found = FindIn(DirName(path), std::string(BaseName(path)), user.machine)) return found;
   }
   for (const char* directory : kDefaultDirectories) {
     if (auto found = FindIn(directory, name, user.machine)) return found;

@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -15,15 +17,6 @@ constexpr const char* kQueryProgram = "/usr/bin/dpkg-query";
 constexpr std::size_t kBatch = 400;  // paths on one command line
 constexpr std::size_t kMaxOutput = 64u << 20;
 constexpr std::size_t kMaxLicenses = 12;
-
-template <typename Visit>
-void ForEachLine(std::string_view text, Visit visit) {
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    visit(line);
-  }
-}
 
 // dpkg knows a file by the name its package has it: on a host with merged /usr that may be /lib/x
 // for /usr/lib/x.
@@ -44,33 +37,26 @@ Result<std::string> Ask(std::vector<std::string> arguments) {
   return std::move(output.out);  // a status of 1 says that some were not found
 }
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
-    text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 std::string LicensesIn(std::string_view copyright) {
   if (!copyright.starts_with("Format:")) return "";
   std::vector<std::string> names;
-  ForEachLine(copyright, [&](std::string_view line) {
+  for (std::string_view line : Lines(copyright)) {
     constexpr std::string_view kField = "License:";
-    if (!line.starts_with(kField)) return;
+    if (!line.starts_with(kField)) continue;
     std::string name(Trim(line.substr(kField.size())));
     if (!name.empty() && std::ranges::find(names, name) == names.end() &&
         names.size() < kMaxLicenses) {
       names.push_back(std::move(name));
     }
-  });
+  }
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
 Result<PackageDatabase> PackageDatabase::Query(const std::vector<std::string>& files) {
   PackageDatabase database;
-  if (files.empty() || ::access(kQueryProgram, X_OK) != 0) return database;
+  if (files.empty() || !IsExecutableFile(kQueryProgram)) return database;
   std::map<std::string, std::string> asked;  // dpkg's name to ours
   for (const std::string& file : files) {
     for (std::string& name : NamesOf(file)) asked.emplace(std::move(name), file);
@@ -79,27 +65,28 @@ Result<PackageDatabase> PackageDatabase::Query(const std::vector<std::string>& f
     std::vector<std::string> arguments = {"-S", "--"};
     for (std::size_t i = 0; i < kBatch && entry != asked.end(); ++i, ++entry)
       arguments.push_back(entry->first);
-    ForEachLine(TRY(Ask(std::move(arguments))), [&](std::string_view line) {
+    const std::string answer = TRY(Ask(std::move(arguments)));
+    for (std::string_view line : Lines(answer)) {
       // "libc6:amd64: /lib/x86_64-linux-gnu/libc.so.6", "a, b: /path"
       std::size_t colon = line.find(": ");
-      if (colon == line.npos || line.starts_with("diversion by")) return;
+      if (colon == line.npos || line.starts_with("diversion by")) continue;
       auto found = asked.find(std::string(line.substr(colon + 2)));
-      if (found == asked.end()) return;
+      if (found == asked.end()) continue;
       std::string_view owner = line.substr(0, colon);
       owner = owner.substr(0, owner.find_first_of(":,"));
       database.owners_[found->second] = owner;
       database.packages_[std::string(owner)];
-    });
+    }
   }
   if (database.packages_.empty()) return database;
   std::vector<std::string> arguments = {"-W", "-f", "${Package} ${Version}\\n", "--"};
   for (const auto& [name, package] : database.packages_) arguments.push_back(name);
-  ForEachLine(TRY(Ask(std::move(arguments))), [&](std::string_view line) {
-    std::size_t space = line.find(' ');
-    auto found = database.packages_.find(std::string(line.substr(0, space)));
-    if (space != line.npos && found != database.packages_.end())
-      found->second.version = line.substr(space + 1);
-  });
+  const std::string versions = TRY(Ask(std::move(arguments)));
+  for (std::string_view line : Lines(versions)) {
+    const auto [name, version] = SplitOnce(line, ' ');
+    auto found = database.packages_.find(std::string(name));
+    if (!version.empty() && found != database.packages_.end()) found->second.version = version;
+  }
   for (auto& [name, package] : database.packages_) {
     std::string path = fmt::format("/usr/share/doc/{}/copyright", name);
     auto text = ReadWholeFile(path);

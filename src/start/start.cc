@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -10,12 +9,26 @@
 
 #include "haft/base/log.h"
 #include "haft/base/step_clock.h"
+#include "haft/base/variables.h"
 #include "haft/fuse/request_log.h"
 #include "haft/mount/mount_modes.h"
 #include "haft/mount/runtime_directory.h"
 
 namespace haft {
 namespace {
+
+Result<MountSettings> SettingsOf(const Environment& environment) {
+  auto value = [&](std::string_view name) {
+    return std::string(environment.Get(name).value_or(""));
+  };
+  MountSettings settings;
+  settings.modes = TRY(AllowedModes::Parse(value(variables::kMode)));
+  settings.cache = value(variables::kCache);
+  settings.prefetch = value(variables::kPrefetch) != "0";
+  settings.temporary = value("TMPDIR");
+  settings.runtime_directory = value("XDG_RUNTIME_DIR");
+  return settings;
+}
 
 // The reading order is the order of events. Afterwards the image is mounted for this process.
 Result<Program> Prepare(const StartPlan& plan) {
@@ -25,16 +38,16 @@ Result<Program> Prepare(const StartPlan& plan) {
                        .Remedy("remove them: a bundle runs code its caller can influence"));
   }
   Environment environment = Environment::Current();
-  if (auto log = environment.Get("HAFT_TRACE_LOG")) {
+  if (auto log = environment.Get(variables::kTraceLog)) {
     TRY(RecordRequests(*log));
-    environment.Unset("HAFT_TRACE_LOG");
+    environment.Unset(variables::kTraceLog);
   }
-  AllowedModes modes = TRY(AllowedModes::Parse(environment.Get("HAFT_MODE").value_or("")));
+  const MountSettings settings = TRY(SettingsOf(environment));
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
   Program program = TRY(plan.make_program(image, environment));
   std::string mount =
-      TRY(MountPrivately(image.reader, image.manifest.mount, modes, program.path, clock));
+      TRY(MountPrivately(image.reader, image.manifest.mount, settings, program.path, clock));
   if (mount != image.manifest.mount) {
     image.manifest.mount = std::move(mount);
     program = TRY(plan.make_program(image, std::move(environment)));
@@ -75,9 +88,10 @@ void ReserveStandardDescriptors() {
 }
 
 void SetLogLevelFromEnvironment() {
-  const char* level = ::getenv("HAFT_LOG");
-  if (level == nullptr || *level == '\0') return;
-  if (std::string_view(level) == "debug") {
+  const Environment environment = Environment::Current();
+  const std::string_view level = environment.Get(variables::kLog).value_or("");
+  if (level.empty()) return;
+  if (level == "debug") {
     SetLogLevel(LogLevel::kDebug);
   } else {
     Log(LogLevel::kWarning, "HAFT_LOG {}: unknown; 'debug' prints the steps of a start",

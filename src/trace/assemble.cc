@@ -2,6 +2,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "haft/format/image_paths.h"
 #include "haft/trace/trace.h"
 #include "python_events.h"
 
@@ -233,7 +234,7 @@ Result<Trace> Assemble(const ImageReader& reader, std::string name, Run run, con
   AddUsers(trace.requests, events.imports, files, listing);
 
   for (std::size_t row = 0; row < listing.paths.size(); ++row) {
-    if (listing.types[row] != FileType::kFile || listing.paths[row].starts_with(".haft/")) continue;
+    if (listing.types[row] != FileType::kFile || format::IsHafts(listing.paths[row])) continue;
     ++trace.file_count;
     trace.content_size += listing.sizes[row];
     const File* file = files.Find(listing.paths[row]);

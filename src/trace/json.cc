@@ -10,6 +10,7 @@
 #include "haft/base/embedded_file.h"
 #include "haft/base/html_page.h"
 #include "haft/base/subprocess.h"
+#include "haft/format/image_paths.h"
 #include "haft/trace/trace.h"
 #include "summary.h"
 
@@ -169,7 +170,7 @@ std::string ToChromeJson(const Trace& trace) {
 
 // Not for the next image: what is made from the profile itself.
 static bool IsOfThisImageOnly(std::string_view path) {
-  return path.starts_with(".haft/") && path.ends_with("modules.index");
+  return path == format::kImportIndexPath;
 }
 
 std::string ToProfileJson(const Trace& trace) {

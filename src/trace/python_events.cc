@@ -6,18 +6,10 @@
 #include <numeric>
 #include <optional>
 
+#include "haft/base/text.h"
+
 namespace haft::trace {
 namespace {
-
-std::vector<std::string_view> Split(std::string_view line, char separator) {
-  std::vector<std::string_view> fields;
-  while (true) {
-    auto end = line.find(separator);
-    fields.push_back(line.substr(0, end));
-    if (end == line.npos) return fields;
-    line.remove_prefix(end + 1);
-  }
-}
 
 template <typename Number>
 std::optional<Number> ParseInteger(std::string_view text, int base = 10) {

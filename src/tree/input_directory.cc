@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "haft/base/beneath.h"
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 #include "haft/format/layout.h"
 
 namespace haft {
@@ -87,15 +89,11 @@ class Scan {
   }
 
   // Sorted, so that of several errors always the same one is reported.
-  Result<std::vector<std::string>> ListDirectory(DIR* stream, const std::string& relative) const {
+  Result<std::vector<std::string>> ListDirectory(int fd, const std::string& relative) const {
+    DirectoryStream stream(fd);
+    if (!stream) return Failure(Failed(relative));
     std::vector<std::string> names;
-    for (;;) {
-      errno = 0;
-      const dirent* entry = ::readdir(stream);
-      if (entry == nullptr) break;
-      std::string_view name = entry->d_name;
-      if (name != "." && name != "..") names.emplace_back(name);
-    }
+    while (const dirent* entry = stream.Next()) names.emplace_back(entry->d_name);
     if (errno != 0) return Failure(Failed(relative));
     std::sort(names.begin(), names.end());
     return names;
@@ -110,12 +108,9 @@ class Scan {
                                                 Quoted(JoinPath(root_->path, directory.path))))
                          .Remedy("build again when nothing writes to it"));
     }
-    std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.get()), ::closedir);
-    if (stream == nullptr) return Failure(Failed(directory.path));
-    const int names_in = fd.Release();  // the stream owns it now
-    for (const std::string& name : TRY(ListDirectory(stream.get(), directory.path))) {
+    for (const std::string& name : TRY(ListDirectory(fd.get(), directory.path))) {
       if (std::ranges::find(options_.skipped, name) == options_.skipped.end())
-        TRY(Add(names_in, name, JoinPath(directory.path, name)));
+        TRY(Add(fd.get(), name, JoinPath(directory.path, name)));
     }
     return {};
   }
@@ -182,11 +177,9 @@ Result<> AddInputProgram(const std::string& name, std::string_view where, Tree& 
   std::error_code error;
   const std::string path = std::filesystem::canonical(name, error).string();
   if (error) return Failure(Error::FromErrno(Quoted(name), error.value()));
-  std::size_t slash = path.rfind('/');
-  std::string directory =
-      slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+  std::string directory(DirName(path));
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::string file = path.substr(slash + 1);  // npos + 1 == 0
+  const std::string file(BaseName(path));
   struct stat status;
   if (!fd || ::fstatat(fd.get(), file.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
     return Failure(Error::FromErrno(Quoted(path)));

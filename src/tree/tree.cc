@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "haft/base/path.h"
+#include "haft/base/text.h"
 #include "haft/format/layout.h"
 
 namespace haft {
@@ -82,10 +84,6 @@ Result<> CheckName(std::string_view name, std::string_view path, std::string_vie
 
 }  // namespace
 
-std::string JoinPath(std::string_view directory, std::string_view name) {
-  return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
-}
-
 Tree::Tree() {
   root_.attributes = kGeneratedDirectory;
 }
@@ -95,11 +93,9 @@ const TreeNode* Tree::Find(std::string_view path) const {
   while (!path.empty()) {
     const TreeNode::Directory* directory = node->directory();
     if (directory == nullptr) return nullptr;
-    std::string_view name = path.substr(0, path.find('/'));
-    auto found = directory->children.find(name);
+    auto found = directory->children.find(TakeUntil(path, '/'));
     if (found == directory->children.end()) return nullptr;
     node = found->second.get();
-    path.remove_prefix(std::min(name.size() + 1, path.size()));
   }
   return node;
 }
@@ -139,7 +135,7 @@ Result<TreeNode*> Tree::Insert(std::string_view path, TreeNode node, std::string
                                    Quoted(origin), format::kMaxPathSize)));
   }
   TreeNode* parent = TRY(ParentOf(path, origin));
-  std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 == 0
+  const std::string_view name = BaseName(path);
   TRY(CheckName(name, path, origin));
   node.attributes.mode &= format::kModeMask;
   std::unique_ptr<TreeNode>& child = parent->directory()->children[std::string(name)];

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "haft/base/file_io.h"
+#include "haft/base/process.h"
+#include "haft/base/variables.h"
 
 namespace haft {
 namespace {
@@ -55,14 +57,13 @@ Result<> ShowFile(const TreeNode& node, const std::string& path) {
 }  // namespace
 
 Result<WorkDirectory> WorkDirectory::Create() {
-  const char* parent = ::getenv("TMPDIR");
-  return CreateBelow(parent != nullptr && parent[0] == '/' ? parent : "/tmp");
+  return CreateBelow(TemporaryParent());
 }
 
 Result<WorkDirectory> WorkDirectory::CreateInMemory() {
   constexpr const char* kMemory = "/dev/shm";
   struct statfs status;
-  const bool usable = ::getenv("TMPDIR") == nullptr && ::statfs(kMemory, &status) == 0 &&
+  const bool usable = !GetVariable("TMPDIR") && ::statfs(kMemory, &status) == 0 &&
                       status.f_type == TMPFS_MAGIC && (status.f_flags & ST_NOEXEC) == 0;
   if (!usable)
     return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: not usable", kMemory)));
@@ -91,8 +92,7 @@ WorkDirectory::WorkDirectory(WorkDirectory&& other) noexcept
 WorkDirectory::~WorkDirectory() {
   if (cleanup_ < 0) return;
   alive_.Reset();
-  while (::waitpid(cleanup_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  WaitFor(cleanup_);
 }
 
 void WorkDirectory::KillWithUs(pid_t group) const {

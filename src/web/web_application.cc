@@ -7,6 +7,9 @@
 #include <string_view>
 
 #include "haft/base/edit_distance.h"
+#include "haft/base/path.h"
+#include "haft/base/text.h"
+#include "haft/format/image_paths.h"
 #include "haft/python/bootstrap.h"
 #include "haft/tree/tree.h"
 
@@ -60,7 +63,7 @@ format::Entry WebEntry(const format::WebApplication& web) {
           .module = "",
           .function = "",
           .script = web.server,
-          .file = JoinPath(kBootstrapDirectory, "_haft_serve.py"),
+          .file = JoinPath(format::kBootstrapDirectory, "_haft_serve.py"),
           .python = true};
 }
 

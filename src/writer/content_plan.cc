@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "haft/base/parallel.h"
+#include "haft/base/path.h"
 #include "haft/format/checksum.h"
 
 namespace haft {
@@ -44,7 +45,7 @@ bool IsCompiled(std::string_view path) {
 // the texts of their sources and get the suffix of those: the two are neighbours then, a seventh
 // smaller. (Compiled Python gains nothing so.)
 std::string KindOfName(std::string_view path) {
-  std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 == 0
+  const std::string_view name = BaseName(path);
   std::size_t dot = name.rfind('.');
   std::string kind(dot == name.npos || dot == 0 ? "." : name.substr(dot));
   for (char& c : kind) {

@@ -182,35 +182,5 @@ TEST(Recognise, ShivPreamble) {
   EXPECT_EQ(Is(tree).obstacle, "its preamble '../../x' is not there");
 }
 
-TEST(PythonOf, ProgramAndArguments) {
-  auto is = [](std::string_view line, std::string_view program,
-               const std::vector<std::string>& arguments, bool ignores) {
-    WantedPython wanted = PythonOf(line);
-    EXPECT_EQ(wanted.program, program) << line;
-    EXPECT_EQ(wanted.arguments, arguments) << line;
-    EXPECT_EQ(wanted.ignore_environment, ignores) << line;
-  };
-  is("/usr/bin/env python3", "python3", {}, false);
-  is("/usr/bin/python3.9 -sE", "/usr/bin/python3.9", {"-s"}, true);
-  is("/usr/bin/python3 -E", "/usr/bin/python3", {}, true);
-  is("/usr/bin/python3 -I -X dev -OWerror", "/usr/bin/python3", {"-s", "-X", "dev", "-OWerror"},
-     true);
-  is("/usr/bin/env -S A=b python3 -IE", "python3", {"-s"}, true);
-  is("/bin/sh", "", {}, false);
-  is("/usr/bin/env", "", {}, false);
-  is("/usr/bin/env -S", "", {}, false);
-  is("", "", {}, false);
-}
-
-TEST(ShebangOf, FirstLine) {
-  auto shebang = [](std::string_view text) { return ShebangOf(ZipFd(text).get()); };
-  EXPECT_EQ(shebang("#!/usr/bin/env python3\nPK"), "/usr/bin/env python3");
-  EXPECT_EQ(shebang("#! /usr/bin/python3 -sE \r\n"), "/usr/bin/python3 -sE");
-  EXPECT_EQ(shebang("PK\3\4"), "");
-  EXPECT_EQ(shebang("#!\n"), "");
-  EXPECT_EQ(shebang("#!/no/end"), "");
-  EXPECT_EQ(shebang(""), "");
-}
-
 }  // namespace
 }  // namespace haft::testing

@@ -63,7 +63,7 @@ TEST(ForegroundTest, EndsLikeTheChild) {
             }),
             3 << 8);
   int status = InChild([] {
-    EndLike(SIGKILL);
+    EndBySignal(SIGKILL);
     return 0;
   });
   EXPECT_TRUE(WIFSIGNALED(status));

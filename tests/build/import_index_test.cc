@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "haft/format/image_paths.h"
 #include "haft/image/image_reader.h"
 #include "profile_run.h"
 #include "support/expect.h"
@@ -26,7 +27,7 @@ std::string Pyc(std::string_view code, char flags = 1) {
 }
 
 std::string IndexText(const Tree& tree) {
-  const TreeNode* node = tree.Find(kImportIndexPath);
+  const TreeNode* node = tree.Find(format::kImportIndexPath);
   return node == nullptr ? "" : Expect(ReadSource(node->file()->source, node->file()->size));
 }
 
@@ -79,7 +80,7 @@ TEST(ImportIndexTest, LeavesOutWhatImportWouldNotTakeFromThere) {
   format::Profile profile;
   below.Walk([&](const std::string& path, const TreeNode&) { profile.files.push_back(path); });
   EXPECT_EQ(Expect(AddImportIndex(below, profile, kTag)).size(), 0u);
-  EXPECT_EQ(below.Find(kImportIndexPath), nullptr);
+  EXPECT_EQ(below.Find(format::kImportIndexPath), nullptr);
 }
 
 // The .pyc files read as before, although their bytes lie in the index, over several blocks.
@@ -97,7 +98,7 @@ TEST(ImportIndexTest, PartsReadAsTheFilesTheyAre) {
   ImageOptions options{.block_size = 16384, .workers = 1};
   const std::size_t without = BuildImage(tree, options).size();
   options.layout.parts = Expect(AddImportIndex(tree, profile, kTag));
-  options.layout.files = {std::string(kImportIndexPath)};
+  options.layout.files = {std::string(format::kImportIndexPath)};
   std::vector<std::byte> image = BuildImage(tree, options);
   EXPECT_LT(image.size(), without + 12000) << "the bytes are stored twice";
   auto opened = ImageReader::Open(MemoryFile(image));

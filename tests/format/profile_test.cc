@@ -1,7 +1,12 @@
 #include "haft/format/profile.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/mman.h>
 
+#include "haft/base/file_io.h"
+#include "haft/format/checksum.h"
 #include "support/expect.h"
 
 namespace haft::format {
@@ -88,6 +93,24 @@ TEST(ProfileTest, HostPathsStayBelowTheirPrefix) {
   }
   EXPECT_EQ(Message(ParseProfile(R"({"files": [], "host": ["/etc/passwd"]})")),
             "profile: 'host': not an array of paths");
+}
+
+TEST(ReadPrefetchPlanTest, ADamagedSecondListDoesNotLoseTheMemoryOfTheFirst) {
+  const std::string text =
+      fmt::format(R"({{"files": [], "ahead": [["{}"]], "host": [1]}})", std::string(1000, 'a'));
+  UniqueFd file(::memfd_create("profile", MFD_CLOEXEC));
+  ASSERT_TRUE(WriteAll(file.get(), AsBytes(text)));
+  BundleFile bundle{.trailer = {}, .image_offset = 0};
+  bundle.trailer.profile_size = text.size();
+  bundle.trailer.profile_checksum = Checksum(AsBytes(text));
+  auto read = [&] {
+    EXPECT_EQ(Message(ReadPrefetchPlan(file.get(), bundle)),
+              "profile: 'host': not an array of paths");
+  };
+  read();  // what is allocated once
+  const std::size_t before = ::mallinfo2().uordblks;
+  for (int i = 0; i < 100; ++i) read();
+  EXPECT_LT(::mallinfo2().uordblks, before + 10 * 1000);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <optional>
 #include <regex>
 
+#include "haft/base/directory.h"
 #include "haft/mount/runtime_directory.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
@@ -49,19 +50,6 @@ class UserDirectoryTest : public ::testing::Test {
 
   TempDir dir_;
   std::string real_;
-};
-
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) {
-    if (const char* old = ::getenv(name)) old_ = old;
-    value == nullptr ? ::unsetenv(name) : ::setenv(name, value, 1);
-  }
-  ~Variable() { old_ ? ::setenv(name_, old_->c_str(), 1) : ::unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> old_;
 };
 
 TEST_F(UserDirectoryTest, IsMadeWithItsModeWhateverTheUmask) {
@@ -123,11 +111,11 @@ TEST_F(UserDirectoryTest, OfRootCanBeReachedByOthers) {
 }
 
 TEST_F(UserDirectoryTest, PlacesComeFromTheEnvironmentIfTheyAreNotOdd) {
-  Variable runtime("XDG_RUNTIME_DIR", "/run/user/7/"), temporary("TMPDIR", "/scratch//");
-  auto as_nobody = [](auto places) {
-    if (::geteuid() != 0) return places();
+  MountSettings settings{.temporary = "/scratch//", .runtime_directory = "/run/user/7/"};
+  auto as_nobody = [&](auto places) {
+    if (::geteuid() != 0) return places(settings);
     EXPECT_EQ(::seteuid(kNobody), 0);
-    auto result = places();
+    auto result = places(settings);
     EXPECT_EQ(::seteuid(0), 0);
     return result;
   };
@@ -137,17 +125,18 @@ TEST_F(UserDirectoryTest, PlacesComeFromTheEnvironmentIfTheyAreNotOdd) {
   EXPECT_EQ(as_nobody(ContentPlaces), (Places{"/scratch/" + own, "/tmp/" + own, "/var/tmp/" + own,
                                               "/run/user/7/haft", "/dev/shm/" + own}));
   for (const char* odd : {"relative", "", "/with space", "/a/../b", "/quote'", "/new\nline"}) {
-    Variable odd_runtime("XDG_RUNTIME_DIR", odd), odd_temporary("TMPDIR", odd);
+    settings = {.temporary = odd, .runtime_directory = odd};
     EXPECT_EQ(as_nobody(MountPointPlaces), (Places{"/tmp/" + own})) << odd;
     EXPECT_EQ(as_nobody(ContentPlaces),
               (Places{"/tmp/" + own, "/var/tmp/" + own, "/dev/shm/" + own}))
         << odd;
   }
   if (::geteuid() != 0) return;
-  EXPECT_EQ(MountPointPlaces(), (Places{"/run/haft", "/tmp/haft-0"}))
+  settings = {.temporary = "/scratch//", .runtime_directory = "/run/user/7/"};
+  EXPECT_EQ(MountPointPlaces(settings), (Places{"/run/haft", "/tmp/haft-0"}))
       << "root's is not the session's";
-  EXPECT_EQ(ContentPlaces(), (Places{"/scratch/haft-0", "/tmp/haft-0", "/var/tmp/haft-0",
-                                     "/run/haft", "/dev/shm/haft-0"}));
+  EXPECT_EQ(ContentPlaces(settings), (Places{"/scratch/haft-0", "/tmp/haft-0", "/var/tmp/haft-0",
+                                             "/run/haft", "/dev/shm/haft-0"}));
 }
 
 TEST_F(UserDirectoryTest, NewDirectoriesAreLockedAsLongAsTheyAreOpen) {

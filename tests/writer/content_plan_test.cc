@@ -62,7 +62,8 @@ TEST(ContentPlanTest, LargeFilesAreComparedToTheEnd) {
 TEST(ContentPlanTest, AVanishedFileIsAnError) {
   testing::TempDir dir;
   Tree tree = MakeTree({{"a", "12"}});
-  auto root = std::make_shared<const InputRoot>(InputRoot{UniqueFd(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), dir.path()});
+  auto root = std::make_shared<const InputRoot>(InputRoot{
+      UniqueFd(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), dir.path()});
   ASSERT_TRUE(tree.AddFile("b", {}, 2, testing::SourceOnDisk(root, "gone")));
   auto plan = ContentPlan::Make(tree, {}, 1);
   ASSERT_FALSE(plan);

@@ -48,15 +48,4 @@ struct ArchiveInfo {
 // but whose description cannot be understood, is an error.
 Result<ArchiveInfo> Recognise(const Tree& tree, const std::string& file);
 
-// The "#!" line in front of an archive without "#!", trimmed; "" if there is none.
-std::string ShebangOf(int fd);
-
-// The Python a "#!" line (without "#!") asks for.
-struct WantedPython {
-  std::string program;  // a path, or a name to be found in PATH; "": the line is none of Python's
-  std::vector<std::string> arguments;  // but those that would make it ignore PYTHONPATH, -E and -I
-  bool ignore_environment = false;     // it had such
-};
-WantedPython PythonOf(std::string_view shebang);
-
 }  // namespace haft

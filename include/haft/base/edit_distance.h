@@ -2,7 +2,6 @@
 
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace haft {
@@ -13,8 +12,5 @@ std::size_t EditDistance(std::string_view a, std::string_view b);
 // The candidate nearest to a mistyped word, nullopt if none is near enough to be what was meant.
 std::optional<std::string_view> Nearest(std::string_view word,
                                         std::span<const std::string_view> candidates);
-
-// "'a', 'b' and 30 more": what there is to choose from, at most 20 of them.
-std::string Listed(std::span<const std::string_view> names);
 
 }  // namespace haft

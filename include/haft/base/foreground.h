@@ -14,8 +14,10 @@ namespace haft {
 Result<int> RunInForeground(const std::string& path, const std::vector<std::string>& argv,
                             const std::vector<std::string>& environment);
 
-// Ends this process as `status` says: the same exit status, or killed by the same signal (without a
-// core file).
+// Ends this process as `status`, one of waitpid(2), says: the same exit status, or killed by the
+// same signal.
 [[noreturn]] void EndLike(int status);
+// Ends this process as the default action of `signal` does, without a core file.
+[[noreturn]] void EndBySignal(int signal);
 
 }  // namespace haft

@@ -8,6 +8,9 @@
 
 namespace haft {
 
+// Where temporary directories go: $TMPDIR if that is an absolute path, else /tmp.
+std::string TemporaryParent();
+
 // A directory for work in progress; removed with all in it when dropped. It is locked (flock) as
 // long as this process lives, so that a later one can tell what a killed one has left behind:
 // Create() removes that first. Not for several threads at once.

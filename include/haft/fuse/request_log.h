@@ -11,6 +11,7 @@
 
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
+#include "haft/fuse/operation.h"
 
 namespace haft {
 
@@ -38,9 +39,6 @@ struct RequestRecord {
   std::uint32_t reserved2;
 };
 static_assert(sizeof(RequestRecord) == 128);
-
-// "lookup", "read", …; "?" for a number that means nothing.
-std::string_view OperationName(std::uint8_t operation);
 
 // The shared memory. Writers are the threads of a server, which inherits the mapping from the
 // process that opened it; the reader may look at any time. Records beyond the capacity are counted
@@ -96,6 +94,9 @@ class RequestSpan {
   ~RequestSpan();
   RequestSpan(const RequestSpan&) = delete;
   RequestSpan& operator=(const RequestSpan&) = delete;
+
+ private:
+  RequestRecord* record_ = nullptr;  // also CurrentRequest(), for who cannot be handed it
 };
 // Whether RecordRequests() was called.
 bool RecordsRequests();

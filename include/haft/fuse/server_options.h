@@ -21,6 +21,7 @@ struct ServerOptions {
   gid_t gid;
   bool allow_other = false;
   bool private_mount = false;     // nobody but the program and its children can see it
+  bool prefetch = true;           // what a start needs, before it asks
   std::string program_path = {};  // of what will be run; "": unknown
   unsigned threads = 0;           // at most; 0: min(4, CPUs), at least 2
   BundleDescription bundle = {};

@@ -15,7 +15,4 @@ namespace haft {
 std::optional<pid_t> FindUser(const std::string& path);
 std::vector<pid_t> FindUsers(const std::string& path);
 
-// All processes there are, haft's own included.
-std::vector<pid_t> AllProcesses();
-
 }  // namespace haft

@@ -5,7 +5,7 @@
 #include "haft/base/error.h"
 #include "haft/base/step_clock.h"
 #include "haft/image/image_reader.h"
-#include "haft/mount/mode.h"
+#include "haft/mount/mount_settings.h"
 
 namespace haft {
 
@@ -16,7 +16,7 @@ namespace haft {
 // leaves nothing behind, neither on the host nor in this process. The reader stays usable if the
 // files are elsewhere. REQUIRES: one thread.
 Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point,
-                                   const AllowedModes& modes, const std::string& program,
+                                   const MountSettings& settings, const std::string& program,
                                    const StepClock& clock);
 
 }  // namespace haft

@@ -11,10 +11,7 @@
 
 namespace haft {
 
-// Where haft's own Python modules are in the image.
-inline constexpr std::string_view kBootstrapDirectory = ".haft/py";
-
-// Adds `files` and the generated _haft_bundle.py to kBootstrapDirectory, all with the same
+// Adds `files` and the generated _haft_bundle.py to format::kBootstrapDirectory, all with the same
 // attributes whenever and wherever haft was built.
 Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
                       const format::Manifest& manifest);

@@ -21,6 +21,10 @@ struct PythonFlags {
 // those that say what Python runs (-c, -m, -), and -S, without which a bundle cannot start.
 Result<PythonFlags> ParsePythonFlags(const std::vector<std::string>& words);
 
+// The same for the words of another archive's "#!" line: nothing is refused, and what is kept stays
+// as it is written.
+PythonFlags KeepPythonFlags(const std::vector<std::string>& words);
+
 // What -p takes.
 struct PythonRequest {
   std::string interpreter;  // path or name

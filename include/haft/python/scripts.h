@@ -25,7 +25,4 @@ Result<format::Entry> FindScript(const Tree& tree, std::string_view directory,
 // Python nor executable, or whose name is not UTF-8.
 Result<std::vector<format::Entry>> ListScripts(const Tree& tree, std::string_view directory);
 
-// "#!/usr/bin/env -S python3 -s", "#!/opt/x/bin/pypy3": whether such a first line is Python's.
-bool NamesPython(std::string_view line);
-
 }  // namespace haft

@@ -3,7 +3,6 @@
 #include <sys/types.h>
 
 #include <utility>
-#include <vector>
 
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
@@ -40,9 +39,5 @@ class ServerProcess {
   pid_t child_;  // the short-lived first fork; -1: waited for
   UniqueFd go_;  // two descriptors sent (see SupervisedMount): begin; closed: end
 };
-
-// What a detached server does to itself: new session, /dev/null as standard streams, cwd "/",
-// terminal signals ignored, no core files, every descriptor not in `keep` closed.
-void DetachProcess(const char* name, const std::vector<int>& keep);
 
 }  // namespace haft

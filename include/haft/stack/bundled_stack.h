@@ -24,9 +24,6 @@
 
 namespace haft {
 
-inline constexpr std::string_view kStackRoot = "usr";
-inline constexpr std::string_view kStackContents = ".haft/stack.json";
-
 // Whether `path` is a program or a loader of a stack: what a start maps, besides shared libraries.
 bool IsStackProgram(std::string_view path);
 

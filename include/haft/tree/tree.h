@@ -56,8 +56,7 @@ struct TreeNode {
 };
 
 // A tree of nodes below a root directory. Paths are relative to the root, without leading slash,
-// "." or
-// ".."; names are bytes. Missing parents are made as 0755 directories of 1980; a later
+// "." or ".."; names are bytes. Missing parents are made as 0755 directories of 1980; a later
 // AddDirectory() gives them their attributes. Not thread-safe.
 //
 // Adding what is there already merges: directories always do (the first attributes stay), files and
@@ -98,8 +97,5 @@ class Tree {
 
   TreeNode root_;
 };
-
-// "a/b", and just "b" for an empty `directory`.
-std::string JoinPath(std::string_view directory, std::string_view name);
 
 }  // namespace haft

@@ -1,0 +1,45 @@
+// Taking text apart. The pieces are views of the text that is given: it has to outlive them.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace haft {
+
+// Space, tab, carriage return, form feed, vertical tab and newline.
+inline constexpr std::string_view kBlanks = " \t\r\f\v\n";
+
+// What is between separators: one piece more than there are separators. Of "" one, which is empty.
+std::vector<std::string_view> Split(std::string_view text, char separator);
+
+// What is before and after the first separator; without one, all of it and "".
+std::pair<std::string_view, std::string_view> SplitOnce(std::string_view text, char separator);
+
+// Takes from the front of `text` what is before the first separator, and the separator. Without
+// one, all of it.
+std::string_view TakeUntil(std::string_view& text, char separator);
+
+// What ends with `end`, without it; the last line need not end so. Of "" none.
+std::vector<std::string_view> Lines(std::string_view text, char end = '\n');
+// The last line that is not empty, "" if there is none.
+std::string_view LastLine(std::string_view text);
+
+// What is between blanks; no word is empty.
+std::vector<std::string_view> Words(std::string_view text, std::string_view blanks = kBlanks);
+
+// The text without the blanks around it.
+std::string_view Trim(std::string_view text, std::string_view blanks = kBlanks);
+
+// The number of bytes of the UTF-8 character at the front of `text`, 0 if there is none. Neither
+// overlong forms nor surrogates are characters. REQUIRES: !text.empty()
+std::size_t Utf8CharacterSize(std::string_view text);
+bool IsUtf8(std::string_view text);
+
+// "'a', 'b' and 30 more": what there is to choose from, at most 20 of them.
+std::string Listed(std::span<const std::string_view> names);
+
+}  // namespace haft

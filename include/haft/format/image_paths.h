@@ -1,0 +1,50 @@
+// Where things are in an image and beside its mount: what the builder writes, the start reads and
+// the Python modules of a bundle know as well. Paths in the image have no leading slash.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+namespace haft::format {
+
+// What haft itself adds to an image. Nothing of the user's is in it.
+inline constexpr std::string_view kHaftDirectory = ".haft";
+// haft's own Python modules, and the modules of a start in one file.
+inline constexpr std::string_view kBootstrapDirectory = ".haft/py";
+inline constexpr std::string_view kImportIndexPath = ".haft/py/modules.index";
+// The file in kHaftDirectory that the server answers itself, and all of its path.
+inline constexpr std::string_view kStatsName = "stats";
+inline constexpr std::string_view kStatsPath = ".haft/stats";
+// What a bundled stack was made of.
+inline constexpr std::string_view kStackContents = ".haft/stack.json";
+inline bool IsHafts(std::string_view path) {
+  return path.starts_with(".haft/");
+}
+// Code to run before the program: one for Python, with this name and ".py".
+inline constexpr std::string_view kPreamble = ".haft/preamble";
+
+// The packages.
+inline constexpr std::string_view kSitePackages = "site-packages";
+
+// The bundled interpreter, web server and libraries.
+inline constexpr std::string_view kStackRoot = "usr";
+inline constexpr std::string_view kHttpdModules = "usr/lib/httpd/modules";
+inline constexpr std::string_view kOpensslModules = "usr/lib/ossl-modules";
+
+// Beside the directory that the image is mounted on: what a program writes for its own use.
+inline constexpr std::string_view kRuntimeDirectory = ".run";
+
+// The type of the mount in /proc/PID/mountinfo.
+inline constexpr std::string_view kFileSystemType = "fuse.haft";
+
+// "/haft/NAME" of "/haft/NAME/.haft/py", which PYTHONPATH of a bundle's program begins with;
+// nullopt of any other directory.
+inline std::optional<std::string_view> MountOfBootstrap(std::string_view directory) {
+  if (!directory.ends_with(kBootstrapDirectory)) return std::nullopt;
+  directory.remove_suffix(kBootstrapDirectory.size());
+  if (!directory.ends_with('/')) return std::nullopt;
+  directory.remove_suffix(1);
+  return directory;
+}
+
+}  // namespace haft::format

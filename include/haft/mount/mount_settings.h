@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "haft/mount/mode.h"
+
+namespace haft {
+
+// What the user's environment says about getting at the files of an image.
+struct MountSettings {
+  AllowedModes modes = {};             // HAFT_MODE
+  std::string cache = {};              // HAFT_CACHE; "": none
+  bool prefetch = true;                // HAFT_PREFETCH
+  std::string temporary = {};          // TMPDIR; "" if it is not set
+  std::string runtime_directory = {};  // XDG_RUNTIME_DIR; "" if it is not set
+};
+
+}  // namespace haft

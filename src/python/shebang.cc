@@ -1,0 +1,64 @@
+#include "haft/python/shebang.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/base/text.h"
+#include "haft/python/python_flags.h"
+
+namespace haft {
+namespace {
+
+constexpr std::string_view kBlanksInLine = " \t\r";
+
+bool IsPython(std::string_view program) {
+  const std::string_view name = BaseName(program);
+  return name.starts_with("python") || name.starts_with("pypy");
+}
+
+}  // namespace
+
+Shebang ParseShebang(std::string_view line) {
+  if (line.starts_with("#!")) line.remove_prefix(2);
+  const std::vector<std::string_view> words = Words(line, kBlanksInLine);
+  Shebang shebang;
+  auto word = words.begin();
+  if (word != words.end() && BaseName(*word) == "env") {
+    for (++word; word != words.end(); ++word) {
+      if (!word->starts_with('-') && !word->contains('=')) break;
+      if (*word != "-S") shebang.env_arguments.emplace_back(*word);
+    }
+  }
+  if (word == words.end()) return shebang;
+  shebang.program = *word;
+  shebang.arguments.assign(word + 1, words.end());
+  return shebang;
+}
+
+std::string ShebangOf(int fd) {
+  std::array<std::byte, 4096> buffer;
+  auto size = ReadUpTo(fd, buffer, 0);
+  if (!size) return "";
+  std::string_view text = AsText(std::span(buffer).first(*size));
+  if (!text.starts_with("#!") || !text.contains('\n')) return "";
+  return std::string(Trim(TakeUntil(text, '\n').substr(2), kBlanksInLine));
+}
+
+bool NamesPython(std::string_view line) {
+  return line.starts_with("#!") && IsPython(ParseShebang(line).program);
+}
+
+WantedPython PythonOf(std::string_view shebang) {
+  Shebang parsed = ParseShebang(shebang);
+  if (!IsPython(parsed.program)) return {};
+  PythonFlags flags = KeepPythonFlags(parsed.arguments);
+  return {.program = std::move(parsed.program),
+          .arguments = std::move(flags.arguments),
+          .ignore_environment = flags.ignore_environment};
+}
+
+}  // namespace haft

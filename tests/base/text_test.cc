@@ -1,0 +1,97 @@
+#include "haft/base/text.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace haft {
+namespace {
+
+using Views = std::vector<std::string_view>;
+using Pair = std::pair<std::string_view, std::string_view>;
+
+TEST(SplitTest, HasOnePieceMoreThanSeparators) {
+  EXPECT_EQ(Split("", ':'), (Views{""}));
+  EXPECT_EQ(Split("a", ':'), (Views{"a"}));
+  EXPECT_EQ(Split(":", ':'), (Views{"", ""}));
+  EXPECT_EQ(Split("a::b:", ':'), (Views{"a", "", "b", ""}));
+}
+
+TEST(SplitOnceTest, IsAllAndNothingWithoutSeparator) {
+  EXPECT_EQ(SplitOnce("", '='), (Pair{"", ""}));
+  EXPECT_EQ(SplitOnce("a", '='), (Pair{"a", ""}));
+  EXPECT_EQ(SplitOnce("a=b=c", '='), (Pair{"a", "b=c"}));
+  EXPECT_EQ(SplitOnce("=b", '='), (Pair{"", "b"}));
+}
+
+TEST(TakeUntilTest, TakesTheSeparatorAsWell) {
+  std::string_view text = "a b";
+  EXPECT_EQ(TakeUntil(text, ' '), "a");
+  EXPECT_EQ(TakeUntil(text, ' '), "b");
+  EXPECT_EQ(text, "");
+  EXPECT_EQ(TakeUntil(text, ' '), "");
+}
+
+TEST(LinesTest, LastOneNeedsNoEnd) {
+  EXPECT_EQ(Lines(""), Views{});
+  EXPECT_EQ(Lines("\n"), (Views{""}));
+  EXPECT_EQ(Lines("a\n\nb"), (Views{"a", "", "b"}));
+  EXPECT_EQ(Lines("a\r\nb\n"), (Views{"a\r", "b"}));
+  EXPECT_EQ(Lines(std::string_view("A=1\0B=2\0", 8), '\0'), (Views{"A=1", "B=2"}));
+}
+
+TEST(LastLineTest, IgnoresEmptyLinesAtTheEnd) {
+  EXPECT_EQ(LastLine(""), "");
+  EXPECT_EQ(LastLine("\n\n"), "");
+  EXPECT_EQ(LastLine("a"), "a");
+  EXPECT_EQ(LastLine("a\nb\n\n"), "b");
+}
+
+TEST(WordsTest, NoneIsEmpty) {
+  EXPECT_EQ(Words(""), Views{});
+  EXPECT_EQ(Words(" \t\n"), Views{});
+  EXPECT_EQ(Words("  a \t b\r\n"), (Views{"a", "b"}));
+  EXPECT_EQ(Words("a b\r", " \t"), (Views{"a", "b\r"}));
+}
+
+TEST(TrimTest, TakesBlanksOnlyFromTheEnds) {
+  EXPECT_EQ(Trim(""), "");
+  EXPECT_EQ(Trim(" \t\r\n"), "");
+  EXPECT_EQ(Trim(" a b\r\n"), "a b");
+  EXPECT_EQ(Trim(" a\n", " "), "a\n");
+}
+
+TEST(IsUtf8Test, KnowsWhatUnicodeForbids) {
+  for (std::string_view text : {"", "a", "\x7F", "ä", "€", "😀", "\xED\x9F\xBF", "\xEE\x80\x80",
+                                "\xF4\x8F\xBF\xBF", "a\xC2\x80z"}) {
+    EXPECT_TRUE(IsUtf8(text)) << text;
+  }
+  for (std::string_view text : {
+           "\x80",              // no lead byte
+           "\xC0\xAF",          // overlong
+           "\xC1\xBF",          // overlong
+           "\xE0\x9F\xBF",      // overlong
+           "\xF0\x8F\xBF\xBF",  // overlong
+           "\xED\xA0\x80",      // a surrogate
+           "\xF4\x90\x80\x80",  // beyond U+10FFFF
+           "\xF5\x80\x80\x80",  // beyond U+10FFFF
+           "\xC3",              // ends early
+           "a\xE2\x82",         // ends early
+           "\xC3 ",             // no continuation
+       }) {
+    EXPECT_FALSE(IsUtf8(text)) << testing::PrintToString(text);
+  }
+}
+
+TEST(ListedTest, ShowsTwentyAndCountsTheRest) {
+  EXPECT_EQ(Listed({}), "");
+  std::array<std::string_view, 22> names;
+  names.fill("x");
+  names[0] = "a\nb";
+  EXPECT_EQ(Listed(std::span(names).first(2)), "'a\\x0ab', 'x'");
+  EXPECT_TRUE(Listed(std::span(names).first(20)).ends_with("'x', 'x'"));
+  EXPECT_TRUE(Listed(names).ends_with("'x', 'x' and 2 more"));
+}
+
+}  // namespace
+}  // namespace haft
