@@ -62,6 +62,7 @@ CALLS = {
     r"mount|umount2?|unshare": ["mount"],
     r"setns": ["mount", "inspect"],
     r"system|popen": [],
+    r"getenv|secure_getenv": ["base"],  # variables.h
 }
 
 

@@ -87,7 +87,7 @@ std::string Quoted(std::string_view name);
   })
 
 // TRY(expression): the value of `expression`, a Result; or return its error from the enclosing
-// function. It may stand inside an expression, with one exception, which tools/layering.py checks:
+// function. It may stand inside an expression, with one exception, which tools/lint looks for:
 // not in the braces of an initializer. The return leaves the initializer half way, and compilers
 // forget the members that it has made: their memory is lost. Name the value first:
 //
