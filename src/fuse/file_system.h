@@ -18,7 +18,8 @@
 
 namespace haft {
 
-// Answers FUSE requests from an image: one function per operation, called from any thread.
+// Answers FUSE requests from an image: one function per operation, called from any thread by way of
+// FuseOperations().
 //
 // Everything the kernel can keep it is told to keep for good: entries, misses, attributes,
 // contents, listings, link targets; open and opendir are refused once (ENOSYS) and then never asked
@@ -27,8 +28,6 @@ namespace haft {
 class FileSystem {
  public:
   FileSystem(ImageReader reader, const ServerOptions& options);
-
-  static const fuse_lowlevel_ops& Operations();
 
   // Before the first request: where .haft/stats is to be shown.
   void FindStatsDirectory();

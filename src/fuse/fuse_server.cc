@@ -20,6 +20,7 @@
 
 #include "file_system.h"
 #include "fuse_channel.h"
+#include "fuse_operations.h"
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/fuse/request_log.h"
@@ -172,7 +173,7 @@ Result<FuseServer> FuseServer::Create(ImageReader reader, const ServerOptions& o
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   fuse_args arguments = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
-  const fuse_lowlevel_ops& operations = FileSystem::Operations();
+  const fuse_lowlevel_ops& operations = FuseOperations();
   impl->session.reset(
       fuse_session_new(&arguments, &operations, sizeof operations, &impl->file_system));
   fuse_opt_free_args(&arguments);

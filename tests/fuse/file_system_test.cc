@@ -12,6 +12,7 @@
 #include "format/forged_image.h"
 #include "fuse/fuse_request.h"
 #include "fuse_channel.h"
+#include "fuse_operations.h"
 #include "support/test_tree.h"
 
 namespace haft {
@@ -27,7 +28,7 @@ std::vector<char> Ask(FileSystem& file_system, std::uint32_t inode, std::uint32_
   char name[] = "test";
   char* argv[] = {name};
   fuse_args arguments = FUSE_ARGS_INIT(1, argv);
-  const fuse_lowlevel_ops& operations = FileSystem::Operations();
+  const fuse_lowlevel_ops& operations = FuseOperations();
   std::unique_ptr<fuse_session, void (*)(fuse_session*)> session(
       fuse_session_new(&arguments, &operations, sizeof operations, &file_system),
       fuse_session_destroy);
