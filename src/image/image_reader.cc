@@ -70,7 +70,7 @@ Result<ImageReader> ImageReader::Open(UniqueFd file, std::unique_ptr<BlockSource
   format::BundleFile bundle = TRY(format::LocateImage(file.get()));
   if (!blocks) blocks = std::make_unique<FileBlocks>(file.get(), bundle);
   IndexView index = TRY(IndexView::Open(file.get(), bundle));
-  auto impl = std::unique_ptr<Impl>(new Impl{.file = std::move(file),
+  auto impl = std::shared_ptr<Impl>(new Impl{.file = std::move(file),
                                              .bundle = bundle,
                                              .index = std::move(index),
                                              .cache{cache_bytes, bundle.trailer.block_size},
@@ -79,10 +79,14 @@ Result<ImageReader> ImageReader::Open(UniqueFd file, std::unique_ptr<BlockSource
   return ImageReader(std::move(impl));
 }
 
-ImageReader::ImageReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ImageReader::ImageReader(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ImageReader::ImageReader(ImageReader&&) noexcept = default;
 ImageReader& ImageReader::operator=(ImageReader&&) noexcept = default;
 ImageReader::~ImageReader() = default;
+
+ImageReader ImageReader::Share() const {
+  return ImageReader(impl_);
+}
 
 const format::BundleFile& ImageReader::bundle() const {
   return impl_->bundle;

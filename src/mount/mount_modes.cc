@@ -48,7 +48,7 @@ struct Failures {
 
 }  // namespace
 
-Result<std::string> MountPrivately(ImageReader& reader, const std::string& mount_point,
+Result<std::string> MountPrivately(const ImageReader& reader, const std::string& mount_point,
                                    const MountSettings& settings, const std::string& program,
                                    const StepClock& clock) {
   Failures failures;

@@ -15,7 +15,7 @@ namespace haft {
 
 // What a mode works with.
 struct MountRequest {
-  ImageReader& reader;  // a child that serves it may move it away, in its own memory
+  const ImageReader& reader;
   const std::string&
       mount_point;  // where it should appear; the last component is the bundle's name
   Mode mode;

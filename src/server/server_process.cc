@@ -54,7 +54,7 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
 
 }  // namespace
 
-Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptions& options,
+Result<ServerProcess> ServerProcess::Fork(const ImageReader& reader, const ServerOptions& options,
                                           const UniqueFd& device) {
   auto [wait, go] = TRY(SocketPair());
   const OtherCpus cpus;
@@ -77,7 +77,7 @@ Result<ServerProcess> ServerProcess::Fork(ImageReader& reader, const ServerOptio
   if (errors) ::dup2(errors.get(), STDERR_FILENO);
   errors.Reset();
   GiveUpPrivileges();  // all descriptors are open
-  auto served = Serve(std::move(reader), options, UniqueFd(device.get()), std::move(wait), cpus);
+  auto served = Serve(reader.Share(), options, UniqueFd(device.get()), std::move(wait), cpus);
   ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
 }
 

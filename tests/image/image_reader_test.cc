@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <thread>
 
@@ -344,6 +345,16 @@ TEST(ImageReaderTest, ReadersInManyThreadsSeeTheSame) {
       }
     });
   }
+}
+
+TEST(ImageReaderTest, ASharedHandleOutlivesTheFirstAndUsesItsCache) {
+  auto first = std::make_unique<ImageReader>(Reader(OneFile(RandomBytes(kBlock, 1))));
+  const InodeId file = Expect(first->Resolve("file")).inode;
+  const std::string bytes = ReadAt(*first, file, 0, kBlock);
+  ImageReader second = first->Share();
+  first.reset();
+  EXPECT_EQ(ReadAt(second, file, 0, kBlock), bytes);
+  EXPECT_EQ(second.cache().counters().misses, 1u);
 }
 
 TEST(ImageReaderTest, OpensAnEmptyTree) {

@@ -70,6 +70,9 @@ class ImageReader {
   ImageReader(ImageReader&&) noexcept;
   ImageReader& operator=(ImageReader&&) noexcept;
   ~ImageReader();
+  // A second handle on the same open image: descriptors, cache and hooks are shared. For a forked
+  // child that serves the image while its parent keeps its own handle.
+  ImageReader Share() const;
 
   const format::BundleFile& bundle() const;
   int fd() const;
@@ -109,8 +112,8 @@ class ImageReader {
 
  private:
   struct Impl;
-  explicit ImageReader(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit ImageReader(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace haft

@@ -16,9 +16,10 @@ namespace haft {
 // without capabilities. They end when the kernel unmounts, or at once if Begin() is never called.
 class ServerProcess {
  public:
-  // Forks twice; the server moves `reader` away, in its own memory. `device` is used by both until
-  // the caller has mounted it and closed its copy. REQUIRES: the calling process has one thread.
-  static Result<ServerProcess> Fork(ImageReader& reader, const ServerOptions& options,
+  // Forks twice; the server shares `reader` with the caller, who may go on with it. `device` is
+  // used by both until the caller has mounted it and closed its copy. REQUIRES: the calling process
+  // has one thread.
+  static Result<ServerProcess> Fork(const ImageReader& reader, const ServerOptions& options,
                                     const UniqueFd& device);
 
   // Lets the server read requests, and has what a start needs prefetched. REQUIRES: the
