@@ -8,12 +8,12 @@
 #include <cassert>
 #include <cstring>
 #include <deque>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "haft/base/file_io.h"
+#include "haft/base/mutex.h"
 #include "haft/base/path.h"
 #include "haft/format/checksum.h"
 #include "haft/format/layout.h"
@@ -50,19 +50,19 @@ struct ZipArchive::Impl {
   UniqueFd file;
   std::string path;
   ZipDirectory directory;
-  zip::ArchiveHandle archive;
 
-  std::mutex mutex;  // guards what is below, and libzip's archive
-  std::unordered_map<std::uint32_t, Error> damaged;
+  Mutex mutex;
+  zip::ArchiveHandle archive HAFT_GUARDED_BY(mutex);
+  std::unordered_map<std::uint32_t, Error> damaged HAFT_GUARDED_BY(mutex);
   // Of entries with several pieces that have been found right: the checksum of each piece.
-  std::unordered_map<std::uint32_t, std::vector<std::uint64_t>> checksums;
-  std::vector<OpenEntry> open;
-  std::uint64_t clock = 0;
+  std::unordered_map<std::uint32_t, std::vector<std::uint64_t>> checksums HAFT_GUARDED_BY(mutex);
+  std::vector<OpenEntry> open HAFT_GUARDED_BY(mutex);
+  std::uint64_t clock HAFT_GUARDED_BY(mutex) = 0;
 
   std::uint64_t PieceSize(const ZipEntry& entry, std::uint64_t piece) const {
     return std::min(kPiece, entry.size - piece * kPiece);
   }
-  Result<zip::Stream> OpenStream(std::uint32_t index) {
+  Result<zip::Stream> OpenStream(std::uint32_t index) HAFT_REQUIRES(mutex) {
     return zip::Stream::Open(archive.get(), index, directory.entries[index], path);
   }
   Error Changed(const ZipEntry& entry) const {
@@ -71,16 +71,19 @@ struct ZipArchive::Impl {
 
   Result<> Load(std::uint32_t index, std::uint64_t piece, std::span<std::byte> out);
   Result<> LoadLocked(std::uint32_t index, std::uint64_t piece, std::span<std::byte> out,
-                      bool& in_place);
-  Result<> Verify(std::uint32_t index, std::uint64_t piece, std::span<std::byte> out);
+                      bool& in_place) HAFT_REQUIRES(mutex);
+  Result<> Verify(std::uint32_t index, std::uint64_t piece, std::span<std::byte> out)
+      HAFT_REQUIRES(mutex);
   Result<> ReadStored(std::uint32_t index, std::uint64_t piece, std::span<std::byte> out);
-  Result<> ReadPacked(std::uint32_t index, std::uint64_t piece, std::span<std::byte> out);
-  OpenEntry& Reopen(std::uint32_t index);
-  Result<const std::vector<std::byte>*> Advance(OpenEntry& entry);
-  Result<> CheckEmpty(std::uint32_t index);
+  Result<> ReadPacked(std::uint32_t index, std::uint64_t piece, std::span<std::byte> out)
+      HAFT_REQUIRES(mutex);
+  OpenEntry& Reopen(std::uint32_t index) HAFT_REQUIRES(mutex);
+  Result<const std::vector<std::byte>*> Advance(OpenEntry& entry) HAFT_REQUIRES(mutex);
+  Result<> OpenEntries();
+  Result<> CheckEmpty(std::uint32_t index) HAFT_REQUIRES(mutex);
   Result<> Check(std::uint32_t index);
-  // Remembers damage, forgets half decoded entries. REQUIRES: the lock is held.
-  Result<> Note(std::uint32_t index, Result<> done);
+  // Remembers damage, forgets half decoded entries.
+  Result<> Note(std::uint32_t index, Result<> done) HAFT_REQUIRES(mutex);
 };
 
 Result<> ZipArchive::Impl::Note(std::uint32_t index, Result<> done) {
@@ -96,7 +99,7 @@ Result<> ZipArchive::Impl::Load(std::uint32_t index, std::uint64_t piece,
                                 std::span<std::byte> out) {
   bool in_place = false;
   {
-    std::scoped_lock lock(mutex);
+    MutexLock lock(mutex);
     if (auto found = damaged.find(index); found != damaged.end()) return Failure(found->second);
     TRY(Note(index, LoadLocked(index, piece, out, in_place)));
   }
@@ -106,7 +109,7 @@ Result<> ZipArchive::Impl::Load(std::uint32_t index, std::uint64_t piece,
 Result<> ZipArchive::Impl::Check(std::uint32_t index) {
   const ZipEntry& entry = directory.entries[index];
   if (entry.size == 0) return {};  // seen by Open()
-  std::scoped_lock lock(mutex);
+  MutexLock lock(mutex);
   if (auto found = damaged.find(index); found != damaged.end()) return Failure(found->second);
   if (entry.size > kPiece) return Note(index, Verify(index, 0, {}));
   std::vector<std::byte> bytes(entry.size);
@@ -159,7 +162,7 @@ Result<> ZipArchive::Impl::ReadStored(std::uint32_t index, std::uint64_t piece,
   const ZipEntry& entry = directory.entries[index];
   std::uint64_t expected;
   {
-    std::scoped_lock lock(mutex);
+    MutexLock lock(mutex);
     expected = checksums.at(index)[piece];
   }
   TRY(ReadExactly(file.get(), out, entry.data_offset + piece * kPiece));
@@ -231,17 +234,15 @@ Result<> ZipArchive::Impl::CheckEmpty(std::uint32_t index) {
   return stream.Next({});
 }
 
-Result<std::shared_ptr<ZipArchive>> ZipArchive::Open(UniqueFd file, std::string path) {
-  auto impl = std::make_unique<Impl>();
-  impl->file = std::move(file);
-  impl->path = std::move(path);
-  impl->directory = TRY(ZipDirectory::Read(impl->file.get(), impl->path));
-  const std::vector<ZipEntry>& entries = impl->directory.entries;
+// libzip must see what our directory says, be able to unpack it, and find empty files empty.
+Result<> ZipArchive::Impl::OpenEntries() {
+  MutexLock lock(mutex);
+  const std::vector<ZipEntry>& entries = directory.entries;
   if (!entries.empty()) {
-    impl->archive = TRY(zip::OpenArchive(impl->file.get(), impl->directory.base, impl->path));
-    if (zip_get_num_entries(impl->archive.get(), 0) != static_cast<zip_int64_t>(entries.size())) {
+    archive = TRY(zip::OpenArchive(file.get(), directory.base, path));
+    if (zip_get_num_entries(archive.get(), 0) != static_cast<zip_int64_t>(entries.size())) {
       return Failure(
-          Error::Corrupt(fmt::format("{}: libzip sees another directory", Quoted(impl->path))));
+          Error::Corrupt(fmt::format("{}: libzip sees another directory", Quoted(path))));
     }
   }
   // A matter of how libzip was built.
@@ -250,12 +251,21 @@ Result<std::shared_ptr<ZipArchive>> ZipArchive::Open(UniqueFd file, std::string 
   for (std::uint32_t i = 0; i < entries.size(); ++i) {
     const ZipEntry& entry = entries[i];
     if (entry.method == ZipMethod::kBzip2 && !has_bzip2) {
-      return Failure(Error(ErrorKind::kUnsupported,
-                           zip::EntryText(impl->path, entry.name,
-                                          "is packed with bzip2, which this libzip cannot")));
+      return Failure(Error(
+          ErrorKind::kUnsupported,
+          zip::EntryText(path, entry.name, "is packed with bzip2, which this libzip cannot")));
     }
-    if (entry.size == 0 && entry.type == ZipEntryType::kFile) TRY(impl->CheckEmpty(i));
+    if (entry.size == 0 && entry.type == ZipEntryType::kFile) TRY(CheckEmpty(i));
   }
+  return {};
+}
+
+Result<std::shared_ptr<ZipArchive>> ZipArchive::Open(UniqueFd file, std::string path) {
+  auto impl = std::make_unique<Impl>();
+  impl->file = std::move(file);
+  impl->path = std::move(path);
+  impl->directory = TRY(ZipDirectory::Read(impl->file.get(), impl->path));
+  TRY(impl->OpenEntries());
   return std::shared_ptr<ZipArchive>(new ZipArchive(std::move(impl)));
 }
 

@@ -4,14 +4,35 @@
 #include <optional>
 
 namespace haft {
+namespace {
+
+// Of several failures the one with the smallest number.
+class FirstFailure {
+ public:
+  void Note(std::size_t number, Error error) {
+    MutexLock lock(mutex_);
+    if (error_ && number_ < number) return;
+    error_ = std::move(error);
+    number_ = number;
+  }
+  std::optional<Error> Take() {
+    MutexLock lock(mutex_);
+    return std::move(error_);
+  }
+
+ private:
+  Mutex mutex_;
+  std::optional<Error> error_ HAFT_GUARDED_BY(mutex_);
+  std::size_t number_ HAFT_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace
 
 Result<> ParallelFor(std::size_t count, unsigned workers,
                      const std::function<Result<>(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
   std::atomic<bool> failed{false};
-  std::mutex mutex;
-  std::optional<Error> error;  // guarded by mutex
-  std::size_t error_index = 0;
+  FirstFailure failure;
 
   auto run = [&] {
     while (!failed.load()) {
@@ -20,10 +41,7 @@ Result<> ParallelFor(std::size_t count, unsigned workers,
       Result<> result = work(i);
       if (result) continue;
       failed.store(true);
-      std::scoped_lock lock(mutex);
-      if (error && error_index < i) return;
-      error = std::move(result).error();
-      error_index = i;
+      failure.Note(i, std::move(result).error());
     }
   };
 
@@ -31,7 +49,7 @@ Result<> ParallelFor(std::size_t count, unsigned workers,
   for (std::size_t i = 1; i < std::min<std::size_t>(workers, count); ++i) threads.emplace_back(run);
   run();
   for (std::thread& thread : threads) thread.join();
-  if (error) return Failure(*std::move(error));
+  if (auto error = failure.Take()) return Failure(*std::move(error));
   return {};
 }
 

@@ -120,7 +120,7 @@ void FileSystem::Lookup(fuse_req_t request, fuse_ino_t parent, const char* name)
 void FileSystem::Forget(fuse_ino_t inode, std::uint64_t) {
   // Image inodes need no memory here. A snapshot is looked up once, so one forget ends it.
   if (inode <= reader_.inode_count()) return;
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   snapshots_.erase(inode);
 }
 
@@ -289,7 +289,7 @@ fuse_entry_param FileSystem::NewSnapshot() {
   // Not a number that an earlier server has given out: the kernel would show what it remembers of
   // that.
   std::uint64_t generation = shared_ == nullptr ? 0 : shared_->deaths.load();
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   param.ino = (generation << 40) + next_snapshot_++;
   param.attr = SnapshotStat(param.ino, text->size());
   param.attr_timeout = kForever;
@@ -300,7 +300,7 @@ fuse_entry_param FileSystem::NewSnapshot() {
 
 std::shared_ptr<const std::string> FileSystem::FindSnapshot(fuse_ino_t inode) {
   if (inode <= reader_.inode_count()) return nullptr;
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   auto found = snapshots_.find(inode);
   return found == snapshots_.end() ? nullptr : found->second;
 }

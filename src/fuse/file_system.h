@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
+#include "haft/base/mutex.h"
 #include "haft/fuse/server_options.h"
 #include "haft/fuse/shared_state.h"
 #include "haft/image/image_reader.h"
@@ -59,6 +59,7 @@ class FileSystem {
   fuse_entry_param ToEntryParam(const Entry& entry) const;
 
   bool IsStatsDirectory(fuse_ino_t inode) const { return stats_directory_ == inode; }
+  ServerReport Report() const;
   fuse_entry_param NewSnapshot();
   struct stat SnapshotStat(fuse_ino_t inode, std::size_t size) const;
   // The snapshot behind an inode number beyond the image's own; nullptr if it is none.
@@ -71,9 +72,9 @@ class FileSystem {
   const SharedServerState* shared_ = nullptr;
   Statistics statistics_;
   fuse_ino_t stats_directory_ = 0;  // .haft, 0 if the image has none
-  std::mutex mutex_;
-  std::map<fuse_ino_t, std::shared_ptr<const std::string>> snapshots_;  // guarded by mutex_
-  fuse_ino_t next_snapshot_;                                            // guarded by mutex_
+  Mutex mutex_;
+  std::map<fuse_ino_t, std::shared_ptr<const std::string>> snapshots_ HAFT_GUARDED_BY(mutex_);
+  fuse_ino_t next_snapshot_ HAFT_GUARDED_BY(mutex_);
 };
 
 }  // namespace haft

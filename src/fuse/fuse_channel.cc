@@ -21,8 +21,8 @@ using namespace std::chrono_literals;
 // Waits between the attempts.
 constexpr std::array kPauses = {1ms, 4ms, 16ms, 64ms};
 
-// The request that this thread is answering.
-thread_local const fuse_in_header* current_header = nullptr;
+// The header of the request that this thread answers: libfuse does not give it to WriteReply().
+thread_local const fuse_in_header* request_header = nullptr;
 
 bool IsPassing(int error) {
   return error == ENOMEM || error == EAGAIN || error == EINTR;
@@ -40,12 +40,12 @@ int Try(Write write) {
 }
 
 void AllowParallelDirectories(const iovec* parts, int count) {
-  if (current_header == nullptr || current_header->opcode != FUSE_INIT || count != 2) return;
+  if (request_header == nullptr || request_header->opcode != FUSE_INIT || count != 2) return;
   constexpr std::size_t kNeeded = offsetof(fuse_init_out, flags) + sizeof(fuse_init_out::flags);
-  if (current_header->len < sizeof *current_header + offsetof(fuse_init_in, flags2) ||
+  if (request_header->len < sizeof *request_header + offsetof(fuse_init_in, flags2) ||
       parts[1].iov_len < kNeeded)
     return;
-  auto offered = reinterpret_cast<const fuse_init_in*>(current_header + 1);
+  auto offered = reinterpret_cast<const fuse_init_in*>(request_header + 1);
   auto reply = static_cast<fuse_init_out*>(parts[1].iov_base);
   reply->flags |= offered->flags & FUSE_PARALLEL_DIROPS;
 }
@@ -79,9 +79,9 @@ Result<> ConnectSession(fuse_session* session, int device) {
 }
 
 void ProcessRequest(fuse_session* session, const fuse_buf& request) {
-  current_header = static_cast<const fuse_in_header*>(request.mem);
+  request_header = static_cast<const fuse_in_header*>(request.mem);
   fuse_session_process_buf(session, &request);
-  current_header = nullptr;
+  request_header = nullptr;
 }
 
 void AnswerError(int device, std::uint64_t unique, int error) {

@@ -11,9 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
-#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -23,6 +21,7 @@
 #include "fuse_operations.h"
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
+#include "haft/base/mutex.h"
 #include "haft/fuse/request_log.h"
 #include "haft/fuse/shared_state.h"
 
@@ -107,15 +106,11 @@ struct FuseServer::Impl {
   SharedServerState* shared = nullptr;
   std::unique_ptr<fuse_session, DestroySession> session;
 
-  std::mutex mutex;
-  std::condition_variable lead_is_free;
-  bool has_leader = false;  // guarded by mutex, like all below
-  unsigned waiting = 0;
-  std::vector<std::jthread> helpers;
-
-  // The server whose leader this thread is. One flag for all would do for one server per process.
-  static thread_local const Impl* leader_of;
-  bool Leads() const { return leader_of == this; }
+  Mutex mutex;
+  Condition lead_is_free;
+  bool has_leader HAFT_GUARDED_BY(mutex) = false;
+  unsigned waiting HAFT_GUARDED_BY(mutex) = 0;
+  std::vector<std::jthread> helpers HAFT_GUARDED_BY(mutex);
 
   Impl(ImageReader reader, const ServerOptions& server_options)
       : file_system(std::move(reader), server_options),
@@ -127,9 +122,14 @@ struct FuseServer::Impl {
   bool TakeLead();
   void GiveLeadAway();
   void BeforeSlowWork(SlowWork work);
+  bool leading() const { return led == this; }
+
+ private:
+  // The server that this thread leads, if any.
+  static thread_local const Impl* led;
 };
 
-thread_local const FuseServer::Impl* FuseServer::Impl::leader_of = nullptr;
+thread_local const FuseServer::Impl* FuseServer::Impl::led = nullptr;
 
 namespace {
 
@@ -281,29 +281,32 @@ Result<> FuseServer::Run() {
   impl.file_system.reader().SetSlowWorkHook([&impl](SlowWork work) { impl.BeforeSlowWork(work); });
   if (impl.several_cpus && !RecordsRequests()) impl.file_system.StartPrefetch();
   impl.Loop(0);
-  for (std::jthread& helper : impl.helpers)
-    helper.join();  // no new ones: every thread has left Loop()
-  impl.helpers.clear();
+  std::vector<std::jthread> helpers;
+  {
+    MutexLock lock(impl.mutex);
+    helpers = std::move(impl.helpers);  // the session is over: nobody starts another one
+  }
+  helpers.clear();  // joins them
   impl.file_system.StopPrefetch();
   return {};
 }
 
 // False: the file system is unmounted.
 bool FuseServer::Impl::TakeLead() {
-  if (Leads()) return fuse_session_exited(session.get()) == 0;
-  std::unique_lock lock(mutex);
+  if (leading()) return fuse_session_exited(session.get()) == 0;
+  MutexLock lock(mutex);
   ++waiting;
-  lead_is_free.wait(lock, [&] { return !has_leader; });
+  while (has_leader) lead_is_free.Wait(lock);
   --waiting;
   has_leader = true;
-  leader_of = this;
+  led = this;
   return fuse_session_exited(session.get()) == 0;
 }
 
 void FuseServer::Impl::GiveLeadAway() {
-  std::unique_lock lock(mutex);
+  MutexLock lock(mutex);
   has_leader = false;
-  leader_of = nullptr;
+  led = nullptr;
   if (waiting == 0 && helpers.size() + 1 < most_threads &&
       fuse_session_exited(session.get()) == 0) {
     try {
@@ -312,12 +315,12 @@ void FuseServer::Impl::GiveLeadAway() {
                                           // slow work is done
     }
   }
-  lock.unlock();
-  lead_is_free.notify_one();
+  lock.Unlock();
+  lead_is_free.NotifyOne();
 }
 
 void FuseServer::Impl::BeforeSlowWork(SlowWork work) {
-  if (!Leads()) return;
+  if (!leading()) return;
   if (work == SlowWork::kDecode) {
     pollfd queue{.fd = fuse_session_fd(session.get()), .events = POLLIN};
     if (::poll(&queue, 1, 0) <= 0) return;  // nobody waits
@@ -363,7 +366,7 @@ void FuseServer::Impl::Loop(std::size_t slot) {
     }
     Answer(buffer, slot);
   }
-  if (Leads()) GiveLeadAway();  // wakes the next thread, which sees that the session is over
+  if (leading()) GiveLeadAway();  // wakes the next thread, which sees that the session is over
   std::free(buffer.mem);
 }
 

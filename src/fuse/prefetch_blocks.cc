@@ -17,10 +17,21 @@ constexpr std::uint64_t kPrefetchBytes = 256u << 10;
 
 }  // namespace
 
+BlockPrefetcher::~BlockPrefetcher() {
+  std::thread thread;
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+    thread = std::move(thread_);
+  }
+  wanted_.NotifyOne();
+  if (thread.joinable()) thread.join();
+}
+
 void BlockPrefetcher::Note(InodeId file, std::uint64_t offset, std::size_t size) {
   // The prefetch has a CPU with the server, and reads two pieces at a time anyway.
   if (shared_ != nullptr && shared_->prefetching) return;
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   auto stream = std::ranges::find_if(
       streams_, [&](const Stream& one) { return one.file == file && one.next == offset; });
   if (stream == streams_.end()) {
@@ -38,29 +49,31 @@ void BlockPrefetcher::Note(InodeId file, std::uint64_t offset, std::size_t size)
   part_ = Part{.file = file, .offset = begin, .size = end - begin};
   if (!thread_.joinable()) {
     try {
-      thread_ = std::jthread([this](std::stop_token stop) { Work(stop); });
+      thread_ = std::thread([this] { Work(); });
     } catch (const std::system_error&) {  // RLIMIT_NPROC, pids.max
       impossible_ = true;
     }
   }
-  wanted_.notify_one();
+  wanted_.NotifyOne();
 }
 
-void BlockPrefetcher::Work(std::stop_token stop) {
+void BlockPrefetcher::Work() {
   if (shared_ != nullptr)
     shared_->cpus.Release();  // whoever started the thread may still be beside the program
   std::vector<Slice> blocks;
-  std::unique_lock lock(mutex_);
-  while (wanted_.wait(lock, stop, [&] { return part_.has_value(); })) {
+  MutexLock lock(mutex_);
+  for (;;) {
+    while (!stop_ && !part_) wanted_.Wait(lock);
+    if (stop_) return;
     const Part part = *std::exchange(part_, std::nullopt);
-    lock.unlock();
+    lock.Unlock();
     // They stay in the cache. Whoever asks for what cannot be read is told so himself.
     try {
       static_cast<void>(reader_.Read(part.file, part.offset, part.size, blocks));
     } catch (const std::bad_alloc&) {
     }
     blocks.clear();
-    lock.lock();
+    lock.Lock();
   }
 }
 

@@ -1,13 +1,12 @@
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <thread>
 
+#include "haft/base/mutex.h"
 #include "haft/fuse/shared_state.h"
 #include "haft/image/image_reader.h"
 
@@ -22,7 +21,9 @@ class BlockPrefetcher {
   // needed.
   BlockPrefetcher(const ImageReader& reader, const SharedServerState* shared)
       : reader_(reader), shared_(shared) {}
-  ~BlockPrefetcher() = default;  // joins
+  ~BlockPrefetcher();
+  BlockPrefetcher(const BlockPrefetcher&) = delete;
+  BlockPrefetcher& operator=(const BlockPrefetcher&) = delete;
 
   // To be told of every read before it is answered, in the order in which they came.
   void Note(InodeId file, std::uint64_t offset, std::size_t size);
@@ -41,17 +42,19 @@ class BlockPrefetcher {
     std::uint64_t size;
   };
 
-  void Work(std::stop_token stop);
+  void Work();
 
   const ImageReader& reader_;
   const SharedServerState* const shared_;
-  std::mutex mutex_;
-  std::condition_variable_any wanted_;
-  std::array<Stream, 4> streams_;  // guarded by mutex_, like all below
-  std::size_t oldest_ = 0;
-  std::optional<Part> part_;  // the next to decode; a newer one takes its place
-  bool impossible_ = false;   // no more threads for us
-  std::jthread thread_;       // last: ends first
+  Mutex mutex_;
+  Condition wanted_;
+  std::array<Stream, 4> streams_ HAFT_GUARDED_BY(mutex_);
+  std::size_t oldest_ HAFT_GUARDED_BY(mutex_) = 0;
+  // The next to decode; a newer one takes its place.
+  std::optional<Part> part_ HAFT_GUARDED_BY(mutex_);
+  bool impossible_ HAFT_GUARDED_BY(mutex_) = false;  // no more threads for us
+  bool stop_ HAFT_GUARDED_BY(mutex_) = false;
+  std::thread thread_ HAFT_GUARDED_BY(mutex_);
 };
 
 }  // namespace haft

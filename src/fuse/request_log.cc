@@ -158,9 +158,8 @@ RequestRecord* CurrentRequest() {
   return current_record;
 }
 
-RequestSpan::RequestSpan(std::uint8_t operation, std::int32_t requester) {
-  if (!active) return;
-  record_ = current_record = active->Add();
+RequestSpan::RequestSpan(std::uint8_t operation, std::int32_t requester)
+    : record_(active ? active->Add() : nullptr) {
   if (record_ == nullptr) return;
   static thread_local const auto thread = static_cast<std::int32_t>(::syscall(SYS_gettid));
   record_->operation = operation;
@@ -168,6 +167,7 @@ RequestSpan::RequestSpan(std::uint8_t operation, std::int32_t requester) {
   record_->server = thread;
   record_->first_block = RequestRecord::kNoBlock;
   record_->begin = MonotonicNow();
+  current_record = record_;
 }
 
 RequestSpan::~RequestSpan() {

@@ -24,7 +24,7 @@ std::uint64_t Statistics::ResidentBytes() const {
 
 void Statistics::RecordError(std::string_view message) {
   errors_.fetch_add(1, std::memory_order_relaxed);
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   last_error_ = message;
 }
 
@@ -33,7 +33,7 @@ std::string Statistics::ToJson(const BlockCache::Counters& cache,
   nlohmann::ordered_json operations;
   for (std::size_t i = 0; i < kOperationNames.size(); ++i)
     operations[kOperationNames[i]] = counts_[i].value.load();
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   nlohmann::ordered_json json = {
       {"operations", operations},
       {"read_bytes", read_bytes_.load()},

@@ -3,10 +3,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <string_view>
 
+#include "haft/base/mutex.h"
 #include "haft/base/unique_fd.h"
 #include "haft/fuse/operation.h"
 #include "haft/fuse/server_options.h"
@@ -51,8 +51,8 @@ class Statistics {
   std::atomic<std::uint64_t> hand_overs_{0};
   std::atomic<std::uint64_t> errors_{0};
   UniqueFd process_file_;
-  mutable std::mutex mutex_;
-  std::string last_error_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::string last_error_ HAFT_GUARDED_BY(mutex_);
 };
 
 }  // namespace haft

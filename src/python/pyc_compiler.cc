@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
 
@@ -191,16 +190,16 @@ class WorkerPool {
   Result<std::vector<Compiled>> Compile(std::span<const Source> batch, const std::string& mount) {
     Worker worker = TRY(Take());
     std::vector<Compiled> results = TRY(worker.Compile(batch, mount));
-    std::scoped_lock lock(mutex_);
+    MutexLock lock(mutex_);
     idle_.push_back(std::move(worker));
     return results;
   }
 
  private:
   Result<Worker> Take() {
-    std::unique_lock lock(mutex_);
+    MutexLock lock(mutex_);
     if (idle_.empty()) {
-      lock.unlock();
+      lock.Unlock();
       return Worker::Start(python_);
     }
     Worker worker = std::move(idle_.back());
@@ -209,8 +208,8 @@ class WorkerPool {
   }
 
   const PythonInterpreter& python_;
-  std::mutex mutex_;
-  std::vector<Worker> idle_;  // guarded by mutex_
+  Mutex mutex_;
+  std::vector<Worker> idle_ HAFT_GUARDED_BY(mutex_);
 };
 
 }  // namespace

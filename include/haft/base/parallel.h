@@ -2,17 +2,16 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "haft/base/error.h"
+#include "haft/base/mutex.h"
 
 namespace haft {
 
@@ -45,10 +44,10 @@ class OrderedPool {
   // Waits for the jobs under way; drops those not begun.
   ~OrderedPool() {
     {
-      std::scoped_lock lock(mutex_);
+      MutexLock lock(mutex_);
       stop_ = true;
     }
-    changed_.notify_all();
+    changed_.NotifyAll();
     for (std::thread& thread : threads_) thread.join();
   }
 
@@ -57,10 +56,10 @@ class OrderedPool {
   Result<> Submit(Job job) {
     TRY(Consume(window_ - 1));
     {
-      std::scoped_lock lock(mutex_);
+      MutexLock lock(mutex_);
       slots_.push_back({.job = std::move(job)});
     }
-    changed_.notify_all();
+    changed_.NotifyAll();
     return {};
   }
 
@@ -76,41 +75,41 @@ class OrderedPool {
   // Consumes what is ready at the front, and waits as long as more than `remaining` jobs are there.
   Result<> Consume(std::size_t remaining) {
     for (;;) {
-      std::unique_lock lock(mutex_);
+      MutexLock lock(mutex_);
       if (slots_.empty()) return {};
       if (!slots_.front().output && slots_.size() <= remaining) return {};
-      changed_.wait(lock, [this] { return slots_.front().output.has_value(); });
+      while (!slots_.front().output) changed_.Wait(lock);
       Result<Output> output = *std::move(slots_.front().output);
       slots_.pop_front();
       --begun_;
-      lock.unlock();
+      lock.Unlock();
       TRY(consume_(TRY(std::move(output))));
     }
   }
 
   void Run() {
-    std::unique_lock lock(mutex_);
+    MutexLock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return stop_ || begun_ < slots_.size(); });
+      while (!stop_ && begun_ == slots_.size()) changed_.Wait(lock);
       if (stop_) return;
       // References to elements of a deque survive push_back and the pop_front of others.
       Slot& slot = slots_[begun_++];
       Job job = std::move(slot.job);
-      lock.unlock();
+      lock.Unlock();
       Result<Output> output = job();
-      lock.lock();
+      lock.Lock();
       slot.output.emplace(std::move(output));
-      changed_.notify_all();
+      changed_.NotifyAll();
     }
   }
 
   const std::size_t window_;
   const Consumer consume_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Slot> slots_;  // guarded by mutex_, as is all below
-  std::size_t begun_ = 0;   // slots at the front that a thread has taken
-  bool stop_ = false;
+  Mutex mutex_;
+  Condition changed_;
+  std::deque<Slot> slots_ HAFT_GUARDED_BY(mutex_);
+  std::size_t begun_ HAFT_GUARDED_BY(mutex_) = 0;  // slots at the front that a thread has taken
+  bool stop_ HAFT_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };
 

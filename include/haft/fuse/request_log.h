@@ -87,7 +87,8 @@ Result<> RecordRequests(std::string_view descriptor);
 // The record of the request that this thread answers; nullptr if it is not recorded.
 RequestRecord* CurrentRequest();
 
-// Records one request from construction to destruction, if requests are recorded at all.
+// Records one request from construction to destruction, if requests are recorded at all. Meanwhile
+// its record is this thread's CurrentRequest().
 class RequestSpan {
  public:
   RequestSpan(std::uint8_t operation, std::int32_t requester);
@@ -96,8 +97,9 @@ class RequestSpan {
   RequestSpan& operator=(const RequestSpan&) = delete;
 
  private:
-  RequestRecord* record_ = nullptr;  // also CurrentRequest(), for who cannot be handed it
+  RequestRecord* const record_;  // nullptr: not recorded
 };
+
 // Whether RecordRequests() was called.
 bool RecordsRequests();
 
