@@ -1,22 +1,20 @@
 #include "haft/stack/bundled_stack.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "haft/base/file_io.h"
 #include "haft/base/path.h"
 #include "haft/base/subprocess.h"
-#include "haft/base/text.h"
 #include "haft/format/image_paths.h"
+#include "httpd_files.h"
 #include "launcher_file.h"
 #include "package_database.h"
+#include "python_files.h"
 
 namespace haft {
 namespace {
@@ -29,63 +27,35 @@ namespace fs = std::filesystem;
 constexpr std::array kOpenedAtRunTime = {"libgcc_s.so.1", "libnss_files.so.2", "libnss_dns.so.2",
                                          "libnss_compat.so.2", "libresolv.so.2"};
 
-// Programs beside httpd that its configuration or its administrator calls.
-constexpr std::array kHttpdHelpers = {"rotatelogs", "htcacheclean", "htpasswd",    "htdigest",
-                                      "htdbm",      "logresolve",   "fcgistarter", "ab"};
-constexpr std::array kHttpdPlaces = {"/usr/sbin/apache2", "/usr/sbin/httpd",
-                                     "/usr/local/apache2/bin/httpd"};
-constexpr std::array kModulePlaces = {"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules",
-                                      "/usr/lib/httpd/modules", "/usr/local/apache2/modules"};
-
 std::string Below(std::string_view path) {
   return fmt::format("{}/{}", format::kStackRoot, path);
 }
 
-struct PythonPlaces {
-  std::string program;              // resolved
-  std::string prefix, exec_prefix;  // of the installation, not of a virtual environment
-  std::string standard_library, platform_library;
-  std::string library;  // "libpython3.11.so.1.0"
-};
-
-Result<PythonPlaces> AskPlaces(const PythonInterpreter& python) {
-  constexpr std::string_view kQuestion = R"(
-import os, sys, sysconfig
-base = {'base': sys.base_prefix, 'platbase': sys.base_exec_prefix, 'installed_base': sys.base_prefix,
-        'installed_platbase': sys.base_exec_prefix}
-print('haft-answer')
-print(os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable))
-print(sys.base_prefix)
-print(sys.base_exec_prefix)
-print(sysconfig.get_path('stdlib', vars=base))
-print(sysconfig.get_path('platstdlib', vars=base))
-print('libpython%d.%d%s.so.1.0' % (*sys.version_info[:2], sys.abiflags))
-)";
-  auto output = TRY(RunCommand({.program = python.target().path,
-                                .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
-                                .environment = {"LC_ALL=C.UTF-8"}}));
-  const auto views = Lines(output.out);
-  const std::vector<std::string> lines(views.begin(), views.end());
-  if (output.status != 0 || lines.size() != 7 || lines[0] != "haft-answer" ||
-      !fs::is_directory(lines[4])) {
-    return Failure(Error::Invalid(
-        fmt::format("python {}: cannot be bundled: it does not say where its files are",
-                    Quoted(python.target().path))));
-  }
-  return PythonPlaces{.program = lines[1],
-                      .prefix = lines[2],
-                      .exec_prefix = lines[3],
-                      .standard_library = lines[4],
-                      .platform_library = lines[5],
-                      .library = lines[6]};
+// Python source of mod_wsgi's note.
+std::string ApxsConfig(std::string_view httpd) {
+  return fmt::format(
+      "\"\"\"Where httpd is: in this bundle. Written by haft build.\"\"\"\n"
+      "import os\n\n"
+      "_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "
+      "'{0}')\n"
+      "_ROOT = os.path.normpath(_ROOT)\n\n"
+      "WITH_HTTPD_PACKAGE = False\n"
+      "BINDIR = SBINDIR = os.path.join(_ROOT, 'bin')\n"
+      "LIBEXECDIR = os.path.join(_ROOT, 'lib', 'httpd', 'modules')\n"
+      "SHLIBPATH = ''\n"
+      "SHLIBPATH_VAR = 'LD_LIBRARY_PATH'\n"
+      "MPM_NAME = ''\n"
+      "PROGNAME = '{1}'\n"
+      "HTTPD = os.path.join(SBINDIR, PROGNAME)\n"
+      "ROTATELOGS = os.path.join(SBINDIR, 'rotatelogs')\n",
+      format::kStackRoot, httpd);
 }
 
 // Of the standard library a bundle leaves out: what pip installed, byte code (made anew), what
 // compiles extension modules, and Python's own tests and editor.
 bool IsLeftOut(const std::string& relative) {
-  const std::string_view name = BaseName(relative);
-  if (name == "__pycache__" || name == format::kSitePackages || name == "dist-packages")
-    return true;
+  std::string name = std::string(BaseName(relative));
+  if (name == "__pycache__" || name == "site-packages" || name == "dist-packages") return true;
   if (relative.find('/') != relative.npos) return false;
   return name.starts_with("config-") || name == "test" || name == "idlelib" ||
          name == "turtledemo" || name == "sitecustomize.py";
@@ -179,93 +149,46 @@ Result<> BundledStack::AddAlias(const std::string& alias, const std::string& nam
 }
 
 Result<std::string> BundledStack::AddPython(const PythonInterpreter& python) {
-  PythonPlaces places = TRY(AskPlaces(python));
-  const std::string name(BaseName(places.program));
-  TRY(AddProgram(places.program, name));
+  PythonFiles files = TRY(FindPythonFiles(python));
+  std::string name = std::string(BaseName(files.program));
+  TRY(AddProgram(files.program, name));
   for (const char* alias : {"python3", "python"}) {
     if (name != alias) TRY(AddAlias(alias, name));
   }
-  standard_library_ = Below(TRY(RelativeTo(places.prefix, places.standard_library)));
-  TRY(AddHostDirectory(places.standard_library, standard_library_, IsLeftOut));
-  if (places.platform_library != places.standard_library) {
-    TRY(AddHostDirectory(places.platform_library,
-                         Below(TRY(RelativeTo(places.exec_prefix, places.platform_library))),
+  standard_library_ = Below(TRY(RelativeTo(files.prefix, files.standard_library)));
+  TRY(AddHostDirectory(files.standard_library, standard_library_, IsLeftOut));
+  if (files.platform_library != files.standard_library) {
+    TRY(AddHostDirectory(files.platform_library,
+                         Below(TRY(RelativeTo(files.exec_prefix, files.platform_library))),
                          IsLeftOut));
   }
   // Programs that embed Python, mod_wsgi among them, may come from outside of the bundle.
-  HostFile program = TRY(OpenHostFile(places.program));
+  HostFile program = TRY(OpenHostFile(files.program));
   const auto elf = TRY(ReadElf(program.source, program.size));
   if (!elf)
-    return Failure(Error::Invalid(fmt::format("{}: no ELF program", Quoted(places.program))));
+    return Failure(Error::Invalid(fmt::format("{}: no ELF program", Quoted(files.program))));
   const ElfFile user{.machine = elf->machine};
-  if (auto library = libraries_.Find(places.library, user, "/"))
-    TRY(AddHostFile(*library, Below("lib/" + places.library)));
+  if (auto library = libraries_.Find(files.library, user, "/"))
+    TRY(AddHostFile(*library, Below("lib/" + files.library)));
   return Below("bin/" + name);
 }
 
 Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_packages) {
-  std::string httpd = path;
-  for (std::size_t i = 0; httpd.empty() && i < kHttpdPlaces.size(); ++i) {
-    if (IsExecutableFile(kHttpdPlaces[i])) httpd = kHttpdPlaces[i];
-  }
-  if (httpd.empty()) {
-    return Failure(Error(ErrorKind::kNotFound, "httpd: not found in /usr/sbin")
-                       .Remedy("install apache2-bin (httpd), or name the program with --httpd"));
-  }
-  if (!IsExecutableFile(httpd))
-    return Failure(Error(ErrorKind::kNotFound, fmt::format("httpd {}: no program", Quoted(httpd))));
-  const std::string name(BaseName(httpd));
-  TRY(AddProgram(httpd, name));
+  HttpdFiles files = TRY(FindHttpdFiles(path));
+  std::string name = std::string(BaseName(files.program));
+  TRY(AddProgram(files.program, name));
   for (const char* alias : {"apache2", "httpd"}) {
     if (name != alias) TRY(AddAlias(alias, name));
   }
-
-  std::vector<std::string> places = {JoinPath(DirName(DirName(httpd)), "modules")};
-  places.insert(places.end(), kModulePlaces.begin(), kModulePlaces.end());
-  auto modules = std::ranges::find_if(places, [](const std::string& place) {
-    return ::access((place + "/mod_mime.so").c_str(), R_OK) == 0;
-  });
-  if (modules == places.end()) {
-    return Failure(Error(ErrorKind::kNotFound,
-                         fmt::format("httpd {}: its modules are not found", Quoted(httpd))));
-  }
-  TRY(AddHostDirectory(*modules, std::string(format::kHttpdModules),
+  TRY(AddHostDirectory(files.modules, std::string(format::kHttpdModules),
                        [](const std::string& relative) { return !relative.ends_with(".so"); }));
-  for (const char* helper : kHttpdHelpers) {
-    for (const std::string& directory :
-         {std::string(DirName(httpd)), std::string("/usr/bin"), std::string("/usr/sbin")}) {
-      std::string program = fmt::format("{}/{}", directory, helper);
-      if (!IsExecutableFile(program)) continue;
-      TRY(AddProgram(program, helper));
-      break;
-    }
-  }
-  for (const char* types :
-       {"/etc/mime.types", "/etc/httpd/conf/mime.types", "/usr/local/apache2/conf/mime.types"}) {
-    if (::access(types, R_OK) != 0) continue;
-    TRY(AddHostFile(types, Below("conf/mime.types")));
-    break;
-  }
+  for (const std::string& helper : files.helpers) TRY(AddProgram(helper, std::string(BaseName(helper))));
+  if (!files.mime_types.empty()) TRY(AddHostFile(files.mime_types, Below("conf/mime.types")));
 
   // mod_wsgi's own installation writes this file; it tells mod_wsgi-express where httpd is.
   TreeNode* note = tree_.Find(fmt::format("{}/mod_wsgi/server/apxs_config.py", site_packages));
   if (note != nullptr && note->file() != nullptr) {
-    std::string text = fmt::format(
-        "\"\"\"Where httpd is: in this bundle. Written by haft build.\"\"\"\n"
-        "import os\n\n"
-        "_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "
-        "'{0}')\n"
-        "_ROOT = os.path.normpath(_ROOT)\n\n"
-        "WITH_HTTPD_PACKAGE = False\n"
-        "BINDIR = SBINDIR = os.path.join(_ROOT, 'bin')\n"
-        "LIBEXECDIR = os.path.join(_ROOT, 'lib', 'httpd', 'modules')\n"
-        "SHLIBPATH = ''\n"
-        "SHLIBPATH_VAR = 'LD_LIBRARY_PATH'\n"
-        "MPM_NAME = ''\n"
-        "PROGNAME = '{1}'\n"
-        "HTTPD = os.path.join(SBINDIR, PROGNAME)\n"
-        "ROTATELOGS = os.path.join(SBINDIR, 'rotatelogs')\n",
-        format::kStackRoot, name);
+    std::string text = ApxsConfig(name);
     std::uint64_t size = text.size();
     note->content = TreeNode::File{size, FileSource::InMemory(std::move(text), "apxs_config.py")};
   }
@@ -292,68 +215,69 @@ Result<> BundledStack::PointScripts(std::string_view site_packages, std::string_
   return {};
 }
 
-// Follows the loader's rules from every ELF file of the tree.
-Result<std::vector<std::string>> BundledStack::Finish() {
-  struct User {
-    std::string path;  // in the image
-    ElfFile elf;
-  };
-  std::vector<User> pending;
-  std::set<std::string>
-      names;  // of the files in the tree: a package that brings a library along finds it itself
+// Every ELF file of the tree, and what programs open at run time.
+std::vector<BundledStack::LibraryUser> BundledStack::FindLibraryUsers() {
   std::vector<std::pair<std::string, const TreeNode::File*>> candidates;
   tree_.Walk([&](const std::string& path, const TreeNode& node) {
     if (node.file() == nullptr) return;
-    std::string name(BaseName(path));
+    std::string name = std::string(BaseName(path));
     bool library = name.find(".so") != name.npos;
-    if (library) names.insert(name);
+    if (library) library_names_.insert(name);
     if (library || (node.attributes.mode & 0111) != 0) candidates.emplace_back(path, node.file());
   });
-  std::uint16_t machine = 0;
+  std::vector<LibraryUser> users;
   for (const auto& [path, file] : candidates) {
     auto elf = ReadElf(file->source, file->size);
     // A damaged library among the packages is theirs to explain.
     if (!elf || !*elf) continue;
-    if (path.starts_with(Below("libexec/"))) machine = (*elf)->machine;
-    pending.push_back({path, *std::move(*elf)});
+    if (path.starts_with(Below("libexec/"))) machine_ = (*elf)->machine;
+    users.push_back({path, *std::move(*elf)});
   }
   for (const char* name : kOpenedAtRunTime) {
-    pending.push_back({"", ElfFile{.machine = machine, .dynamic = true, .needed = {name}}});
+    users.push_back({"", ElfFile{.machine = machine_, .dynamic = true, .needed = {name}}});
   }
+  return users;
+}
 
+Result<std::optional<BundledStack::LibraryUser>> BundledStack::AddLibrary(
+    const std::string& name, const std::string& host_path) {
+  std::string path = Below("lib/" + name);
+  TRY(AddHostFile(host_path, path));
+  library_names_.insert(name);
+  // OpenSSL opens its providers by name, from a directory beside the library.
+  std::string modules = std::string(DirName(host_path)) + "/ossl-modules";
+  if (name.starts_with("libcrypto.so") && fs::is_directory(modules)) {
+    TRY(AddHostDirectory(modules, Below("lib/ossl-modules"),
+                         [](const std::string&) { return false; }));
+  }
+  HostFile file = TRY(OpenHostFile(host_path));
+  auto elf = TRY(ReadElf(file.source, file.size));
+  if (!elf) return std::nullopt;
+  return LibraryUser{std::move(path), *std::move(elf)};
+}
+
+// Follows the loader's rules.
+Result<std::vector<std::string>> BundledStack::Finish() {
+  std::vector<LibraryUser> pending = FindLibraryUsers();
   std::vector<std::string> missing;
-  const std::string_view loader_name = BaseName(loader_);
+  const std::string loader_name = std::string(BaseName(loader_));
   while (!pending.empty()) {
-    User user = std::move(pending.back());
+    LibraryUser user = std::move(pending.back());
     pending.pop_back();
-    if (user.elf.machine != machine) continue;
+    if (user.elf.machine != machine_) continue;
     auto origin = origins_.find(user.path);
     // Packages are found below the mount, which the host does not have: $ORIGIN leads nowhere
     // there.
-    const std::string_view directory =
-        origin == origins_.end() ? "/nonexistent" : DirName(origin->second);
+    std::string directory = origin == origins_.end() ? "/nonexistent" : std::string(DirName(origin->second));
     for (const std::string& name : user.elf.needed) {
-      if (name == loader_name || names.contains(name)) continue;
+      if (name == loader_name || library_names_.contains(name)) continue;
       auto found = libraries_.Find(name, user.elf, directory);
-      if (!found) {
-        if (!user.path.empty()) {
-          missing.push_back(
-              fmt::format("{} needs {}, which this host does not have", Quoted(user.path), name));
-        }
-        continue;
+      if (found) {
+        if (auto library = TRY(AddLibrary(name, *found))) pending.push_back(*std::move(library));
+      } else if (!user.path.empty()) {
+        missing.push_back(
+            fmt::format("{} needs {}, which this host does not have", Quoted(user.path), name));
       }
-      std::string path = Below("lib/" + name);
-      TRY(AddHostFile(*found, path));
-      names.insert(name);
-      // OpenSSL opens its providers by name, from a directory beside the library.
-      std::string modules = JoinPath(DirName(*found), "ossl-modules");
-      if (name.starts_with("libcrypto.so") && fs::is_directory(modules)) {
-        TRY(AddHostDirectory(modules, std::string(format::kOpensslModules),
-                             [](const std::string&) { return false; }));
-      }
-      HostFile file = TRY(OpenHostFile(*found));
-      if (auto elf = TRY(ReadElf(file.source, file.size)))
-        pending.push_back({std::move(path), *std::move(elf)});
     }
   }
   std::ranges::sort(missing);
@@ -386,7 +310,7 @@ Result<> BundledStack::AddContents() {
                         {.mode = 0644, .mtime = file.mtime}, file.size, std::move(file.source)));
     }
   }
-  return tree_.AddText(format::kStackContents, contents.dump(1) + "\n");
+  return tree_.AddText(kStackContents, contents.dump(1) + "\n");
 }
 
 }  // namespace haft

@@ -1,6 +1,5 @@
 #include "haft/base/parallel.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

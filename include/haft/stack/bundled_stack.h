@@ -13,12 +13,15 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "haft/base/error.h"
 #include "haft/python/python_interpreter.h"
+#include "haft/stack/elf_file.h"
 #include "haft/stack/host_libraries.h"
 #include "haft/tree/tree.h"
 
@@ -60,13 +63,25 @@ class BundledStack {
                             const std::function<bool(const std::string&)>& skip);
   Result<> AddProgram(const std::string& host_path, const std::string& name);
   Result<> AddAlias(const std::string& alias, const std::string& name);
+  // What needs shared libraries.
+  struct LibraryUser {
+    std::string path;  // in the image; "": what is opened at run time
+    ElfFile elf;
+  };
+  std::vector<LibraryUser> FindLibraryUsers();
+  // Returns the library as a user of others.
+  Result<std::optional<LibraryUser>> AddLibrary(const std::string& name,
+                                                const std::string& host_path);
   Result<> AddContents();
 
   Tree& tree_;
   HostLibraries libraries_;
   std::string standard_library_;
   std::string loader_;                          // of the host
+  std::uint16_t machine_ = 0;                   // of the programs
   std::map<std::string, std::string> origins_;  // path in the image to path on the host
+  // Of the files in the tree: a package that brings a library along finds it itself.
+  std::set<std::string> library_names_;
 };
 
 }  // namespace haft

@@ -1,0 +1,50 @@
+#include "python_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+#include "haft/base/subprocess.h"
+
+namespace haft {
+
+Result<PythonFiles> FindPythonFiles(const PythonInterpreter& python) {
+  constexpr std::string_view kQuestion = R"(
+import os, sys, sysconfig
+base = {'base': sys.base_prefix, 'platbase': sys.base_exec_prefix, 'installed_base': sys.base_prefix,
+        'installed_platbase': sys.base_exec_prefix}
+print('haft-answer')
+print(os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable))
+print(sys.base_prefix)
+print(sys.base_exec_prefix)
+print(sysconfig.get_path('stdlib', vars=base))
+print(sysconfig.get_path('platstdlib', vars=base))
+print('libpython%d.%d%s.so.1.0' % (*sys.version_info[:2], sys.abiflags))
+)";
+  auto output = TRY(RunCommand({.program = python.target().path,
+                                .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
+                                .environment = {"LC_ALL=C.UTF-8"}}));
+  std::vector<std::string> lines;
+  for (std::string_view rest = output.out; !rest.empty();) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    lines.emplace_back(line);
+  }
+  if (output.status != 0 || lines.size() != 7 || lines[0] != "haft-answer" ||
+      !std::filesystem::is_directory(lines[4])) {
+    return Failure(Error::Invalid(
+        fmt::format("python {}: cannot be bundled: it does not say where its files are",
+                    Quoted(python.target().path))));
+  }
+  return PythonFiles{.program = lines[1],
+                     .prefix = lines[2],
+                     .exec_prefix = lines[3],
+                     .standard_library = lines[4],
+                     .platform_library = lines[5],
+                     .library = lines[6]};
+}
+
+}  // namespace haft
