@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <optional>
 #include <utility>
 
+#include "entry_resolver.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
@@ -24,7 +24,6 @@
 #include "haft/format/profile.h"
 #include "haft/python/bootstrap.h"
 #include "haft/python/bootstrap_files.h"
-#include "haft/python/entry_points.h"
 #include "haft/python/pip.h"
 #include "haft/python/pyc_compiler.h"
 #include "haft/python/python_interpreter.h"
@@ -39,12 +38,11 @@
 #include "import_index.h"
 #include "prefetch_plan.h"
 #include "profile_run.h"
+#include "progress_meter.h"
 
 namespace haft {
 namespace {
 
-// In the image.
-constexpr std::string_view kExecutables = "bin";
 // What belongs to no application, in a directory of sources.
 constexpr std::array<std::string_view, 4> kNoSources = {".git", ".hg", ".svn", "__pycache__"};
 
@@ -62,35 +60,6 @@ class IgnoreFileSizeSignal {
 
  private:
   struct sigaction previous_ = {};
-};
-
-// Passes on what the steps report, but not more often than people can read.
-class ProgressMeter {
- public:
-  ProgressMeter(const std::function<void(const BuildProgress&)>& callback, std::string_view step,
-                std::string_view unit)
-      : callback_(callback), step_(step), unit_(unit) {}
-
-  void Update(std::uint64_t done, std::uint64_t total) {
-    done_ = done;
-    total_ = total;
-    auto now = std::chrono::steady_clock::now();
-    if (now - last_ < std::chrono::milliseconds(50)) return;
-    last_ = now;
-    Report();
-  }
-  // The step is complete.
-  void Finish() { Report(); }
-
- private:
-  void Report() const {
-    if (callback_) callback_({.step = step_, .done = done_, .total = total_, .unit = unit_});
-  }
-
-  const std::function<void(const BuildProgress&)>& callback_;
-  std::string_view step_, unit_;
-  std::uint64_t done_ = 0, total_ = 0;
-  std::chrono::steady_clock::time_point last_;
 };
 
 // SOURCE_DATE_EPOCH, see https://reproducible-builds.org/specs/source-date-epoch/
@@ -111,22 +80,6 @@ Result<std::string> ReadRuntime(const std::string& path) {
   if (runtime.empty())
     return Failure(Error::Invalid(fmt::format("runtime: {}: is empty", Quoted(path))));
   return runtime;
-}
-
-// What can be said of the entry before the inputs have been read.
-Result<> CheckEntry(const EntryRequest& request) {
-  int given = (!request.console_script.empty() && request.entry_point.empty()) +
-              !request.entry_point.empty() + !request.module.empty() + !request.executable.empty() +
-              !request.web.empty();
-  if (given > 1) return Failure(Error::Invalid("a bundle has one entry"));
-  if (request.entry_point.find(':') != std::string::npos) {
-    TRY(format::ParseFunctionEntry(request.entry_point, "entry point"));
-  } else if (!request.entry_point.empty()) {
-    TRY(format::ParseModuleEntry(request.entry_point, "entry point"));
-  }
-  if (!request.module.empty()) TRY(format::ParseModuleEntry(request.module, "module"));
-  if (!request.web.empty()) TRY(ParseWebApplication(request.web));
-  return {};
 }
 
 Result<> CheckNames(const BuildOptions& options) {
@@ -165,9 +118,9 @@ class Builder {
     if (!options_.pip_arguments.empty())
       pip.emplace(TRY(PipInstall::Run(python, options_.pip_arguments)));
     TRY(Scan(pip ? pip->directory() : ""));
-    format::Entry entry = TRY(ResolveEntry(python));
+    format::Entry entry = TRY(EntryResolver(options_, tree_, python).Resolve());
     format::Manifest manifest = TRY(MakeManifest(std::move(entry), python));
-    if (BringsPython()) TRY(AddStack(python, manifest));
+    if (BringsPython(options_)) TRY(AddStack(python, manifest));
     TRY(AddBootstrap(tree_, BootstrapFiles(), manifest));
     if (!manifest.web.application.empty()) TRY(AddBootstrapFiles(tree_, ServeFiles()));
     TRY(Compile(python, manifest));
@@ -197,7 +150,7 @@ class Builder {
     // pip gives every file the time of its installation.
     if (!installed.empty()) TRY(add(installed, {.fixed_times = true}));
     if (!options_.entry.executable.empty()) {
-      TRY(AddInputProgram(options_.entry.executable, ExecutablePath(), tree_));
+      TRY(AddInputProgram(options_.entry.executable, ImagePathOfExecutable(options_.entry), tree_));
       ++files;
     }
     if (!options_.preamble.empty()) {
@@ -211,78 +164,8 @@ class Builder {
     return {};
   }
 
-  std::string ExecutablePath() const {
-    const std::string& file = options_.entry.executable;
-    return JoinPath(kExecutables, BaseName(file));
-  }
-
   std::string PreamblePath() const {
     return fmt::format("{}{}", format::kPreamble, options_.preamble.ends_with(".py") ? ".py" : "");
-  }
-
-  Result<format::Entry> ResolveEntry(const PythonInterpreter& python) {
-    const EntryRequest& request = options_.entry;
-    if (!request.web.empty()) {
-      const format::WebApplication web = TRY(ParseWebApplication(request.web));
-      TRY(Require(WebModule(web), python));
-      return WebEntry(web);
-    }
-    if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point, python);
-    if (!request.console_script.empty())
-      return FindScript(tree_, format::kSitePackages, request.console_script);
-    if (!request.executable.empty()) {
-      format::Entry entry = TRY(ScriptEntry(tree_, ExecutablePath()));
-      entry.script = BaseName(entry.file);
-      return entry;
-    }
-    if (request.module.empty()) {
-      bool has_entry =
-          options_.imported && options_.imported->manifest.entry.kind != format::EntryKind::kNone;
-      return has_entry ? options_.imported->manifest.entry
-                       : format::Entry{.kind = format::EntryKind::kInterpreter};
-    }
-    format::Entry entry = TRY(format::ParseModuleEntry(request.module, "module"));
-    TRY(Require(entry.module, python));
-    return entry;
-  }
-
-  // "a.b:c", else the module a.b.c, else the function c of the module a.b.
-  Result<format::Entry> ResolveEntryPoint(const std::string& text,
-                                          const PythonInterpreter& python) const {
-    if (text.find(':') != std::string::npos) {
-      format::Entry entry = TRY(format::ParseFunctionEntry(text, "entry point"));
-      TRY(Require(entry.module, python));
-      return entry;
-    }
-    std::size_t dot = text.rfind('.');
-    bool module = HoldsModuleFile(tree_, format::kSitePackages, text);
-    if (dot != std::string::npos && !module) {
-      const std::string parent = text.substr(0, dot);
-      if (HoldsModuleFile(tree_, format::kSitePackages, parent) ||
-          !TRY(python.Finds(text, SeesHostPackages()))) {
-        TRY(Require(parent, python));
-        return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)),
-                                          "entry point");
-      }
-    }
-    format::Entry entry = TRY(format::ParseModuleEntry(text, "entry point"));
-    TRY(Require(entry.module, python));
-    return entry;
-  }
-
-  bool BringsPython() const { return options_.bundle_python || options_.bundle_httpd; }
-  // Whether a start finds packages that are installed on the host.
-  bool SeesHostPackages() const { return !options_.isolated && !BringsPython(); }
-
-  Result<> Require(const std::string& module, const PythonInterpreter& python) const {
-    const std::string top = module.substr(0, module.find('.'));
-    if (TRY(HoldsModule(tree_, format::kSitePackages, top)) ||
-        TRY(python.Finds(top, SeesHostPackages())))
-      return {};
-    return Failure(Error(ErrorKind::kNotFound,
-                         fmt::format("module {}: neither in the inputs nor {} {}", Quoted(module),
-                                     SeesHostPackages() ? "known to" : "in the standard library of",
-                                     Quoted(python.target().path))));
   }
 
   Result<format::Manifest> MakeManifest(format::Entry entry,

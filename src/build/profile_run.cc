@@ -192,6 +192,30 @@ Result<WorkDirectory> Show(const Tree& tree) {
   return disk;
 }
 
+// Of a run whose bundle lies unpacked in `root`.
+void SetEnvironment(Command& command, const format::Manifest& manifest, const std::string& root,
+                    const std::string& home) {
+  std::string python_path = JoinPath(root, kBootstrapDirectory);
+  for (const std::string& path : manifest.paths)
+    python_path.append(":").append(JoinPath(root, path));
+  command.environment.push_back("PYTHONPATH=" + python_path);
+  command.environment.push_back("HOME=" + home);
+  command.environment.push_back("TMPDIR=" + home);
+  for (const format::Variable& variable : manifest.environment) {
+    command.environment.push_back(variable.name + "=" + variable.value);
+  }
+}
+
+// Why a run that ended so is no example of a start; "" if it is one.
+std::string ProblemOf(int status, const std::string& standard_error,
+                      const std::optional<std::vector<std::string>>& arguments) {
+  if (status == 0) return "";
+  const std::string last = LastLine(standard_error).substr(0, 300);
+  if (!arguments) return last.empty() ? DescribeStatus(status) : last;
+  return fmt::format("{}: {}{}{}", Quoted(fmt::format("{}", fmt::join(*arguments, " "))),
+                     DescribeStatus(status), last.empty() ? "" : ": ", last);
+}
+
 Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
                              const format::Manifest& manifest,
                              const std::optional<std::vector<std::string>>& arguments) {
@@ -206,26 +230,19 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
   const MappedFiles mapped(tree, root, manifest.python.path);
   mapped.Read();
 
-  Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
   // An interpreter inside the image has its own standard library there. Not where the work
   // directory holds no programs (noexec).
   const std::string inside = JoinPath(root, manifest.python.path);
-  const bool bundled = !manifest.python.path.starts_with('/') && IsExecutableFile(inside);
-  if (bundled) command.program = inside;
-  std::string python_path = JoinPath(root, format::kBootstrapDirectory);
-  for (const std::string& path : manifest.paths)
-    python_path.append(":").append(JoinPath(root, path));
-  command.environment.push_back("PYTHONPATH=" + python_path);
-  command.environment.push_back("HOME=" + home);
-  command.environment.push_back("TMPDIR=" + home);
-  for (const format::Variable& variable : manifest.environment) {
-    command.environment.push_back(variable.name + "=" + variable.value);
-  }
+  const bool bundled =
+      !manifest.python.path.starts_with('/') && IsExecutableFile(inside);
   // A site would become a server, which does not end; what takes time is the application.
-  auto [task, target] =
+  const auto [task, target] =
       manifest.web.application.empty()
           ? Task(manifest.entry, root, arguments.has_value())
           : std::pair<std::string, std::string>("import", WebModule(manifest.web));
+  Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
+  if (bundled) command.program = inside;
+  SetEnvironment(command, manifest, root, home);
   for (const std::string& word : {root, home, record, task, target, manifest.name})
     command.arguments.push_back(word);
   command.arguments.insert(command.arguments.end(), manifest.arguments.begin(),
@@ -252,16 +269,7 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
       result.profile.files.insert(result.profile.files.begin(),
                                   manifest.python.path);  // its launcher
   }
-  if (status && *status != 0) {
-    const std::string last(LastLine(child.StandardError()).substr(0, 300));
-    if (arguments) {
-      result.problem =
-          fmt::format("{}: {}{}{}", Quoted(fmt::format("{}", fmt::join(*arguments, " "))),
-                      DescribeStatus(*status), last.empty() ? "" : ": ", last);
-    } else {
-      result.problem = last.empty() ? DescribeStatus(*status) : last;
-    }
-  }
+  if (status) result.problem = ProblemOf(*status, child.StandardError(), arguments);
   return result;
 }
 

@@ -310,7 +310,7 @@ Result<> BundledStack::AddContents() {
                         {.mode = 0644, .mtime = file.mtime}, file.size, std::move(file.source)));
     }
   }
-  return tree_.AddText(kStackContents, contents.dump(1) + "\n");
+  return tree_.AddText(format::kStackContents, contents.dump(1) + "\n");
 }
 
 }  // namespace haft
