@@ -13,6 +13,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/text.h"
 #include "haft/format/checksum.h"
+#include "window_reader.h"
 #include "zip_end.h"
 #include "zip_records.h"
 #include "zip_text.h"
@@ -26,45 +27,6 @@ using zip::LocalRecord;
 
 constexpr std::int64_t kNoTime = 315532800;   // 1980-01-01
 constexpr std::uint16_t kNewestVersion = 63;  // of the specification, as Python knows it
-
-// Hands out [position, end) of a file in order, a window at a time.
-class WindowReader {
- public:
-  WindowReader(int fd, std::uint64_t position, std::uint64_t end)
-      : fd_(fd), position_(position), end_(end) {}
-
-  std::uint64_t left() const { return end_ - position_ + window_.size() - begin_; }
-
-  // The next `size` bytes, still unread; they stay valid until the next call. REQUIRES: size <=
-  // left().
-  Result<Bytes> Peek(std::size_t size) {
-    if (window_.size() - begin_ < size) {
-      window_.erase(window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(begin_));
-      begin_ = 0;
-      std::size_t kept = window_.size();
-      window_.resize(std::min<std::uint64_t>(std::max(size, kWindow), left()));
-      auto added = std::span(window_).subspan(kept);
-      TRY(ReadExactly(fd_, added, position_));
-      hasher_.Update(added);
-      position_ += added.size();
-    }
-    return Bytes(window_).subspan(begin_, size);
-  }
-  void Skip(std::size_t size) { begin_ += size; }
-
-  // Of all bytes handed out, once they all are.
-  format::ImageId Digest() const { return hasher_.Finish(); }
-
- private:
-  static constexpr std::size_t kWindow = 256u << 10;
-
-  const int fd_;
-  std::uint64_t position_;  // in the file, of what is not in the window yet
-  const std::uint64_t end_;
-  std::vector<std::byte> window_;
-  std::size_t begin_ = 0;
-  format::Hasher128 hasher_;
-};
 
 // What is needed of an entry only until its local header is checked.
 struct Pending {
@@ -112,6 +74,7 @@ class DirectoryReader {
   }
 
   Result<> ReadEntries();
+  Result<> CheckFeatures(const CentralRecord& record, std::string_view name) const;
   Result<> AddEntry(CentralRecord record, std::string_view name, Bytes extra);
   Result<ZipEntryType> TypeOf(const CentralRecord& record, std::string_view name) const;
   Result<> CheckContent(const ZipEntry& entry) const;
@@ -131,7 +94,7 @@ class DirectoryReader {
 
 // The central directory: exactly as many records as it says, filling it exactly.
 Result<> DirectoryReader::ReadEntries() {
-  WindowReader reader(fd_, end_.directory_offset, end_.directory_offset + end_.directory_size);
+  zip::WindowReader reader(fd_, end_.directory_offset, end_.directory_offset + end_.directory_size);
   directory_.entries.reserve(end_.entry_count);
   pending_.reserve(end_.entry_count);
   for (std::uint64_t i = 0; i < end_.entry_count; ++i) {
@@ -160,10 +123,8 @@ Result<> DirectoryReader::ReadEntries() {
   return {};
 }
 
-Result<> DirectoryReader::AddEntry(CentralRecord record, std::string_view name, Bytes extra) {
-  if (!zip::ExtraIsWellFormed(extra)) return Failure(Wrong(name, "its extra fields are damaged"));
-  if (!zip::ApplyZip64(record, extra))
-    return Failure(Wrong(name, "its zip64 field is missing or too short"));
+// Features of the format that are not supported.
+Result<> DirectoryReader::CheckFeatures(const CentralRecord& record, std::string_view name) const {
   if (record.disk != 0) return Failure(Unsupported(name, "is on another disk of the archive"));
   if ((record.flags &
        (zip::kFlagEncrypted | zip::kFlagStrongEncryption | zip::kFlagMaskedHeader)) != 0) {
@@ -182,6 +143,14 @@ Result<> DirectoryReader::AddEntry(CentralRecord record, std::string_view name, 
                                                  (record.version_needed & 0xFF) / 10,
                                                  (record.version_needed & 0xFF) % 10)));
   }
+  return {};
+}
+
+Result<> DirectoryReader::AddEntry(CentralRecord record, std::string_view name, Bytes extra) {
+  if (!zip::ExtraIsWellFormed(extra)) return Failure(Wrong(name, "its extra fields are damaged"));
+  if (!zip::ApplyZip64(record, extra))
+    return Failure(Wrong(name, "its zip64 field is missing or too short"));
+  TRY(CheckFeatures(record, name));
 
   const bool directory_name = name.ends_with('/');
   const std::string_view path = directory_name ? name.substr(0, name.size() - 1) : name;
