@@ -97,6 +97,21 @@ Result<> TryAll(std::vector<Candidate>& candidates, const Progress& progress, Be
   return {};
 }
 
+// Number i is of candidate i % candidates.size().
+std::vector<Series> EmptySeries(const std::vector<Condition>& conditions,
+                                const std::vector<Candidate>& candidates) {
+  std::vector<Series> series;
+  for (const Condition& condition : conditions) {
+    for (const Candidate& candidate : candidates) {
+      series.push_back({.file = candidate.file,
+                        .variant = candidate.variant.name,
+                        .condition = condition,
+                        .samples = {}});
+    }
+  }
+  return series;
+}
+
 }  // namespace
 
 std::string Describe(const Condition& condition) {
@@ -171,14 +186,7 @@ Result<BenchResult> RunBench(const BenchPlan& plan, const Environment& environme
       WarningsOf(environment, plan.directory, LoadAverage(), std::thread::hardware_concurrency());
   std::vector<Candidate> candidates = TRY(MakeCandidates(plan, environment, progress, result));
   TRY(TryAll(candidates, progress, result));
-  for (const Condition& condition : plan.conditions) {
-    for (const Candidate& candidate : candidates) {
-      result.series.push_back({.file = candidate.file,
-                               .variant = candidate.variant.name,
-                               .condition = condition,
-                               .samples = {}});
-    }
-  }
+  result.series = EmptySeries(plan.conditions, candidates);
   // Everything in every round, so that whatever else happens on the machine happens to all.
   std::vector<std::size_t> order(result.series.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;

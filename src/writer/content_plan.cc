@@ -77,7 +77,7 @@ std::vector<format::ByteRange> PartsOf(const std::vector<format::ByteRange>& ran
 }
 
 // What the ascending `ranges` leave of `size` bytes.
-std::vector<format::ByteRange> Complement(const std::vector<format::ByteRange>& ranges,
+std::vector<format::ByteRange> Complement(std::span<const format::ByteRange> ranges,
                                           std::uint64_t size) {
   std::vector<format::ByteRange> gaps;
   std::uint64_t position = 0;
@@ -89,28 +89,56 @@ std::vector<format::ByteRange> Complement(const std::vector<format::ByteRange>& 
   return gaps;
 }
 
+// The files of a start in the order of its layout.
+struct StartFiles {
+  std::vector<const TreeNode::File*> files;
+  // Of those used in part.
+  std::unordered_map<const TreeNode::File*, std::vector<format::ByteRange>> ranges;
+  std::unordered_set<const TreeNode::File*> placed;  // these, and parts of others
+};
+
+StartFiles FindStartFiles(const Tree& tree, const StartLayout& layout) {
+  StartFiles start;
+  for (const ContentPart& part : layout.parts) start.placed.insert(part.file);
+  for (const std::string& path : layout.files) {
+    const TreeNode* node = tree.Find(path);
+    if (node == nullptr || node->file() == nullptr || node->file()->size == 0) continue;
+    if (!start.placed.insert(node->file()).second) continue;
+    start.files.push_back(node->file());
+    auto found = layout.ranges.find(path);
+    if (found == layout.ranges.end()) continue;
+    if (auto parts = PartsOf(found->second, node->file()->size); !parts.empty())
+      start.ranges.emplace(node->file(), std::move(parts));
+  }
+  return start;
+}
+
+// Of those files whose size occurs more than once.
+Result<std::unordered_map<const TreeNode::File*, format::ImageId>> HashesOf(
+    const std::vector<const TreeNode::File*>& files, unsigned workers) {
+  std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
+  for (const TreeNode::File* file : files) ++size_counts[file->size];
+  std::vector<const TreeNode::File*> candidates;
+  for (const TreeNode::File* file : files) {
+    if (size_counts.at(file->size) > 1) candidates.push_back(file);
+  }
+  std::vector<format::ImageId> hashes(candidates.size());
+  TRY(ParallelFor(candidates.size(), workers, [&](std::size_t i) -> Result<> {
+    hashes[i] = TRY(HashFile(*candidates[i]));
+    return {};
+  }));
+  std::unordered_map<const TreeNode::File*, format::ImageId> hash_of;
+  for (std::size_t i = 0; i < candidates.size(); ++i) hash_of.emplace(candidates[i], hashes[i]);
+  return hash_of;
+}
+
 }  // namespace
 
 Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layout,
                                       unsigned workers) {
   ContentPlan plan;
-  std::unordered_set<const TreeNode::File*> placed;  // hot, or a part
-  for (const ContentPart& part : layout.parts) placed.insert(part.file);
-  std::vector<const TreeNode::File*> files;
-  std::unordered_map<const TreeNode::File*, std::vector<format::ByteRange>>
-      ranges;  // of those used in part
-  for (const std::string& path : layout.files) {
-    const TreeNode* node = tree.Find(path);
-    if (node == nullptr || node->file() == nullptr || node->file()->size == 0) continue;
-    if (!placed.insert(node->file()).second) continue;
-    files.push_back(node->file());
-    auto found = layout.ranges.find(path);
-    if (found == layout.ranges.end()) continue;
-    if (auto parts = PartsOf(found->second, node->file()->size); !parts.empty())
-      ranges.emplace(node->file(), std::move(parts));
-  }
-  std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
-  for (const TreeNode::File* file : files) ++size_counts[file->size];
+  StartFiles start = FindStartFiles(tree, layout);
+  std::vector<const TreeNode::File*> files = std::move(start.files);
   // Nobody has watched a start: it reads compiled Python and hardly anything else.
   const bool unwatched = layout.files.empty();
   std::vector<std::pair<std::string, const TreeNode::File*>> rest;  // with the kind
@@ -119,8 +147,7 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
     if (file == nullptr) return;
     ++plan.file_count_;
     plan.content_size_ += file->size;
-    if (file->size == 0 || placed.contains(file)) return;
-    ++size_counts[file->size];
+    if (file->size == 0 || start.placed.contains(file)) return;
     if (unwatched && IsCompiled(path)) {
       files.push_back(file);
     } else {
@@ -135,41 +162,20 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
     return Failure(Error(ErrorKind::kUnsupported, "more than 2^32 files"));
   }
 
-  std::vector<const TreeNode::File*> candidates;
-  for (const TreeNode::File* file : files) {
-    if (size_counts.at(file->size) > 1) candidates.push_back(file);
-  }
-  std::vector<format::ImageId> hashes(candidates.size());
-  TRY(ParallelFor(candidates.size(), workers, [&](std::size_t i) -> Result<> {
-    hashes[i] = TRY(HashFile(*candidates[i]));
-    return {};
-  }));
-
-  // Both lists are in the same order, so the first of several identical files gives the content its
-  // place.
+  const auto hashes = TRY(HashesOf(files, workers));
+  // The first of several identical files gives the content its place.
   std::map<std::pair<std::uint64_t, format::ImageId>, ContentId> known;
-  std::size_t candidate = 0;
   std::vector<ContentSlice> unused;  // parts of files that a start uses
   for (std::size_t i = 0; i < files.size(); ++i) {
     const TreeNode::File* file = files[i];
     if (i == hot) plan.EndHot(unused);
     auto id = static_cast<ContentId>(plan.contents_.size());
-    if (candidate < candidates.size() && candidates[candidate] == file) {
-      id = known.emplace(std::pair(file->size, hashes[candidate++]), id).first->second;
-    }
+    if (auto hash = hashes.find(file); hash != hashes.end())
+      id = known.emplace(std::pair(file->size, hash->second), id).first->second;
     plan.ids_.emplace(file, id);
     if (id < plan.contents_.size()) continue;
-    plan.contents_.push_back(file);
-    plan.unique_size_ += file->size;
-    auto used = ranges.find(file);
-    if (used == ranges.end()) {
-      plan.slices_.push_back({id, 0, file->size});
-      continue;
-    }
-    for (const format::ByteRange& range : used->second)
-      plan.slices_.push_back({id, range.offset, range.size});
-    for (const format::ByteRange& range : Complement(used->second, file->size))
-      unused.push_back({id, range.offset, range.size});
+    auto used = start.ranges.find(file);
+    plan.AddContent(*file, used == start.ranges.end() ? Ranges() : Ranges(used->second), unused);
   }
   if (hot == files.size()) plan.EndHot(unused);
   for (const ContentPart& part : layout.parts) {
@@ -179,6 +185,20 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
     if (auto whole = plan.ContentOf(*part.whole)) plan.wholes_.insert(*whole);
   }
   return plan;
+}
+
+void ContentPlan::AddContent(const TreeNode::File& file, Ranges used,
+                             std::vector<ContentSlice>& unused) {
+  const auto id = static_cast<ContentId>(contents_.size());
+  contents_.push_back(&file);
+  unique_size_ += file.size;
+  if (used.empty()) {
+    slices_.push_back({id, 0, file.size});
+    return;
+  }
+  for (const format::ByteRange& range : used) slices_.push_back({id, range.offset, range.size});
+  for (const format::ByteRange& range : Complement(used, file.size))
+    unused.push_back({id, range.offset, range.size});
 }
 
 void ContentPlan::EndHot(const std::vector<ContentSlice>& unused) {

@@ -84,6 +84,10 @@ class ContentPlan {
   std::uint64_t unique_size() const { return unique_size_; }    // of all contents
 
  private:
+  // Places a new content, or of one that a start uses in part (`used`) that part; the others are
+  // added to `unused`.
+  using Ranges = std::span<const format::ByteRange>;
+  void AddContent(const TreeNode::File& file, Ranges used, std::vector<ContentSlice>& unused);
   // Behind the start's files: places what is left of those used in part. What is placed from now on
   // is of no file that a start reads.
   void EndHot(const std::vector<ContentSlice>& unused);
