@@ -180,16 +180,16 @@ Result<> AssemblePrivateRoot(const std::string& mount_point) {
   return {};
 }
 
-Result<WayBack> WayBack::Find() {
+Result<SavedNamespace> SavedNamespace::Save() {
   UniqueFd mounts = TRY(OpenFile("/proc/self/ns/mnt", O_RDONLY));
   UniqueFd root = TRY(OpenFile("/", O_PATH | O_DIRECTORY));
   UniqueFd cwd = TRY(OpenFile(".", O_PATH | O_DIRECTORY));
-  WayBack way(std::move(mounts), std::move(root), std::move(cwd));
-  TRY(way.Return());
-  return way;
+  SavedNamespace saved(std::move(mounts), std::move(root), std::move(cwd));
+  TRY(saved.Return());
+  return saved;
 }
 
-Result<> WayBack::Return() const {
+Result<> SavedNamespace::Return() const {
   if (::setns(mounts_.get(), CLONE_NEWNS) < 0)
     return Failure(Error::FromErrno("join the namespaces"));
   // What joins a namespace is at its root: from there to ours, the one of a chroot perhaps.

@@ -35,16 +35,16 @@ Result<> JoinNamespaces(pid_t process, bool user_namespace, int root);
 
 // Where this process is now (mount namespace, root, working directory), to come back to should it
 // have gone somewhere and found nothing. Inherited by nobody.
-class WayBack {
+class SavedNamespace {
  public:
   // Fails, and nothing has changed, if this process could not come back: that is tried, by coming
   // from here to here. The working directory must be one that it may enter.
-  static Result<WayBack> Find();
+  static Result<SavedNamespace> Save();
   // The process is back, or, after a failure, where it was.
   Result<> Return() const;
 
  private:
-  WayBack(UniqueFd mounts, UniqueFd root, UniqueFd cwd)
+  SavedNamespace(UniqueFd mounts, UniqueFd root, UniqueFd cwd)
       : mounts_(std::move(mounts)), root_(std::move(root)), cwd_(std::move(cwd)) {}
   UniqueFd mounts_, root_, cwd_;
 };

@@ -137,10 +137,10 @@ Result<std::string> TryToMount(const MountRequest& request) {
   }
   // Nor is a child needed by a process that can come back; one in a user namespace cannot.
   if (request.mode == Mode::kNamespace) {
-    if (auto way = WayBack::Find()) {
+    if (auto saved = SavedNamespace::Save()) {
       auto built = Build(request);
       if (built) return request.mount_point;
-      TRY(way->Return());
+      TRY(saved->Return());
       return Failure(std::move(built).error());
     }
   }
