@@ -45,7 +45,7 @@ Result<format::Entry> EntryResolver::Resolve() const {
   }
   if (!request.entry_point.empty()) return ResolveEntryPoint(request.entry_point);
   if (!request.console_script.empty())
-    return FindScript(tree_, kSitePackages, request.console_script);
+    return FindScript(tree_, format::kSitePackages, request.console_script);
   if (!request.executable.empty()) {
     format::Entry entry = TRY(ScriptEntry(tree_, ImagePathOfExecutable(request)));
     entry.script = entry.file.substr(entry.file.rfind('/') + 1);
@@ -70,10 +70,10 @@ Result<format::Entry> EntryResolver::ResolveEntryPoint(const std::string& text) 
     return entry;
   }
   std::size_t dot = text.rfind('.');
-  bool module = HoldsModuleFile(tree_, kSitePackages, text);
+  bool module = HoldsModuleFile(tree_, format::kSitePackages, text);
   if (dot != std::string::npos && !module) {
     const std::string parent = text.substr(0, dot);
-    if (HoldsModuleFile(tree_, kSitePackages, parent) ||
+    if (HoldsModuleFile(tree_, format::kSitePackages, parent) ||
         !TRY(python_.Finds(text, SeesHostPackages(options_)))) {
       TRY(Require(parent));
       return format::ParseFunctionEntry(fmt::format("{}:{}", parent, text.substr(dot + 1)),
@@ -87,7 +87,7 @@ Result<format::Entry> EntryResolver::ResolveEntryPoint(const std::string& text) 
 
 Result<> EntryResolver::Require(const std::string& module) const {
   const std::string top = module.substr(0, module.find('.'));
-  if (TRY(HoldsModule(tree_, kSitePackages, top)) ||
+  if (TRY(HoldsModule(tree_, format::kSitePackages, top)) ||
       TRY(python_.Finds(top, SeesHostPackages(options_))))
     return {};
   return Failure(

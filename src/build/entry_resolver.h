@@ -12,7 +12,6 @@
 namespace haft {
 
 // In the image.
-inline constexpr std::string_view kSitePackages = "site-packages";
 
 // What can be said of the entry before the inputs have been read.
 Result<> CheckEntry(const EntryRequest& request);

@@ -50,8 +50,8 @@ std::string Wanted(const PythonTarget& target) {
 
 // Why the interpreter `path` cannot run the bundle; nullopt: it can. Members the bundle does not
 // know (an archive that names no interpreter) fit everything.
-std::optional<std::string> Misfit(const std::string& path, const PythonTarget& target,
-                                  const Environment& environment) {
+std::optional<std::string> MismatchOf(const std::string& path, const PythonTarget& target,
+                                      const Environment& environment) {
   auto found = AskInterpreter(path, environment);
   if (!found) return std::move(found).error().message();
   bool version =
@@ -70,28 +70,28 @@ Error Refusal(const PythonTarget& target, std::string_view why) {
           fmt::format("install python{0}, put it into PATH or name it with HAFT_PYTHON", version));
 }
 
-Error NotTaken(std::string_view wish, std::string_view why) {
-  return Error(ErrorKind::kNotFound, fmt::format("interpreter {}: {}", Quoted(wish), why))
+Error RequestedIsUnusable(std::string_view requested, std::string_view why) {
+  return Error(ErrorKind::kNotFound, fmt::format("interpreter {}: {}", Quoted(requested), why))
       .Remedy("HAFT_PYTHON, and -p of 'haft run', take a path or a name in PATH");
 }
 
-Result<std::string> TakeWish(const PythonTarget& target, const Environment& environment,
-                             std::string_view wish) {
-  std::string path(wish);
-  if (wish.find('/') == wish.npos) {
-    path = FindInPath(wish, environment.Get("PATH").value_or(""));
-    if (path.empty()) return Failure(NotTaken(wish, "not found in PATH"));
-  } else if (wish[0] != '/') {
+Result<std::string> TakeRequested(const PythonTarget& target, const Environment& environment,
+                             std::string_view requested) {
+  std::string path(requested);
+  if (requested.find('/') == requested.npos) {
+    path = FindInPath(requested, environment.Get("PATH").value_or(""));
+    if (path.empty()) return Failure(RequestedIsUnusable(requested, "not found in PATH"));
+  } else if (requested[0] != '/') {
     char directory[PATH_MAX];
     if (::getcwd(directory, sizeof directory) != nullptr)
-      path = fmt::format("{}/{}", directory, wish);
+      path = fmt::format("{}/{}", directory, requested);
   }
   if (!IsExecutableFile(path)) {
-    return Failure(NotTaken(wish, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));
+    return Failure(RequestedIsUnusable(requested, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));
   }
-  if (auto misfit = Misfit(path, target, environment)) {
+  if (auto mismatch = MismatchOf(path, target, environment)) {
     return Failure(Error(ErrorKind::kNotFound,
-                         fmt::format("needs {}: not taken: {}", Wanted(target), *misfit)));
+                         fmt::format("needs {}: not taken: {}", Wanted(target), *mismatch)));
   }
   return path;
 }
@@ -128,8 +128,8 @@ Result<PythonTarget> AskInterpreter(const std::string& path, const Environment& 
 }
 
 Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environment& environment,
-                                      std::string_view wish) {
-  if (!wish.empty()) return TakeWish(target, environment, wish);
+                                      std::string_view requested) {
+  if (!requested.empty()) return TakeRequested(target, environment, requested);
   if (target.path.empty()) return Failure(Error::Corrupt("the manifest names no interpreter"));
   std::string_view wanted = MinorVersion(target.version);
   std::string why = fmt::format("{} is not there", Quoted(target.path));
@@ -144,14 +144,14 @@ Result<std::string> ChooseInterpreter(const PythonTarget& target, const Environm
   std::vector<std::string> candidates = {"/usr/bin/" + name, "/usr/local/bin/" + name};
   for (std::string& path : CandidatesInPath(name, environment.Get("PATH").value_or("")))
     candidates.push_back(std::move(path));
-  std::string first_misfit;
+  std::string first_mismatch;
   for (const std::string& path : candidates) {
     if (path == target.path || !IsExecutableFile(path)) continue;
-    auto misfit = Misfit(path, target, environment);
-    if (!misfit) return path;
-    if (first_misfit.empty()) first_misfit = *misfit;
+    auto mismatch = MismatchOf(path, target, environment);
+    if (!mismatch) return path;
+    if (first_mismatch.empty()) first_mismatch = *mismatch;
   }
-  return Failure(Refusal(target, first_misfit.empty() ? why : first_misfit));
+  return Failure(Refusal(target, first_mismatch.empty() ? why : first_mismatch));
 }
 
 }  // namespace haft

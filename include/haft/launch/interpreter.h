@@ -17,13 +17,14 @@ namespace haft {
 Result<format::PythonTarget> AskInterpreter(const std::string& path,
                                             const Environment& environment);
 
-// The interpreter for a bundle. `wish` (HAFT_PYTHON: a path, or a name to be found in PATH), if not
-// empty, is taken or refused. Else the first that fits of: the one the bundle was built for,
+// The interpreter for a bundle. `requested` (HAFT_PYTHON: a path, or a name to be found in PATH),
+// if not empty, is taken or refused. Else the first that fits of: the one the bundle was built for,
 // /usr/bin/pythonX.Y, /usr/local/bin/pythonX.Y, pythonX.Y in the absolute directories of PATH. The
 // one it was built for fits unless the name of its file tells another version (the bootstrap looks
 // again before any code of the bundle runs); of the others, each is asked: version X.Y and ABI have
 // to be the same. A refusal names both versions.
 Result<std::string> ChooseInterpreter(const format::PythonTarget& target,
-                                      const Environment& environment, std::string_view wish = {});
+                                      const Environment& environment,
+                                      std::string_view requested = {});
 
 }  // namespace haft
