@@ -182,13 +182,13 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
 
 // A work directory with the tree in it, as "root". In memory if there is room: a disk takes a
 // second for some trees.
-Result<WorkDirectory> Show(const Tree& tree) {
+Result<WorkDirectory> Materialize(const Tree& tree) {
   if (CopiedSize(tree) <= kMaxInMemory) {
     auto memory = WorkDirectory::CreateInMemory();
-    if (memory && ShowTree(tree, memory->path() + "/root")) return memory;
+    if (memory && MaterializeTree(tree, memory->path() + "/root")) return memory;
   }
   WorkDirectory disk = TRY(WorkDirectory::Create());
-  TRY(ShowTree(tree, disk.path() + "/root"));
+  TRY(MaterializeTree(tree, disk.path() + "/root"));
   return disk;
 }
 
@@ -223,7 +223,7 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
     return ProfileResult{.profile = {},
                          .problem = fmt::format("the tree has more than {} files", kMaxFiles)};
   }
-  const WorkDirectory work = TRY(Show(tree));
+  const WorkDirectory work = TRY(Materialize(tree));
   const std::string root = work.path() + "/root", home = work.path() + "/home",
                     record = work.path() + "/record";
   if (::mkdir(home.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(home)));

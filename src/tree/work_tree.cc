@@ -43,7 +43,7 @@ Result<> WriteFile(const std::string& path, std::string_view text, bool executab
   return WriteAll(file.get(), std::as_bytes(std::span(text)));
 }
 
-Result<> ShowFile(const TreeNode& node, const std::string& path) {
+Result<> MaterializeFile(const TreeNode& node, const std::string& path) {
   const TreeNode::File& file = *node.file();
   std::optional<std::string> on_disk = file.source.path_on_disk();
   if (!on_disk) {
@@ -99,7 +99,7 @@ void WorkDirectory::KillWithUs(pid_t group) const {
   static_cast<void>(WriteAll(alive_.get(), std::as_bytes(std::span(&group, 1))));
 }
 
-Result<> ShowTree(const Tree& tree, const std::string& directory) {
+Result<> MaterializeTree(const Tree& tree, const std::string& directory) {
   if (::mkdir(directory.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(directory)));
   Result<> done;
   tree.Walk([&](const std::string& relative, const TreeNode& node) {
@@ -108,7 +108,7 @@ Result<> ShowTree(const Tree& tree, const std::string& directory) {
     if (node.directory() != nullptr) {
       if (::mkdir(path.c_str(), 0700) < 0) done = Failure(Error::FromErrno(Quoted(path)));
     } else if (node.file() != nullptr) {
-      done = ShowFile(node, path);
+      done = MaterializeFile(node, path);
     } else if (::symlink(node.symlink()->target.c_str(), path.c_str()) < 0) {
       done = Failure(Error::FromErrno(Quoted(path)));
     }

@@ -23,9 +23,9 @@ TEST(WorkTreeTest, OnlyFilesThatAreNotOnDiskAreCopied) {
   Tree tree = testing::MakeTree({{"a", "123"}, {"b/c", "45"}});
   ASSERT_TRUE(tree.AddFile("large", {}, 5000, testing::SourceOnDisk(root, "large")));
   EXPECT_EQ(CopiedSize(tree), 5u);
-  ASSERT_TRUE(ShowTree(tree, dir / "shown"));
-  EXPECT_EQ(testing::ReadTestFile(dir / "shown/b/c"), "45");
-  EXPECT_EQ(testing::ReadTestFile(dir / "shown/large").size(), 5000u);
+  ASSERT_TRUE(MaterializeTree(tree, dir / "made"));
+  EXPECT_EQ(testing::ReadTestFile(dir / "made/b/c"), "45");
+  EXPECT_EQ(testing::ReadTestFile(dir / "made/large").size(), 5000u);
 }
 
 // The launcher of an interpreter inside the image could not be run there.
@@ -34,10 +34,10 @@ TEST(WorkTreeTest, CopiedProgramsCanBeExecuted) {
   Tree tree;
   ASSERT_TRUE(tree.AddText("program", "#!/bin/true\n", {.mode = 0755}));
   ASSERT_TRUE(tree.AddText("text", "1"));
-  ASSERT_TRUE(ShowTree(tree, dir / "shown"));
-  EXPECT_EQ(::access((dir / "shown/program").c_str(), X_OK), 0);
+  ASSERT_TRUE(MaterializeTree(tree, dir / "made"));
+  EXPECT_EQ(::access((dir / "made/program").c_str(), X_OK), 0);
   struct stat status;
-  ASSERT_EQ(::stat((dir / "shown/text").c_str(), &status), 0);
+  ASSERT_EQ(::stat((dir / "made/text").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
 

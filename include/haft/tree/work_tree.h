@@ -42,9 +42,9 @@ class WorkDirectory {
 
 // Makes `directory` (which must not exist) show what `tree` holds, without copying what is on disk
 // already: files of input directories become symbolic links to them. For reading only.
-Result<> ShowTree(const Tree& tree, const std::string& directory);
+Result<> MaterializeTree(const Tree& tree, const std::string& directory);
 
-// The size of what ShowTree() copies.
+// The size of what MaterializeTree() copies.
 std::uint64_t CopiedSize(const Tree& tree);
 
 }  // namespace haft
