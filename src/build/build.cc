@@ -199,7 +199,7 @@ class Builder {
     BundledStack stack = TRY(BundledStack::Begin(tree_));
     manifest.python.path = TRY(stack.AddPython(python));
     if (options_.bundle_httpd) TRY(stack.AddHttpd(options_.httpd, format::kSitePackages));
-    TRY(stack.PointScripts(format::kSitePackages, manifest.mount, manifest.python.path));
+    TRY(stack.RewriteShebangs(format::kSitePackages, manifest.mount, manifest.python.path));
     for (std::string& missing : TRY(stack.Finish())) report_.warnings.push_back(std::move(missing));
     standard_library_ = stack.standard_library();
     return {};

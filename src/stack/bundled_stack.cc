@@ -195,8 +195,8 @@ Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_p
   return {};
 }
 
-Result<> BundledStack::PointScripts(std::string_view site_packages, std::string_view mount,
-                                    std::string_view interpreter) {
+Result<> BundledStack::RewriteShebangs(std::string_view site_packages, std::string_view mount,
+                                       std::string_view interpreter) {
   TreeNode* bin = tree_.Find(fmt::format("{}/bin", site_packages));
   if (bin == nullptr || bin->directory() == nullptr) return {};
   for (auto& [name, node] : bin->directory()->children) {

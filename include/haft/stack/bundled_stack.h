@@ -46,8 +46,8 @@ class BundledStack {
 
   // Scripts in bin/ of `site_packages` that start with the line of some Python get this one's at
   // `mount`.
-  Result<> PointScripts(std::string_view site_packages, std::string_view mount,
-                        std::string_view interpreter);
+  Result<> RewriteShebangs(std::string_view site_packages, std::string_view mount,
+                           std::string_view interpreter);
 
   // The shared libraries that all ELF files of the tree need and nothing in the tree provides; then
   // what was taken from where. Call it last. Returns a line for each library the host does not have
