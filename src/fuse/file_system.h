@@ -14,7 +14,7 @@
 #include "haft/fuse/shared_state.h"
 #include "haft/image/image_reader.h"
 #include "prefetch_blocks.h"
-#include "statistics.h"
+#include "server_statistics.h"
 
 namespace haft {
 
@@ -41,7 +41,7 @@ class FileSystem {
   void StopPrefetch() { prefetcher_.reset(); }
 
   ImageReader& reader() { return reader_; }
-  Statistics& statistics() { return statistics_; }
+  ServerStatistics& statistics() { return statistics_; }
 
   void Lookup(fuse_req_t request, fuse_ino_t parent, const char* name);
   void Forget(fuse_ino_t inode, std::uint64_t count);
@@ -70,7 +70,7 @@ class FileSystem {
   std::optional<BlockPrefetcher> prefetcher_;
   ServerOptions options_;
   const SharedServerState* shared_ = nullptr;
-  Statistics statistics_;
+  ServerStatistics statistics_;
   fuse_ino_t stats_directory_ = 0;  // .haft, 0 if the image has none
   Mutex mutex_;
   std::map<fuse_ino_t, std::shared_ptr<const std::string>> snapshots_ HAFT_GUARDED_BY(mutex_);

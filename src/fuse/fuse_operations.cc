@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "haft/fuse/request_log.h"
-#include "statistics.h"
+#include "server_statistics.h"
 
 namespace haft {
 namespace {

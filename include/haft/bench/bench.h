@@ -9,7 +9,7 @@
 
 #include "haft/base/error.h"
 #include "haft/bench/measured_start.h"
-#include "haft/bench/statistics.h"
+#include "haft/bench/sample_statistics.h"
 #include "haft/bench/variant.h"
 
 namespace haft::bench {

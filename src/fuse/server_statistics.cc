@@ -1,4 +1,4 @@
-#include "statistics.h"
+#include "server_statistics.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,12 +8,12 @@
 
 namespace haft {
 
-void Statistics::OpenProcessFile() {
+void ServerStatistics::OpenProcessFile() {
   process_file_ = UniqueFd(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
 }
 
 // 0 if /proc does not tell.
-std::uint64_t Statistics::ResidentBytes() const {
+std::uint64_t ServerStatistics::ResidentBytes() const {
   char text[128] = {};
   unsigned long total = 0, resident = 0;
   if (::pread(process_file_.get(), text, sizeof text - 1, 0) <= 0 ||
@@ -22,14 +22,14 @@ std::uint64_t Statistics::ResidentBytes() const {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-void Statistics::RecordError(std::string_view message) {
+void ServerStatistics::RecordError(std::string_view message) {
   errors_.fetch_add(1, std::memory_order_relaxed);
   MutexLock lock(mutex_);
   last_error_ = message;
 }
 
-std::string Statistics::ToJson(const BlockCache::Counters& cache,
-                               const ServerReport& report) const {
+std::string ServerStatistics::ToJson(const BlockCache::Counters& cache,
+                                     const ServerReport& report) const {
   nlohmann::ordered_json operations;
   for (std::size_t i = 0; i < kOperationNames.size(); ++i)
     operations[kOperationNames[i]] = counts_[i].value.load();

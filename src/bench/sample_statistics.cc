@@ -1,4 +1,4 @@
-#include "haft/bench/statistics.h"
+#include "haft/bench/sample_statistics.h"
 
 #include <algorithm>
 #include <cmath>

@@ -25,7 +25,7 @@ struct ServerReport {
 };
 
 // What the server did so far. Counting is one relaxed increment; thread-safe.
-class Statistics {
+class ServerStatistics {
  public:
   void Count(Operation operation) { ++counts_[static_cast<std::size_t>(operation)]; }
   void CountRead(std::uint64_t bytes) { read_bytes_.fetch_add(bytes, std::memory_order_relaxed); }

@@ -1,4 +1,4 @@
-#include "statistics.h"
+#include "server_statistics.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ std::vector<std::string> Keys(const Json& object) {
 }
 
 TEST(StatisticsTest, IsAJsonObjectOnItsOwnLine) {
-  Statistics statistics;
+  ServerStatistics statistics;
   statistics.OpenProcessFile();
   std::string text =
       statistics.ToJson({.hits = 1, .misses = 2, .failures = 3, .buffers = 4, .budget = 5});
@@ -54,7 +54,7 @@ TEST(StatisticsTest, EveryOperationHasItsName) {
       {Operation::kFlush, "flush"}};
   ASSERT_EQ(names.size(), static_cast<std::size_t>(Operation::kCount));
   for (const auto& [operation, name] : names) {
-    Statistics statistics;
+    ServerStatistics statistics;
     statistics.Count(operation);
     Json operations = Json::parse(statistics.ToJson({}))["operations"];
     EXPECT_EQ(operations.size(), names.size());
@@ -64,7 +64,7 @@ TEST(StatisticsTest, EveryOperationHasItsName) {
 }
 
 TEST(StatisticsTest, CountsFromManyThreads) {
-  Statistics statistics;
+  ServerStatistics statistics;
   std::vector<std::jthread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
@@ -86,7 +86,7 @@ TEST(StatisticsTest, CountsFromManyThreads) {
 }
 
 TEST(StatisticsTest, ErrorsWithNamesThatAreNotUtf8StayJson) {
-  Statistics statistics;
+  ServerStatistics statistics;
   statistics.RecordError("'\xff\xfe': \"bad\"\n");
   EXPECT_EQ(Json::parse(statistics.ToJson({}))["errors"], 1);
 }
