@@ -50,32 +50,32 @@ bool IsIntact(const UniqueFd& entry, const std::string& name, const ImageReader&
 }
 
 // In this order: a entry that is half removed is not complete.
-void RemoveLocked(int place, const std::string& entry, const UniqueFd& fd) {
+void RemoveLocked(int location, const std::string& entry, const UniqueFd& fd) {
   ::unlinkat(fd.get(), kMarker, 0);
   RemoveContents(fd.get());
-  ::unlinkat(place, entry.c_str(), AT_REMOVEDIR);
+  ::unlinkat(location, entry.c_str(), AT_REMOVEDIR);
 }
 
 }  // namespace
 
-CacheEntry::CacheEntry(int place, std::string entry, std::string path, std::string name,
+CacheEntry::CacheEntry(int location, std::string entry, std::string path, std::string name,
                        UniqueFd fd, State state)
-    : place_(place),
+    : location_(location),
       entry_(std::move(entry)),
       path_(std::move(path)),
       name_(std::move(name)),
       fd_(std::move(fd)),
       state_(state) {}
 
-Result<CacheEntry> CacheEntry::Open(int place, const std::string& place_path,
+Result<CacheEntry> CacheEntry::Open(int location, const std::string& location_path,
                                     const std::string& name, const ImageReader& reader) {
   ClearUmask umask;
   std::string entry = fmt::format("{}-{}", name, format::ToHex(reader.bundle().trailer.image_id));
-  std::string path = place_path + "/" + entry;
+  std::string path = location_path + "/" + entry;
   for (int waited = 0; waited < kWaitSeconds * 1000; waited += kPollMilliseconds) {
-    if (::mkdirat(place, entry.c_str(), 0700) < 0 && errno != EEXIST)
+    if (::mkdirat(location, entry.c_str(), 0700) < 0 && errno != EEXIST)
       return Failure(Error::FromErrno(Quoted(path)));
-    UniqueFd fd = OpenDirectoryAt(place, entry);
+    UniqueFd fd = OpenDirectoryAt(location, entry);
     struct stat status;
     if (!fd && errno == ENOENT) continue;  // removed meanwhile
     if (!fd || ::fstat(fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(path)));
@@ -85,7 +85,7 @@ Result<CacheEntry> CacheEntry::Open(int place, const std::string& place_path,
     }
     if (Lock(fd, LOCK_SH) && HasName(fd) && IsIntact(fd, name, reader)) {
       ::utimensat(fd.get(), kMarker, nullptr, 0);
-      return CacheEntry(place, entry, path, name, std::move(fd), State::kComplete);
+      return CacheEntry(location, entry, path, name, std::move(fd), State::kComplete);
     }
     if (Lock(fd, LOCK_EX) && HasName(fd)) {
       // Since the shared lock was tried, another start may have filled it.
@@ -94,10 +94,10 @@ Result<CacheEntry> CacheEntry::Open(int place, const std::string& place_path,
         ::unlinkat(fd.get(), kMarker, 0);
         RemoveContents(fd.get());
         ::fchmod(fd.get(), UserDirectoryMode());
-        return CacheEntry(place, entry, path, name, std::move(fd), State::kToBeFilled);
+        return CacheEntry(location, entry, path, name, std::move(fd), State::kToBeFilled);
       }
       Lock(fd, LOCK_SH);
-      return CacheEntry(place, entry, path, name, std::move(fd), State::kComplete);
+      return CacheEntry(location, entry, path, name, std::move(fd), State::kComplete);
     }
     Sleep(std::chrono::milliseconds(kPollMilliseconds));
   }
@@ -130,7 +130,7 @@ Result<> CacheEntry::FillTree(const ImageReader& reader, bool durable) {
 Result<> CacheEntry::Fill(const ImageReader& reader, bool durable) {
   auto filled = FillTree(reader, durable);
   if (!filled) {
-    RemoveLocked(place_, entry_, fd_);
+    RemoveLocked(location_, entry_, fd_);
     return filled;
   }
   Lock(fd_, LOCK_SH);  // from exclusive to shared nobody can come in between
@@ -139,17 +139,17 @@ Result<> CacheEntry::Fill(const ImageReader& reader, bool durable) {
 }
 
 void CacheEntry::RemoveIfUnlocked() {
-  if (Lock(fd_, LOCK_EX) && HasName(fd_)) RemoveLocked(place_, entry_, fd_);
+  if (Lock(fd_, LOCK_EX) && HasName(fd_)) RemoveLocked(location_, entry_, fd_);
 }
 
-std::vector<FoundEntry> FindEntries(int place, const std::string& place_path) {
+std::vector<FoundEntry> FindEntries(int location, const std::string& location_path) {
   std::vector<FoundEntry> entries;
-  for (const std::string& name : NamesIn(place)) {
+  for (const std::string& name : NamesIn(location)) {
     auto dash = name.rfind('-');
     if (dash == name.npos || name.size() - dash - 1 != kIdDigits ||
         !format::IsBundleName(name.substr(0, dash)))
       continue;
-    UniqueFd fd = OpenDirectoryAt(place, name);
+    UniqueFd fd = OpenDirectoryAt(location, name);
     if (!fd) continue;
     struct stat status;
     UniqueFd marker(::openat(fd.get(), kMarker, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -158,7 +158,7 @@ std::vector<FoundEntry> FindEntries(int place, const std::string& place_path) {
     if (::fstat(complete ? marker.get() : fd.get(), &status) < 0) continue;
     entries.push_back({.name = name.substr(0, dash),
                        .image_id = name.substr(dash + 1),
-                       .path = place_path + "/" + name,
+                       .path = location_path + "/" + name,
                        .bytes = std::strtoull(text, nullptr, 10),
                        .last_use = status.st_mtim.tv_sec,
                        .complete = complete});
@@ -167,17 +167,17 @@ std::vector<FoundEntry> FindEntries(int place, const std::string& place_path) {
   return entries;
 }
 
-bool IsEntryInUse(int place, const FoundEntry& entry) {
-  UniqueFd fd = OpenDirectoryAt(place, std::string(BaseName(entry.path)));
+bool IsEntryInUse(int location, const FoundEntry& entry) {
+  UniqueFd fd = OpenDirectoryAt(location, std::string(BaseName(entry.path)));
   return fd && (!Lock(fd, LOCK_EX) || FindUser(entry.path));
 }
 
-bool RemoveUnusedEntry(int place, const FoundEntry& entry) {
+bool RemoveUnusedEntry(int location, const FoundEntry& entry) {
   const std::string name(BaseName(entry.path));
-  UniqueFd fd = OpenDirectoryAt(place, name);
+  UniqueFd fd = OpenDirectoryAt(location, name);
   if (!fd) return errno == ENOENT;
   if (!Lock(fd, LOCK_EX) || FindUser(entry.path)) return false;
-  RemoveLocked(place, name, fd);
+  RemoveLocked(location, name, fd);
   return !HasName(fd);
 }
 

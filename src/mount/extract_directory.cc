@@ -44,12 +44,13 @@ Result<bool> HoldsMachineCode(const ImageReader& reader, InodeId directory) {
   return false;
 }
 
-Result<> CheckRoom(const UserDirectory& place, const format::Trailer& image, bool needs_exec) {
+Result<> CheckRoom(const UserDirectory& location, const format::Trailer& image, bool needs_exec) {
   struct statvfs status;
-  if (::fstatvfs(place.fd.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(place.path)));
+  if (::fstatvfs(location.fd.get(), &status) < 0)
+    return Failure(Error::FromErrno(Quoted(location.path)));
   auto refused = [&](std::string why, int code) {
     return Failure(
-        Error(ErrorKind::kUnsupported, fmt::format("{}: {}", Quoted(place.path), why), code));
+        Error(ErrorKind::kUnsupported, fmt::format("{}: {}", Quoted(location.path), why), code));
   };
   if (needs_exec && (status.f_flag & ST_NOEXEC) != 0) return refused("mounted noexec", EACCES);
   std::uint64_t needed = image.content_size + image.inode_count * kRoundingPerFile + kReserve;
@@ -62,23 +63,23 @@ Result<> CheckRoom(const UserDirectory& place, const format::Trailer& image, boo
 }
 
 // What starts left there whose cleanup process was killed.
-void Sweep(const UserDirectory& place, const StepClock& clock) {
-  for (const FoundEntry& entry : FindEntries(place.fd.get(), place.path)) {
-    if (RemoveUnusedEntry(place.fd.get(), entry))
+void Sweep(const UserDirectory& location, const StepClock& clock) {
+  for (const FoundEntry& entry : FindEntries(location.fd.get(), location.path)) {
+    if (RemoveUnusedEntry(location.fd.get(), entry))
       clock.Step("leftover {} removed", Quoted(entry.path));
   }
 }
 
-Result<CacheEntry> UsePlace(const MountRequest& request, const UserDirectory& place,
-                            bool needs_exec) {
-  TRY(CheckRoom(place, request.reader.bundle().trailer, needs_exec));
+Result<CacheEntry> UseLocation(const MountRequest& request, const UserDirectory& location,
+                               bool needs_exec) {
+  TRY(CheckRoom(location, request.reader.bundle().trailer, needs_exec));
   CacheEntry entry =
-      TRY(CacheEntry::Open(place.fd.get(), place.path, request.name(), request.reader));
+      TRY(CacheEntry::Open(location.fd.get(), location.path, request.name(), request.reader));
   // Before the first byte is written, so that it is removed even if this process is killed
   // meanwhile.
-  auto guarded = ForkCleanup(entry.tree_path(), {place.fd.get(), entry.fd()}, [&] {
+  auto guarded = ForkCleanup(entry.tree_path(), {location.fd.get(), entry.fd()}, [&] {
     entry.RemoveIfUnlocked();
-    RemoveIfEmpty(place);  // if it was the last one
+    RemoveIfEmpty(location);  // if it was the last one
     return true;
   });
   if (!guarded) {
@@ -87,15 +88,15 @@ Result<CacheEntry> UsePlace(const MountRequest& request, const UserDirectory& pl
   }
   if (entry.state() == CacheEntry::State::kToBeFilled)
     TRY(entry.Fill(request.reader, /*durable=*/false));
-  Sweep(place, request.clock);
+  Sweep(location, request.clock);
   return entry;
 }
 
 Result<CacheEntry> UseTemporary(const MountRequest& request, const std::string& path,
                                 bool needs_exec) {
-  UserDirectory place = TRY(OpenUserDirectory(path));
-  auto entry = UsePlace(request, place, needs_exec);
-  if (!entry) RemoveIfEmpty(place);  // if it is empty
+  UserDirectory location = TRY(OpenUserDirectory(path));
+  auto entry = UseLocation(request, location, needs_exec);
+  if (!entry) RemoveIfEmpty(location);  // if it is empty
   return entry;
 }
 
@@ -106,12 +107,12 @@ Result<CacheEntry> UseCache(const MountRequest& request, bool needs_exec) {
     return Failure(Error::Invalid(
         fmt::format("HAFT_CACHE={}: not an absolute path of [A-Za-z0-9._/-]", Quoted(path))));
   }
-  UserDirectory place =
+  UserDirectory location =
       TRY_WITHIN(fmt::format("HAFT_CACHE={}", Quoted(path)), OpenUserDirectory(path));
   CacheEntry entry =
-      TRY(CacheEntry::Open(place.fd.get(), place.path, request.name(), request.reader));
+      TRY(CacheEntry::Open(location.fd.get(), location.path, request.name(), request.reader));
   if (entry.state() == CacheEntry::State::kComplete) return entry;
-  auto filled = CheckRoom(place, request.reader.bundle().trailer, needs_exec);
+  auto filled = CheckRoom(location, request.reader.bundle().trailer, needs_exec);
   if (filled) filled = entry.Fill(request.reader, /*durable=*/true);
   if (filled) return entry;
   return Failure(std::move(filled).error());
@@ -136,8 +137,8 @@ Result<std::string> ExtractToDirectory(const MountRequest& request) {
     return entry.tree_path();
   }
   std::string reasons;
-  for (const std::string& place : ContentPlaces(request.settings)) {
-    auto entry = RetryWhileVanishing([&] { return UseTemporary(request, place, needs_exec); });
+  for (const std::string& location : ContentCandidates(request.settings)) {
+    auto entry = RetryWhileVanishing([&] { return UseTemporary(request, location, needs_exec); });
     if (entry) {
       Announce(request, entry->tree_path(), false);
       return entry->tree_path();

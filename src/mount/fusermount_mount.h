@@ -8,9 +8,9 @@
 
 namespace haft {
 
-// Mounts on PLACE/mXXXXXXXX/NAME, a new directory of this user's own. A detached process unmounts
-// and removes it when nothing uses it any more; what was left because that one was killed is
-// removed by the next start.
+// Mounts on LOCATION/mXXXXXXXX/NAME, a new directory of this user's own. A detached process
+// unmounts and removes it when nothing uses it any more; what was left because that one was killed
+// is removed by the next start.
 Result<std::string> MountWithFusermount(const MountRequest& request);
 
 }  // namespace haft

@@ -42,11 +42,11 @@ bool IsReachableByOthers(const std::string& path) {
 }
 
 // A directory named by the environment, if it is usable as a part of paths.
-void AddFromEnvironment(std::vector<std::string>& places, std::string_view text,
+void AddFromEnvironment(std::vector<std::string>& candidates, std::string_view text,
                         std::string_view name) {
   while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
   if (text.size() <= kMaxPlace && format::IsMountPath(text))
-    places.push_back(fmt::format("{}/{}", text, name));
+    candidates.push_back(fmt::format("{}/{}", text, name));
 }
 
 }  // namespace
@@ -86,31 +86,31 @@ Result<UserDirectory> OpenUserDirectory(const std::string& path) {
   return directory;
 }
 
-std::vector<std::string> MountPointPlaces(const MountSettings& settings) {
-  std::vector<std::string> places;
+std::vector<std::string> MountPointCandidates(const MountSettings& settings) {
+  std::vector<std::string> candidates;
   uid_t uid = ::geteuid();
   if (uid == 0) {
-    places.push_back("/run/haft");
+    candidates.push_back("/run/haft");
   } else {
     AddFromEnvironment(places, settings.runtime_directory, "haft");
   }
-  places.push_back(fmt::format("/tmp/haft-{}", uid));
-  return places;
+  candidates.push_back(fmt::format("/tmp/haft-{}", uid));
+  return candidates;
 }
 
-std::vector<std::string> ContentPlaces(const MountSettings& settings) {
-  std::vector<std::string> places;
+std::vector<std::string> ContentCandidates(const MountSettings& settings) {
+  std::vector<std::string> candidates;
   std::string name = fmt::format("haft-{}", ::geteuid());
   AddFromEnvironment(places, settings.temporary, name);
-  for (std::string_view place : {"/tmp", "/var/tmp"})
-    places.push_back(fmt::format("{}/{}", place, name));
+  for (std::string_view location : {"/tmp", "/var/tmp"})
+    candidates.push_back(fmt::format("{}/{}", location, name));
   if (::geteuid() == 0) {
-    places.push_back("/run/haft");
+    candidates.push_back("/run/haft");
   } else {
     AddFromEnvironment(places, settings.runtime_directory, "haft");
   }
-  places.push_back(fmt::format("/dev/shm/{}", name));
-  return places;
+  candidates.push_back(fmt::format("/dev/shm/{}", name));
+  return candidates;
 }
 
 Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std::string& prefix) {

@@ -26,8 +26,8 @@ Result<UserDirectory> OpenUserDirectory(const std::string& path);
 // Where such a directory may be, best first. Memory of the machine (tmpfs) is best for mount points
 // and last for contents. TMPDIR and XDG_RUNTIME_DIR are candidates if they are absolute and not
 // odd.
-std::vector<std::string> MountPointPlaces(const MountSettings& settings);
-std::vector<std::string> ContentPlaces(const MountSettings& settings);
+std::vector<std::string> MountPointCandidates(const MountSettings& settings);
+std::vector<std::string> ContentCandidates(const MountSettings& settings);
 
 // A new directory "PREFIXxxxxxx" with mode 0700 (root: 0755) in `parent`, locked shared (flock) as
 // long as the descriptor or a copy of it is open, which also keeps cleaners of /tmp away.

@@ -33,11 +33,13 @@ class CacheEntryTest : public ::testing::Test {
   CacheEntryTest()
       : reader_(OpenReader(SampleImage(1))),
         id_(format::ToHex(reader_.bundle().trailer.image_id)),
-        place_(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+        location_(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
         name_("app-" + id_),
         path_(dir_ / name_) {}
 
-  Result<CacheEntry> Open() { return CacheEntry::Open(place_.get(), dir_.path(), "app", reader_); }
+  Result<CacheEntry> Open() {
+    return CacheEntry::Open(location_.get(), dir_.path(), "app", reader_);
+  }
 
   // As a start leaves it that has ended.
   void FillOne() {
@@ -55,7 +57,7 @@ class CacheEntryTest : public ::testing::Test {
   }
 
   FoundEntry Found() {
-    auto entries = FindEntries(place_.get(), dir_.path());
+    auto entries = FindEntries(location_.get(), dir_.path());
     EXPECT_EQ(entries.size(), 1u);
     return entries.empty() ? FoundEntry{} : entries[0];
   }
@@ -63,7 +65,7 @@ class CacheEntryTest : public ::testing::Test {
   TempDir dir_;
   ImageReader reader_;
   std::string id_;
-  UniqueFd place_;
+  UniqueFd location_;
   std::string name_;
   std::string path_;
 };
@@ -168,7 +170,7 @@ TEST_F(CacheEntryTest, IsRemovedWhenNobodyElseHasIt) {
 }
 
 TEST_F(CacheEntryTest, IsFoundWithItsSizeAndLastUse) {
-  EXPECT_TRUE(FindEntries(place_.get(), dir_.path()).empty());
+  EXPECT_TRUE(FindEntries(location_.get(), dir_.path()).empty());
   for (const std::string& other :
        {std::string("no-entry"), std::string("app-0123"), "odd name-" + id_}) {
     ASSERT_EQ(::mkdir((dir_ / other).c_str(), 0700), 0);
@@ -196,10 +198,10 @@ TEST_F(CacheEntryTest, IsNotPrunedWhileItIsLockedOrAProcessIsInIt) {
   {
     auto user = Open();
     ASSERT_EQ(Message(user), "");
-    EXPECT_TRUE(IsEntryInUse(place_.get(), found));
-    EXPECT_FALSE(RemoveUnusedEntry(place_.get(), found));
+    EXPECT_TRUE(IsEntryInUse(location_.get(), found));
+    EXPECT_FALSE(RemoveUnusedEntry(location_.get(), found));
   }
-  EXPECT_FALSE(IsEntryInUse(place_.get(), found));
+  EXPECT_FALSE(IsEntryInUse(location_.get(), found));
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   UniqueFd ready(ends[0]), say(ends[1]);
@@ -210,14 +212,14 @@ TEST_F(CacheEntryTest, IsNotPrunedWhileItIsLockedOrAProcessIsInIt) {
   }
   char byte;
   ASSERT_EQ(::read(ready.get(), &byte, 1), 1);
-  EXPECT_TRUE(IsEntryInUse(place_.get(), found));
-  EXPECT_FALSE(RemoveUnusedEntry(place_.get(), found));
+  EXPECT_TRUE(IsEntryInUse(location_.get(), found));
+  EXPECT_FALSE(RemoveUnusedEntry(location_.get(), found));
   ::kill(process, SIGKILL);
   ::waitpid(process, nullptr, 0);
-  EXPECT_FALSE(IsEntryInUse(place_.get(), found));
-  EXPECT_TRUE(RemoveUnusedEntry(place_.get(), found));
+  EXPECT_FALSE(IsEntryInUse(location_.get(), found));
+  EXPECT_TRUE(RemoveUnusedEntry(location_.get(), found));
   EXPECT_TRUE(dir_.List().empty());
-  EXPECT_TRUE(RemoveUnusedEntry(place_.get(), found)) << "gone is gone";
+  EXPECT_TRUE(RemoveUnusedEntry(location_.get(), found)) << "gone is gone";
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Unpacked images on disk. One directory of a place, called NAME-IMAGEID, is a entry; it holds the
-// tree as NAME and, once that is complete, the file "complete". The entry is locked (flock) shared
-// by those who use it, exclusively by who fills or removes it.
+// Unpacked images on disk. One directory of a location, called NAME-IMAGEID, is a entry; it holds
+// the tree as NAME and, once that is complete, the file "complete". The entry is locked (flock)
+// shared by those who use it, exclusively by who fills or removes it.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,11 @@ class CacheEntry {
  public:
   enum class State { kComplete, kToBeFilled };
 
-  // Opens or makes the entry for `reader`'s image in the directory `place` and locks it: shared if
-  // it is complete and has all files of the image with the right sizes and times, else exclusively
-  // and empty. Waits while another process fills it.
-  static Result<CacheEntry> Open(int place, const std::string& place_path, const std::string& name,
-                                 const ImageReader& reader);
+  // Opens or makes the entry for `reader`'s image in the directory `location` and locks it: shared
+  // if it is complete and has all files of the image with the right sizes and times, else
+  // exclusively and empty. Waits while another process fills it.
+  static Result<CacheEntry> Open(int location, const std::string& location_path,
+                                 const std::string& name, const ImageReader& reader);
 
   State state() const { return state_; }
   int fd() const { return fd_.get(); }  // whoever holds a copy holds the lock
@@ -36,11 +36,11 @@ class CacheEntry {
   void RemoveIfUnlocked();
 
  private:
-  CacheEntry(int place, std::string entry, std::string path, std::string name, UniqueFd fd,
+  CacheEntry(int location, std::string entry, std::string path, std::string name, UniqueFd fd,
              State state);
   Result<> FillTree(const ImageReader& reader, bool durable);
 
-  int place_;  // not owned
+  int location_;  // not owned
   std::string entry_;
   std::string path_;
   std::string name_;
@@ -48,7 +48,7 @@ class CacheEntry {
   State state_;
 };
 
-// A entry as somebody finds it in a place.
+// A entry as somebody finds it in a location.
 struct FoundEntry {
   std::string name;      // of the bundle
   std::string image_id;  // hexadecimal
@@ -58,13 +58,13 @@ struct FoundEntry {
   bool complete;
 };
 
-// All entries of a place.
-std::vector<FoundEntry> FindEntries(int place, const std::string& place_path);
+// All entries of a location.
+std::vector<FoundEntry> FindEntries(int location, const std::string& location_path);
 
 // Whether it is locked or some process uses it.
-bool IsEntryInUse(int place, const FoundEntry& entry);
+bool IsEntryInUse(int location, const FoundEntry& entry);
 
 // Removes a entry unless it is locked or some process uses it; says whether it is gone.
-bool RemoveUnusedEntry(int place, const FoundEntry& entry);
+bool RemoveUnusedEntry(int location, const FoundEntry& entry);
 
 }  // namespace haft
