@@ -1,4 +1,4 @@
-// Unpacked images on disk. One directory of a location, called NAME-IMAGEID, is a entry; it holds
+// Unpacked images on disk. One directory of a location, called NAME-IMAGEID, is an entry; it holds
 // the tree as NAME and, once that is complete, the file "complete". The entry is locked (flock)
 // shared by those who use it, exclusively by who fills or removes it.
 #pragma once
@@ -48,7 +48,7 @@ class CacheEntry {
   State state_;
 };
 
-// A entry as somebody finds it in a location.
+// An entry as somebody finds it in a location.
 struct FoundEntry {
   std::string name;      // of the bundle
   std::string image_id;  // hexadecimal
