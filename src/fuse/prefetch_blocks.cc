@@ -46,7 +46,7 @@ void BlockPrefetcher::Note(InodeId file, std::uint64_t offset, std::size_t size)
                       end = stream->next + kPrefetchBytes;
   if (begin >= end) return;
   stream->ahead = end;
-  part_ = Part{.file = file, .offset = begin, .size = end - begin};
+  wanted_range_ = {.file = file, .range = {.offset = begin, .size = end - begin}};
   if (!thread_.joinable()) {
     try {
       thread_ = std::thread([this] { Work(); });
@@ -63,13 +63,13 @@ void BlockPrefetcher::Work() {
   std::vector<Slice> blocks;
   MutexLock lock(mutex_);
   for (;;) {
-    while (!stop_ && !part_) wanted_.Wait(lock);
+    while (!stop_ && !wanted_range_) wanted_.Wait(lock);
     if (stop_) return;
-    const Part part = *std::exchange(part_, std::nullopt);
+    const auto [file, range] = *std::exchange(wanted_range_, std::nullopt);
     lock.Unlock();
     // They stay in the cache. Whoever asks for what cannot be read is told so himself.
     try {
-      static_cast<void>(reader_.Read(part.file, part.offset, part.size, blocks));
+      static_cast<void>(reader_.Read(file, range.offset, range.size, blocks));
     } catch (const std::bad_alloc&) {
     }
     blocks.clear();

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "haft/base/mutex.h"
+#include "haft/format/byte_range.h"
 #include "haft/fuse/shared_state.h"
 #include "haft/image/image_reader.h"
 
@@ -36,10 +37,9 @@ class BlockPrefetcher {
     std::uint64_t run = 0;    // how much was read without a gap
     std::uint64_t ahead = 0;  // decoded, or wanted, up to here
   };
-  struct Part {
+  struct FileRange {
     InodeId file;
-    std::uint64_t offset;
-    std::uint64_t size;
+    format::ByteRange range;
   };
 
   void Work();
@@ -51,7 +51,7 @@ class BlockPrefetcher {
   std::array<Stream, 4> streams_ HAFT_GUARDED_BY(mutex_);
   std::size_t oldest_ HAFT_GUARDED_BY(mutex_) = 0;
   // The next to decode; a newer one takes its place.
-  std::optional<Part> part_ HAFT_GUARDED_BY(mutex_);
+  std::optional<FileRange> wanted_range_ HAFT_GUARDED_BY(mutex_);
   bool impossible_ HAFT_GUARDED_BY(mutex_) = false;  // no more threads for us
   bool stop_ HAFT_GUARDED_BY(mutex_) = false;
   std::thread thread_ HAFT_GUARDED_BY(mutex_);

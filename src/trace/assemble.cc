@@ -48,14 +48,15 @@ struct Listing {
 };
 
 // Appends [begin, end), or extends the range it touches.
-void AddRange(std::vector<Range>& ranges, std::uint64_t begin, std::uint64_t end) {
-  for (Range& range : ranges) {
-    if (begin > range.end || end < range.begin) continue;
-    range.begin = std::min(range.begin, begin);
-    range.end = std::max(range.end, end);
+void AddRange(std::vector<format::ByteRange>& ranges, std::uint64_t begin, std::uint64_t end) {
+  for (format::ByteRange& range : ranges) {
+    const std::uint64_t range_end = range.offset + range.size;
+    if (begin > range_end || end < range.offset) continue;
+    range.offset = std::min(range.offset, begin);
+    range.size = std::max(range_end, end) - range.offset;
     return;
   }
-  ranges.push_back({begin, end});
+  ranges.push_back({.offset = begin, .size = end - begin});
 }
 
 // The files that were touched, each made when it is first asked for.

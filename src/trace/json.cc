@@ -182,9 +182,10 @@ std::string ToProfileJson(const Trace& trace) {
     if (file.type != FileType::kFile || (file.use != Use::kRead && file.use != Use::kIndex))
       continue;
     files.push_back(file.path);
-    if (file.ranges.empty() || file.ranges == std::vector<Range>{{0, file.size}}) continue;
-    for (const Range& range : file.ranges)
-      ranges[file.path].push_back({range.begin, range.end - range.begin});
+    if (file.ranges.empty() || file.ranges == std::vector<format::ByteRange>{{0, file.size}})
+      continue;
+    for (const format::ByteRange& range : file.ranges)
+      ranges[file.path].push_back({range.offset, range.size});
   }
   return Dump({{"files", std::move(files)},
                {"directories", std::move(directories)},

@@ -107,7 +107,8 @@ TEST_F(TraceTest, FilesHaveTheirRequests) {
   EXPECT_EQ(file.size, 10u);
   EXPECT_EQ(file.use, Use::kRead);
   EXPECT_EQ(file.blocks, (std::vector<std::uint32_t>{6}));
-  EXPECT_EQ(file.ranges, (std::vector<Range>{{8, 10}, {0, 4}}));  // in the order of first use
+  EXPECT_EQ(file.ranges,
+            (std::vector<format::ByteRange>{{8, 2}, {0, 4}}));  // in the order of first use
 }
 
 TEST_F(TraceTest, FilesAreInTheOrderOfFirstUse) {

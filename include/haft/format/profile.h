@@ -9,16 +9,9 @@
 
 #include "haft/base/error.h"
 #include "haft/format/bundle_file.h"
+#include "haft/format/byte_range.h"
 
 namespace haft::format {
-
-// Part of a file, in bytes.
-struct ByteRange {
-  std::uint64_t offset;
-  std::uint64_t size;
-
-  bool operator==(const ByteRange&) const = default;
-};
 
 // Whether it can be a path of Profile::host: relative or below /usr, and never upwards.
 bool IsHostPath(std::string_view path);

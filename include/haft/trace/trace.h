@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "haft/base/error.h"
+#include "haft/format/byte_range.h"
 #include "haft/fuse/request_log.h"
 #include "haft/image/image_reader.h"
 
@@ -44,12 +45,6 @@ enum class Use {
 };
 std::string_view UseName(Use use);
 
-struct Range {
-  std::uint64_t begin;
-  std::uint64_t end;
-  bool operator==(const Range&) const = default;
-};
-
 // What happened to one file or directory of the image.
 struct File {
   std::string path;  // relative to the root of the image; "" is the root
@@ -61,8 +56,9 @@ struct File {
   Nanoseconds server = 0;  // time that answering took, decoding included
   Nanoseconds decoding = 0;
   std::uint32_t requests = 0;
-  std::uint64_t bytes = 0;    // of contents sent
-  std::vector<Range> ranges;  // of contents, in the order of first use, merged where they touch
+  std::uint64_t bytes = 0;  // of contents sent
+  std::vector<format::ByteRange>
+      ranges;  // of contents, in the order of first use, merged where they touch
   std::vector<std::uint32_t> blocks;  // in the order of first use
   std::string module;                 // the module it is
   std::string importer;  // who imported that, or was running when the file was first used
