@@ -39,7 +39,7 @@ ContentTables ZipBlocks::Tables() const {
   ContentTables tables;
   for (std::size_t i = 0; i < first_.size(); ++i) {
     const std::uint64_t size = plan_.contents()[i]->size;
-    tables.ranges.push_back({.first = tables.extents.size(), .count = 1});
+    tables.rows.push_back({.first = tables.extents.size(), .count = 1});
     tables.extents.push_back(
         {.file_offset = 0, .length = size, .block = first_[i], .block_offset = 0});
     for (std::uint64_t offset = 0; offset < size; offset += kBlockSize) {

@@ -13,18 +13,16 @@
 namespace haft {
 namespace {
 
-// A stretch of a content, and where it lies in the decoded block.
-struct Piece {
-  ContentId content;
-  std::uint64_t file_offset;
-  std::uint64_t length;
+// Where a slice lies in the decoded block.
+struct PlacedSlice {
+  ContentSlice slice;
   std::uint32_t block_offset;
 };
 
-// What a job hands to the writing thread: a block and the pieces in it, or a hole.
+// What a job hands to the writing thread: a block and the slices in it, or a hole.
 struct Output {
-  std::vector<Piece> pieces;
-  std::uint32_t raw_size = 0;  // 0: a hole of one piece
+  std::vector<PlacedSlice> slices;
+  std::uint32_t raw_size = 0;  // 0: a hole of one slice
   std::uint64_t checksum = 0;
   format::EncodedBlock block = {};
 };
@@ -35,9 +33,9 @@ bool AllZero(std::span<const std::byte> bytes) {
                            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
-Output Encode(std::vector<Piece> pieces, std::span<const std::byte> raw, format::Codec codec,
+Output Encode(std::vector<PlacedSlice> slices, std::span<const std::byte> raw, format::Codec codec,
               format::Effort effort) {
-  Output output{.pieces = std::move(pieces),
+  Output output{.slices = std::move(slices),
                 .raw_size = static_cast<std::uint32_t>(raw.size()),
                 .block = format::EncodeBlock(raw, codec, effort)};
   output.checksum = format::Checksum(output.block.stored);
@@ -54,7 +52,7 @@ class ContentWriter {
         image_start_(image_start),
         sink_(sink),
         progress_(progress) {
-    tables_.ranges.resize(plan.contents().size() + plan.parts().size());
+    tables_.rows.resize(plan.contents().size() + plan.parts().size());
     for (const ContentSlice& slice : plan.slices()) {
       if (slice.size != plan.contents()[slice.content]->size) split_.try_emplace(slice.content);
     }
@@ -81,16 +79,16 @@ class ContentWriter {
   // Worker: small slices, one after another in one block.
   Result<Output> ReadShared(const PlannedBlocks& planned) const {
     std::vector<std::byte> raw(planned.size);
-    std::vector<Piece> pieces;
+    std::vector<PlacedSlice> slices;
     std::uint32_t position = 0;
     for (const ContentSlice& slice : planned.slices) {
       const TreeNode::File& file = *plan_.contents()[slice.content];
       FileReader reader = TRY(FileReader::Open(file.source, file.size));
       TRY(reader.Read(slice.offset, std::span(raw).subspan(position, slice.size)));
-      pieces.push_back({slice.content, slice.offset, slice.size, position});
+      slices.push_back({slice, position});
       position += static_cast<std::uint32_t>(slice.size);
     }
-    return Encode(std::move(pieces), raw, CodecFor(planned.hot), policy_.effort);
+    return Encode(std::move(slices), raw, CodecFor(planned.hot), policy_.effort);
   }
 
   std::uint32_t SizeFor(ContentId id, bool hot) const {
@@ -101,11 +99,11 @@ class ContentWriter {
   format::Codec CodecFor(bool hot) const { return hot ? policy_.hot_codec : policy_.codec; }
 
   // Worker: one block of a large slice.
-  Result<Output> ReadPiece(const FileReader& reader, Piece piece, bool hot) const {
-    std::vector<std::byte> raw(piece.length);
-    TRY(reader.Read(piece.file_offset, raw));
-    if (AllZero(raw)) return Output{.pieces = {piece}};
-    return Encode({piece}, raw, CodecFor(hot), policy_.effort);
+  Result<Output> ReadSlice(const FileReader& reader, const ContentSlice& slice, bool hot) const {
+    std::vector<std::byte> raw(slice.size);
+    TRY(reader.Read(slice.offset, raw));
+    if (AllZero(raw)) return Output{.slices = {{slice, 0}}};
+    return Encode({{slice, 0}}, raw, CodecFor(hot), policy_.effort);
   }
 
   Result<> SubmitLarge(OrderedPool<Output>& pool, const ContentSlice& slice, bool hot) {
@@ -114,18 +112,18 @@ class ContentWriter {
     auto reader = std::make_shared<const FileReader>(TRY(FileReader::Open(file.source, file.size)));
     const std::uint64_t end = slice.offset + slice.size;
     for (std::uint64_t offset = slice.offset; offset < end;) {
-      // Whole pieces in front of the next data need not be read: they are a hole.
+      // Whole blocks in front of the next data need not be read: they are a hole.
       const std::uint64_t data = std::min(reader->NextData(offset), end);
       const std::uint64_t hole = data == end ? end - offset : (data - offset) / size * size;
       if (hole > 0) {
-        Piece piece{slice.content, offset, hole, 0};
-        TRY(pool.Submit([piece]() -> Result<Output> { return Output{.pieces = {piece}}; }));
+        const ContentSlice zeros{slice.content, offset, hole};
+        TRY(pool.Submit([zeros]() -> Result<Output> { return Output{.slices = {{zeros, 0}}}; }));
         offset += hole;
         continue;
       }
-      Piece piece{slice.content, offset, std::min<std::uint64_t>(size, end - offset), 0};
-      TRY(pool.Submit([this, reader, piece, hot] { return ReadPiece(*reader, piece, hot); }));
-      offset += piece.length;
+      const ContentSlice block{slice.content, offset, std::min<std::uint64_t>(size, end - offset)};
+      TRY(pool.Submit([this, reader, block, hot] { return ReadSlice(*reader, block, hot); }));
+      offset += block.size;
     }
     return {};
   }
@@ -146,38 +144,38 @@ class ContentWriter {
            .reserved = {}});
       TRY(sink_.Append(output.block.stored));
     }
-    for (const Piece& piece : output.pieces) {
-      AddExtent(piece, number);
-      done_ += piece.length;
+    for (const PlacedSlice& placed : output.slices) {
+      AddExtent(placed, number);
+      done_ += placed.slice.size;
     }
     if (progress_) progress_(done_);
     return {};
   }
 
-  // Pieces of one content come in order and not mixed with others, so its extents are neighbours;
+  // Slices of one content come in order and not mixed with others, so its extents are neighbours;
   // those of a content in several slices are put together in the end.
-  void AddExtent(const Piece& piece, std::uint32_t block) {
-    const format::Extent extent{piece.file_offset, piece.length, block, piece.block_offset};
-    if (auto split = split_.find(piece.content); split != split_.end()) {
+  void AddExtent(const PlacedSlice& placed, std::uint32_t block) {
+    const ContentSlice& slice = placed.slice;
+    const format::Extent extent{slice.offset, slice.size, block, placed.block_offset};
+    if (auto split = split_.find(slice.content); split != split_.end()) {
       if (split->second.empty() || !Continues(split->second.back(), extent))
         split->second.push_back(extent);
       return;
     }
-    ExtentRange& range = tables_.ranges[piece.content];
-    if (range.count == 0) {
-      range.first = tables_.extents.size();
+    ExtentRows& rows = tables_.rows[slice.content];
+    if (rows.count == 0) {
+      rows.first = tables_.extents.size();
     } else if (Continues(tables_.extents.back(), extent)) {
       return;
     }
     tables_.extents.push_back(extent);
-    ++range.count;
+    ++rows.count;
   }
 
   void AddSplit() {
     for (auto& [content, extents] : split_) {
       std::ranges::sort(extents, {}, &format::Extent::file_offset);
-      tables_.ranges[content] = {tables_.extents.size(),
-                                 static_cast<std::uint32_t>(extents.size())};
+      tables_.rows[content] = {tables_.extents.size(), static_cast<std::uint32_t>(extents.size())};
       tables_.extents.insert(tables_.extents.end(), extents.begin(), extents.end());
     }
   }
@@ -185,9 +183,9 @@ class ContentWriter {
   // A part gets extents of its own, which point into the blocks of the whole.
   void AddPart(std::size_t number) {
     const ContentPart& part = plan_.parts()[number];
-    const ExtentRange whole = tables_.ranges[*plan_.ContentOf(*part.whole)];
-    ExtentRange& range = tables_.ranges[plan_.contents().size() + number];
-    range.first = tables_.extents.size();
+    const ExtentRows whole = tables_.rows[*plan_.ContentOf(*part.whole)];
+    ExtentRows& rows = tables_.rows[plan_.contents().size() + number];
+    rows.first = tables_.extents.size();
     const std::uint64_t end = part.offset + part.file->size;
     for (std::uint64_t i = whole.first; i < whole.first + whole.count; ++i) {
       const format::Extent extent = tables_.extents[i];
@@ -205,7 +203,7 @@ class ContentWriter {
              .block = hole ? extent.block
                            : extent.block + static_cast<std::uint32_t>(inside / block_size_),
              .block_offset = hole ? 0 : static_cast<std::uint32_t>(inside % block_size_)});
-        ++range.count;
+        ++rows.count;
         position += length;
       }
     }

@@ -124,8 +124,8 @@ class InodeEncoder {
       inode.mode |= S_IFREG;
       inode.size = file->size;
       if (std::optional<ContentId> content = plan_.ContentOf(*file)) {
-        inode.first = tables_.ranges[*content].first;
-        inode.count = tables_.ranges[*content].count;
+        inode.first = tables_.rows[*content].first;
+        inode.count = tables_.rows[*content].count;
       }
     } else {
       const std::string& target = row.node->symlink()->target;

@@ -13,14 +13,14 @@
 namespace haft {
 
 // The extents of one content: [first, first + count) of the extent table.
-struct ExtentRange {
+struct ExtentRows {
   std::uint64_t first = 0;
   std::uint32_t count = 0;
 };
 
 // Where the contents of a plan lie in an image: two of its tables.
 struct ContentTables {
-  std::vector<ExtentRange> ranges;  // by ContentId
+  std::vector<ExtentRows> rows;  // by ContentId
   std::vector<format::Extent> extents;
   std::vector<format::Block> blocks;
 };
