@@ -12,6 +12,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/text.h"
+#include "haft/base/utf8.h"
 #include "haft/format/checksum.h"
 #include "window_reader.h"
 #include "zip_end.h"

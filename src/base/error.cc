@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "haft/base/text.h"
+#include "haft/base/utf8.h"
 
 namespace haft {
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "haft/base/path.h"
+#include "haft/format/image_paths.h"
 #include "haft/python/entry_points.h"
 #include "haft/python/scripts.h"
 
@@ -32,8 +34,7 @@ bool SeesHostPackages(const BuildOptions& options) {
 }
 
 std::string ImagePathOfExecutable(const EntryRequest& request) {
-  const std::string& file = request.executable;
-  return JoinPath("bin", file.substr(file.rfind('/') + 1));  // npos + 1 == 0
+  return JoinPath("bin", BaseName(request.executable));
 }
 
 Result<format::Entry> EntryResolver::Resolve() const {
@@ -48,13 +49,13 @@ Result<format::Entry> EntryResolver::Resolve() const {
     return FindScript(tree_, format::kSitePackages, request.console_script);
   if (!request.executable.empty()) {
     format::Entry entry = TRY(ScriptEntry(tree_, ImagePathOfExecutable(request)));
-    entry.script = entry.file.substr(entry.file.rfind('/') + 1);
+    entry.script = BaseName(entry.file);
     return entry;
   }
   if (request.module.empty()) {
     bool has_entry =
-        options_.converted && options_.converted->entry.kind != format::EntryKind::kNone;
-    return has_entry ? options_.converted->entry
+        options_.imported && options_.imported->manifest.entry.kind != format::EntryKind::kNone;
+    return has_entry ? options_.imported->manifest.entry
                      : format::Entry{.kind = format::EntryKind::kInterpreter};
   }
   format::Entry entry = TRY(format::ParseModuleEntry(request.module, "module"));

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "haft/build/build.h"
+#include "haft/build/build_options.h"
 #include "haft/format/entry.h"
 #include "haft/python/python_interpreter.h"
 #include "haft/tree/tree.h"

@@ -195,7 +195,7 @@ Result<WorkDirectory> Materialize(const Tree& tree) {
 // Of a run whose bundle lies unpacked in `root`.
 void SetEnvironment(Command& command, const format::Manifest& manifest, const std::string& root,
                     const std::string& home) {
-  std::string python_path = JoinPath(root, kBootstrapDirectory);
+  std::string python_path = JoinPath(root, format::kBootstrapDirectory);
   for (const std::string& path : manifest.paths)
     python_path.append(":").append(JoinPath(root, path));
   command.environment.push_back("PYTHONPATH=" + python_path);
@@ -210,7 +210,7 @@ void SetEnvironment(Command& command, const format::Manifest& manifest, const st
 std::string ProblemOf(int status, const std::string& standard_error,
                       const std::optional<std::vector<std::string>>& arguments) {
   if (status == 0) return "";
-  const std::string last = LastLine(standard_error).substr(0, 300);
+  const std::string last(LastLine(standard_error).substr(0, 300));
   if (!arguments) return last.empty() ? DescribeStatus(status) : last;
   return fmt::format("{}: {}{}{}", Quoted(fmt::format("{}", fmt::join(*arguments, " "))),
                      DescribeStatus(status), last.empty() ? "" : ": ", last);
@@ -233,8 +233,7 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
   // An interpreter inside the image has its own standard library there. Not where the work
   // directory holds no programs (noexec).
   const std::string inside = JoinPath(root, manifest.python.path);
-  const bool bundled =
-      !manifest.python.path.starts_with('/') && IsExecutableFile(inside);
+  const bool bundled = !manifest.python.path.starts_with('/') && IsExecutableFile(inside);
   // A site would become a server, which does not end; what takes time is the application.
   const auto [task, target] =
       manifest.web.application.empty()

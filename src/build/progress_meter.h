@@ -5,7 +5,7 @@
 #include <functional>
 #include <string_view>
 
-#include "haft/build/build.h"
+#include "haft/build/build_options.h"
 
 namespace haft {
 

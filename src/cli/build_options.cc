@@ -11,6 +11,7 @@
 #include "haft/base/shell_words.h"
 #include "haft/python/pip.h"
 #include "haft/python/python_flags.h"
+#include "haft/python/shebang.h"
 
 namespace haft::cli {
 namespace {

@@ -14,6 +14,7 @@
 #include "haft/base/directory.h"
 #include "haft/base/file_io.h"
 #include "haft/base/process.h"
+#include "haft/base/subprocess.h"
 #include "haft/fuse/fuse_server.h"
 #include "haft/mount/host_mount.h"
 #include "haft/server/sandbox.h"

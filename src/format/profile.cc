@@ -8,6 +8,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/text.h"
+#include "haft/base/utf8.h"
 #include "haft/format/checksum.h"
 
 namespace haft::format {

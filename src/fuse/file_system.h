@@ -64,7 +64,6 @@ class FileSystem {
   struct stat SnapshotStat(fuse_ino_t inode, std::size_t size) const;
   // The snapshot behind an inode number beyond the image's own; nullptr if it is none.
   std::shared_ptr<const std::string> FindSnapshot(fuse_ino_t inode);
-  ServerReport Report() const;
 
   ImageReader reader_;
   std::optional<BlockPrefetcher> prefetcher_;

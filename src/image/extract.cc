@@ -18,7 +18,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/interruption.h"
 #include "haft/base/parallel.h"
-#include "haft/image/walk_image.h"
+#include "walk_image.h"
 
 namespace haft {
 namespace {

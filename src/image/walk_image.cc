@@ -1,4 +1,4 @@
-#include "haft/image/walk_image.h"
+#include "walk_image.h"
 
 #include <fmt/format.h>
 

@@ -76,7 +76,7 @@ Error RequestedIsUnusable(std::string_view requested, std::string_view why) {
 }
 
 Result<std::string> TakeRequested(const PythonTarget& target, const Environment& environment,
-                             std::string_view requested) {
+                                  std::string_view requested) {
   std::string path(requested);
   if (requested.find('/') == requested.npos) {
     path = FindInPath(requested, environment.Get("PATH").value_or(""));
@@ -87,7 +87,8 @@ Result<std::string> TakeRequested(const PythonTarget& target, const Environment&
       path = fmt::format("{}/{}", directory, requested);
   }
   if (!IsExecutableFile(path)) {
-    return Failure(RequestedIsUnusable(requested, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));
+    return Failure(RequestedIsUnusable(
+        requested, ::strerror(::access(path.c_str(), F_OK) < 0 ? errno : EACCES)));
   }
   if (auto mismatch = MismatchOf(path, target, environment)) {
     return Failure(Error(ErrorKind::kNotFound,

@@ -92,7 +92,7 @@ std::vector<std::string> MountPointCandidates(const MountSettings& settings) {
   if (uid == 0) {
     candidates.push_back("/run/haft");
   } else {
-    AddFromEnvironment(places, settings.runtime_directory, "haft");
+    AddFromEnvironment(candidates, settings.runtime_directory, "haft");
   }
   candidates.push_back(fmt::format("/tmp/haft-{}", uid));
   return candidates;
@@ -101,13 +101,13 @@ std::vector<std::string> MountPointCandidates(const MountSettings& settings) {
 std::vector<std::string> ContentCandidates(const MountSettings& settings) {
   std::vector<std::string> candidates;
   std::string name = fmt::format("haft-{}", ::geteuid());
-  AddFromEnvironment(places, settings.temporary, name);
+  AddFromEnvironment(candidates, settings.temporary, name);
   for (std::string_view location : {"/tmp", "/var/tmp"})
     candidates.push_back(fmt::format("{}/{}", location, name));
   if (::geteuid() == 0) {
     candidates.push_back("/run/haft");
   } else {
-    AddFromEnvironment(places, settings.runtime_directory, "haft");
+    AddFromEnvironment(candidates, settings.runtime_directory, "haft");
   }
   candidates.push_back(fmt::format("/dev/shm/{}", name));
   return candidates;

@@ -1,9 +1,6 @@
 #include "haft/python/python_flags.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include "haft/python/shebang.h"
 
 namespace haft {
 namespace {
@@ -77,23 +74,6 @@ PythonFlags KeepPythonFlags(const std::vector<std::string>& words) {
     if (kept != "-") flags.arguments.push_back(std::move(kept));
   }
   return flags;
-}
-
-Result<PythonRequest> ParsePythonRequest(std::string_view text) {
-  if (text.starts_with("#!")) text.remove_prefix(2);
-  if (text.contains('/') && ::access(std::string(text).c_str(), F_OK) == 0) {
-    return PythonRequest{.interpreter = std::string(text), .flags = {}};
-  }
-  auto wrong = [&](std::string_view why) {
-    return Failure(Error(ErrorKind::kUsage, fmt::format("python {}: {}", Quoted(text), why))
-                       .Remedy("write it as in '/usr/bin/python3 -s' or '/usr/bin/env python3'"));
-  };
-  Shebang shebang = ParseShebang(text);
-  if (!shebang.env_arguments.empty())
-    return wrong("of env only -S can be taken over; --inject-env sets variables");
-  if (shebang.program.empty()) return wrong("names no interpreter");
-  return PythonRequest{.interpreter = std::move(shebang.program),
-                       .flags = std::move(shebang.arguments)};
 }
 
 }  // namespace haft

@@ -1,5 +1,8 @@
 #include "haft/python/shebang.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -59,6 +62,23 @@ WantedPython PythonOf(std::string_view shebang) {
   return {.program = std::move(parsed.program),
           .arguments = std::move(flags.arguments),
           .ignore_environment = flags.ignore_environment};
+}
+
+Result<PythonRequest> ParsePythonRequest(std::string_view text) {
+  if (text.starts_with("#!")) text.remove_prefix(2);
+  if (text.contains('/') && ::access(std::string(text).c_str(), F_OK) == 0) {
+    return PythonRequest{.interpreter = std::string(text), .flags = {}};
+  }
+  auto wrong = [&](std::string_view why) {
+    return Failure(Error(ErrorKind::kUsage, fmt::format("python {}: {}", Quoted(text), why))
+                       .Remedy("write it as in '/usr/bin/python3 -s' or '/usr/bin/env python3'"));
+  };
+  Shebang shebang = ParseShebang(text);
+  if (!shebang.env_arguments.empty())
+    return wrong("of env only -S can be taken over; --inject-env sets variables");
+  if (shebang.program.empty()) return wrong("names no interpreter");
+  return PythonRequest{.interpreter = std::move(shebang.program),
+                       .flags = std::move(shebang.arguments)};
 }
 
 }  // namespace haft

@@ -182,7 +182,8 @@ Result<> BundledStack::AddHttpd(const std::string& path, std::string_view site_p
   }
   TRY(AddHostDirectory(files.modules, std::string(format::kHttpdModules),
                        [](const std::string& relative) { return !relative.ends_with(".so"); }));
-  for (const std::string& helper : files.helpers) TRY(AddProgram(helper, std::string(BaseName(helper))));
+  for (const std::string& helper : files.helpers)
+    TRY(AddProgram(helper, std::string(BaseName(helper))));
   if (!files.mime_types.empty()) TRY(AddHostFile(files.mime_types, Below("conf/mime.types")));
 
   // mod_wsgi's own installation writes this file; it tells mod_wsgi-express where httpd is.
@@ -268,7 +269,8 @@ Result<std::vector<std::string>> BundledStack::Finish() {
     auto origin = origins_.find(user.path);
     // Packages are found below the mount, which the host does not have: $ORIGIN leads nowhere
     // there.
-    std::string directory = origin == origins_.end() ? "/nonexistent" : std::string(DirName(origin->second));
+    std::string directory =
+        origin == origins_.end() ? "/nonexistent" : std::string(DirName(origin->second));
     for (const std::string& name : user.elf.needed) {
       if (name == loader_name || library_names_.contains(name)) continue;
       auto found = libraries_.Find(name, user.elf, directory);

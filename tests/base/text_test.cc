@@ -61,28 +61,6 @@ TEST(TrimTest, TakesBlanksOnlyFromTheEnds) {
   EXPECT_EQ(Trim(" a\n", " "), "a\n");
 }
 
-TEST(IsUtf8Test, KnowsWhatUnicodeForbids) {
-  for (std::string_view text : {"", "a", "\x7F", "ä", "€", "😀", "\xED\x9F\xBF", "\xEE\x80\x80",
-                                "\xF4\x8F\xBF\xBF", "a\xC2\x80z"}) {
-    EXPECT_TRUE(IsUtf8(text)) << text;
-  }
-  for (std::string_view text : {
-           "\x80",              // no lead byte
-           "\xC0\xAF",          // overlong
-           "\xC1\xBF",          // overlong
-           "\xE0\x9F\xBF",      // overlong
-           "\xF0\x8F\xBF\xBF",  // overlong
-           "\xED\xA0\x80",      // a surrogate
-           "\xF4\x90\x80\x80",  // beyond U+10FFFF
-           "\xF5\x80\x80\x80",  // beyond U+10FFFF
-           "\xC3",              // ends early
-           "a\xE2\x82",         // ends early
-           "\xC3 ",             // no continuation
-       }) {
-    EXPECT_FALSE(IsUtf8(text)) << testing::PrintToString(text);
-  }
-}
-
 TEST(ListedTest, ShowsTwentyAndCountsTheRest) {
   EXPECT_EQ(Listed({}), "");
   std::array<std::string_view, 22> names;

@@ -136,8 +136,9 @@ TEST_F(UserDirectoryTest, PlacesComeFromTheEnvironmentIfTheyAreNotOdd) {
   settings = {.temporary = "/scratch//", .runtime_directory = "/run/user/7/"};
   EXPECT_EQ(MountPointCandidates(settings), (Places{"/run/haft", "/tmp/haft-0"}))
       << "root's is not the session's";
-  EXPECT_EQ(ContentCandidates(settings), (Places{"/scratch/haft-0", "/tmp/haft-0", "/var/tmp/haft-0",
-                                             "/run/haft", "/dev/shm/haft-0"}));
+  EXPECT_EQ(ContentCandidates(settings),
+            (Places{"/scratch/haft-0", "/tmp/haft-0", "/var/tmp/haft-0", "/run/haft",
+                    "/dev/shm/haft-0"}));
 }
 
 TEST_F(UserDirectoryTest, NewDirectoriesAreLockedAsLongAsTheyAreOpen) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "haft/python/shebang.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
 

@@ -6,6 +6,7 @@
 #include "haft/archive/archive_kind.h"
 #include "haft/archive/archive_tree.h"
 #include "haft/base/error.h"
+#include "haft/python/shebang.h"
 
 namespace haft {
 

@@ -1,7 +1,6 @@
 // Taking text apart. The pieces are views of the text that is given: it has to outlive them.
 #pragma once
 
-#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,11 +32,6 @@ std::vector<std::string_view> Words(std::string_view text, std::string_view blan
 
 // The text without the blanks around it.
 std::string_view Trim(std::string_view text, std::string_view blanks = kBlanks);
-
-// The number of bytes of the UTF-8 character at the front of `text`, 0 if there is none. Neither
-// overlong forms nor surrogates are characters. REQUIRES: !text.empty()
-std::size_t Utf8CharacterSize(std::string_view text);
-bool IsUtf8(std::string_view text);
 
 // "'a', 'b' and 30 more": what there is to choose from, at most 20 of them.
 std::string Listed(std::span<const std::string_view> names);

@@ -25,15 +25,4 @@ Result<PythonFlags> ParsePythonFlags(const std::vector<std::string>& words);
 // as it is written.
 PythonFlags KeepPythonFlags(const std::vector<std::string>& words);
 
-// What -p takes.
-struct PythonRequest {
-  std::string interpreter;  // path or name
-  std::vector<std::string> flags;
-};
-
-// An interpreter, or the text of a "#!" line: "/usr/bin/env python3", "/usr/bin/python3 -sE",
-// "/usr/bin/env -S python3 -s". A text that is the path of a file is an interpreter, whatever
-// spaces it has.
-Result<PythonRequest> ParsePythonRequest(std::string_view text);
-
 }  // namespace haft

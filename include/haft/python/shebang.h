@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "haft/base/error.h"
+
 namespace haft {
 
 // What a "#!" line says. env(1) is not the program: what it runs is.
@@ -30,5 +32,16 @@ struct WantedPython {
   bool ignore_environment = false;     // it had such
 };
 WantedPython PythonOf(std::string_view shebang);
+
+// What -p takes.
+struct PythonRequest {
+  std::string interpreter;  // path or name
+  std::vector<std::string> flags;
+};
+
+// An interpreter, or the text of a "#!" line: "/usr/bin/env python3", "/usr/bin/python3 -sE",
+// "/usr/bin/env -S python3 -s". A text that is the path of a file is an interpreter, whatever
+// spaces it has.
+Result<PythonRequest> ParsePythonRequest(std::string_view text);
 
 }  // namespace haft

@@ -1,4 +1,4 @@
-"""What haft says about all its commands: help, manual page, completions, and the manual beside them."""
+"""What haft says about all its commands: help, manual page, completions, docs/haft.1.md."""
 
 import pathlib
 import re
@@ -66,7 +66,9 @@ class TestTable(support.TestCase):
 
     def test_bash_completes_paths_inside_a_bundle(self):
         bundle = str(support.lab())
-        self.assertEqual(self.complete("cat", bundle, "site-packages/lab_d"), ["site-packages/lab_data/"])
+        self.assertEqual(
+            self.complete("cat", bundle, "site-packages/lab_d"), ["site-packages/lab_data/"]
+        )
         self.assertEqual(
             self.complete("ls", "-l", bundle, "site-packages/lab_data/t"),
             ["site-packages/lab_data/text.txt"],
