@@ -29,6 +29,7 @@ MODULES = {
     "trace": ["base", "format", "image", "fuse"],
     "bench": ["base", "format", "image", "launch"],
     "start": ["base", "format", "image", "fuse", "mount", "launch"],
+    "command": ["base"],
     "launcher": [],  # freestanding
     "runtime": ["base", "format", "image", "start", "launch"],
     "cli": None,  # all
@@ -40,7 +41,7 @@ LIBRARIES = {
     r"xxhash\.h": ["format"],
     r"zip\.h": ["archive"],
     r"fuse.*": ["fuse"],
-    r"cxxopts\.hpp": ["cli"],
+    r"cxxopts\.hpp": ["command"],
     r"toml\+\+/.*": ["cli"],
     r"nlohmann/.*": [
         "format",

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "haft/base/path.h"
 #include "haft/format/checksum.h"
 
 namespace haft {
@@ -17,7 +18,7 @@ Result<ArchiveTree> ReadArchiveTree(std::shared_ptr<ZipArchive> archive) {
 std::string BundleNameFor(std::string_view path) {
   constexpr std::size_t kLongest = 64;
   std::string name;
-  for (char c : path.substr(path.rfind('/') + 1)) {  // npos + 1 == 0
+  for (char c : BaseName(path)) {
     bool possible = format::IsBundleName(std::string("x") + c);
     name += possible ? c : '-';
   }

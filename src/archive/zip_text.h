@@ -11,9 +11,6 @@ namespace haft::zip {
 // shortened: a message is one line.
 std::string EntryText(std::string_view file, std::string_view name, std::string_view why);
 
-// Valid UTF-8 as RFC 3629 has it: no overlong forms, no surrogates.
-bool IsUtf8(std::string_view text);
-
 // Why a name cannot be one in an image; "" if it can. A directory's name is without its '/'.
 std::string_view NameProblem(std::string_view name);
 

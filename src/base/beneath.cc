@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "haft/base/text.h"
+
 namespace haft {
 namespace internal {
 
@@ -16,8 +18,7 @@ UniqueFd OpenComponents(int root, std::string_view path, int flags, unsigned mod
   UniqueFd directory;
   int at = root;
   for (;;) {
-    const std::string name(path.substr(0, path.find('/')));
-    path.remove_prefix(std::min(path.size(), name.size() + 1));
+    const std::string name(TakeUntil(path, '/'));
     if (name == "..") {
       errno = EXDEV;
       return {};

@@ -247,6 +247,7 @@ Arguments Merge(Arguments arguments,
   return arguments;
 }
 
+// Long: one line per option; divided it would say the same names twice.
 Result<BuildOptions> MakeBuildOptions(const Arguments& arguments) {
   BuildOptions options;
   options.site_packages = arguments.All("site-packages");

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "command_line.h"
 #include "haft/base/error.h"
 #include "haft/build/build.h"
+#include "haft/command/command_line.h"
 
 namespace haft::cli {
 

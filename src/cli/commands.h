@@ -3,8 +3,8 @@
 
 #include <string_view>
 
-#include "command.h"
 #include "haft/base/error.h"
+#include "haft/command/command.h"
 
 namespace haft::cli {
 

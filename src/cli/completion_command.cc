@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
-#include "completion.h"
+#include "haft/command/completion.h"
 #include "output.h"
 
 namespace haft::cli {

@@ -1,5 +1,5 @@
 #include "commands.h"
-#include "manual.h"
+#include "haft/command/manual.h"
 #include "output.h"
 
 namespace haft::cli {

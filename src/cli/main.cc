@@ -3,7 +3,7 @@
 
 #include "commands.h"
 #include "haft/base/log.h"
-#include "manual.h"
+#include "haft/command/manual.h"
 #include "output.h"
 
 namespace haft::cli {

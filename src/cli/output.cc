@@ -7,8 +7,7 @@
 namespace haft::cli {
 
 Result<> Print(std::string_view text) {
-  auto done = WriteAll(STDOUT_FILENO, AsBytes(text));
-  if (!done) return Failure(std::move(done).error().Within("standard output"));
+  TRY_WITHIN("standard output", WriteAll(STDOUT_FILENO, AsBytes(text)));
   return {};
 }
 

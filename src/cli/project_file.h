@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "command_line.h"
 #include "haft/base/error.h"
+#include "haft/command/command_line.h"
 
 namespace haft::cli {
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "haft/base/file_io.h"
+#include "haft/base/text.h"
 
 namespace haft::format {
 namespace {
@@ -23,12 +24,8 @@ bool IsPlain(std::string_view text) {
 
 Libraries Parse(std::string_view text) {
   Libraries libraries;
-  while (!text.empty()) {
-    const std::string_view part = text.substr(0, text.find(';'));
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
-    const std::size_t space = part.find(' ');
-    if (space == part.npos) continue;
-    const std::string_view name = part.substr(0, space), version = part.substr(space + 1);
+  for (std::string_view part : Split(text, ';')) {
+    const auto [name, version] = SplitOnce(part, ' ');
     if (IsPlain(name) && IsPlain(version)) libraries.emplace_back(name, version);
   }
   return libraries;

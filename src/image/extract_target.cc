@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "haft/base/file_io.h"
+#include "haft/base/path.h"
 
 namespace haft {
 namespace {
@@ -51,7 +52,7 @@ Result<ExtractTarget> ExtractTarget::Create(const std::string& target) {
 Result<> ExtractTarget::Commit() {
   // By the name in the directory that is open: the path to it may lead elsewhere by now. rename(2)
   // replaces an empty directory and nothing else.
-  const std::string name = target_.substr(target_.rfind('/') + 1);  // npos + 1 == 0
+  const std::string name(BaseName(target_));
   if (::renameat(directory_.parent(), directory_.name().c_str(), directory_.parent(),
                  name.c_str()) < 0) {
     return Failure(Unusable(target_));

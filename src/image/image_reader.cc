@@ -5,11 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "file_blocks.h"
 #include "haft/base/file_io.h"
-#include "haft/base/text.h"
 #include "index_view.h"
 
 namespace haft {
@@ -258,23 +256,6 @@ Result<std::string_view> ImageReader::ReadLink(InodeId symlink) const {
   return target;
 }
 
-Result<Entry> ImageReader::Resolve(std::string_view path) const {
-  const Attributes root = TRY(Stat(InodeId::kRoot));
-  Entry entry{.name = "", .inode = InodeId::kRoot, .attributes = root};
-  std::string_view rest = path;
-  while (!rest.empty()) {
-    std::string_view name = TakeUntil(rest, '/');
-    if (name.empty() || name == ".") continue;
-    const auto found = TRY_WITHIN(Quoted(path), Lookup(entry.inode, name));
-    if (!found) {
-      return Failure(Error(ErrorKind::kNotFound,
-                           fmt::format("{}: no such file in the image", Quoted(path)), ENOENT));
-    }
-    entry = *found;
-  }
-  return entry;
-}
-
 // --- contents ---
 
 Result<format::Extent> ImageReader::Impl::ExtentOf(InodeId id, const Inode& record,
@@ -392,18 +373,6 @@ Result<> ImageReader::Read(InodeId file, std::uint64_t offset, std::size_t lengt
     offset += part;
   }
   return {};
-}
-
-Result<std::size_t> ImageReader::Read(InodeId file, std::uint64_t offset,
-                                      std::span<std::byte> out) const {
-  std::vector<Slice> slices;
-  TRY(Read(file, offset, out.size(), slices));
-  std::size_t done = 0;
-  for (const Slice& slice : slices) {
-    std::memcpy(out.data() + done, slice.bytes.data(), slice.bytes.size());
-    done += slice.bytes.size();
-  }
-  return done;
 }
 
 Result<std::uint64_t> ImageReader::Seek(InodeId file, std::uint64_t offset, bool hole) const {

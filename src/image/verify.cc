@@ -270,6 +270,7 @@ void Verifier::CheckEntry(const IndexView& index, const Entry& entry, const std:
   }
 }
 
+// Long: one walk; its parts share the stack of directories and the count of links.
 Result<> Verifier::CheckTree(const ImageReader& reader, const IndexView& index) {
   struct Directory {
     InodeId inode;

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "haft/base/path.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -41,9 +42,7 @@ double StartTicks(const std::string& stat) {
 }
 
 std::string ExtractedTree(std::string_view environ) {
-  while (!environ.empty()) {
-    const std::string_view entry = environ.substr(0, environ.find('\0'));
-    environ.remove_prefix(std::min(environ.size(), entry.size() + 1));
+  for (std::string_view entry : Lines(environ, '\0')) {
     if (!entry.starts_with(kVariable) || !entry.substr(kVariable.size()).starts_with('/')) continue;
     if (std::string tree = TreeOf(std::string(entry.substr(kVariable.size()))); !tree.empty())
       return tree;

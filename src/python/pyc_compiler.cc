@@ -10,6 +10,7 @@
 #include "compile_worker.h"
 #include "haft/base/parallel.h"
 #include "haft/base/path.h"
+#include "haft/base/text.h"
 #include "haft/format/layout.h"
 
 namespace haft {
@@ -85,9 +86,8 @@ class Worker {
   }
 
   Error Died(const Source& source) {
-    std::string errors = process_.StandardError();
-    while (errors.ends_with('\n')) errors.pop_back();
-    std::string last = errors.substr(errors.rfind('\n') + 1);  // npos + 1 == 0
+    const std::string errors = process_.StandardError();
+    const std::string_view last = LastLine(errors);
     return Error(ErrorKind::kSystem,
                  fmt::format("compile {}: {} ended unexpectedly{}", Quoted(source.path),
                              Quoted(python_->target().path),

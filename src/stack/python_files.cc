@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
 
 namespace haft {
 
@@ -27,12 +28,8 @@ print('libpython%d.%d%s.so.1.0' % (*sys.version_info[:2], sys.abiflags))
   auto output = TRY(RunCommand({.program = python.target().path,
                                 .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
                                 .environment = {"LC_ALL=C.UTF-8"}}));
-  std::vector<std::string> lines;
-  for (std::string_view rest = output.out; !rest.empty();) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    lines.emplace_back(line);
-  }
+  const auto views = Lines(output.out);
+  const std::vector<std::string> lines(views.begin(), views.end());
   if (output.status != 0 || lines.size() != 7 || lines[0] != "haft-answer" ||
       !std::filesystem::is_directory(lines[4])) {
     return Failure(Error::Invalid(

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "command.h"
+#include "haft/command/command.h"
 
 namespace haft::cli {
 

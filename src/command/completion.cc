@@ -1,4 +1,4 @@
-#include "completion.h"
+#include "haft/command/completion.h"
 
 #include <fmt/format.h>
 

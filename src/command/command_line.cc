@@ -1,4 +1,4 @@
-#include "command_line.h"
+#include "haft/command/command_line.h"
 
 // File names may contain commas.
 #define CXXOPTS_VECTOR_DELIMITER '\0'
@@ -9,6 +9,7 @@
 #include <cxxopts.hpp>
 
 #include "haft/base/edit_distance.h"
+#include "haft/base/text.h"
 
 namespace haft::cli {
 namespace {
@@ -35,8 +36,7 @@ std::string Wrapped(std::string_view text, std::size_t width) {
   std::string lines;
   std::size_t column = 0;
   while (!text.empty()) {
-    std::string_view word = text.substr(0, text.find(' '));
-    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    const std::string_view word = TakeUntil(text, ' ');
     if (column > 0) {
       const bool fits = column + 1 + word.size() <= width;
       lines += fits ? ' ' : '\n';

@@ -3,9 +3,9 @@
 
 #include <array>
 
-#include "command.h"
-#include "completion.h"
-#include "manual.h"
+#include "haft/command/command.h"
+#include "haft/command/completion.h"
+#include "haft/command/manual.h"
 #include "support/expect.h"
 
 namespace haft::cli {

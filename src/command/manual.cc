@@ -1,4 +1,4 @@
-#include "manual.h"
+#include "haft/command/manual.h"
 
 #include <fmt/format.h>
 

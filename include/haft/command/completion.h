@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "command.h"
+#include "haft/command/command.h"
 
 namespace haft::cli {
 
