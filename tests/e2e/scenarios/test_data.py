@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import support
-from support.scenario_trees import DATA, READ
+from support.scenario_trees import DATA, METADATA, READ
 
 SECONDS = 40
 
@@ -98,7 +98,9 @@ class TestData(support.ScenarioCase):
 
     @support.parametrised(what=["READ", "METADATA", "SETUPTOOLS"])
     def test_read(self, what, mode):
-        said = self.same(BOTH, globals()[what], mode=mode)
+        said = self.same(
+            BOTH, {"READ": READ, "METADATA": METADATA, "SETUPTOOLS": SETUPTOOLS}[what], mode=mode
+        )
         self.assertIn(
             {
                 "READ": "[1, 2, 3]} SITE/pkg\n",
