@@ -34,7 +34,7 @@ BlockCache::~BlockCache() = default;
 
 Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, const Fill& fill) {
   assert(size <= block_size_);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   bool told = !long_wait_;
   for (;;) {
     auto found = blocks_.find(block);
@@ -51,11 +51,11 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
     }
     // Somebody decodes it now. If that fails, the loop tries again with a decode of its own.
     if (told) {
-      filled_.wait(lock);
-    } else if (filled_.wait_for(lock, kLongWait) == std::cv_status::timeout) {
-      lock.unlock();
+      filled_.Wait(lock);
+    } else if (!filled_.WaitFor(lock, kLongWait)) {
+      lock.Unlock();
       long_wait_();
-      lock.lock();
+      lock.Lock();
       told = true;
     }
   }
@@ -70,12 +70,12 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
   blocks_[block] = slot;
   MakeRoom(*slot, size);
   const std::uint32_t capacity = slot->capacity;
-  lock.unlock();
+  lock.Unlock();
 
   if (!slot->bytes) slot->bytes = std::make_unique_for_overwrite<std::byte[]>(capacity);
   Result<> done = fill({slot->bytes.get(), size});
 
-  lock.lock();
+  lock.Lock();
   if (done) {
     slot->state = CacheSlot::State::kReady;
   } else {
@@ -83,9 +83,9 @@ Result<PinnedBlock> BlockCache::Get(std::uint32_t block, std::uint32_t size, con
     blocks_.erase(block);
     slot->state = CacheSlot::State::kEmpty;
   }
-  filled_.notify_all();
+  filled_.NotifyAll();
   PinnedBlock pinned(this, slot);
-  lock.unlock();
+  lock.Unlock();
   TRY(std::move(done));
   return pinned;
 }
@@ -146,12 +146,12 @@ void BlockCache::MakeRoom(Slot& slot, std::uint32_t size) {
 }
 
 void BlockCache::MarkRead(Slot* slot, std::size_t bytes) {
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   slot->unread -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, slot->unread));
 }
 
 void BlockCache::Unpin(Slot* slot) {
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   assert(slot->pins > 0);
   if (--slot->pins > 0) return;
   if (!slot->temporary) {
@@ -164,7 +164,7 @@ void BlockCache::Unpin(Slot* slot) {
 }
 
 BlockCache::Counters BlockCache::counters() const {
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   // Not `slot->bytes`: it belongs to the thread that fills it.
   auto allocated =
       std::ranges::count_if(slots_, [](const auto& slot) { return slot && slot->capacity != 0; });
@@ -176,7 +176,7 @@ BlockCache::Counters BlockCache::counters() const {
 }
 
 void BlockCache::Trim() {
-  std::scoped_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (Slot* slot : std::exchange(consumed_, {})) slot->listed = false;
   for (std::unique_ptr<Slot>& slot : slots_) {
     if (!slot || slot->pins != 0) continue;

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
-#include <mutex>
 #include <vector>
 
 #include "extract_target.h"
@@ -17,6 +16,7 @@
 #include "haft/base/clear_umask.h"
 #include "haft/base/file_io.h"
 #include "haft/base/interruption.h"
+#include "haft/base/mutex.h"
 #include "haft/base/parallel.h"
 #include "walk_image.h"
 
@@ -86,8 +86,8 @@ class Extractor {
   std::vector<std::size_t> open_;  // directories on the way to what is collected
   std::uint64_t needed_ = 0;       // bytes on the disk
   std::vector<Part> parts_;
-  std::mutex progress_mutex_;
-  std::uint64_t done_ = 0;  // guarded by progress_mutex_
+  Mutex progress_mutex_;
+  std::uint64_t done_ HAFT_GUARDED_BY(progress_mutex_) = 0;
 };
 
 timespec Time(const Attributes& attributes) {
@@ -215,7 +215,7 @@ Result<> Extractor::CopyContents(int fd, const Part& part) {
     TRY(Interruption::Check());
   }
   if (progress_) {
-    std::scoped_lock lock(progress_mutex_);
+    MutexLock lock(progress_mutex_);
     progress_(done_ += copied);
   }
   return {};

@@ -52,7 +52,7 @@ Result<> IndexView::FillChunk(std::uint64_t chunk) const {
     return Failure(Error::Corrupt(fmt::format("index: chunk {} is damaged", chunk)));
   }
 #endif
-  std::scoped_lock lock(copy_->filling);
+  MutexLock lock(copy_->filling);
   if (copy_->filled[chunk].load(std::memory_order_relaxed)) return {};
   std::ranges::copy(bytes, copy_->bytes.get() + begin);
   copy_->filled[chunk].store(true, std::memory_order_release);

@@ -3,11 +3,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <vector>
 
 #include "haft/base/error.h"
+#include "haft/base/mutex.h"
 #include "haft/format/bundle_file.h"
 
 namespace haft {
@@ -34,7 +34,7 @@ class IndexView {
   struct Copy {
     std::unique_ptr<std::byte[]> bytes;
     std::unique_ptr<std::atomic<bool>[]> filled;  // one per chunk
-    std::mutex filling;
+    Mutex filling;
   };
 
   IndexView(int fd, const format::BundleFile& bundle, std::vector<std::uint64_t> checksums,

@@ -1,18 +1,17 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "haft/base/error.h"
+#include "haft/base/mutex.h"
 
 namespace haft {
 
@@ -98,25 +97,27 @@ class BlockCache {
   using Slot = internal::CacheSlot;
   void Unpin(Slot* slot);
   void MarkRead(Slot* slot, std::size_t bytes);
-  // These REQUIRE that the lock is held.
-  Slot* TakeSlot();
-  Slot* NextVictim();  // by CLOCK; nullptr: all are in use
-  void Forget(Slot& slot);
-  void MakeRoom(Slot& slot, std::uint32_t size);
+  Slot* TakeSlot() HAFT_REQUIRES(mutex_);
+  Slot* NextVictim() HAFT_REQUIRES(mutex_);  // by CLOCK; nullptr: all are in use
+  void Forget(Slot& slot) HAFT_REQUIRES(mutex_);
+  void MakeRoom(Slot& slot, std::uint32_t size) HAFT_REQUIRES(mutex_);
 
   std::function<void()> long_wait_;
-  mutable std::mutex mutex_;
-  std::condition_variable filled_;
+  mutable Mutex mutex_;
+  Condition filled_;
   const std::size_t block_size_;
   const std::size_t unit_;    // the smallest buffer
   const std::size_t budget_;  // bytes of all buffers
-  std::size_t used_ = 0;
-  std::vector<std::unique_ptr<Slot>> slots_;
-  std::vector<std::unique_ptr<Slot>> temporary_;
-  std::unordered_map<std::uint32_t, Slot*> blocks_;
-  std::vector<Slot*> consumed_;  // slots not pinned; some may have found another use since
-  std::size_t hand_ = 0;
-  std::uint64_t hits_ = 0, misses_ = 0, failures_ = 0;
+  std::size_t used_ HAFT_GUARDED_BY(mutex_) = 0;
+  std::vector<std::unique_ptr<Slot>> slots_ HAFT_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Slot>> temporary_ HAFT_GUARDED_BY(mutex_);
+  std::unordered_map<std::uint32_t, Slot*> blocks_ HAFT_GUARDED_BY(mutex_);
+  // Slots not pinned; some may have found another use since.
+  std::vector<Slot*> consumed_ HAFT_GUARDED_BY(mutex_);
+  std::size_t hand_ HAFT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t hits_ HAFT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t misses_ HAFT_GUARDED_BY(mutex_) = 0;
+  std::uint64_t failures_ HAFT_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace haft
