@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -138,19 +139,20 @@ Result<> Extractor::Collect() {
 Result<> Extractor::CheckRoom() const {
   struct statvfs status;
   if (::fstatvfs(root_, &status) < 0) return Failure(Error::FromErrno("extract"));
+  auto full = [](const std::string& what) {
+    return Failure(
+        Error(ErrorKind::kSystem, fmt::format("extract: {}: {}", ::strerror(ENOSPC), what), ENOSPC)
+            .Remedy("make room, or extract to another file system"));
+  };
   const std::uint64_t available = std::uint64_t{status.f_bavail} * status.f_frsize;
   if (needed_ > available) {
-    return Failure(Error(ErrorKind::kSystem,
-                         fmt::format("its files need {} MB, the file system has {} MB free",
-                                     needed_ >> 20, available >> 20),
-                         ENOSPC));
+    return full(
+        fmt::format("the files need {} KB, {} are free", (needed_ >> 10) + 1, available >> 10));
   }
   const std::uint64_t nodes = directories_.size() + symlinks_.size() + files_.size();
   if (status.f_files != 0 && status.f_favail < nodes) {
-    return Failure(Error(ErrorKind::kSystem,
-                         fmt::format("it has {} files, the file system takes {} more", nodes,
-                                     std::uint64_t{status.f_favail}),
-                         ENOSPC));
+    return full(fmt::format("there are {} files, the file system takes {} more", nodes,
+                            std::uint64_t{status.f_favail}));
   }
   return {};
 }
