@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,13 +12,15 @@
 
 #include "haft/base/clear_umask.h"
 #include "haft/base/directory.h"
-#include "haft/base/file_io.h"
 #include "haft/base/path.h"
 #include "haft/base/remove_tree.h"
+#include "haft/base/safe_path.h"
 #include "haft/base/variables.h"
 
 namespace haft {
 namespace {
+
+constexpr unsigned kRandomLetters = 6;
 
 bool Lock(int fd) {
   return ::flock(fd, LOCK_EX | LOCK_NB) == 0;
@@ -28,7 +29,7 @@ bool Lock(int fd) {
 // What killed processes left.
 void RemoveAbandoned(int parent, std::string_view prefix) {
   for (const std::string& name : NamesIn(parent)) {
-    if (!name.starts_with(prefix) || name.size() != prefix.size() + 6) continue;
+    if (!name.starts_with(prefix) || name.size() != prefix.size() + kRandomLetters) continue;
     struct stat status;
     UniqueFd fd = OpenDirectoryAt(parent, name);
     if (fd && ::fstat(fd.get(), &status) == 0 && status.st_uid == ::geteuid() && Lock(fd.get())) {
@@ -39,29 +40,34 @@ void RemoveAbandoned(int parent, std::string_view prefix) {
 
 }  // namespace
 
-std::string TemporaryParent() {
+Result<TemporaryDirectory> TemporaryDirectory::CreateInTmp(std::string_view prefix) {
   const auto wanted = GetVariable("TMPDIR");
-  return wanted && wanted->starts_with('/') ? *wanted : "/tmp";
+  if (!wanted || !wanted->starts_with('/')) return Create("/tmp", prefix);
+  return TRY_WITHIN("TMPDIR", Create(*wanted, prefix));
 }
 
 Result<TemporaryDirectory> TemporaryDirectory::Create(const std::string& parent,
                                                       std::string_view prefix) {
-  UniqueFd parent_fd = TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
-  RemoveAbandoned(parent_fd.get(), prefix);
+  SafePath safe = TRY(OpenSafeDirectory(parent));
+  return CreateIn(std::move(safe.fd), safe.path, prefix);
+}
+
+Result<TemporaryDirectory> TemporaryDirectory::CreateIn(UniqueFd parent,
+                                                        const std::string& parent_path,
+                                                        std::string_view prefix) {
+  RemoveAbandoned(parent.get(), prefix);
+  const std::string what = fmt::format("create a directory in {}", Quoted(parent_path));
   for (;;) {
-    std::string path = fmt::format("{}/{}XXXXXX", parent, prefix);
     ClearUmask umask;
-    auto failed = [&] {
-      return Failure(Error::FromErrno(fmt::format("create a directory in {}", Quoted(parent))));
-    };
-    if (::mkdtemp(path.data()) == nullptr) return failed();
-    std::string name = std::string(BaseName(path));
-    UniqueFd fd = OpenDirectoryAt(parent_fd.get(), name);
-    if (!fd && errno != ENOENT) return failed();
+    auto made = MakeDirectoryAt(parent.get(), prefix, kRandomLetters, 0700);
+    if (!made) return Failure(Error::FromErrno(what, made.error().sys_errno()));
+    std::string name = *std::move(made);
+    UniqueFd fd = OpenDirectoryAt(parent.get(), name);
+    if (!fd && errno != ENOENT) return Failure(Error::FromErrno(what));
     // Somebody who cleans up may have been faster than the lock.
-    if (fd && Lock(fd.get()) && OpenDirectoryAt(parent_fd.get(), name)) {
-      return TemporaryDirectory(std::move(parent_fd), std::move(fd), std::move(name),
-                                std::move(path));
+    if (fd && Lock(fd.get()) && OpenDirectoryAt(parent.get(), name)) {
+      std::string path = JoinPath(parent_path, name);
+      return TemporaryDirectory(std::move(parent), std::move(fd), std::move(name), std::move(path));
     }
   }
 }

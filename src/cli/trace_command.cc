@@ -27,7 +27,7 @@ constexpr std::size_t kMaxEvents = 256u << 20;
 class EventsFile {
  public:
   static Result<EventsFile> Create() {
-    EventsFile file(TRY(TemporaryDirectory::Create(TemporaryParent(), "haft-trace-")));
+    EventsFile file(TRY(TemporaryDirectory::CreateInTmp("haft-trace-")));
     TRY(OpenFile(file.path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
     return file;
   }

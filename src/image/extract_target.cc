@@ -43,9 +43,10 @@ Result<ExtractTarget> ExtractTarget::Create(const std::string& target) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   auto slash = path.rfind('/');
   std::string parent = slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
-  TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
+  UniqueFd opened = TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
   TRY(CheckTarget(path));
-  TemporaryDirectory directory = TRY(TemporaryDirectory::Create(parent, kTemporaryPrefix));
+  TemporaryDirectory directory =
+      TRY(TemporaryDirectory::CreateIn(std::move(opened), parent, kTemporaryPrefix));
   return ExtractTarget(std::move(directory), std::move(path));
 }
 

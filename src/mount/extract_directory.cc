@@ -94,7 +94,7 @@ Result<CacheEntry> UseLocation(const MountRequest& request, const UserDirectory&
 
 Result<CacheEntry> UseTemporary(const MountRequest& request, const std::string& path,
                                 bool needs_exec) {
-  UserDirectory location = TRY(OpenUserDirectory(path));
+  UserDirectory location = TRY(OpenUserDirectoryOrBeside(path));
   auto entry = UseLocation(request, location, needs_exec);
   if (!entry) RemoveIfEmpty(location);  // if it is empty
   return entry;

@@ -62,7 +62,7 @@ struct MountLocation {
 };
 
 Result<MountLocation> MakeMountLocation(const std::string& path, const StepClock& clock) {
-  UserDirectory location = TRY(OpenUserDirectory(path));
+  UserDirectory location = TRY(OpenUserDirectoryOrBeside(path));
   Sweep(location, clock);
   UserDirectory entry = TRY(MakeLockedDirectory(location, std::string(kPrefix)));
   return MountLocation{.location = std::move(location), .entry = std::move(entry)};

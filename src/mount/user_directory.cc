@@ -3,32 +3,25 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <climits>
 #include <cstdlib>
 
 #include "haft/base/clear_umask.h"
 #include "haft/base/directory.h"
-#include "haft/base/file_io.h"
 #include "haft/base/path.h"
+#include "haft/base/safe_path.h"
 #include "haft/format/manifest.h"
 
 namespace haft {
 namespace {
 
 constexpr std::size_t kMaxPlace = 512;
+constexpr unsigned kRandomLetters = 8;
 
 Error Unsafe(const std::string& path, std::string_view why) {
   return Error(ErrorKind::kUnsupported, fmt::format("{}: {}", Quoted(path), why), EPERM);
-}
-
-// Nobody else may rename or replace what is in it.
-bool IsTrustedParent(const struct stat& status) {
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) return false;
-  return (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (status.st_mode & S_ISVTX) != 0;
 }
 
 // Every directory on the way can be passed by everybody.
@@ -49,29 +42,16 @@ void AddFromEnvironment(std::vector<std::string>& candidates, std::string_view t
     candidates.push_back(fmt::format("{}/{}", text, name));
 }
 
-}  // namespace
-
-unsigned UserDirectoryMode() {
-  return ::geteuid() == 0 ? 0755 : 0700;
-}
-
-Result<UserDirectory> OpenUserDirectory(const std::string& path) {
-  char resolved[PATH_MAX];
-  const std::string parent_path(DirName(path)), name(BaseName(path));
-  if (::realpath(parent_path.c_str(), resolved) == nullptr)
-    return Failure(Error::FromErrno(Quoted(parent_path)));
-  UserDirectory directory{.path = JoinPath(resolved, name), .fd = {}};
+// Opens or makes it.
+Result<UserDirectory> OpenBelow(const SafePath& parent, const std::string& name) {
+  UserDirectory directory{.path = JoinPath(parent.path, name), .fd = {}};
   if (!format::IsMountPath(directory.path))
     return Failure(Unsafe(directory.path, "has odd characters"));
-  UniqueFd parent = TRY(OpenFile(resolved, O_RDONLY | O_DIRECTORY));
-  struct stat status;
-  if (::fstat(parent.get(), &status) < 0) return Failure(Error::FromErrno(Quoted(parent_path)));
-  if (!IsTrustedParent(status))
-    return Failure(Unsafe(parent_path, "others could replace what is in it"));
   ClearUmask umask;
-  bool made = ::mkdirat(parent.get(), name.c_str(), UserDirectoryMode()) == 0;
+  const bool made = ::mkdirat(parent.fd.get(), name.c_str(), UserDirectoryMode()) == 0;
   if (!made && errno != EEXIST) return Failure(Error::FromErrno(Quoted(directory.path)));
-  directory.fd = OpenDirectoryAt(parent.get(), name);
+  directory.fd = OpenDirectoryAt(parent.fd.get(), name);
+  struct stat status;
   if (!directory.fd || ::fstat(directory.fd.get(), &status) < 0)
     return Failure(Error::FromErrno(Quoted(directory.path)));
   if (status.st_uid != ::geteuid())
@@ -84,6 +64,41 @@ Result<UserDirectory> OpenUserDirectory(const std::string& path) {
     return Failure(Unsafe(directory.path, "cannot be reached by other users"));
   }
   return directory;
+}
+
+// Whether somebody else has made something of this name, or it is no directory.
+bool IsTaken(const SafePath& parent, const std::string& name) {
+  struct stat status;
+  return ::fstatat(parent.fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+         (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid());
+}
+
+}  // namespace
+
+unsigned UserDirectoryMode() {
+  return ::geteuid() == 0 ? 0755 : 0700;
+}
+
+Result<UserDirectory> OpenUserDirectory(const std::string& path) {
+  const SafePath parent = TRY(OpenSafeDirectory(std::string(DirName(path))));
+  return OpenBelow(parent, std::string(BaseName(path)));
+}
+
+Result<UserDirectory> OpenUserDirectoryOrBeside(const std::string& path) {
+  const SafePath parent = TRY(OpenSafeDirectory(std::string(DirName(path))));
+  const std::string name(BaseName(path));
+  auto opened = OpenBelow(parent, name);
+  if (opened || !IsTaken(parent, name)) return opened;
+  const std::string prefix = name + "-";
+  for (const std::string& beside : NamesIn(parent.fd.get())) {
+    if (!beside.starts_with(prefix) || beside.size() != prefix.size() + kRandomLetters) continue;
+    if (IsTaken(parent, beside)) continue;
+    if (auto ours = OpenBelow(parent, beside)) return ours;
+  }
+  ClearUmask umask;
+  return OpenBelow(parent, TRY_WITHIN(Quoted(parent.path),
+                                      MakeDirectoryAt(parent.fd.get(), prefix, kRandomLetters,
+                                                      UserDirectoryMode())));
 }
 
 std::vector<std::string> MountPointCandidates(const MountSettings& settings) {
@@ -115,17 +130,9 @@ std::vector<std::string> ContentCandidates(const MountSettings& settings) {
 
 Result<UserDirectory> MakeLockedDirectory(const UserDirectory& parent, const std::string& prefix) {
   ClearUmask umask;
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
   for (int attempt = 0; attempt < 100; ++attempt) {
-    unsigned char random[8];
-    if (::getrandom(random, sizeof random, 0) != sizeof random)
-      return Failure(Error::FromErrno("getrandom"));
-    std::string name = prefix;
-    for (unsigned char byte : random) name += kLetters[byte % kLetters.size()];
-    if (::mkdirat(parent.fd.get(), name.c_str(), 0700) < 0) {
-      if (errno == EEXIST) continue;
-      return Failure(Error::FromErrno(Quoted(parent.path + "/" + name)));
-    }
+    const std::string name = TRY_WITHIN(
+        Quoted(parent.path), MakeDirectoryAt(parent.fd.get(), prefix, kRandomLetters, 0700));
     UserDirectory made{.path = parent.path + "/" + name, .fd = {}};
     made.fd = OpenDirectoryAt(parent.fd.get(), name);
     // Between the two a sweeper may have taken it for a leftover.

@@ -19,9 +19,12 @@ struct UserDirectory {
 
 // Opens `path`, made with mode 0700 (root: 0755, so that children that drop their rights get in) if
 // it does not exist. Refused: one that is a symlink or another user's, or that others may write to
-// (of an ordinary user: read); one whose parent others could replace it in; for root, one that
-// others cannot reach.
+// (of an ordinary user: read); one that others could replace, in its parent or further up (see
+// OpenSafeDirectory); for root, one that others cannot reach.
 Result<UserDirectory> OpenUserDirectory(const std::string& path);
+// The same; where somebody else has taken the name, "PATH-xxxxxxxx" beside it, which is found again
+// as long as it is there.
+Result<UserDirectory> OpenUserDirectoryOrBeside(const std::string& path);
 
 // Where such a directory may be, best first. Memory of the machine (tmpfs) is best for mount points
 // and last for contents. TMPDIR and XDG_RUNTIME_DIR are candidates if they are absolute and not

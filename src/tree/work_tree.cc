@@ -22,6 +22,8 @@
 namespace haft {
 namespace {
 
+constexpr std::string_view kPrefix = "haft-build-";
+
 // The life of the cleanup: waits for the end of its parent, then removes.
 [[noreturn]] void KeepUntilEnd(int alive, TemporaryDirectory& directory) {
   ::setsid();  // a terminal's ctrl-C is not for it
@@ -57,7 +59,7 @@ Result<> MaterializeFile(const TreeNode& node, const std::string& path) {
 }  // namespace
 
 Result<WorkDirectory> WorkDirectory::Create() {
-  return CreateBelow(TemporaryParent());
+  return In(TRY(TemporaryDirectory::CreateInTmp(kPrefix)));
 }
 
 Result<WorkDirectory> WorkDirectory::CreateInMemory() {
@@ -67,11 +69,10 @@ Result<WorkDirectory> WorkDirectory::CreateInMemory() {
                       status.f_type == TMPFS_MAGIC && (status.f_flags & ST_NOEXEC) == 0;
   if (!usable)
     return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: not usable", kMemory)));
-  return CreateBelow(kMemory);
+  return In(TRY(TemporaryDirectory::Create(kMemory, kPrefix)));
 }
 
-Result<WorkDirectory> WorkDirectory::CreateBelow(const std::string& parent) {
-  TemporaryDirectory directory = TRY(TemporaryDirectory::Create(parent, "haft-build-"));
+Result<WorkDirectory> WorkDirectory::In(TemporaryDirectory directory) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return Failure(Error::FromErrno("pipe"));
   UniqueFd wait(ends[0]), alive(ends[1]);

@@ -1,5 +1,6 @@
 #include "haft/base/temporary_directory.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -65,6 +66,22 @@ TEST(TemporaryDirectoryTest, LeavesAloneWhatIsNotOfItsForm) {
   WriteTestFile(dir / ".test-123456", "a file");
   TemporaryDirectory next = *TemporaryDirectory::Create(dir.path(), ".test-");
   EXPECT_EQ(dir.List().size(), 4u);
+}
+
+TEST(TemporaryDirectoryTest, IsNotMadeWhereOthersCouldReplaceIt) {
+  TempDir dir;
+  ::mkdir((dir / "open").c_str(), 0755);
+  ::mkdir((dir / "open/ours").c_str(), 0755);
+  ::chmod((dir / "open").c_str(), 0777);
+  auto made = TemporaryDirectory::Create(dir / "open/ours", ".test-");
+  EXPECT_TRUE(testing::Message(made).ends_with(
+      "/open': others may write to it; run chmod go-w on it, or use another place"))
+      << testing::Message(made);
+  UniqueFd parent(::open((dir / "open/ours").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_EQ(testing::Message(
+                TemporaryDirectory::CreateIn(std::move(parent), dir / "open/ours", ".test-")),
+            "")
+      << "who works by descriptors can";
 }
 
 }  // namespace

@@ -25,6 +25,8 @@ using testing::Message;
 using testing::TempDir;
 
 constexpr uid_t kNobody = 65534;
+constexpr const char* kWritable =
+    "': others may write to it; run chmod go-w on it, or use another place";
 
 unsigned ModeOf(const std::string& path) {
   struct stat status = {};
@@ -88,7 +90,11 @@ TEST_F(UserDirectoryTest, RefusesAParentInWhichOthersCouldReplaceIt) {
   ASSERT_EQ(::mkdir(parent.c_str(), 0755), 0);
   for (unsigned mode : {0777u, 0775u}) {
     ASSERT_EQ(::chmod(parent.c_str(), mode), 0);
-    EXPECT_EQ(Refused(parent + "/own"), "'" + parent + "': others could replace what is in it");
+    EXPECT_EQ(Refused(parent + "/own"), "'" + real_ + "/parent" + kWritable);
+    ASSERT_EQ(::mkdir((parent + "/deeper").c_str(), 0755), 0);
+    EXPECT_EQ(Refused(parent + "/deeper/own"), "'" + real_ + "/parent" + kWritable)
+        << "the parent's own parent counts as well";
+    ASSERT_EQ(::rmdir((parent + "/deeper").c_str()), 0);
     EXPECT_FALSE(Exists(parent + "/own"));
   }
   ASSERT_EQ(::chmod(parent.c_str(), 01777), 0);  // like /tmp
@@ -101,7 +107,29 @@ TEST_F(UserDirectoryTest, RefusesDirectoriesOfOtherUsers) {
   ASSERT_EQ(::chown((dir_ / "theirs").c_str(), kNobody, kNobody), 0);
   EXPECT_EQ(Refused(dir_ / "theirs"), "'" + real_ + "/theirs': belongs to another user");
   EXPECT_EQ(Refused(dir_ / "theirs/own"),
-            "'" + (dir_ / "theirs") + "': others could replace what is in it");
+            "'" + real_ + "/theirs': belongs to user 65534, who could replace what is in it");
+}
+
+TEST_F(UserDirectoryTest, NameThatSomebodyElseHasTakenMeansOneBesideIt) {
+  const auto path = [&] { return Expect(OpenUserDirectoryOrBeside(dir_ / "own")).path; };
+  EXPECT_EQ(path(), real_ + "/own");
+  ASSERT_EQ(::rmdir((dir_ / "own").c_str()), 0);
+  testing::WriteTestFile(dir_ / "own", "");
+  const std::string beside = path();
+  EXPECT_TRUE(std::regex_match(beside, std::regex(real_ + "/own-[a-z2-7]{8}"))) << beside;
+  EXPECT_EQ(ModeOf(beside), UserDirectoryMode());
+  EXPECT_EQ(path(), beside) << "and found again";
+  ASSERT_EQ(::rmdir(beside.c_str()), 0);
+  ASSERT_EQ(::symlink(".", beside.c_str()), 0);
+  EXPECT_NE(path(), beside);
+  ASSERT_EQ(::unlink((dir_ / "own").c_str()), 0);
+  EXPECT_EQ(path(), real_ + "/own");
+  ASSERT_EQ(::chmod((dir_ / "own").c_str(), 0777), 0);
+  EXPECT_NE(Message(OpenUserDirectoryOrBeside(dir_ / "own")), "") << "ours, to be mended";
+  if (::geteuid() != 0) return;
+  ASSERT_EQ(::chmod((dir_ / "own").c_str(), 0755), 0);
+  ASSERT_EQ(::chown((dir_ / "own").c_str(), kNobody, kNobody), 0);
+  EXPECT_TRUE(path().starts_with(real_ + "/own-"));
 }
 
 TEST_F(UserDirectoryTest, OfRootCanBeReachedByOthers) {

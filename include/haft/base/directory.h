@@ -5,8 +5,10 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
 
 namespace haft {
@@ -36,5 +38,10 @@ UniqueFd OpenDirectoryAt(int parent, const std::string& name);
 
 // All names, without "." and ".."; none if it cannot be read.
 std::vector<std::string> NamesIn(int directory);
+
+// Makes a directory "PREFIXxxxx" below `parent`, with so many random letters of [a-z2-7] at its
+// end, and returns that name.
+Result<std::string> MakeDirectoryAt(int parent, std::string_view prefix, unsigned letters,
+                                    unsigned mode);
 
 }  // namespace haft

@@ -8,17 +8,20 @@
 
 namespace haft {
 
-// Where temporary directories go: $TMPDIR if that is an absolute path, else /tmp.
-std::string TemporaryParent();
-
 // A directory for work in progress; removed with all in it when dropped. It is locked (flock) as
 // long as this process lives, so that a later one can tell what a killed one has left behind:
 // Create() removes that first. Not for several threads at once.
 class TemporaryDirectory {
  public:
   // PARENT/PREFIXxxxxxx, 0700. Other directories of that form that belong to this user and are not
-  // locked are removed. The prefix has to be haft's own, and one of its purposes only.
+  // locked are removed. The prefix has to be haft's own, and one of its purposes only. Nobody else
+  // can lead path() elsewhere: a parent where that is not so is refused (see OpenSafeDirectory).
   static Result<TemporaryDirectory> Create(const std::string& parent, std::string_view prefix);
+  // Below $TMPDIR if that is an absolute path, else /tmp.
+  static Result<TemporaryDirectory> CreateInTmp(std::string_view prefix);
+  // In a directory that may belong to anybody: only fd(), parent() and name() lead to it for sure.
+  static Result<TemporaryDirectory> CreateIn(UniqueFd parent, const std::string& parent_path,
+                                             std::string_view prefix);
 
   TemporaryDirectory(TemporaryDirectory&& other) noexcept;
   TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
@@ -27,7 +30,7 @@ class TemporaryDirectory {
   int parent() const { return parent_.get(); }
   int fd() const { return fd_.get(); }
   const std::string& name() const { return name_; }  // below parent()
-  const std::string& path() const { return path_; }  // absolute if the parent was
+  const std::string& path() const { return path_; }  // without symbolic links if Create() made it
 
   // It has another name now, or other owners: it stays.
   void Keep() { name_.clear(); }

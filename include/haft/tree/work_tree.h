@@ -31,7 +31,7 @@ class WorkDirectory {
   void KillWithUs(pid_t group) const;
 
  private:
-  static Result<WorkDirectory> CreateBelow(const std::string& parent);
+  static Result<WorkDirectory> In(TemporaryDirectory directory);
   WorkDirectory(TemporaryDirectory directory, pid_t cleanup, UniqueFd alive)
       : directory_(std::move(directory)), cleanup_(cleanup), alive_(std::move(alive)) {}
 
