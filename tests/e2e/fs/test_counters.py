@@ -4,7 +4,7 @@ import os
 
 import support
 from support import fs_manifest, fs_support
-from support.fs_support import Mounted
+from support.mounting import Mounted
 
 SECONDS = 15
 IMPORTS = (

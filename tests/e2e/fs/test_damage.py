@@ -11,7 +11,7 @@ import time
 
 import support
 from support import fs_image, fs_manifest, fs_support
-from support.fs_support import Mounted
+from support.mounting import Mounted
 
 SECONDS = 60
 FILES = 700

@@ -5,7 +5,7 @@ import os
 
 import support
 from support import fs_support
-from support.fs_support import Mounted
+from support.mounting import Mounted
 
 SECONDS = 15
 

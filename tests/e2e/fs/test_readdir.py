@@ -11,7 +11,7 @@ import threading
 
 import support
 from support import fs_support
-from support.fs_support import Mounted
+from support.mounting import Mounted
 
 SECONDS = 40
 LIBC = ctypes.CDLL(None, use_errno=True)

@@ -8,8 +8,8 @@ import subprocess
 import threading
 
 import support
-from support import fs_manifest, fs_support
-from support.fs_support import Mounted
+from support import fs_manifest, fs_support, mounting
+from support.mounting import Mounted
 
 SECONDS = 60
 READS = 100_000
@@ -258,7 +258,7 @@ class TestReadersSideBySide(support.TestCase):
 
             def forget():
                 while not stop.wait(0.01):
-                    fs_support.forget_names(mount.root)
+                    mounting.forget_names(mount.root)
 
             forgetter = threading.Thread(target=forget)
             forgetter.start()

@@ -7,7 +7,8 @@ import random
 
 import support
 from support import fs_manifest, fs_support
-from support.fs_support import Mounted, differences, keys, manifest_of
+from support.fs_support import differences, keys, manifest_of
+from support.mounting import Mounted
 
 SECONDS = 90  # of this file, for the order of starting
 
