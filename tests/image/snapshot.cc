@@ -1,6 +1,7 @@
 #include "image/snapshot.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <cstdlib>
@@ -204,6 +205,12 @@ std::vector<std::string> SilentLookupDifferences(
     differences.push_back(fmt::format("{}: is {} instead of {}", Quoted(path), seen, description));
   }
   return differences;
+}
+
+long MaxResidentKib() {
+  rusage usage = {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
 }
 
 double ThreadSeconds() {

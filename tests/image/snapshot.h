@@ -47,5 +47,7 @@ std::vector<std::string> SilentLookupDifferences(
 
 // Processor seconds of this thread.
 double ThreadSeconds();
+// What this process has ever had in memory at once.
+long MaxResidentKib();
 
 }  // namespace haft::testing
