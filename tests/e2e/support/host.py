@@ -16,6 +16,17 @@ ANSWER = (
 )
 
 
+class _Asked:
+    def __init__(self, process):
+        self._process = process
+        self.pid = process.pid
+
+    def __call__(self, expression):
+        self._process.stdin.write(expression + "\n")
+        self._process.stdin.flush()
+        return eval(self._process.stdout.readline())
+
+
 @contextlib.contextmanager
 def asked(command, mode, **options):
     """A function that has an expression evaluated by the program, which runs until the context
@@ -28,13 +39,7 @@ def asked(command, mode, **options):
         text=True,
         **options,
     ) as process:
-
-        def ask(expression):
-            process.stdin.write(expression + "\n")
-            process.stdin.flush()
-            return eval(process.stdout.readline())
-
-        ask.pid = process.pid
+        ask = _Asked(process)
         assert ask("1 + 1") == 2
         try:
             yield ask
