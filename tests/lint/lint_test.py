@@ -138,6 +138,13 @@ class LintTest(unittest.TestCase):
     def test_long_file(self):
         self.fails("size", {"src/cli/bad.h": "int a;\n" * 401}, "src/cli/bad.h", "401 lines")
 
+    def test_long_file_of_tests(self):
+        self.fails("size", {"tests/cli/bad_test.cc": "int a;\n" * 451}, "bad_test.cc", "451 lines")
+
+    def test_file_of_tests_may_have_450_lines(self):
+        self.write({"tests/e2e/cli/test_good.py": "a = 1\n" * 450})
+        self.assertNotIn("test_good.py", self.lint("size").stdout)
+
     def test_large_folder(self):
         self.fails("size", {"src/cli/large.h": "int a;\n" * 300}, "src/cli: ")
 
