@@ -12,8 +12,9 @@ namespace haft {
 namespace {
 
 // By the numbers of enum Mode.
-constexpr std::array<std::string_view, kModeCount> kNames = {"namespace", "userns", "fusermount",
-                                                             "extract"};
+constexpr auto kNames =
+    std::to_array<std::string_view>({"namespace", "userns", "fusermount", "extract"});
+static_assert(kNames.size() == kModeCount, "every mode has a name");
 
 }  // namespace
 

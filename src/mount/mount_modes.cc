@@ -19,12 +19,13 @@ struct ModeEntry {
 };
 
 // In the order they are tried.
-constexpr std::array<ModeEntry, kModeCount> kModes = {{
+constexpr auto kModes = std::to_array<ModeEntry>({
     {Mode::kNamespace, MountInMountNamespace},
     {Mode::kUserns, MountInUserNamespace},
     {Mode::kFusermount, MountWithFusermount},
     {Mode::kExtract, ExtractToDirectory},
-}};
+});
+static_assert(kModes.size() == kModeCount, "every mode can be tried");
 
 // Why no mode held, in one line: every mode's cause, and the remedy for the first one that has any.
 // "Start it as root" comes last.

@@ -20,7 +20,8 @@ TEST_P(ModesTest, AllowsWhatIsNamedOrNotForbidden) {
   auto modes = AllowedModes::Parse(GetParam().text);
   ASSERT_EQ(Message(modes), "");
   std::string allowed;
-  for (Mode mode : {Mode::kNamespace, Mode::kUserns, Mode::kFusermount, Mode::kExtract}) {
+  for (std::size_t i = 0; i < kModeCount; ++i) {
+    auto mode = static_cast<Mode>(i);
     if (modes->Allows(mode)) allowed += ModeName(mode)[0];
   }
   EXPECT_EQ(allowed, GetParam().allowed);

@@ -8,14 +8,15 @@
 
 namespace haft {
 
-// The ways to give a program the files of its image, in the order they are tried.
+// The ways to give a program the files of its image, in the order they are tried. The last one is
+// the one that always works: kModeCount counts up to it.
 enum class Mode {
   kNamespace,   // root: a mount in a private mount namespace
   kUserns,      // ordinary user: the same inside a user namespace of its own
   kFusermount,  // a mount on a directory of the host, made by the setuid helper
   kExtract,     // no FUSE: unpacked into a private directory
 };
-inline constexpr std::size_t kModeCount = 4;
+inline constexpr std::size_t kModeCount = static_cast<std::size_t>(Mode::kExtract) + 1;
 
 std::string_view ModeName(Mode mode);
 
@@ -29,7 +30,13 @@ class AllowedModes {
   bool Names(Mode mode) const { return named_[static_cast<std::size_t>(mode)]; }
 
  private:
-  std::array<bool, kModeCount> allowed_ = {true, true, true, true};
+  static constexpr std::array<bool, kModeCount> All() {
+    std::array<bool, kModeCount> all;
+    all.fill(true);
+    return all;
+  }
+
+  std::array<bool, kModeCount> allowed_ = All();
   std::array<bool, kModeCount> named_ = {};
 };
 

@@ -99,6 +99,11 @@ class TestForced(ModesCase):
         else:
             self.works(user, modes=haft_mode)
 
+    def test_no_mode_is_left_out(self):
+        """MODES is what haft knows: a mode that is added is tested here as well."""
+        done = self.start(False, modes="none")
+        self.assertOneLine(done.stderr, f"known are {', '.join(MODES)}")
+
     def test_order_and_reasons_in_the_log(self):
         done = self.works(True, env={"HAFT_LOG": "debug"})
         self.assertRegex(
