@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "haft/base/file_io.h"
 #include "haft/base/path.h"
 #include "haft/format/image_paths.h"
+#include "haft/format/json.h"
 #include "haft/python/entry_points.h"
 #include "haft/python/scripts.h"
 
@@ -25,6 +25,10 @@ constexpr std::string_view kMain = "__main__.py";
 constexpr std::string_view kDeps = ".deps";
 constexpr std::array kScriptDirectories = {std::string_view("bin"),
                                            std::string_view(".prefix/bin")};
+// The members of a description that somebody asks for; the others, some of which are long, are not
+// kept.
+constexpr std::array kMembers = {"build_id",   "entry_point", "inherit_path", "inject_args",
+                                 "inject_env", "pex_path",    "preamble",     "script"};
 // shiv's --no-modify stores a checksum of each file there.
 constexpr std::uint64_t kLongestDescription = 16u << 20;
 
@@ -76,32 +80,18 @@ class Recogniser {
     return fmt::format("{}: {}", Quoted(file_), path);
   }
 
-  // An object with the members somebody asks for; the others, some of which are long, are not kept.
   Result<Json> Description(std::string_view path) const {
-    constexpr std::array kMembers = {"build_id",   "entry_point", "inherit_path", "inject_args",
-                                     "inject_env", "pex_path",    "preamble",     "script"};
     constexpr std::size_t kMostValues = 100'000;
     const TreeNode::File* file = tree_.Find(path)->file();
     if (file == nullptr) return Failure(Error::Corrupt(What(path) + " is no file"));
     if (file->size > kLongestDescription)
       return Failure(Error::Corrupt(What(path) + " is too long"));
     std::string text = TRY(ReadSource(file->source, file->size));
-    bool wanted = true;  // the member of the object that is being parsed
-    std::size_t values = 0;
-    auto keep = [&](int depth, Json::parse_event_t event, Json& json) {
-      using enum Json::parse_event_t;
-      if (event == key && depth == 1) {
-        wanted = std::ranges::find(kMembers, json.get_ref<const std::string&>()) != kMembers.end();
-        return wanted;
-      }
-      const bool adds = event == value || event == object_start || event == array_start;
-      if (!adds || depth == 0) return true;
-      return wanted && depth <= 2 && ++values < kMostValues;
+    // The object itself, and in it arrays or objects of texts.
+    auto wanted = [](std::string_view member) {
+      return std::ranges::find(kMembers, member) != kMembers.end();
     };
-    Json json = Json::parse(text, keep, /*allow_exceptions=*/false);
-    if (!json.is_object()) return Failure(Error::Corrupt(What(path) + " is no JSON object"));
-    if (values >= kMostValues) return Failure(Error::Corrupt(What(path) + " has too many values"));
-    return json;
+    return format::ParseJsonObject(text, What(path), {.values = kMostValues, .wanted = wanted});
   }
 
   Result<> Shiv();

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "commands.h"
 #include "haft/archive/recognised_archive.h"
@@ -17,6 +17,8 @@
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
 #include "haft/format/image_paths.h"
+#include "haft/format/json.h"
+#include "haft/format/limits.h"
 #include "haft/format/runtime_libraries.h"
 #include "haft/image/extract.h"
 #include "haft/image/image_reader.h"
@@ -38,12 +40,40 @@ std::string Size(std::uint64_t bytes) {
 
 using Libraries = std::vector<std::pair<std::string, std::string>>;
 
-std::string InfoJson(const format::BundleFile& bundle, const std::string& manifest_text,
-                     const Libraries& libraries, const nlohmann::ordered_json& contents) {
+// Of .haft/stack.json: what --bundle-python and --bundle-httpd put in.
+struct StackPackage {
+  std::string name, version, license;
+  std::vector<std::string> files;
+};
+struct StackContents {
+  std::vector<StackPackage> packages;
+  std::vector<std::string> other;  // files of no package
+};
+
+// The members that haft knows, in the order of docs/format.md. Others may be any number, and
+// finding one of an ordered object takes time in proportion to that.
+nlohmann::ordered_json Known(const format::Manifest& manifest) {
+  auto json = nlohmann::ordered_json::parse(format::ToJson(manifest), nullptr, false);
+  return json.is_object() ? json : nlohmann::ordered_json::object();  // texts that are not UTF-8
+}
+
+nlohmann::ordered_json AsJson(const StackContents& contents) {
+  nlohmann::ordered_json json = {{"packages", nlohmann::ordered_json::array()},
+                                 {"other", contents.other}};
+  for (const StackPackage& package : contents.packages) {
+    json["packages"].push_back({{"name", package.name},
+                                {"version", package.version},
+                                {"license", package.license},
+                                {"files", package.files}});
+  }
+  return json;
+}
+
+std::string InfoJson(const format::BundleFile& bundle, const format::Manifest& manifest,
+                     const Libraries& libraries, const std::optional<StackContents>& contents) {
   const format::Trailer& trailer = bundle.trailer;
   // The manifest's own members (name, mount, entry, python, …), then what the trailer tells.
-  auto json = nlohmann::ordered_json::parse(manifest_text, nullptr, false);
-  if (!json.is_object()) json = nlohmann::ordered_json::object();
+  auto json = Known(manifest);
   json["kind"] = trailer.runtime_size == 0 ? "image" : "bundle";
   json["image_id"] = format::ToHex(trailer.image_id);
   json["image_offset"] = bundle.image_offset;
@@ -58,7 +88,7 @@ std::string InfoJson(const format::BundleFile& bundle, const std::string& manife
   json["format"] = fmt::format("{}.{}", trailer.major, trailer.minor);
   auto& inside = json["libraries"] = nlohmann::ordered_json::object();
   for (const auto& [name, version] : libraries) inside[name] = version;
-  if (!contents.is_null()) json["contents"] = contents;
+  if (contents) json["contents"] = AsJson(*contents);
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -98,39 +128,59 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
       trailer.major, trailer.minor, manifest.builder);
 }
 
-// What --bundle-python and --bundle-httpd put in and from which packages; null if nothing.
-Result<nlohmann::ordered_json> StackContents(UniqueFd image) {
-  constexpr std::size_t kLimit = 16u << 20;
+// "" of anything but a text.
+std::string Text(const nlohmann::json& object, const char* member) {
+  auto found = object.find(member);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::vector<std::string> Texts(const nlohmann::json& object, const char* member) {
+  std::vector<std::string> texts;
+  auto found = object.find(member);
+  if (found == object.end() || !found->is_array()) return texts;
+  for (const nlohmann::json& text : *found) {
+    if (text.is_string()) texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
+// nullopt: the image has none.
+Result<std::optional<StackContents>> ReadStackContents(UniqueFd image) {
+  constexpr std::size_t kMostValues = 200'000;
   ImageReader reader = TRY(ImageReader::Open(std::move(image)));
   auto entry = reader.Resolve(format::kStackContents);
-  if (!entry) return nullptr;
-  if (entry->attributes.size > kLimit)
+  if (!entry) return std::nullopt;
+  if (entry->attributes.size > format::kMaxStackContentsSize)
     return Failure(Error::Corrupt(fmt::format("{}: too large", format::kStackContents)));
   std::string text(entry->attributes.size, '\0');
   TRY(reader.Read(entry->inode, 0, std::as_writable_bytes(std::span(text))));
-  auto json = nlohmann::ordered_json::parse(text, nullptr, false);
-  if (!json.is_object())
-    return Failure(Error::Corrupt(fmt::format("{}: no JSON object", format::kStackContents)));
-  return json;
+  auto wanted = [](std::string_view member) { return member == "packages" || member == "other"; };
+  const nlohmann::json json = TRY(format::ParseJsonObject(
+      text, format::kStackContents, {.values = kMostValues, .wanted = wanted}));
+  StackContents contents{.packages = {}, .other = Texts(json, "other")};
+  auto packages = json.find("packages");
+  if (packages == json.end() || !packages->is_array()) return contents;
+  for (const nlohmann::json& package : *packages) {
+    if (!package.is_object()) continue;
+    contents.packages.push_back({.name = Text(package, "name"),
+                                 .version = Text(package, "version"),
+                                 .license = Text(package, "license"),
+                                 .files = Texts(package, "files")});
+  }
+  return contents;
 }
 
-std::string StackText(const nlohmann::ordered_json& contents) {
-  auto word = [](const nlohmann::ordered_json& package, const char* member) {
-    auto found = package.find(member);
-    std::string text =
-        found != package.end() && found->is_string() ? found->get<std::string>() : "";
-    return Quoted(text).substr(1, Quoted(text).size() - 2);
+std::string StackText(const StackContents& contents) {
+  auto shown = [](const std::string& text) {
+    const std::string quoted = Quoted(text);
+    return quoted.substr(1, quoted.size() - 2);
   };
   std::string text;
-  auto packages = contents.find("packages");
-  if (packages == contents.end() || !packages->is_array()) return text;
-  for (const auto& package : *packages) {
-    if (!package.is_object()) continue;
-    std::string license = word(package, "license");
-    text += fmt::format("  {:<24} {:<24} {}\n", word(package, "name"), word(package, "version"),
-                        license.empty()
-                            ? fmt::format("see usr/share/doc/{}/copyright", word(package, "name"))
-                            : license);
+  for (const StackPackage& package : contents.packages) {
+    text += fmt::format("  {:<24} {:<24} {}\n", shown(package.name), shown(package.version),
+                        package.license.empty()
+                            ? fmt::format("see usr/share/doc/{}/copyright", shown(package.name))
+                            : shown(package.license));
   }
   return text.empty() ? text : "brings along, by package, version and licences:\n" + text;
 }
@@ -144,8 +194,7 @@ std::string InfoJson(const RecognisedArchive& found) {
   const ZipArchive& archive = *found.tree.archive;
   const ArchiveInfo& info = found.info;
   const ZipDirectory& directory = archive.directory();
-  auto json = nlohmann::ordered_json::parse(format::ToJson(info.manifest), nullptr, false);
-  if (!json.is_object()) json = nlohmann::ordered_json::object();  // texts that are not UTF-8
+  auto json = Known(info.manifest);
   for (const char* haft_only : {"mount", "builder"}) json.erase(haft_only);
   json["kind"] = NameOf(info.kind);
   json["python"] = {{"shebang", found.shebang}};
@@ -199,15 +248,14 @@ Result<int> RunInfo(const Arguments& arguments) {
   auto text = [&]() -> Result<std::string> {
     const format::BundleFile& bundle = input.bundle;
     format::Manifest manifest = TRY(format::ReadManifest(input.image.get(), bundle));
-    std::string manifest_text = TRY(format::ReadManifestText(input.image.get(), bundle));
     const Libraries libraries =
         TRY(format::ReadRuntimeLibraries(input.image.get(), bundle.trailer.runtime_size));
     // Only then blocks are read: info works on a bundle with damaged contents.
     const bool brings = !manifest.python.path.empty() && manifest.python.path[0] != '/';
-    nlohmann::ordered_json contents;
-    if (brings) contents = TRY(StackContents(std::move(input.image)));
-    if (!json) return InfoText(bundle, manifest, libraries) + StackText(contents);
-    return InfoJson(bundle, manifest_text, libraries, contents);
+    std::optional<StackContents> contents;
+    if (brings) contents = TRY(ReadStackContents(std::move(input.image)));
+    if (json) return InfoJson(bundle, manifest, libraries, contents);
+    return InfoText(bundle, manifest, libraries) + (contents ? StackText(*contents) : "");
   }();
   if (!text) return Failure(std::move(text).error().Within(Quoted(input.path)));
   TRY(Print(*text));

@@ -9,6 +9,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/format/checksum.h"
+#include "haft/format/limits.h"
 
 namespace haft::format {
 namespace {
@@ -106,7 +107,8 @@ Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
   if (t.inode_count < 1 || t.inode_count > kMaxInodes) return Failure(BadTrailer("inode_count"));
   if (t.block_count > kMaxBlocks) return Failure(BadTrailer("block_count"));
   if (t.extent_count > t.image_size / sizeof(Extent)) return Failure(BadTrailer("extent_count"));
-  if (t.string_size > t.image_size - t.extent_count * sizeof(Extent))
+  if (t.string_size > t.image_size - t.extent_count * sizeof(Extent) ||
+      t.string_size > t.inode_count * kMaxStringsPerInode)
     return Failure(BadTrailer("string_size"));
   // Extents and strings have less than 2^63 bytes together, the rest 2^38 at most: the sums below
   // cannot overflow.
@@ -122,7 +124,8 @@ Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
   if (!FitsWithin(t.manifest_offset, t.manifest_size, end) || t.manifest_size > kMaxManifestSize) {
     return Failure(BadTrailer("manifest_offset"));
   }
-  if (!FitsWithin(t.profile_offset, t.profile_size, end)) {
+  if (bundle.index_size() > kMaxIndexSize) return Failure(BadTrailer("size of the index"));
+  if (!FitsWithin(t.profile_offset, t.profile_size, end) || t.profile_size > kMaxProfileSize) {
     return Failure(BadTrailer("profile_offset"));
   }
   return {};

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
+
+#include "haft/format/json.h"
 
 namespace haft::format {
 namespace {
@@ -183,8 +184,7 @@ std::string ToJson(const Manifest& manifest) {
 }
 
 Result<Manifest> ParseManifest(std::string_view text) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return Failure(Error::Corrupt("manifest: not a JSON object"));
+  const Json json = TRY(ParseJsonObject(text, "manifest"));
   Manifest manifest;
   manifest.name = TRY(String(json, "name"));
   manifest.mount = TRY(String(json, "mount"));

@@ -3,20 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "haft/base/file_io.h"
 #include "haft/base/text.h"
 #include "haft/base/utf8.h"
 #include "haft/format/checksum.h"
+#include "haft/format/json.h"
 
 namespace haft::format {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::uint64_t kMaxProfileSize = 64u << 20;
 
 void MergePaths(std::vector<std::string>& into, const std::vector<std::string>& more) {
   std::unordered_set<std::string_view> known(into.begin(), into.end());
@@ -176,8 +174,7 @@ std::string ToJson(const Profile& profile, const std::vector<Prefetch>& ahead) {
 }
 
 Result<Profile> ParseProfile(std::string_view text) {
-  json object = json::parse(text, nullptr, false);
-  if (!object.is_object()) return Failure(Error::Corrupt("profile: not a JSON object"));
+  const json object = TRY(ParseJsonObject(text, "profile"));
   if (!object.contains("files")) return Failure(Error::Corrupt("profile: has no member 'files'"));
   Profile profile;
   profile.files = TRY(ParsePaths(object, "files"));
@@ -191,8 +188,6 @@ Result<Profile> ParseProfile(std::string_view text) {
 Result<PrefetchPlan> ReadPrefetchPlan(int fd, const BundleFile& bundle) {
   const Trailer& trailer = bundle.trailer;
   if (trailer.profile_size == 0) return PrefetchPlan{};
-  if (trailer.profile_size > kMaxProfileSize)
-    return Failure(Error::Corrupt("profile: larger than 64 MiB"));
   std::string text(trailer.profile_size, '\0');
   TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)),
                   bundle.image_offset + trailer.profile_offset));
@@ -201,8 +196,8 @@ Result<PrefetchPlan> ReadPrefetchPlan(int fd, const BundleFile& bundle) {
     return Failure(Error::Corrupt("profile: checksum is wrong"));
   }
 #endif
-  json object = json::parse(text, nullptr, false);
-  if (!object.is_object()) return Failure(Error::Corrupt("profile: not a JSON object"));
+  auto wanted = [](std::string_view member) { return member == "ahead" || member == "host"; };
+  const json object = TRY(ParseJsonObject(text, "profile", {.wanted = wanted}));
   PrefetchPlan plan;  // not in braces, see TRY
   plan.image = TRY(ParsePrefetch(object));
   plan.host = TRY(ParsePaths(object, "host", IsHostPath));

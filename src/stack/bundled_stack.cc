@@ -11,6 +11,7 @@
 #include "haft/base/path.h"
 #include "haft/base/subprocess.h"
 #include "haft/format/image_paths.h"
+#include "haft/format/limits.h"
 #include "httpd_files.h"
 #include "launcher_file.h"
 #include "package_database.h"
@@ -312,7 +313,10 @@ Result<> BundledStack::AddContents() {
                         {.mode = 0644, .mtime = file.mtime}, file.size, std::move(file.source)));
     }
   }
-  return tree_.AddText(format::kStackContents, contents.dump(1) + "\n");
+  std::string text = contents.dump(1) + "\n";
+  if (text.size() > format::kMaxStackContentsSize)
+    return Failure(Error::Invalid(fmt::format("{}: too large", format::kStackContents)));
+  return tree_.AddText(format::kStackContents, std::move(text));
 }
 
 }  // namespace haft

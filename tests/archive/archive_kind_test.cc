@@ -62,7 +62,7 @@ TEST(Recognise, ShivScriptFromBin) {
 
 TEST(Recognise, DescriptionsThatCannotBeUnderstood) {
   Tree tree = MakeTree({{"environment.json", "{"}, {"site-packages/x", ""}});
-  EXPECT_EQ(Message(Recognise(tree, "f.pyz")), "'f.pyz': environment.json is no JSON object");
+  EXPECT_EQ(Message(Recognise(tree, "f.pyz")), "'f.pyz': environment.json: not a JSON object");
   tree = MakeTree({{"environment.json", R"({"entry_point": 5})"}, {"site-packages/x", ""}});
   EXPECT_EQ(Message(Recognise(tree, "f.pyz")), "'f.pyz': environment.json: entry_point is no text");
   tree = MakeTree({{"PEX-INFO", R"({"inject_env": ["a"]})"}});
@@ -83,7 +83,7 @@ TEST(Recognise, LongDescriptions) {
   std::string many = R"({"inject_args": [)";
   for (int i = 0; i < 200'000; ++i) many += "0,";
   tree = MakeTree({{"PEX-INFO", many + "0]}"}});
-  EXPECT_EQ(Message(Recognise(tree, "f.pex")), "'f.pex': PEX-INFO has too many values");
+  EXPECT_EQ(Message(Recognise(tree, "f.pex")), "'f.pex': PEX-INFO: too many values");
   tree = MakeTree({{"PEX-INFO", R"({"inject_args": )" + std::string(1 << 20, '[') +
                                     std::string(1 << 20, ']') + "}"}});
   EXPECT_NE(Message(Recognise(tree, "f.pex")), "");
