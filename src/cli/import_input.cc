@@ -20,6 +20,7 @@
 #include "haft/format/bundle_file.h"
 #include "haft/format/image_paths.h"
 #include "haft/image/image_reader.h"
+#include "haft/image/walk_image.h"
 #include "haft/python/entry_points.h"
 #include "haft/python/shebang.h"
 #include "haft/stack/bundled_stack.h"
@@ -119,7 +120,12 @@ class ImageCopier {
         progress_(progress) {}
 
   Result<std::uint64_t> Run() {
-    TRY(Directory(InodeId::kRoot, ""));
+    auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+      if (Skipped(path)) return WalkStep::kSkip;
+      TRY(Add(entry, path));
+      return WalkStep::kContinue;
+    };
+    TRY(WalkImage(members_->reader(), InodeId::kRoot, {.visit = visit}));
     return files_;
   }
 
@@ -130,18 +136,6 @@ class ImageCopier {
     if (format::IsHafts(path)) return path != preamble_;
     if (skip_stack_ && path == format::kStackRoot) return true;
     return path.ends_with(".pyc") && path.find("/__pycache__/") != path.npos;
-  }
-
-  Result<> Directory(InodeId directory, const std::string& path) {
-    const ImageReader& reader = members_->reader();
-    const std::uint64_t count = TRY(reader.EntryCount(directory));
-    for (std::uint64_t i = 0; i < count; ++i) {
-      auto entry = TRY(reader.EntryAt(directory, i));
-      if (!entry) break;
-      const std::string child = JoinPath(path, entry->name);
-      if (!Skipped(child)) TRY(Add(*entry, child));
-    }
-    return {};
   }
 
   Result<> Add(const Entry& entry, const std::string& path) {
@@ -162,9 +156,8 @@ class ImageCopier {
       }
       case FileType::kDirectory:
         // Its compiled files are all it has.
-        if (path.ends_with("/__pycache__")) return Directory(entry.inode, path);
-        TRY(tree_.AddDirectory(path, attributes, members_->MemberOrigin(member)));
-        return Directory(entry.inode, path);
+        if (path.ends_with("/__pycache__")) return {};
+        return tree_.AddDirectory(path, attributes, members_->MemberOrigin(member));
     }
     return {};
   }

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "haft/base/file_io.h"
 #include "haft/base/path.h"
+#include "haft/image/walk_image.h"
 #include "input_file.h"
 #include "output.h"
 
@@ -59,19 +60,12 @@ class Lister {
     return out_.size() < 65536 ? Result<>{} : Flush();
   }
 
-  // `prefix` is put in front of the names.
-  Result<> Directory(const Entry& dir, const std::string& prefix, bool recursive) {
-    std::uint64_t count = TRY(reader_.EntryCount(dir.inode));
-    for (std::uint64_t i = 0; i < count; ++i) {
-      auto entry = TRY(reader_.EntryAt(dir.inode, i));
-      if (!entry) break;
-      std::string path = prefix + std::string(entry->name);
-      TRY(Line(path, *entry));
-      if (recursive && entry->attributes.type == FileType::kDirectory) {
-        TRY(Directory(*entry, path + "/", recursive));
-      }
-    }
-    return {};
+  Result<> Directory(const Entry& directory, bool recursive) {
+    auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+      TRY(Line(path, entry));
+      return recursive ? WalkStep::kContinue : WalkStep::kSkip;
+    };
+    return WalkImage(reader_, directory.inode, {.visit = visit});
   }
 
   Result<> Flush() { return Print(std::exchange(out_, {})); }
@@ -124,11 +118,13 @@ Result<int> RunLs(const Arguments& arguments) {
   Entry entry = TRY(reader.Resolve(path));
   Lister lister(reader, arguments.Has("long"));
   if (entry.attributes.type == FileType::kDirectory) {
-    TRY(lister.Directory(entry, "", arguments.Has("recursive")));
+    auto listed = lister.Directory(entry, arguments.Has("recursive"));
+    TRY(lister.Flush());  // what comes before the damage
+    TRY(std::move(listed));
   } else {
     TRY(lister.Line(path, entry));
+    TRY(lister.Flush());
   }
-  TRY(lister.Flush());
   return kOk;
 }
 

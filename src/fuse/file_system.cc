@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
+#include <chrono>
 #include <cstring>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "haft/base/subprocess.h"
 #include "haft/format/checksum.h"
 #include "haft/format/image_paths.h"
+#include "haft/format/limits.h"
 #include "request_hook.h"
 
 namespace haft {
@@ -26,6 +29,11 @@ constexpr const char* kStatsName = format::kStatsName.data();  // a literal
 // The kernel makes an inode (about 1 KiB) of every entry READDIRPLUS gives it. Directories with
 // more entries than this are listed by name and type only.
 constexpr std::uint64_t kMaxPlusEntries = 4096;
+// A listing is given in as many replies as it takes: each ends soon, whatever the image says of its
+// entries, and after one entry at least.
+constexpr std::chrono::milliseconds kListingTime{20};
+// Pieces of a reply: extents, and the smallest blocks that one of them goes through.
+static_assert(format::kMaxReadExtents + format::kReadUnit / format::kMinBlockSize < IOV_MAX);
 
 fuse_ino_t ToFuse(InodeId inode) {
   return fuse_ino_t{std::to_underlying(inode)} + 1;
@@ -166,16 +174,8 @@ void FileSystem::Read(fuse_req_t request, fuse_ino_t inode, std::size_t size, of
   }
   statistics_.CountRead(total);
   NoteReplied(total);
-  // One of the pieces a writev takes is the header. Only an image made on purpose has so many
-  // extents.
-  if (parts.size() > IOV_MAX - 1) {
-    std::vector<std::byte> whole;
-    whole.reserve(total);
-    for (const Slice& slice : slices)
-      whole.insert(whole.end(), slice.bytes.begin(), slice.bytes.end());
-    fuse_reply_buf(request, reinterpret_cast<const char*>(whole.data()), whole.size());
-    return;
-  }
+  // One of the pieces a writev takes is the header. The kernel asks for 1 MiB at most.
+  assert(parts.size() < IOV_MAX);
   fuse_reply_iov(request, parts.data(), static_cast<int>(parts.size()));
 }
 
@@ -207,7 +207,9 @@ void FileSystem::Readdir(fuse_req_t request, fuse_ino_t inode, std::size_t size,
   auto count = reader_.EntryCount(dir);
   if (!self || !count) return ReplyError(request, !self ? self.error() : count.error());
   DirectoryBuffer buffer{.request = request, .bytes = std::vector<char>(size), .plus = plus};
+  const auto end = std::chrono::steady_clock::now() + kListingTime;
   for (auto position = static_cast<std::uint64_t>(offset);; ++position) {
+    if (buffer.used > 0 && std::chrono::steady_clock::now() > end) break;
     fuse_entry_param param = {};
     std::string name;
     if (position < 2) {

@@ -4,7 +4,7 @@
 
 #include "haft/base/beneath.h"
 #include "haft/image/extract.h"
-#include "walk_image.h"
+#include "haft/image/walk_image.h"
 
 namespace haft {
 namespace {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@
 #include "haft/base/interruption.h"
 #include "haft/base/mutex.h"
 #include "haft/base/parallel.h"
-#include "walk_image.h"
+#include "haft/image/walk_image.h"
 
 namespace haft {
 namespace {
@@ -64,7 +65,9 @@ class Extractor {
 
   Result<> Collect();
   Result<> Add(const Entry& entry);
-  Result<> CheckRoom() const;
+  Result<> CheckRoom();
+  Result<> CheckFileSize() const;
+  std::uint64_t DataOf(const File& file, unsigned& looks) const;
   Result<> MakeNodes();
   Result<> MakeSymlink(const Node& node, ParentBeneath& parents);
   Result<> AddParts(std::size_t file);
@@ -74,8 +77,10 @@ class Extractor {
   std::string PathOf(const Node& node) const;
 
   static constexpr std::uint64_t kPartSize = 4u << 20;
-  static constexpr std::uint64_t kMaxParts = 1024;  // of one file
-  static constexpr std::uint64_t kDiskBlock = 4096;
+  static constexpr std::uint64_t kMaxParts = 1024;       // of one file
+  static constexpr std::uint64_t kMoreParts = 1u << 16;  // of all files, beside the first of each
+  // Searches for holes in files that have many, of all of which the room is counted.
+  static constexpr unsigned kHoleLooks = 4096;
 
   const ImageReader& reader_;
   const int root_;
@@ -86,10 +91,18 @@ class Extractor {
   std::deque<File> files_;
   std::vector<std::size_t> open_;  // directories on the way to what is collected
   std::uint64_t needed_ = 0;       // bytes on the disk
+  std::uint64_t content_ = 0;      // sum of the sizes, which may wrap around
+  std::uint64_t part_size_ = kPartSize;
   std::vector<Part> parts_;
   Mutex progress_mutex_;
   std::uint64_t done_ HAFT_GUARDED_BY(progress_mutex_) = 0;
 };
+
+constexpr std::uint64_t kDiskBlock = 4096;
+
+std::uint64_t OnDisk(std::uint64_t bytes) {
+  return (bytes / kDiskBlock + (bytes % kDiskBlock != 0 ? 1 : 0)) * kDiskBlock;
+}
 
 timespec Time(const Attributes& attributes) {
   return {.tv_sec = attributes.mtime, .tv_nsec = attributes.mtime_nanoseconds};
@@ -103,12 +116,19 @@ std::string Extractor::PathOf(const Node& node) const {
   return path;
 }
 
+// Sums of what an image says stay at the largest number.
+std::uint64_t Sum(std::uint64_t a, std::uint64_t b) {
+  return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 Result<> Extractor::Add(const Entry& entry) {
   const Node node{.directory = open_.back(), .name = entry.name, .inode = entry.inode};
   switch (entry.attributes.type) {
     case FileType::kFile:
       files_.emplace_back(node, entry.attributes.size);
-      needed_ += (entry.attributes.stored + kDiskBlock - 1) / kDiskBlock * kDiskBlock;
+      content_ += entry.attributes.size;
+      needed_ = Sum(needed_, OnDisk(entry.attributes.stored));
+      part_size_ = std::max(part_size_, needed_ / kMoreParts);
       break;
     case FileType::kSymlink:
       symlinks_.push_back(node);
@@ -124,19 +144,53 @@ Result<> Extractor::Add(const Entry& entry) {
 Result<> Extractor::Collect() {
   directories_.push_back({.directory = 0, .name = "", .inode = InodeId::kRoot});
   open_.push_back(0);
-  return WalkImage(reader_, InodeId::kRoot,
-                   {.visit = [&](const Entry& entry, const std::string&) -> Result<WalkStep> {
-                      TRY(Add(entry));
-                      return WalkStep::kContinue;
-                    },
-                    .leave = [&](const std::string&) -> Result<> {
-                      open_.pop_back();
-                      return {};
-                    }});
+  TRY(WalkImage(reader_, InodeId::kRoot,
+                {.visit = [&](const Entry& entry, const std::string&) -> Result<WalkStep> {
+                   TRY(Add(entry));
+                   return WalkStep::kContinue;
+                 },
+                 .leave = [&](const std::string&) -> Result<> {
+                   open_.pop_back();
+                   return {};
+                 }}));
+  if (content_ != reader_.bundle().trailer.content_size)
+    return Failure(Error::Corrupt("trailer: content_size is not that of the files"));
+  return {};
+}
+
+// Bytes of a file on the disk. A file that cannot be looked through counts with its size.
+std::uint64_t Extractor::DataOf(const File& file, unsigned& looks) const {
+  std::uint64_t bytes = 0;
+  for (std::uint64_t offset = 0; offset < file.size;) {
+    if (looks < 2) return OnDisk(file.size);
+    looks -= 2;
+    auto data = reader_.Seek(file.inode, offset, /*hole=*/false);
+    if (!data && data.error().sys_errno() == ENXIO) break;
+    auto hole = data ? reader_.Seek(file.inode, *data, /*hole=*/true) : data;
+    if (!hole) return OnDisk(file.size);
+    bytes = Sum(bytes, OnDisk(*hole - *data));
+    offset = *hole;
+  }
+  return bytes;
+}
+
+Result<> Extractor::CheckFileSize() const {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return {};
+  for (const File& file : files_) {
+    if (file.size <= limit.rlim_cur) continue;
+    return Failure(
+        Error(ErrorKind::kSystem,
+              fmt::format("extract: {}: {}: its {} bytes are more than the limit of {}",
+                          Quoted(PathOf(file)), ::strerror(EFBIG), file.size, limit.rlim_cur),
+              EFBIG)
+            .Remedy("raise 'ulimit -f'"));
+  }
+  return {};
 }
 
 // Before the first byte is written: an image of some kilobytes can hold petabytes.
-Result<> Extractor::CheckRoom() const {
+Result<> Extractor::CheckRoom() {
   struct statvfs status;
   if (::fstatvfs(root_, &status) < 0) return Failure(Error::FromErrno("extract"));
   auto full = [](const std::string& what) {
@@ -145,6 +199,12 @@ Result<> Extractor::CheckRoom() const {
             .Remedy("make room, or extract to another file system"));
   };
   const std::uint64_t available = std::uint64_t{status.f_bavail} * status.f_frsize;
+  if (needed_ > available) {
+    // Files with many holes were counted with them.
+    needed_ = 0;
+    unsigned looks = kHoleLooks;
+    for (const File& file : files_) needed_ = Sum(needed_, DataOf(file, looks));
+  }
   if (needed_ > available) {
     return full(
         fmt::format("the files need {} KB, {} are free", (needed_ >> 10) + 1, available >> 10));
@@ -240,7 +300,7 @@ Result<> Extractor::CopyPart(const Part& part) {
 // Of what is no hole only.
 Result<> Extractor::AddParts(std::size_t number) {
   File& file = files_[number];
-  const std::uint64_t size = std::max(kPartSize, file.size / kMaxParts);
+  const std::uint64_t size = std::max(part_size_, file.size / kMaxParts);
   const std::uint64_t place = reader_.Place(file.inode);
   for (std::uint64_t offset = 0; offset < file.size;) {
     auto data = reader_.Seek(file.inode, offset, /*hole=*/false);
@@ -261,6 +321,7 @@ Result<> Extractor::AddParts(std::size_t number) {
 
 Result<> Extractor::Run() {
   TRY(Collect());
+  TRY(CheckFileSize());
   TRY(CheckRoom());
   for (std::size_t number = 0; number < files_.size(); ++number) TRY(AddParts(number));
   TRY(MakeNodes());

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <array>
 
+#include "check_inode.h"
 #include "file_blocks.h"
 #include "haft/base/file_io.h"
+#include "haft/format/limits.h"
 #include "index_view.h"
+#include "read_budget.h"
 
 namespace haft {
 namespace {
@@ -20,9 +23,14 @@ Error NotADirectory() {
 }
 
 Error BadInode(InodeId inode, std::string_view field) {
-  return Error::Corrupt(
-      fmt::format("inode {}: {} is impossible", std::to_underlying(inode) + 1, field));
+  return haft::BadInode(std::to_underlying(inode), field);
 }
+
+// st_blocks of a file with more extents counts its holes as well: a listing must not look at them
+// all.
+constexpr std::uint32_t kMaxStatExtents = 16;
+// SEEK_HOLE looks at no more extents that are not one, and then says that the next is at the end.
+constexpr std::uint64_t kMaxSeekExtents = 4096;
 
 // What holes are made of. Never written; not const so that it costs memory (.bss) only when it is
 // used.
@@ -54,9 +62,10 @@ struct ImageReader::Impl {
   Result<format::Extent> ExtentOf(InodeId file, const Inode& record, std::uint64_t number) const;
   // Number (within the file) of the extent that holds `offset`. REQUIRES: offset < size.
   Result<std::uint64_t> FindExtent(InodeId file, const Inode& record, std::uint64_t offset) const;
-  Result<PinnedBlock> LoadBlock(std::uint32_t number, std::uint32_t needed) const;
+  Result<PinnedBlock> LoadBlock(std::uint32_t number, std::uint32_t needed,
+                                ReadBudget& budget) const;
   Result<> AppendExtent(const format::Extent& extent, std::uint64_t offset, std::uint64_t length,
-                        std::vector<Slice>& out) const;
+                        ReadBudget& budget, std::vector<Slice>& out) const;
 };
 
 Result<ImageReader> ImageReader::Open(UniqueFd file, std::size_t cache_bytes) {
@@ -113,35 +122,7 @@ void ImageReader::SetBlockUseHook(std::function<void(const BlockUse&)> hook) {
 Result<Inode> ImageReader::Impl::Record(InodeId inode) const {
   auto row = std::to_underlying(inode);
   Inode record = TRY(index.Inode(row));
-  if (row == 0 ? record.parent != 0 : record.parent >= row)
-    return Failure(BadInode(inode, "parent"));
-  if (record.mtime_nanoseconds > 999'999'999) return Failure(BadInode(inode, "mtime"));
-  if ((record.mode & ~(S_IFMT | format::kModeMask)) != 0) return Failure(BadInode(inode, "mode"));
-  switch (record.mode & S_IFMT) {
-    case S_IFDIR:
-      // Children come behind their parent, which rules out cycles.
-      if (record.count != 0 && record.first <= row) return Failure(BadInode(inode, "first"));
-      if (!FitsWithin(record.first, record.count, bundle.trailer.inode_count)) {
-        if (record.count != 0) return Failure(BadInode(inode, "count"));
-      }
-      if (record.size != 0) return Failure(BadInode(inode, "size"));
-      break;
-    case S_IFREG:
-      if (record.size > format::kMaxFileSize) return Failure(BadInode(inode, "size"));
-      if (record.count != 0 &&
-          !FitsWithin(record.first, record.count, bundle.trailer.extent_count)) {
-        return Failure(BadInode(inode, "extents"));
-      }
-      if ((record.size == 0) != (record.count == 0)) return Failure(BadInode(inode, "count"));
-      break;
-    case S_IFLNK:
-      if (record.size == 0 || record.size > format::kMaxTargetSize) {
-        return Failure(BadInode(inode, "size"));
-      }
-      break;
-    default:
-      return Failure(BadInode(inode, "type"));
-  }
+  TRY(CheckInode(row, record, bundle.trailer));
   return record;
 }
 
@@ -170,7 +151,7 @@ Result<Attributes> ImageReader::Impl::MakeAttributes(InodeId inode, const Inode&
                         .mtime_nanoseconds = record.mtime_nanoseconds,
                         .stored = record.size,
                         .parent = InodeId{record.parent}};
-  if (attributes.type != FileType::kFile) return attributes;
+  if (attributes.type != FileType::kFile || record.count > kMaxStatExtents) return attributes;
   for (std::uint32_t i = 0; i < record.count; ++i) {
     // One extent and more than one byte short of a hole: nothing to subtract.
     if (record.count == 1 && record.size <= bundle.trailer.block_size) break;
@@ -266,7 +247,13 @@ Result<format::Extent> ImageReader::Impl::ExtentOf(InodeId id, const Inode& reco
   }
   // It ends where the next one starts: a gap or an overlap would show bytes from elsewhere.
   std::uint64_t end = record.size;
-  if (number + 1 < record.count) end = TRY(index.Extent(record.first + number + 1)).file_offset;
+  if (number + 1 < record.count) {
+    const format::Extent next = TRY(index.Extent(record.first + number + 1));
+    end = next.file_offset;
+    // One hole is one extent: what is not a hole is found without a search.
+    if (extent.block == format::kHoleBlock && next.block == format::kHoleBlock)
+      return Failure(BadInode(id, "extent"));
+  }
   if (extent.file_offset + extent.length != end || (number == 0 && extent.file_offset != 0)) {
     return Failure(BadInode(id, "extent"));
   }
@@ -288,7 +275,8 @@ Result<std::uint64_t> ImageReader::Impl::FindExtent(InodeId id, const Inode& rec
 }
 
 // `needed`: how many bytes of the decoded block the caller is going to use.
-Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint32_t needed) const {
+Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint32_t needed,
+                                                 ReadBudget& budget) const {
   format::Block block = TRY(index.Block(number));
   auto within = [&](Error error) {
     return Failure(std::move(error).Within(fmt::format("block {}", number)));
@@ -300,7 +288,8 @@ Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint
   BlockUse use{.block = number, .decoded = false, .took = {}};
   auto began =
       block_used ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-  auto pinned = cache.Get(number, block.raw_size, [&](std::span<std::byte> out) {
+  auto pinned = cache.Get(number, block.raw_size, [&](std::span<std::byte> out) -> Result<> {
+    TRY(budget.TakeDecoded(block.raw_size));
     use.decoded = true;
     return blocks->Fill(number, block, out);
   });
@@ -314,7 +303,8 @@ Result<PinnedBlock> ImageReader::Impl::LoadBlock(std::uint32_t number, std::uint
 
 // Slices for [offset, offset + length) of one extent's bytes.
 Result<> ImageReader::Impl::AppendExtent(const format::Extent& extent, std::uint64_t offset,
-                                         std::uint64_t length, std::vector<Slice>& out) const {
+                                         std::uint64_t length, ReadBudget& budget,
+                                         std::vector<Slice>& out) const {
   std::uint64_t block_size = bundle.trailer.block_size;
   if (extent.block == format::kHoleBlock) {
     while (length > 0) {
@@ -335,8 +325,8 @@ Result<> ImageReader::Impl::AppendExtent(const format::Extent& extent, std::uint
     std::uint64_t part = std::min(length, block_size - inside);
     if (number >= bundle.trailer.block_count)
       return Failure(Error::Corrupt("extent leaves the blocks"));
-    PinnedBlock block = TRY(
-        LoadBlock(static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(inside + part)));
+    PinnedBlock block = TRY(LoadBlock(static_cast<std::uint32_t>(number),
+                                      static_cast<std::uint32_t>(inside + part), budget));
     auto bytes = block.bytes().subspan(inside, part);
     out.push_back({.block = std::move(block), .bytes = bytes});
     position += part;
@@ -359,6 +349,7 @@ Result<> ImageReader::Read(InodeId file, std::uint64_t offset, std::size_t lengt
   if (offset >= record.size) return {};
   std::uint64_t end = offset + std::min<std::uint64_t>(length, record.size - offset);
   if (offset == end) return {};
+  ReadBudget budget(end - offset);
   std::uint64_t number = TRY(impl_->FindExtent(file, record, offset));
   while (offset < end) {
     if (number >= record.count) return Failure(BadInode(file, "extents"));
@@ -368,8 +359,9 @@ Result<> ImageReader::Read(InodeId file, std::uint64_t offset, std::size_t lengt
     }
     std::uint64_t inside = offset - extent.file_offset;
     std::uint64_t part = std::min(end - offset, extent.length - inside);
-    TRY_WITHIN(fmt::format("inode {}", std::to_underlying(file) + 1),
-               impl_->AppendExtent(extent, inside, part, out));
+    auto within = [&] { return fmt::format("inode {}", std::to_underlying(file) + 1); };
+    TRY_WITHIN(within(), budget.TakeExtent());
+    TRY_WITHIN(within(), impl_->AppendExtent(extent, inside, part, budget, out));
     offset += part;
   }
   return {};
@@ -380,7 +372,9 @@ Result<std::uint64_t> ImageReader::Seek(InodeId file, std::uint64_t offset, bool
   if (offset >= record.size) {
     return Failure(Error(ErrorKind::kInvalidInput, "seek behind the end", ENXIO));
   }
-  for (std::uint64_t i = TRY(impl_->FindExtent(file, record, offset)); i < record.count; ++i) {
+  const std::uint64_t begin = TRY(impl_->FindExtent(file, record, offset));
+  const std::uint64_t end = std::min<std::uint64_t>(record.count, begin + kMaxSeekExtents);
+  for (std::uint64_t i = begin; i < end; ++i) {
     format::Extent extent = TRY(impl_->ExtentOf(file, record, i));
     if ((extent.block == format::kHoleBlock) == hole) return std::max(offset, extent.file_offset);
   }

@@ -8,23 +8,19 @@
 #include <cstring>
 #include <vector>
 
+#include "check_extents.h"
 #include "haft/base/file_io.h"
 #include "haft/format/block_codec.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
 #include "haft/image/image_reader.h"
+#include "haft/image/walk_image.h"
 #include "index_view.h"
 
 namespace haft {
 namespace {
 
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
-
-// Whether any of these (ascending) is in [first, end).
-bool HasAny(const std::vector<std::uint64_t>& blocks, std::uint64_t first, std::uint64_t end) {
-  auto found = std::ranges::lower_bound(blocks, first);
-  return found != blocks.end() && *found < end;
-}
 
 // One pass over the file in its order, then one over the tree.
 class Verifier {
@@ -36,6 +32,8 @@ class Verifier {
 
  private:
   void Problem(std::string text);
+  // The path is quoted only if it is shown.
+  void ProblemAt(std::string_view path, std::string_view what);
   Result<std::vector<std::byte>> Bytes(std::uint64_t offset, std::uint64_t size);
   Result<std::uint64_t> ChecksumOf(std::uint64_t offset, std::uint64_t size,
                                    format::Hasher128* id = nullptr);
@@ -48,8 +46,8 @@ class Verifier {
   Result<std::vector<std::byte>> CheckIndex();
   Result<> CheckSections();
   Result<> CheckTree(const ImageReader& reader, const IndexView& index);
-  void CheckEntry(const IndexView& index, const Entry& entry, const std::string& path);
-  void CheckExtents(const format::Inode& inode, const IndexView& index, const std::string& path);
+  void CheckEntry(const IndexView& index, const ExtentChecker& extents, const Entry& entry,
+                  const std::string& path);
 
   int fd_;
   const format::BundleFile& bundle_;
@@ -57,10 +55,8 @@ class Verifier {
   const Progress& progress_;
   VerifyReport report_;
   std::uint64_t more_problems_ = 0;
-  std::vector<std::uint64_t> damaged_blocks_;  // ascending, as are the short ones
-  std::vector<std::uint64_t> short_blocks_;    // decode to less than block_size
-  std::uint64_t first_unknown_block_ = 0;      // this one and those behind it could not be checked
-  std::vector<std::byte> raw_;                 // a decoded block
+  CheckedBlocks blocks_;
+  std::vector<std::byte> raw_;  // a decoded block
 };
 
 void Verifier::Problem(std::string text) {
@@ -69,6 +65,11 @@ void Verifier::Problem(std::string text) {
   } else {
     ++more_problems_;
   }
+}
+
+void Verifier::ProblemAt(std::string_view path, std::string_view what) {
+  const bool shown = report_.problems.size() < VerifyReport::kMaxProblems;
+  Problem(shown ? fmt::format("{}: {}", Quoted(path), what) : std::string());
 }
 
 void Verifier::Check(Result<> result) {
@@ -154,12 +155,12 @@ Result<> Verifier::CheckBlocks(const IndexView& index) {
     auto stored = TRY(Bytes(bundle_.image_offset + block.offset, block.stored_size));
     if (auto decoded = format::DecodeBlock(block, stored, std::span(raw_).first(block.raw_size));
         !decoded) {
-      damaged_blocks_.push_back(number);
+      blocks_.damaged.push_back(number);
       Problem(fmt::format("block {}: {}", number, decoded.error().message()));
     }
     any_zstd |= block.codec == format::Codec::kZstd;
-    if (block.raw_size < trailer_.block_size) short_blocks_.push_back(number);
-    first_unknown_block_ = number + 1;
+    if (block.raw_size < trailer_.block_size) blocks_.shorter.push_back(number);
+    blocks_.first_unknown = number + 1;
     ++report_.blocks;
   }
   if (any_zstd != ((trailer_.incompatible & format::kZstdBlocks) != 0)) {
@@ -220,111 +221,64 @@ Result<> Verifier::CheckSections() {
   return {};
 }
 
-void Verifier::CheckExtents(const format::Inode& inode, const IndexView& index,
-                            const std::string& path) {
-  std::uint64_t expected = 0;
-  bool damaged = false;
-  for (std::uint64_t i = 0; i < inode.count; ++i) {
-    auto extent = index.Extent(inode.first + i);
-    if (!extent || extent->file_offset != expected || extent->length == 0 ||
-        extent->length > format::kMaxFileSize - expected) {
-      return Problem(fmt::format("{}: extents do not follow each other", Quoted(path)));
-    }
-    expected += extent->length;
-    if (extent->block == format::kHoleBlock) {
-      if (extent->block_offset != 0)
-        return Problem(fmt::format("{}: extent of a hole has an offset", Quoted(path)));
-      continue;
-    }
-    // Not block by block: the extents of a forged image can all cover all blocks.
-    std::uint64_t last_byte = extent->block_offset + extent->length - 1;
-    std::uint64_t last = extent->block + last_byte / trailer_.block_size;
-    if (last >= trailer_.block_count || (last != extent->block && extent->block_offset != 0)) {
-      return Problem(fmt::format("{}: extent leaves its blocks", Quoted(path)));
-    }
-    damaged =
-        damaged || last >= first_unknown_block_ || HasAny(damaged_blocks_, extent->block, last + 1);
-    if (last >= first_unknown_block_) continue;
-    auto record = index.Block(last);
-    if (!record || last_byte % trailer_.block_size >= record->raw_size ||
-        HasAny(short_blocks_, extent->block, last)) {
-      return Problem(fmt::format("{}: extent leaves its blocks", Quoted(path)));
-    }
-  }
-  if (expected != inode.size)
-    Problem(fmt::format("{}: extents do not add up to its size", Quoted(path)));
-  if (damaged) Problem(fmt::format("{}: lies in a damaged block", Quoted(path)));
-}
-
-void Verifier::CheckEntry(const IndexView& index, const Entry& entry, const std::string& path) {
+void Verifier::CheckEntry(const IndexView& index, const ExtentChecker& extents, const Entry& entry,
+                          const std::string& path) {
   auto inode = index.Inode(std::to_underlying(entry.inode));
   if (!inode) return Problem(inode.error().message());
   if (entry.inode == InodeId::kRoot && inode->name_size != 0) Problem("the root has a name");
   if (entry.attributes.type == FileType::kSymlink && inode->count != 0) {
-    Problem(fmt::format("{}: symbolic link with a count", Quoted(path)));
+    ProblemAt(path, "symbolic link with a count");
   }
-  if (inode->reserved != 0) Problem(fmt::format("{}: reserved field is not zero", Quoted(path)));
-  if (entry.attributes.type == FileType::kFile) CheckExtents(*inode, index, path);
+  if (inode->reserved != 0) ProblemAt(path, "reserved field is not zero");
+  if (entry.attributes.type == FileType::kFile) {
+    if (const std::string_view problem = extents.Check(*inode); !problem.empty())
+      ProblemAt(path, problem);
+  }
   if (entry.attributes.type != FileType::kDirectory && inode->links != 1) {
-    Problem(fmt::format("{}: wrong number of links", Quoted(path)));
+    ProblemAt(path, "wrong number of links");
   }
 }
 
-// Long: one walk; its parts share the stack of directories and the count of links.
 Result<> Verifier::CheckTree(const ImageReader& reader, const IndexView& index) {
-  struct Directory {
-    InodeId inode;
-    std::string path;
-    std::uint32_t links;
+  ExtentChecker extents(index, bundle_, blocks_);
+  extents.ReadTable();
+  const Entry root = TRY(reader.Resolve("/"));
+  CheckEntry(index, extents, root, "/");
+  // Of the directories that are being walked through: what they say, and what is in them.
+  struct Links {
+    std::uint32_t said, found = 2;
   };
-  Entry root = TRY(reader.Resolve("/"));
-  CheckEntry(index, root, "/");
-  std::vector<Directory> pending = {{root.inode, "", root.attributes.links}};
+  std::vector<Links> links = {{root.attributes.links}};
   std::uint64_t inodes = 1, content = 0;
-  while (!pending.empty()) {
-    Directory dir = std::move(pending.back());
-    pending.pop_back();
-    auto count = reader.EntryCount(dir.inode);
-    if (!count) {
-      Problem(std::move(count).error().Within(Quoted(dir.path)).message());
-      continue;
+  auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+    ++inodes;
+    CheckEntry(index, extents, entry, "/" + path);
+    switch (entry.attributes.type) {
+      case FileType::kDirectory:
+        ++links.back().found;
+        links.push_back({entry.attributes.links});
+        break;
+      case FileType::kFile:
+        ++report_.files;
+        content += entry.attributes.size;
+        break;
+      case FileType::kSymlink:
+        if (auto target = reader.ReadLink(entry.inode); !target)
+          ProblemAt("/" + path, target.error().message());
+        break;
     }
-    std::uint32_t links = 2;
-    for (std::uint64_t i = 0; i < *count; ++i) {
-      auto entry = reader.EntryAt(dir.inode, i);
-      if (!entry || !*entry) {
-        Problem(entry ? "directory is shorter than it says"
-                      : std::move(entry).error().Within(Quoted(dir.path + "/")).message());
-        continue;
-      }
-      std::string path = dir.path + "/" + std::string((*entry)->name);
-      const Attributes& attributes = (*entry)->attributes;
-      ++inodes;
-      if (path.size() - 1 > format::kMaxPathSize) {
-        Problem(fmt::format("{}…: path of more than {} bytes", Quoted(path.substr(0, 40)),
-                            format::kMaxPathSize));
-        continue;
-      }
-      CheckEntry(index, **entry, path);
-      switch (attributes.type) {
-        case FileType::kDirectory:
-          ++links;
-          pending.push_back({(*entry)->inode, std::move(path), attributes.links});
-          break;
-        case FileType::kFile:
-          ++report_.files;
-          content += attributes.size;
-          break;
-        case FileType::kSymlink:
-          if (auto target = reader.ReadLink((*entry)->inode); !target) {
-            Problem(std::move(target).error().Within(Quoted(path)).message());
-          }
-          break;
-      }
-    }
-    if (links != dir.links)
-      Problem(fmt::format("{}: wrong number of links", Quoted(dir.path + "/")));
-  }
+    return WalkStep::kContinue;
+  };
+  auto leave = [&](const std::string& path) -> Result<> {
+    if (links.back().said != links.back().found) ProblemAt("/" + path, "wrong number of links");
+    links.pop_back();
+    return {};
+  };
+  auto damaged = [&](const Error& error, const std::string& path) -> Result<> {
+    ProblemAt("/" + path, error.message());
+    return {};
+  };
+  TRY(WalkImage(reader, InodeId::kRoot, {.visit = visit, .leave = leave, .damaged = damaged}));
   if (!report_.problems.empty()) return {};  // the counts below would only repeat it
   if (inodes != trailer_.inode_count) Problem("index: inodes that are in no directory");
   if (report_.files != trailer_.file_count || content != trailer_.content_size) {

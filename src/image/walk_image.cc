@@ -1,4 +1,4 @@
-#include "walk_image.h"
+#include "haft/image/walk_image.h"
 
 #include <fmt/format.h>
 

@@ -12,6 +12,7 @@
 #include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/manifest.h"
+#include "haft/image/walk_image.h"
 #include "haft/mount/cache_entry.h"
 #include "user_directory.h"
 
@@ -23,25 +24,16 @@ constexpr std::uint64_t kReserve = 1u << 20;
 
 // Whether something in the image is executed or mapped executable, so that a noexec file system
 // will not do.
-Result<bool> HoldsMachineCode(const ImageReader& reader, InodeId directory) {
-  std::uint64_t count = TRY(reader.EntryCount(directory));
-  for (std::uint64_t i = 0; i < count; ++i) {
-    auto entry = TRY(reader.EntryAt(directory, i));
-    if (!entry) break;
-    switch (entry->attributes.type) {
-      case FileType::kFile:
-        if ((entry->attributes.mode & 0111) != 0 || entry->name.ends_with(".so") ||
-            entry->name.contains(".so."))
-          return true;
-        break;
-      case FileType::kDirectory:
-        if (TRY(HoldsMachineCode(reader, entry->inode))) return true;
-        break;
-      case FileType::kSymlink:
-        break;
-    }
-  }
-  return false;
+Result<bool> HoldsMachineCode(const ImageReader& reader) {
+  bool found = false;
+  auto visit = [&](const Entry& entry, const std::string&) -> Result<WalkStep> {
+    found = entry.attributes.type == FileType::kFile &&
+            ((entry.attributes.mode & 0111) != 0 || entry.name.ends_with(".so") ||
+             entry.name.contains(".so."));
+    return found ? WalkStep::kStop : WalkStep::kContinue;
+  };
+  TRY(WalkImage(reader, InodeId::kRoot, {.visit = visit}));
+  return found;
 }
 
 Result<> CheckRoom(const UserDirectory& location, const format::Trailer& image, bool needs_exec) {
@@ -130,7 +122,7 @@ void Announce(const MountRequest& request, const std::string& path, bool kept) {
 }  // namespace
 
 Result<std::string> ExtractToDirectory(const MountRequest& request) {
-  bool needs_exec = TRY(HoldsMachineCode(request.reader, InodeId::kRoot));
+  bool needs_exec = TRY(HoldsMachineCode(request.reader));
   if (!request.settings.cache.empty()) {
     CacheEntry entry = TRY(UseCache(request, needs_exec));
     Announce(request, entry.tree_path(), true);

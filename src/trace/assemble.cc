@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "haft/format/image_paths.h"
+#include "haft/image/walk_image.h"
 #include "haft/trace/trace.h"
 #include "python_events.h"
 
@@ -18,8 +19,6 @@ struct Listing {
   std::vector<std::uint64_t> sizes;
   std::unordered_map<std::string_view, std::size_t> rows;  // of `paths`
 
-  // Children come behind their parents, so one pass over the rows finds every directory named
-  // already.
   static Result<Listing> Of(const ImageReader& reader) {
     Listing listing;
     std::size_t count = reader.inode_count();
@@ -27,21 +26,14 @@ struct Listing {
     listing.types.assign(count, FileType::kFile);
     listing.sizes.assign(count, 0);
     listing.types[0] = FileType::kDirectory;
-    for (std::size_t row = 0; row < count; ++row) {
-      if (listing.types[row] != FileType::kDirectory) continue;
-      InodeId directory{static_cast<std::uint32_t>(row)};
-      for (std::uint64_t i = 0;; ++i) {
-        auto entry = TRY(reader.EntryAt(directory, i));
-        if (!entry) break;
-        std::size_t child = std::to_underlying(entry->inode);
-        std::string& path = listing.paths[child];
-        path = listing.paths[row];
-        if (!path.empty()) path += '/';
-        path += entry->name;
-        listing.types[child] = entry->attributes.type;
-        listing.sizes[child] = entry->attributes.size;
-      }
-    }
+    auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+      const std::size_t row = std::to_underlying(entry.inode);
+      listing.paths[row] = path;
+      listing.types[row] = entry.attributes.type;
+      listing.sizes[row] = entry.attributes.size;
+      return WalkStep::kContinue;
+    };
+    TRY(WalkImage(reader, InodeId::kRoot, {.visit = visit}));
     for (std::size_t row = 0; row < count; ++row) listing.rows.emplace(listing.paths[row], row);
     return listing;
   }

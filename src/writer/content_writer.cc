@@ -1,5 +1,7 @@
 #include "haft/writer/content_writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -9,6 +11,7 @@
 #include "haft/base/parallel.h"
 #include "haft/format/block_codec.h"
 #include "haft/format/checksum.h"
+#include "haft/format/limits.h"
 
 namespace haft {
 namespace {
@@ -72,6 +75,7 @@ class ContentWriter {
     TRY(pool.Finish());
     AddSplit();
     for (std::size_t i = 0; i < plan_.parts().size(); ++i) AddPart(i);
+    TRY(CheckReads());
     return std::move(tables_);
   }
 
@@ -175,8 +179,14 @@ class ContentWriter {
   void AddSplit() {
     for (auto& [content, extents] : split_) {
       std::ranges::sort(extents, {}, &format::Extent::file_offset);
-      tables_.rows[content] = {tables_.extents.size(), static_cast<std::uint32_t>(extents.size())};
-      tables_.extents.insert(tables_.extents.end(), extents.begin(), extents.end());
+      ExtentRows& rows = tables_.rows[content];
+      rows = {tables_.extents.size(), 1};
+      tables_.extents.push_back(extents.front());
+      for (const format::Extent& extent : std::span(extents).subspan(1)) {
+        if (Continues(tables_.extents.back(), extent)) continue;
+        tables_.extents.push_back(extent);
+        ++rows.count;
+      }
     }
   }
 
@@ -207,6 +217,27 @@ class ContentWriter {
         position += length;
       }
     }
+  }
+
+  // A reader refuses files whose reads cost too much.
+  Result<> CheckReads() const {
+    format::ReadCost cost([this](std::uint32_t block) { return tables_.blocks[block].raw_size; },
+                          block_size_);
+    for (std::size_t i = 0; i < tables_.rows.size(); ++i) {
+      const std::size_t contents = plan_.contents().size();
+      const TreeNode::File& file =
+          i < contents ? *plan_.contents()[i] : *plan_.parts()[i - contents].file;
+      const ExtentRows& rows = tables_.rows[i];
+      cost.Reset();
+      for (std::uint64_t extent = rows.first; extent < rows.first + rows.count; ++extent) {
+        if (cost.Add(tables_.extents[extent])) continue;
+        return Failure(
+            Error(ErrorKind::kUnsupported, fmt::format("{}: the profile has too many ranges of it",
+                                                       Quoted(file.source.origin())))
+                .Remedy("build with larger blocks, or without this profile"));
+      }
+    }
+    return {};
   }
 
   // Lengthens `last` by `next`, both of the same content, if the two are one extent: holes, or a

@@ -8,7 +8,9 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
+#include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
+#include "haft/format/limits.h"
 #include "haft/writer/content_plan.h"
 #include "haft/writer/content_writer.h"
 #include "index_writer.h"
@@ -76,6 +78,19 @@ BlockPolicy PolicyFor(const ImageOptions& options) {
           .hot_codec = Codec::kStored};
 }
 
+// What a reader would refuse is not written.
+Result<> CheckSizes(const format::Trailer& trailer, std::uint64_t manifest, std::uint64_t profile) {
+  auto check = [](std::string_view what, std::uint64_t size, std::uint64_t limit) -> Result<> {
+    if (size <= limit) return {};
+    return Failure(Error::Invalid(
+        fmt::format("the {} has {} bytes, at most {} are possible", what, size, limit)));
+  };
+  const format::BundleFile bundle{.trailer = trailer, .image_offset = 0};
+  TRY(check("index", bundle.index_size(), format::kMaxIndexSize));
+  TRY(check("manifest", manifest, format::kMaxManifestSize));
+  return check("profile", profile, format::kMaxProfileSize);
+}
+
 // Everything behind the blocks, and the header.
 Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
                                  const ContentTables& tables, const format::Manifest& manifest,
@@ -106,10 +121,7 @@ Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
   trailer.chunk_table_checksum = format::Checksum(chunk_checksums);
 
   const std::string json = format::ToJson(manifest);
-  if (json.size() > format::kMaxManifestSize) {
-    return Failure(Error::Invalid(fmt::format("the manifest has {} bytes, at most {} are possible",
-                                              json.size(), format::kMaxManifestSize)));
-  }
+  TRY(CheckSizes(trailer, json.size(), options.profile.size()));
   trailer.manifest_offset = position();
   trailer.manifest_size = json.size();
   trailer.manifest_checksum = format::Checksum(AsBytes(json));
