@@ -120,7 +120,7 @@ class ImageCopier {
         progress_(progress) {}
 
   Result<std::uint64_t> Run() {
-    auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+    auto visit = [&](const DirectoryEntry& entry, const std::string& path) -> Result<WalkStep> {
       if (Skipped(path)) return WalkStep::kSkip;
       TRY(Add(entry, path));
       return WalkStep::kContinue;
@@ -138,7 +138,7 @@ class ImageCopier {
     return path.ends_with(".pyc") && path.find("/__pycache__/") != path.npos;
   }
 
-  Result<> Add(const Entry& entry, const std::string& path) {
+  Result<> Add(const DirectoryEntry& entry, const std::string& path) {
     const NodeAttributes attributes{.mode = entry.attributes.mode,
                                     .mtime = entry.attributes.mtime,
                                     .mtime_nanoseconds = entry.attributes.mtime_nanoseconds};

@@ -46,7 +46,7 @@ class Lister {
  public:
   Lister(const ImageReader& reader, bool details) : reader_(reader), details_(details) {}
 
-  Result<> Line(std::string_view name, const Entry& entry) {
+  Result<> Line(std::string_view name, const DirectoryEntry& entry) {
     std::string target;
     if (entry.attributes.type == FileType::kSymlink && details_) {
       target = fmt::format(" -> {}", TRY(reader_.ReadLink(entry.inode)));
@@ -60,8 +60,8 @@ class Lister {
     return out_.size() < 65536 ? Result<>{} : Flush();
   }
 
-  Result<> Directory(const Entry& directory, bool recursive) {
-    auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+  Result<> Directory(const DirectoryEntry& directory, bool recursive) {
+    auto visit = [&](const DirectoryEntry& entry, const std::string& path) -> Result<WalkStep> {
       TRY(Line(path, entry));
       return recursive ? WalkStep::kContinue : WalkStep::kSkip;
     };
@@ -85,9 +85,9 @@ class Lister {
 };
 
 // Follows a path's last component if it is a symlink within the image.
-Result<Entry> ResolveFollowing(const ImageReader& reader, std::string path) {
+Result<DirectoryEntry> ResolveFollowing(const ImageReader& reader, std::string path) {
   for (int depth = 0; depth < 40; ++depth) {
-    Entry entry = TRY(reader.Resolve(path));
+    DirectoryEntry entry = TRY(reader.Resolve(path));
     if (entry.attributes.type != FileType::kSymlink) return entry;
     std::string target(TRY(reader.ReadLink(entry.inode)));
     if (target.starts_with('/')) {
@@ -115,7 +115,7 @@ void DefineLs(CommandLine& line) {
 Result<int> RunLs(const Arguments& arguments) {
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
   std::string path = arguments.Get("PATH");
-  Entry entry = TRY(reader.Resolve(path));
+  DirectoryEntry entry = TRY(reader.Resolve(path));
   Lister lister(reader, arguments.Has("long"));
   if (entry.attributes.type == FileType::kDirectory) {
     auto listed = lister.Directory(entry, arguments.Has("recursive"));
@@ -135,7 +135,7 @@ void DefineCat(CommandLine& line) {
 Result<int> RunCat(const Arguments& arguments) {
   ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
   for (const std::string& path : arguments.All("PATH...")) {
-    Entry entry = TRY(ResolveFollowing(reader, path));
+    DirectoryEntry entry = TRY(ResolveFollowing(reader, path));
     std::vector<Slice> slices;
     for (std::uint64_t offset = 0;;) {
       TRY_WITHIN(Quoted(path), reader.Read(entry.inode, offset, 1u << 20, slices));

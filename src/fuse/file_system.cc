@@ -96,7 +96,7 @@ struct stat FileSystem::ToStat(fuse_ino_t inode, const Attributes& attributes) c
   return status;
 }
 
-fuse_entry_param FileSystem::ToEntryParam(const Entry& entry) const {
+fuse_entry_param FileSystem::ToEntryParam(const DirectoryEntry& entry) const {
   fuse_entry_param param = {};
   param.ino = ToFuse(entry.inode);
   param.attr = ToStat(param.ino, entry.attributes);

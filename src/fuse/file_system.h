@@ -56,7 +56,7 @@ class FileSystem {
   struct DirectoryBuffer;
   void ReplyError(fuse_req_t request, const Error& error);
   struct stat ToStat(fuse_ino_t inode, const Attributes& attributes) const;
-  fuse_entry_param ToEntryParam(const Entry& entry) const;
+  fuse_entry_param ToEntryParam(const DirectoryEntry& entry) const;
 
   bool IsStatsDirectory(fuse_ino_t inode) const { return stats_directory_ == inode; }
   ServerReport Report() const;

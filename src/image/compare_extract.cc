@@ -9,7 +9,8 @@
 namespace haft {
 namespace {
 
-bool IsExtractedEntry(const ImageReader& reader, ParentBeneath::Place place, const Entry& entry) {
+bool IsExtractedEntry(const ImageReader& reader, ParentBeneath::Place place,
+                      const DirectoryEntry& entry) {
   struct stat status;
   if (place.directory < 0 ||
       ::fstatat(place.directory, place.name, &status, AT_SYMLINK_NOFOLLOW) < 0)
@@ -38,7 +39,7 @@ bool IsExtractedEntry(const ImageReader& reader, ParentBeneath::Place place, con
 bool IsExtractOf(const ImageReader& reader, int directory) {
   ParentBeneath parents(directory);
   bool same = true;
-  auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+  auto visit = [&](const DirectoryEntry& entry, const std::string& path) -> Result<WalkStep> {
     same = IsExtractedEntry(reader, parents.Of(path), entry);
     return same ? WalkStep::kContinue : WalkStep::kStop;
   };

@@ -8,9 +8,9 @@
 
 namespace haft {
 
-Result<Entry> ImageReader::Resolve(std::string_view path) const {
+Result<DirectoryEntry> ImageReader::Resolve(std::string_view path) const {
   const Attributes root = TRY(Stat(InodeId::kRoot));
-  Entry entry{.name = "", .inode = InodeId::kRoot, .attributes = root};
+  DirectoryEntry entry{.name = "", .inode = InodeId::kRoot, .attributes = root};
   std::string_view rest = path;
   while (!rest.empty()) {
     std::string_view name = TakeUntil(rest, '/');

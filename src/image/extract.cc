@@ -64,7 +64,7 @@ class Extractor {
   };
 
   Result<> Collect();
-  Result<> Add(const Entry& entry);
+  Result<> Add(const DirectoryEntry& entry);
   Result<> CheckRoom();
   Result<> CheckFileSize() const;
   std::uint64_t DataOf(const File& file, unsigned& looks) const;
@@ -121,7 +121,7 @@ std::uint64_t Sum(std::uint64_t a, std::uint64_t b) {
   return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-Result<> Extractor::Add(const Entry& entry) {
+Result<> Extractor::Add(const DirectoryEntry& entry) {
   const Node node{.directory = open_.back(), .name = entry.name, .inode = entry.inode};
   switch (entry.attributes.type) {
     case FileType::kFile:
@@ -145,7 +145,7 @@ Result<> Extractor::Collect() {
   directories_.push_back({.directory = 0, .name = "", .inode = InodeId::kRoot});
   open_.push_back(0);
   TRY(WalkImage(reader_, InodeId::kRoot,
-                {.visit = [&](const Entry& entry, const std::string&) -> Result<WalkStep> {
+                {.visit = [&](const DirectoryEntry& entry, const std::string&) -> Result<WalkStep> {
                    TRY(Add(entry));
                    return WalkStep::kContinue;
                  },

@@ -57,7 +57,7 @@ struct ImageReader::Impl {
   Result<Inode> RegularFile(InodeId file) const;
   Result<Attributes> MakeAttributes(InodeId inode, const Inode& record) const;
   // Child `index` of a directory; checks that it names its parent and has a proper name.
-  Result<Entry> Child(InodeId dir, const Inode& record, std::uint64_t index) const;
+  Result<DirectoryEntry> Child(InodeId dir, const Inode& record, std::uint64_t index) const;
   Result<std::string_view> ChildName(InodeId dir, const Inode& record, std::uint64_t index) const;
   Result<format::Extent> ExtentOf(InodeId file, const Inode& record, std::uint64_t number) const;
   // Number (within the file) of the extent that holds `offset`. REQUIRES: offset < size.
@@ -182,20 +182,21 @@ Result<std::string_view> ImageReader::Impl::ChildName(InodeId dir, const Inode& 
   return name;
 }
 
-Result<Entry> ImageReader::Impl::Child(InodeId dir, const Inode& record,
-                                       std::uint64_t number) const {
+Result<DirectoryEntry> ImageReader::Impl::Child(InodeId dir, const Inode& record,
+                                                std::uint64_t number) const {
   std::string_view name = TRY(ChildName(dir, record, number));
   auto child = InodeId{static_cast<std::uint32_t>(record.first + number)};
   Inode inode = TRY(Record(child));
   const Attributes attributes = TRY(MakeAttributes(child, inode));
-  return Entry{.name = name, .inode = child, .attributes = attributes};
+  return DirectoryEntry{.name = name, .inode = child, .attributes = attributes};
 }
 
 Result<Attributes> ImageReader::Stat(InodeId inode) const {
   return impl_->MakeAttributes(inode, TRY(impl_->Record(inode)));
 }
 
-Result<std::optional<Entry>> ImageReader::Lookup(InodeId dir, std::string_view name) const {
+Result<std::optional<DirectoryEntry>> ImageReader::Lookup(InodeId dir,
+                                                          std::string_view name) const {
   Inode record = TRY(impl_->Directory(dir));
   if (!IsName(name)) return std::nullopt;
   std::uint64_t low = 0, high = record.count;
@@ -212,10 +213,10 @@ Result<std::optional<Entry>> ImageReader::Lookup(InodeId dir, std::string_view n
   return std::nullopt;
 }
 
-Result<std::optional<Entry>> ImageReader::EntryAt(InodeId dir, std::uint64_t index) const {
+Result<std::optional<DirectoryEntry>> ImageReader::EntryAt(InodeId dir, std::uint64_t index) const {
   Inode record = TRY(impl_->Directory(dir));
   if (index >= record.count) return std::nullopt;
-  Entry entry = TRY(impl_->Child(dir, record, index));
+  DirectoryEntry entry = TRY(impl_->Child(dir, record, index));
   // Strictly ascending: a listing never shows a name twice, and agrees with Lookup().
   if (index > 0 && TRY(impl_->ChildName(dir, record, index - 1)) >= entry.name) {
     return Failure(BadInode(entry.inode, "name order"));

@@ -46,7 +46,7 @@ class Verifier {
   Result<std::vector<std::byte>> CheckIndex();
   Result<> CheckSections();
   Result<> CheckTree(const ImageReader& reader, const IndexView& index);
-  void CheckEntry(const IndexView& index, const ExtentChecker& extents, const Entry& entry,
+  void CheckEntry(const IndexView& index, const ExtentChecker& extents, const DirectoryEntry& entry,
                   const std::string& path);
 
   int fd_;
@@ -221,8 +221,8 @@ Result<> Verifier::CheckSections() {
   return {};
 }
 
-void Verifier::CheckEntry(const IndexView& index, const ExtentChecker& extents, const Entry& entry,
-                          const std::string& path) {
+void Verifier::CheckEntry(const IndexView& index, const ExtentChecker& extents,
+                          const DirectoryEntry& entry, const std::string& path) {
   auto inode = index.Inode(std::to_underlying(entry.inode));
   if (!inode) return Problem(inode.error().message());
   if (entry.inode == InodeId::kRoot && inode->name_size != 0) Problem("the root has a name");
@@ -242,7 +242,7 @@ void Verifier::CheckEntry(const IndexView& index, const ExtentChecker& extents, 
 Result<> Verifier::CheckTree(const ImageReader& reader, const IndexView& index) {
   ExtentChecker extents(index, bundle_, blocks_);
   extents.ReadTable();
-  const Entry root = TRY(reader.Resolve("/"));
+  const DirectoryEntry root = TRY(reader.Resolve("/"));
   CheckEntry(index, extents, root, "/");
   // Of the directories that are being walked through: what they say, and what is in them.
   struct Links {
@@ -250,7 +250,7 @@ Result<> Verifier::CheckTree(const ImageReader& reader, const IndexView& index) 
   };
   std::vector<Links> links = {{root.attributes.links}};
   std::uint64_t inodes = 1, content = 0;
-  auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+  auto visit = [&](const DirectoryEntry& entry, const std::string& path) -> Result<WalkStep> {
     ++inodes;
     CheckEntry(index, extents, entry, "/" + path);
     switch (entry.attributes.type) {

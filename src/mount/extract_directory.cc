@@ -26,7 +26,7 @@ constexpr std::uint64_t kReserve = 1u << 20;
 // will not do.
 Result<bool> HoldsMachineCode(const ImageReader& reader) {
   bool found = false;
-  auto visit = [&](const Entry& entry, const std::string&) -> Result<WalkStep> {
+  auto visit = [&](const DirectoryEntry& entry, const std::string&) -> Result<WalkStep> {
     found = entry.attributes.type == FileType::kFile &&
             ((entry.attributes.mode & 0111) != 0 || entry.name.ends_with(".so") ||
              entry.name.contains(".so."));

@@ -26,7 +26,7 @@ struct Listing {
     listing.types.assign(count, FileType::kFile);
     listing.sizes.assign(count, 0);
     listing.types[0] = FileType::kDirectory;
-    auto visit = [&](const Entry& entry, const std::string& path) -> Result<WalkStep> {
+    auto visit = [&](const DirectoryEntry& entry, const std::string& path) -> Result<WalkStep> {
       const std::size_t row = std::to_underlying(entry.inode);
       listing.paths[row] = path;
       listing.types[row] = entry.attributes.type;

@@ -31,7 +31,7 @@ std::string Latin1(std::string_view bytes) {
   return text;
 }
 
-Result<> WriteFile(const ImageReader& reader, const Entry& entry) {
+Result<> WriteFile(const ImageReader& reader, const DirectoryEntry& entry) {
   std::vector<Slice> slices;
   for (std::uint64_t offset = 0; offset < entry.attributes.size;) {
     TRY(reader.Read(entry.inode, offset, 1u << 20, slices));
@@ -46,7 +46,7 @@ Result<> WriteFile(const ImageReader& reader, const Entry& entry) {
 Result<> List(const ImageReader& reader, InodeId directory, const std::string& path) {
   std::uint64_t count = TRY(reader.EntryCount(directory));
   for (std::uint64_t i = 0; i < count; ++i) {
-    Entry entry = *TRY(reader.EntryAt(directory, i));
+    DirectoryEntry entry = *TRY(reader.EntryAt(directory, i));
     std::string name = path + std::string(entry.name);
     nlohmann::json line = {{"name", Latin1(name)},
                            {"mode", entry.attributes.mode},

@@ -105,7 +105,7 @@ TEST(ImportIndexTest, PartsReadAsTheFilesTheyAre) {
   ASSERT_EQ(Message(opened), "");
   ImageReader& reader = *opened;
   for (std::size_t i = 0; i < contents.size(); ++i) {
-    Entry entry = Expect(reader.Resolve(profile.files[i]));
+    DirectoryEntry entry = Expect(reader.Resolve(profile.files[i]));
     std::string text(contents[i].size(), '\0');
     ASSERT_EQ(entry.attributes.size, text.size());
     EXPECT_EQ(Expect(reader.Read(entry.inode, 0, std::as_writable_bytes(std::span(text)))),

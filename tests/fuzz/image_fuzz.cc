@@ -77,7 +77,7 @@ class Walk {
   void ListDirectory(InodeId dir, std::vector<InodeId>& pending) {
     auto count = reader_.EntryCount(dir);
     if (!count) return;
-    std::vector<Entry> entries;
+    std::vector<DirectoryEntry> entries;
     bool all_good = true;
     for (std::uint64_t i = 0; i < *count && entries_ < kMaxEntries; ++i, ++entries_) {
       auto entry = reader_.EntryAt(dir, i);
@@ -92,7 +92,7 @@ class Walk {
       entries.push_back(**entry);
     }
     if (entries_ >= kMaxEntries) all_good = false;
-    for (const Entry& entry : entries) {
+    for (const DirectoryEntry& entry : entries) {
       auto found = reader_.Lookup(dir, entry.name);
       if (all_good) {
         Require(found && *found && (*found)->inode == entry.inode,

@@ -183,7 +183,7 @@ TEST(CutOffTest, ALookupInNamesThatAreGoneIsRightOrAnErrorNotAMiss) {
   std::vector<std::byte> bytes = SampleImage();
   UniqueFd file = MemoryFile(bytes);
   ImageReader reader = OpenReader(Duplicate(file));
-  Entry many = Expect(reader.Resolve("many"));
+  DirectoryEntry many = Expect(reader.Resolve("many"));
   ASSERT_TRUE(Expect(reader.Lookup(many.inode, "0150")).has_value());
   // The inodes stay, the names are cut off.
   const format::BundleFile& bundle = reader.bundle();

@@ -193,7 +193,7 @@ TEST(ChangingImageTest, ANameThatWasCheckedIsTheNameThatIsUsed) {
   const std::vector<std::byte> bytes = SampleImage(kFiles);
   UniqueFd file = MemoryFile(bytes);
   ImageReader reader = OpenReader(Duplicate(file));
-  const Entry entry = Expect(reader.Resolve("many/0003"));
+  const DirectoryEntry entry = Expect(reader.Resolve("many/0003"));
   ForgedImage forged(bytes);
   const format::BundleFile& bundle = reader.bundle();
   ASSERT_EQ(Message(WriteAllAt(file.get(), AsBytes("../x"),
@@ -217,7 +217,7 @@ TEST(ChangingImageTest, ABlockWhoseRecordGrowsGivesNoMemoryBehindIt) {
   const std::vector<std::byte> bytes = forged.Bytes();
   UniqueFd file = MemoryFile(bytes);
   ImageReader reader = OpenReader(Duplicate(file));
-  const Entry entry = Expect(reader.Resolve("many/0003"));
+  const DirectoryEntry entry = Expect(reader.Resolve("many/0003"));
   std::vector<Slice> slices;
   // A good file of the same block, which is in the cache then.
   EXPECT_EQ(Message(reader.Read(Expect(reader.Resolve("many/0004")).inode, 0, 4096, slices)), "");

@@ -50,7 +50,7 @@ TEST(HostileSizeTest, AHugeFileOfOneBlockCostsNoMemoryAndNoTime) {
   long resident = MaxResidentKib();
   double start = ThreadSeconds();
   ImageReader reader = OpenReader(bytes);
-  Entry huge = Expect(reader.Resolve(kNoise));
+  DirectoryEntry huge = Expect(reader.Resolve(kNoise));
   EXPECT_EQ(huge.attributes.size, size);
   std::vector<std::byte> out(8192);
   EXPECT_EQ(Expect(reader.Read(huge.inode, size - 4096, out)), 4096u);
@@ -81,7 +81,7 @@ TEST(HostileSizeTest, ExtentsSharedByManyFilesAreLookedAtOnce) {
   const std::vector<std::byte> bytes = forged.Bytes();
   double start = ThreadSeconds();
   ImageReader reader = OpenReader(bytes);
-  const Entry many = Expect(reader.Resolve("many"));
+  const DirectoryEntry many = Expect(reader.Resolve("many"));
   std::vector<std::byte> out(1u << 20);
   for (std::uint32_t i = 0; i < directory.count; ++i) {
     const auto entry = Expect(reader.EntryAt(many.inode, i));
@@ -119,7 +119,7 @@ TEST(HostileSizeTest, AReadDecodesNoMoreThanItMay) {
   victim.size = kBlocks;
   const std::vector<std::byte> bytes = forged.Bytes();
   ImageReader reader = OpenReader(MemoryFile(bytes), 4u << 20);
-  const Entry entry = Expect(reader.Resolve("f00"));
+  const DirectoryEntry entry = Expect(reader.Resolve("f00"));
   std::vector<std::byte> out(kBlocks);
   EXPECT_NE(Message(reader.Read(entry.inode, 0, out)).find("needs too many other bytes"),
             std::string::npos);
@@ -140,7 +140,7 @@ TEST(HostileSizeTest, TwoHolesInARowAreOne) {
   holes.count = 2;
   const std::vector<std::byte> bytes = forged.Bytes();
   ImageReader reader = OpenReader(bytes);
-  const Entry entry = Expect(reader.Resolve(kHoles));
+  const DirectoryEntry entry = Expect(reader.Resolve(kHoles));
   std::vector<std::byte> out(100);
   EXPECT_NE(Message(reader.Read(entry.inode, 0, out)), "");
   const VerifyReport report = Expect(VerifyBundle(MemoryFile(bytes), {}));

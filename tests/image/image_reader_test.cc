@@ -47,7 +47,7 @@ std::string ReadAt(const ImageReader& reader, InodeId file, std::uint64_t offset
   return std::string(AsText(std::span(out).first(n)));
 }
 
-std::string NameOf(const std::optional<Entry>& entry) {
+std::string NameOf(const std::optional<DirectoryEntry>& entry) {
   return entry ? std::string(entry->name) : "(none)";
 }
 

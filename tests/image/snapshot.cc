@@ -27,7 +27,8 @@ std::string Lines(std::size_t size) {
   return text;
 }
 
-std::string Contents(const ImageReader& reader, const Entry& entry, std::uint64_t max_bytes) {
+std::string Contents(const ImageReader& reader, const DirectoryEntry& entry,
+                     std::uint64_t max_bytes) {
   format::Hasher128 hasher;
   std::vector<std::byte> buffer(10'000);  // not a multiple of anything
   for (std::uint64_t offset = 0; offset < std::min(entry.attributes.size, max_bytes);) {
@@ -111,7 +112,8 @@ bool IsError(std::string_view description) {
   return description.starts_with("error: ");
 }
 
-std::string DescribeEntry(const ImageReader& reader, const Entry& entry, std::uint64_t max_bytes) {
+std::string DescribeEntry(const ImageReader& reader, const DirectoryEntry& entry,
+                          std::uint64_t max_bytes) {
   const Attributes& a = entry.attributes;
   std::string text = fmt::format("{} {:o} {} {}.{:09} {} ", static_cast<int>(a.type), a.mode,
                                  a.links, a.mtime, a.mtime_nanoseconds, a.size);

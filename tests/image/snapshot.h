@@ -29,7 +29,7 @@ using Snapshot = std::map<std::string, std::string>;
 // Reads at most `max_bytes` from the front of each file.
 Snapshot TakeSnapshot(const ImageReader& reader, std::uint64_t max_bytes = 4u << 20);
 // One line for an entry, as in a snapshot.
-std::string DescribeEntry(const ImageReader& reader, const Entry& entry,
+std::string DescribeEntry(const ImageReader& reader, const DirectoryEntry& entry,
                           std::uint64_t max_bytes = 4u << 20);
 
 bool IsError(std::string_view description);

@@ -34,7 +34,7 @@ struct Attributes {
   InodeId parent;
 };
 
-struct Entry {
+struct DirectoryEntry {
   std::string_view name;  // points into the index; valid as long as the reader
   InodeId inode;
   Attributes attributes;
@@ -87,9 +87,9 @@ class ImageReader {
 
   Result<Attributes> Stat(InodeId inode) const;
   // nullopt: no such name. A `dir` that is no directory is ENOTDIR.
-  Result<std::optional<Entry>> Lookup(InodeId dir, std::string_view name) const;
+  Result<std::optional<DirectoryEntry>> Lookup(InodeId dir, std::string_view name) const;
   // Children are in bytewise name order; nullopt behind the last one.
-  Result<std::optional<Entry>> EntryAt(InodeId dir, std::uint64_t index) const;
+  Result<std::optional<DirectoryEntry>> EntryAt(InodeId dir, std::uint64_t index) const;
   Result<std::uint64_t> EntryCount(InodeId dir) const;
   Result<std::string_view> ReadLink(InodeId symlink) const;
 
@@ -108,7 +108,7 @@ class ImageReader {
 
   // Follows a path from the root without following symlinks; "" and "/" are the root. The error
   // names the path.
-  Result<Entry> Resolve(std::string_view path) const;
+  Result<DirectoryEntry> Resolve(std::string_view path) const;
 
  private:
   struct Impl;

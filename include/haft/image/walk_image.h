@@ -18,7 +18,7 @@ enum class WalkStep {
 struct WalkVisitor {
   // Every entry below the top: parents before children, names in bytewise order. `path` is relative
   // to the top, without a slash in front, and not longer than format::kMaxPathSize.
-  std::function<Result<WalkStep>(const Entry& entry, const std::string& path)> visit;
+  std::function<Result<WalkStep>(const DirectoryEntry& entry, const std::string& path)> visit;
   // All below a directory was visited; the top, at last, is "". May be empty.
   std::function<Result<>(const std::string& path)> leave = {};
   // Something in the directory `path` cannot be read; an error ends the walk. Empty: the walk ends
