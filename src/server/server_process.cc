@@ -24,7 +24,7 @@ pid_t StartPrefetchHost(const FuseServer& server, UniqueFd& go) {
   if (!MayPrefetch(server.options())) return -1;
   const pid_t child = ::fork();
   if (child != 0) return child;
-  ::prctl(PR_SET_NAME, "haft-prefetch-h");
+  ::prctl(PR_SET_NAME, "haft-host-files");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::close(server.device());  // a connection that nobody answers ends only when nobody has it
   go.Reset();

@@ -18,7 +18,7 @@ def reading():
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/comm") as file, open(f"/proc/{pid}/stat") as status:
-                if file.read() == "haft-prefetch-h\\n" and ") Z " not in status.read():
+                if file.read() == "haft-host-files\\n" and ") Z " not in status.read():
                     return True
         except OSError:
             pass

@@ -85,7 +85,7 @@ HELPERS = (
     "haft-server",
     "haft-supervisor",
     "haft-prefetch",
-    "haft-prefetch-h",
+    "haft-host-files",
     "haft-cleanup",
     "haft-mount",
 )
