@@ -234,7 +234,8 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
   // directory holds no programs (noexec).
   const std::string inside = JoinPath(root, manifest.python.path);
   const bool bundled = !manifest.python.path.starts_with('/') && IsExecutableFile(inside);
-  // A site would become a server, which does not end; what takes time is the application.
+  // A web application would become a server, which does not end; what takes time is the
+  // application.
   const auto [task, target] =
       manifest.web.application.empty()
           ? Task(manifest.entry, root, arguments.has_value())

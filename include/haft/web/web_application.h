@@ -24,8 +24,8 @@ Result<format::WebApplication> ParseWebApplication(const WebRequest& request);
 // The module that has to be importable.
 std::string WebModule(const format::WebApplication& web);
 
-// The script that serves the manifest's site; it is one of ServeFiles(), which have to be in the
-// image.
+// The script that serves the manifest's web application; it is one of ServeFiles(), which have to
+// be in the image.
 format::Entry WebEntry(const format::WebApplication& web);
 
 }  // namespace haft

@@ -133,13 +133,12 @@ def _gunicorn(options: argparse.Namespace, identity: _haft_identity.Identity) ->
                 arbiter.START_CTX = {"args": arguments, "cwd": options.working_directory, 0: bundle}
             arbiter.run()
 
-    class Site(Application, Start):  # Application.run() ends in Start.run()
+    class WebApplication(Application, Start):  # Application.run() ends in Start.run()
         def init(self, parser: Any, opts: Any, args: Any) -> None:
             pass
 
         def load_config(self) -> None:
-            """The site's own options win over GUNICORN_CMD_ARGS, and that over the included
-            file."""
+            """Own options win over GUNICORN_CMD_ARGS, and that over the included file."""
             if options.include_file:
                 self.load_config_from_file(options.include_file)
             variables = self.cfg.parser().parse_args(self.cfg.get_cmd_args_from_env())
@@ -152,7 +151,7 @@ def _gunicorn(options: argparse.Namespace, identity: _haft_identity.Identity) ->
         def load(self) -> Any:
             return _with_static(load_application(options.application), options)
 
-    Site().run()
+    WebApplication().run()
     return 0
 
 
