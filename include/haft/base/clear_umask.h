@@ -4,9 +4,9 @@
 
 namespace haft {
 
-// While it lives, files and directories get the modes they are asked for, whatever the user's
-// umask; one that takes bits from the owner would make a directory that its own maker cannot open.
-// The umask is the process's: nobody else makes files meanwhile.
+// While it lives, files and directories get exactly the modes they are asked for. A umask such as
+// 0777 would create directories that their owner cannot open. The umask is per process: REQUIRES
+// that no other thread creates files meanwhile.
 class ClearUmask {
  public:
   ClearUmask() : saved_(::umask(0)) {}

@@ -9,8 +9,8 @@
 
 namespace haft {
 
-// The CPUs that this process may use, but the one that it is on: for children that shall work
-// beside it.
+// The CPUs that this process may use except the current one. A child moved there runs in parallel
+// with its parent.
 class OtherCpus {
  public:
   // As seen now, by the calling thread. There are none with one CPU, or more than cpu_set_t holds.

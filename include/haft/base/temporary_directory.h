@@ -14,8 +14,8 @@ namespace haft {
 class TemporaryDirectory {
  public:
   // PARENT/PREFIXxxxxxx, 0700. Other directories of that form that belong to this user and are not
-  // locked are removed. The prefix has to be haft's own, and one of its purposes only. Nobody else
-  // can lead path() elsewhere: a parent where that is not so is refused (see OpenSafeDirectory).
+  // locked are removed. Nobody else can lead path() elsewhere: a parent where that is not so is
+  // refused (see OpenSafeDirectory). REQUIRES: `prefix` is unique to haft and to this purpose.
   static Result<TemporaryDirectory> Create(const std::string& parent, std::string_view prefix);
   // Below $TMPDIR if that is an absolute path, else /tmp.
   static Result<TemporaryDirectory> CreateInTmp(std::string_view prefix);

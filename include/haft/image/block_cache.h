@@ -27,8 +27,8 @@ struct CacheSlot {
   std::uint32_t size = 0;
   std::uint32_t pins = 0;
   bool referenced = false;  // CLOCK's second chance
-  std::uint32_t unread =
-      0;  // bytes nobody has had; 0: nobody is expected to want it again, it is the next victim
+  // Bytes not yet handed out. At 0 the block is unlikely to be read again and is evicted first.
+  std::uint32_t unread = 0;
   bool listed = false;         // in consumed_
   bool temporary = false;      // beyond the budget: dropped when unpinned
   std::uint32_t capacity = 0;  // bytes at `bytes`

@@ -12,15 +12,15 @@
 
 namespace haft {
 
-// A private directory for the time of a build: below $TMPDIR or /tmp, or in memory. It goes when
-// its owner does, also by kill -9: a child waits for that and removes it. Should that be killed
-// too, the next build does (see TemporaryDirectory).
+// A private directory for the time of a build: below $TMPDIR or /tmp, or in memory. It is removed
+// when its owner exits, even by kill -9: a child waits for that and removes it. If the child is
+// killed too, the next build removes it (see TemporaryDirectory).
 class WorkDirectory {
  public:
   // REQUIRES: this process has one thread.
   static Result<WorkDirectory> Create();
-  // Where thousands of links cost next to nothing: in /dev/shm. An error where that is no memory
-  // for everybody, or holds no programs, and where $TMPDIR names another place.
+  // In /dev/shm, where creating thousands of symbolic links is cheap. Fails if /dev/shm is not a
+  // tmpfs that all may write to, or is mounted noexec, or if $TMPDIR names another place.
   static Result<WorkDirectory> CreateInMemory();
   WorkDirectory(WorkDirectory&& other) noexcept;
   WorkDirectory& operator=(WorkDirectory&&) = delete;

@@ -30,8 +30,8 @@ struct ContentSlice {
 
 // Blocks are filled from these, in order.
 struct PlannedBlocks {
-  // One: a slice larger than a block, which gets blocks of its own. Several, or one that is not
-  // larger: together they fit into one block and lie in it one after another.
+  // Either a single slice larger than a block, which gets blocks of its own, or small slices that
+  // together fit into one block and lie in it back to back.
   std::vector<ContentSlice> slices;
   std::uint64_t size = 0;  // of all of them
   bool hot = false;        // of files that a start reads
