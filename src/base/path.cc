@@ -18,6 +18,17 @@ std::string_view DirName(std::string_view path) {
   return path.substr(0, slash == 0 ? 1 : slash);
 }
 
+std::string WithoutTrailingSlashes(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+std::string ParentDirectory(std::string path) {
+  path = WithoutTrailingSlashes(std::move(path));
+  const std::string_view parent = DirName(path);
+  return parent.empty() ? "." : std::string(parent);
+}
+
 std::string JoinPath(std::string_view directory, std::string_view name) {
   if (directory.empty()) return std::string(name);
   return fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", name);

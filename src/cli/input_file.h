@@ -27,4 +27,13 @@ Result<InputFile> OpenInput(const std::string& path);
 // The files in a bundle, image or archive as they are; nothing is added. Errors name the file.
 Result<ImageReader> OpenImage(const std::string& path);
 
+// The same for commands that show what is in a file, whoever wrote it. From before its first byte
+// is looked at the process can do nothing but read what is open and write to what is open (see
+// ConfineInspection()), for good.
+Result<InputFile> OpenInputConfined(const std::string& path);
+Result<ImageReader> OpenImageConfined(const std::string& path);
+// It may change what is below the directory `parent` too (see ConfineExtraction()). One that cannot
+// be opened is told by whoever needs it.
+Result<ImageReader> OpenImageToExtract(const std::string& path, const std::string& parent);
+
 }  // namespace haft::cli

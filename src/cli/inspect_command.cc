@@ -13,6 +13,7 @@
 #include "haft/base/foreground.h"
 #include "haft/base/interruption.h"
 #include "haft/base/log.h"
+#include "haft/base/path.h"
 #include "haft/base/text.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/checksum.h"
@@ -238,7 +239,7 @@ void DefineInfo(CommandLine& line) {
 }
 
 Result<int> RunInfo(const Arguments& arguments) {
-  InputFile input = TRY(OpenInput(arguments.Get("FILE")));
+  InputFile input = TRY(OpenInputConfined(arguments.Get("FILE")));
   const bool json = arguments.Has("json");
   if (input.archive) {
     const RecognisedArchive found = TRY(RecogniseArchive(std::move(input.archive)));
@@ -267,7 +268,7 @@ void DefineVerify(CommandLine& line) {
 }
 
 Result<int> RunVerify(const Arguments& arguments) {
-  InputFile input = TRY(OpenInput(arguments.Get("FILE")));
+  InputFile input = TRY(OpenInputConfined(arguments.Get("FILE")));
   auto report = [&]() -> Result<VerifyReport> {
     ProgressBar bar;
     auto progress = [&](std::uint64_t done, std::uint64_t total) {
@@ -294,12 +295,13 @@ void DefineExtract(CommandLine& line) {
 }
 
 Result<int> RunExtract(const Arguments& arguments) {
-  ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
+  const std::string& directory = arguments.Get("DIR");
+  ImageReader reader = TRY(OpenImageToExtract(arguments.Get("FILE"), ParentDirectory(directory)));
   auto extracted = [&] {
     const Interruption interruption;
     ProgressBar bar;
     std::uint64_t total = reader.bundle().trailer.content_size;
-    return ExtractImage(reader, arguments.Get("DIR"),
+    return ExtractImage(reader, directory,
                         [&](std::uint64_t done) { bar.Show("extract", done, total, "bytes"); });
   }();
   const int signal = Interruption::Signal();

@@ -113,7 +113,7 @@ void DefineLs(CommandLine& line) {
 }
 
 Result<int> RunLs(const Arguments& arguments) {
-  ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
+  ImageReader reader = TRY(OpenImageConfined(arguments.Get("FILE")));
   std::string path = arguments.Get("PATH");
   DirectoryEntry entry = TRY(reader.Resolve(path));
   Lister lister(reader, arguments.Has("long"));
@@ -133,7 +133,7 @@ void DefineCat(CommandLine& line) {
 }
 
 Result<int> RunCat(const Arguments& arguments) {
-  ImageReader reader = TRY(OpenImage(arguments.Get("FILE")));
+  ImageReader reader = TRY(OpenImageConfined(arguments.Get("FILE")));
   for (const std::string& path : arguments.All("PATH...")) {
     DirectoryEntry entry = TRY(ResolveFollowing(reader, path));
     std::vector<Slice> slices;

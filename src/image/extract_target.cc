@@ -1,14 +1,11 @@
 #include "extract_target.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <memory>
-
+#include "haft/base/directory.h"
 #include "haft/base/file_io.h"
 #include "haft/base/path.h"
 
@@ -26,12 +23,10 @@ Result<> CheckTarget(const std::string& target) {
   struct stat status;
   if (::lstat(target.c_str(), &status) < 0) return {};
   errno = ENOTDIR;
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(
-      S_ISDIR(status.st_mode) ? ::opendir(target.c_str()) : nullptr, ::closedir);
-  if (dir == nullptr) return Failure(Unusable(target));
-  int names = 0;  // two are "." and ".."
-  while (names <= 2 && ::readdir(dir.get()) != nullptr) ++names;
-  if (names <= 2) return {};
+  if (!S_ISDIR(status.st_mode)) return Failure(Unusable(target));
+  DirectoryStream directory(target);
+  if (!directory) return Failure(Unusable(target));
+  if (directory.Next() == nullptr) return {};
   errno = ENOTEMPTY;
   return Failure(Unusable(target));
 }
@@ -39,15 +34,13 @@ Result<> CheckTarget(const std::string& target) {
 }  // namespace
 
 Result<ExtractTarget> ExtractTarget::Create(const std::string& target) {
-  std::string path = target;
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  auto slash = path.rfind('/');
-  std::string parent = slash == path.npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+  const std::string path = WithoutTrailingSlashes(target);
+  const std::string parent = ParentDirectory(path);
   UniqueFd opened = TRY(OpenFile(parent, O_RDONLY | O_DIRECTORY));
   TRY(CheckTarget(path));
   TemporaryDirectory directory =
       TRY(TemporaryDirectory::CreateIn(std::move(opened), parent, kTemporaryPrefix));
-  return ExtractTarget(std::move(directory), std::move(path));
+  return ExtractTarget(std::move(directory), path);
 }
 
 Result<> ExtractTarget::Commit() {

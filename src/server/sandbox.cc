@@ -6,6 +6,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -32,12 +33,19 @@ struct LandlockRuleset {
   std::uint64_t network;  // Linux 6.7
   std::uint64_t scopes;   // Linux 6.12
 };
+// Of Linux 5.19 and 6.2: into other directories, and of files that are there.
+constexpr std::uint64_t kMoveAndTruncate = std::uint64_t{3} << 13;
 constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE,
-                        kReadDirectory = LANDLOCK_ACCESS_FS_READ_DIR;
+                        kReadDirectory = LANDLOCK_ACCESS_FS_READ_DIR,
+                        kChangeTree = LANDLOCK_ACCESS_FS_WRITE_FILE |
+                                      LANDLOCK_ACCESS_FS_REMOVE_DIR |
+                                      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                                      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM |
+                                      kMoveAndTruncate;
 
-struct ReadableTree {
+struct AllowedTree {
   int directory;
-  std::uint64_t access;
+  std::uint64_t access;  // what may be done below it
 };
 
 // All that this kernel can take away.
@@ -48,8 +56,8 @@ LandlockRuleset EverythingOf(long version) {
           .scopes = version >= 6 ? 3u : 0u};  // abstract sockets and signals of others
 }
 
-// From now on no file can be opened but for reading below these. What is open stays open.
-Result<> RestrictFiles(std::initializer_list<ReadableTree> trees) {
+// From now on nothing can be done with files but this. What is open stays open.
+Result<> RestrictFiles(std::initializer_list<AllowedTree> trees) {
   const long version =
       ::syscall(kLandlockCreateRuleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 0) return Failure(Error::FromErrno("landlock"));
@@ -57,8 +65,8 @@ Result<> RestrictFiles(std::initializer_list<ReadableTree> trees) {
   UniqueFd rules(
       static_cast<int>(::syscall(kLandlockCreateRuleset, &everything, sizeof everything, 0)));
   if (!rules) return Failure(Error::FromErrno("landlock"));
-  for (const ReadableTree& tree : trees) {
-    const landlock_path_beneath_attr rule{.allowed_access = tree.access,
+  for (const AllowedTree& tree : trees) {
+    const landlock_path_beneath_attr rule{.allowed_access = tree.access & everything.files,
                                           .parent_fd = tree.directory};
     // One that cannot be named cannot be read.
     if (::syscall(kLandlockAddRule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
@@ -203,13 +211,46 @@ SyscallFilter PrefetchHostFilter() {
   return filter;
 }
 
+// What a command does that reads from and writes to what it has open.
+SyscallFilter InspectionFilter() {
+  SyscallFilter filter = Common();
+  AllowThreads(filter);
+  AllowToEndItself(filter);
+  const auto self = static_cast<std::uint32_t>(::getpid());
+  filter.AllowIf(SYS_kill, {{0, self}});  // a signal that a command ends by
+  filter.Allow({SYS_read, SYS_readv, SYS_write, SYS_writev, SYS_pwrite64, SYS_pwritev2, SYS_lseek,
+                SYS_fstat, SYS_newfstatat, SYS_fadvise64, SYS_ppoll, SYS_dup, SYS_fcntl,
+                SYS_ftruncate, SYS_fallocate, SYS_memfd_create, SYS_eventfd2, SYS_prlimit64});
+#ifdef SYS_poll
+  filter.Allow({SYS_poll});
+#endif
+#ifdef SYS_statx
+  filter.Allow({SYS_statx});
+#endif
+  for (const std::uint32_t question : {TCGETS, TIOCGWINSZ})  // is it a terminal, and how wide?
+    filter.AllowIf(SYS_ioctl, {{1, question}});
+  return filter;
+}
+
+SyscallFilter ExtractionFilter() {
+  SyscallFilter filter = InspectionFilter();
+  filter.Allow({SYS_openat,    SYS_openat2,   SYS_mkdirat,   SYS_symlinkat, SYS_linkat,
+                SYS_renameat,  SYS_unlinkat,  SYS_utimensat, SYS_fchmod,    SYS_fchmodat,
+                SYS_fchown,    SYS_fchownat,  SYS_flock,     SYS_umask,     SYS_getdents64,
+                SYS_fstatfs,   SYS_statfs,    SYS_fsync,     SYS_fdatasync, SYS_readlinkat,
+                SYS_renameat2, SYS_faccessat, SYS_getuid,    SYS_geteuid,   SYS_sync_file_range});
+#ifdef SYS_open  // the C library's, on older machines
+  filter.Allow({SYS_open, SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_chmod, SYS_stat, SYS_lstat});
+#endif
+  return filter;
+}
+
 void Report(const Result<>& done) {
   if (!done) Log(LogLevel::kDebug, "sandbox: {}", done.error().message());
 }
 
-}  // namespace
-
-void GiveUpPrivileges() {
+// `kept`: capabilities that stay, of those the process has.
+void KeepCapabilities(std::uint32_t kept) {
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   // Without the right to do so (CAP_SETPCAP) there is nothing to take away either: a process that
   // gains no privileges by executing gets none from the bounding set.
@@ -221,9 +262,20 @@ void GiveUpPrivileges() {
           SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_CAP_AMBIENT_RAISE | SECURE_ALL_LOCKS,
           0, 0, 0);
   __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, 2> none = {};
-  if (::syscall(SYS_capset, &header, none.data()) < 0)  // which also empties the ambient set
+  std::array<__user_cap_data_struct, 2> sets = {};
+  if (kept != 0 && ::syscall(SYS_capget, &header, sets.data()) == 0) {
+    const std::uint32_t effective = sets[0].effective & kept;
+    sets = {};
+    sets[0] = {.effective = effective, .permitted = effective, .inheritable = 0};
+  }
+  if (::syscall(SYS_capset, &header, sets.data()) < 0)  // which also empties the ambient set
     Log(LogLevel::kDebug, "sandbox: {}", Error::FromErrno("capset").message());
+}
+
+}  // namespace
+
+void GiveUpPrivileges() {
+  KeepCapabilities(0);
   ::prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -249,6 +301,19 @@ void ConfinePrefetchImage(int root) {
 void ConfinePrefetchHost(int prefix, int usr) {
   Report(RestrictFiles({{prefix, kReadFile}, {usr, kReadFile}}));
   Report(PrefetchHostFilter().Install());
+}
+
+void ConfineInspection() {
+  GiveUpPrivileges();
+  Report(RestrictFiles({}));
+  Report(InspectionFilter().Install());
+}
+
+void ConfineExtraction(int parent) {
+  // Dumpable: what it removes it reaches through its own /proc/self/fd.
+  KeepCapabilities(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER);
+  Report(RestrictFiles({{parent, kReadFile | kReadDirectory | kChangeTree}}));
+  Report(ExtractionFilter().Install());
 }
 
 }  // namespace haft

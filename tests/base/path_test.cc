@@ -71,5 +71,14 @@ TEST(FindInPathTest, TakesTheFirstThatCanBeExecuted) {
   EXPECT_EQ(FindInPath("other", search_path), "");
 }
 
+TEST(PathTest, KnowsWhereThingsAreMade) {
+  EXPECT_EQ(ParentDirectory("b"), ".");
+  EXPECT_EQ(ParentDirectory("b//"), ".");
+  EXPECT_EQ(ParentDirectory("a/b/"), "a");
+  EXPECT_EQ(ParentDirectory("/b"), "/");
+  EXPECT_EQ(ParentDirectory("/"), "/");
+  EXPECT_EQ(WithoutTrailingSlashes("//"), "/");
+}
+
 }  // namespace
 }  // namespace haft

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -226,6 +227,82 @@ TEST_F(ServerSandboxTest, PrefetchReadsBelowItsDirectoryOnly) {
   if (landlock < 0) GTEST_SKIP() << "no Landlock";
   EXPECT_EQ(opens("../../etc/passwd", O_RDONLY), EACCES);
   EXPECT_EQ(opens("/etc/passwd", O_RDONLY), EACCES);
+}
+
+class InspectionSandboxTest : public ServerSandboxTest {
+ public:
+  void SetUp() override {
+    ServerSandboxTest::SetUp();
+    char name[] = "/tmp/haft-sandbox-test-XXXXXX";
+    directory_ = ::mkdtemp(name);
+    ASSERT_FALSE(directory_.empty());
+  }
+  void TearDown() override {
+    if (!directory_.empty()) static_cast<void>(::rmdir(directory_.c_str()));
+  }
+
+  int Showing(const std::function<int()>& body) {
+    return StatusOf([&] {
+      ConfineInspection();
+      return body();
+    });
+  }
+  int Extracting(const std::function<int()>& body) {
+    return StatusOf([&] {
+      const UniqueFd parent(::open(directory_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+      ConfineExtraction(parent.get());
+      return body();
+    });
+  }
+
+  std::string directory_;
+};
+
+TEST_F(InspectionSandboxTest, WritesToWhatIsOpenAndOpensNothing) {
+  EXPECT_EQ(Showing([&] { return ErrorOf(::write(device_.get(), "x", 1)); }), 0);
+  EXPECT_EQ(Showing([&] {
+              std::thread([] {}).join();
+              return ErrorOf(::ftruncate(::memfd_create("index", MFD_CLOEXEC), 4096));
+            }),
+            0);
+  EXPECT_EQ(Showing([] { return ErrorOf(::open("/etc/passwd", O_RDONLY)); }), EACCES);
+  EXPECT_EQ(Showing([] { return ErrorOf(::open("/tmp/haft-made", O_RDWR | O_CREAT, 0600)); }),
+            EACCES);
+}
+
+TEST_F(InspectionSandboxTest, StartsAndReachesNobody) {
+  char program[] = "/bin/true";
+  char* const arguments[] = {program, nullptr};
+  using Confine = int (InspectionSandboxTest::*)(const std::function<int()>&);
+  for (Confine confined : {&InspectionSandboxTest::Showing, &InspectionSandboxTest::Extracting}) {
+    auto ends = [&](const std::function<int()>& body) { return (this->*confined)(body); };
+    EXPECT_EQ(ends([&] { return ErrorOf(::execv(program, arguments)); }), kKilled);
+    EXPECT_EQ(ends([] { return ErrorOf(::fork()); }), kKilled);
+    EXPECT_EQ(ends([] { return ErrorOf(::socket(AF_UNIX, SOCK_STREAM, 0)); }), kKilled);
+    EXPECT_EQ(ends([] { return ErrorOf(::kill(::getppid(), 0)); }), kKilled);
+    EXPECT_EQ(ends([] { return ErrorOf(::ptrace(PTRACE_ATTACH, ::getppid(), 0, 0)); }), kKilled);
+    EXPECT_EQ(ends([] {
+                return ErrorOf(reinterpret_cast<long>(::mmap(nullptr, 4096, PROT_READ | PROT_EXEC,
+                                                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)));
+              }),
+              kKilled);
+    EXPECT_EQ(ends([] { return ErrorOf(::ioctl(0, TIOCSTI, "x")); }), ENOTTY);
+    EXPECT_EQ(ends([] { return ::raise(SIGTERM); }), 1000 + SIGTERM) << "ends itself";
+  }
+}
+
+TEST_F(InspectionSandboxTest, ExtractsBelowTheParentOnly) {
+  auto makes = [&](const std::string& path) {
+    return Extracting([&] {
+      const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      if (!file) return errno;
+      return ErrorOf(::unlink(path.c_str()));
+    });
+  };
+  EXPECT_EQ(makes(directory_ + "/made"), 0);
+  if (::syscall(444, nullptr, 0, 1) < 0) GTEST_SKIP() << "no Landlock";
+  EXPECT_EQ(makes("/tmp/haft-sandbox-made"), EACCES);
+  EXPECT_EQ(makes(directory_ + "/../haft-sandbox-made"), EACCES);
 }
 
 TEST(SyscallFilterTest, FindsEachOfManyCalls) {

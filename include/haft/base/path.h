@@ -14,6 +14,11 @@ inline constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
 std::string_view BaseName(std::string_view path);
 // "a/b" of "a/b/c", "" of "c", "/" of "/c".
 std::string_view DirName(std::string_view path);
+// "a/b" of "a/b//", "/" of "/".
+std::string WithoutTrailingSlashes(std::string path);
+// The directory in which the last component of a path is made: "a" of "a/b/", "." of "b", "/" of
+// "/b".
+std::string ParentDirectory(std::string path);
 // "DIRECTORY/NAME", NAME alone if the directory is "".
 std::string JoinPath(std::string_view directory, std::string_view name);
 

@@ -29,4 +29,12 @@ void ConfinePrefetchImage(int root);
 // May also open files below the directories `prefix` and `usr`, for reading.
 void ConfinePrefetchHost(int prefix, int usr);
 
+// For a command that shows what is in a file, before it looks at the first byte of it. Calls
+// GiveUpPrivileges() itself. May also write to all that is open, and keep files in memory.
+void ConfineInspection();
+
+// May also make, write and remove what is below the directory `parent`, with root's rights if the
+// caller has them: a directory may be somebody else's.
+void ConfineExtraction(int parent);
+
 }  // namespace haft

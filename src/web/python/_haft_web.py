@@ -1,4 +1,4 @@
-"""The command line of a web application: how it serves what the build chose, whatever the server."""
+"""The command line of a web application: how it serves what the build chose, by any server."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """What serves an image can do nothing else: what somebody gains who takes over a server."""
 
+import fcntl
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import time
 import unittest
 
 import support
+from support.archives import write_zip
 from support.forced_call import force_call
 
 CODE = (
@@ -122,3 +124,65 @@ class TestTakenOver(SandboxCase):
             with self.assertRaises(OSError):
                 os.listdir(point)
             support.haft("umount", point)
+
+
+class TestCommandsThatShow(SandboxCase):
+    """ls, cat, info, verify and extract decode files of anybody with the rights of their caller."""
+
+    def confined(self, *arguments):
+        """The fields of /proc/PID/status once the command has looked at the file: it then waits,
+        since nobody reads what it has to say."""
+        reading, writing = os.pipe()
+        flags = fcntl.fcntl(writing, fcntl.F_GETFL)
+        fcntl.fcntl(writing, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+        try:
+            while True:
+                os.write(writing, b"x" * 4096)
+        except BlockingIOError:
+            fcntl.fcntl(writing, fcntl.F_SETFL, flags)
+        process = subprocess.Popen(
+            [support.HAFT, *map(str, arguments)], stdout=writing, stderr=writing
+        )
+        os.close(writing)
+        try:
+            confined = support.wait_until(lambda: status(process.pid).get("Seccomp") == "2")
+            return confined and status(process.pid)
+        finally:
+            while os.read(reading, 65536):
+                pass
+            os.close(reading)
+            process.wait(timeout=10)
+
+    @support.parametrised(file=["bundle", "archive"])
+    def test_cannot_do_anything_else(self, file):
+        bundle = support.lab()
+        if file == "archive":
+            bundle = write_zip(support.unique_dir() / "z.zip", {"a/b.py": "1", "c": "x" * 9999})
+        full = support.unique_dir()
+        (full / "name").touch()
+        inside = "c" if file == "archive" else ".haft/py/sitecustomize.py"
+        for command in (
+            ["ls", "-R", bundle],
+            ["cat", bundle, inside],
+            ["info", bundle],
+            ["info", "--json", bundle],
+            ["verify", bundle],
+            ["extract", bundle, full],
+        ):
+            with self.subTest(command=command[:2]):
+                fields = self.confined(*command)
+                self.assertTrue(fields, "never confined")
+                self.assertEqual(fields["NoNewPrivs"], "1")
+                # To extract, root keeps what writes into a directory of somebody else.
+                kept = 0b1110 if command[0] == "extract" and os.geteuid() == 0 else 0
+                self.assertEqual(int(fields["CapEff"], 16) | kept, kept)
+                if os.geteuid() == 0:
+                    self.assertEqual(int(fields["CapBnd"], 16), 0)
+
+    @unittest.skipIf(os.geteuid(), "needs root")
+    def test_root_extracts_into_a_directory_of_somebody_else(self):
+        home = support.unique_dir(mode=0o755)
+        os.chown(home, support.NOBODY, support.NOBODY)
+        support.haft("extract", support.lab(), home / "out")
+        self.assertTrue((home / "out/.haft/py").is_dir())
+        self.assertEqual((home / "out").stat().st_uid, 0)
