@@ -9,9 +9,10 @@ _haft_inside() { # HAFT FILE WORD: the paths inside FILE that begin with WORD
     [[ $name == "$3"* ]] && printf '%s\n' "$name"
   done
 }
+# Numbers only: what stands in a row may be somebody else's words, and bash's compgen expands them.
 _haft_pids() { # HAFT: processes of running bundles
   local pid
   "$1" ps 2>/dev/null | while read -r pid _; do
-    [[ $pid == [0-9]* ]] && printf '%s\n' "$pid"
+    [[ $pid =~ ^[0-9]+$ ]] && printf '%s\n' "$pid"
   done
 }
