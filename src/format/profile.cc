@@ -33,7 +33,7 @@ json Paths(const std::vector<std::string>& paths) {
   return list;
 }
 
-// Weaker than IsImagePath(): ".." is possible, and finds nothing in an image.
+// Weaker than IsImagePath(): what is recorded may have a "..", which the image does not find.
 bool IsRecordedPath(std::string_view path) {
   return !path.empty() && path.size() <= kMaxPathSize && path[0] != '/';
 }
@@ -54,6 +54,13 @@ Result<std::vector<std::string>> ParsePaths(const json& object, const char* memb
     paths.push_back(text);
   }
   return paths;
+}
+
+// A path in the image, a directory's with a slash at its end. The root's is "/".
+bool IsPrefetchPath(std::string_view path) {
+  if (path == "/") return true;
+  if (path.ends_with('/')) path.remove_suffix(1);
+  return IsImagePath(path);
 }
 
 bool IsNumber(const json& value) {
@@ -95,6 +102,7 @@ Result<std::vector<Prefetch>> ParsePrefetch(const json& object) {
     if (!part.is_array() || (part.size() != 1 && part.size() != 3) || !part[0].is_string())
       return Failure(bad());
     Prefetch one{.path = part[0].get<std::string>()};
+    if (!IsPrefetchPath(one.path)) return Failure(bad());
     if (part.size() == 3) {
       if (!IsNumber(part[1]) || !IsNumber(part[2])) return Failure(bad());
       one.range = {part[1].get<std::uint64_t>(), part[2].get<std::uint64_t>()};

@@ -25,7 +25,7 @@ namespace {
 // At most so many are looked at before it is decided.
 constexpr std::size_t kSamples = 8;
 // What the kernel's advice takes at a time, on a disk that asks for no more.
-constexpr off_t kPiece = 128 << 10;
+constexpr off_t kAdviceBytes = 128 << 10;
 // Of larger files a start needs a part.
 constexpr off_t kMaxFileSize = 16 << 20;
 constexpr std::string_view kUsr = "/usr/";
@@ -64,7 +64,7 @@ class Host {
 
   explicit operator bool() const { return prefix_ && usr_; }
 
-  void Confine() const { ConfinePrefetchHost(prefix_.get(), usr_.get()); }
+  bool Confine() const { return ConfinePrefetchHost(prefix_.get(), usr_.get()); }
 
   // False if its first byte is not in the page cache, which begins to read it, and on file systems
   // that do not tell (overlayfs).
@@ -83,8 +83,8 @@ class Host {
     if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) ||
         status.st_size > kMaxFileSize)
       return;
-    for (off_t at = 0; at < status.st_size; at += kPiece)
-      ::posix_fadvise(file.get(), at, kPiece, POSIX_FADV_WILLNEED);
+    for (off_t at = 0; at < status.st_size; at += kAdviceBytes)
+      ::posix_fadvise(file.get(), at, kAdviceBytes, POSIX_FADV_WILLNEED);
   }
 
  private:
@@ -103,7 +103,7 @@ void PrefetchHost(const ImageReader& reader, const std::string& program) {
   const std::string prefix = PrefixOf(program);
   const Host host(prefix);
   if (prefix.empty() || !host) return;
-  host.Confine();
+  if (!host.Confine()) return;
   auto lists = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
   if (!lists || lists->host.empty()) return;
   const std::vector<std::string>& paths = lists->host;

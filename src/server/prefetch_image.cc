@@ -17,7 +17,7 @@ namespace haft {
 namespace {
 
 // What the kernel's advice takes at a time; it asks for no more by itself.
-constexpr std::uint64_t kPiece = 128u << 10;
+constexpr std::uint64_t kReadBytes = 128u << 10;
 
 void List(int root, const std::string& path) {
   UniqueFd directory(::openat(root, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -36,13 +36,14 @@ void Read(int root, const format::Prefetch& what) {
   const std::uint64_t begin = std::min(what.range.offset, size);
   const std::uint64_t end =
       what.range.size == 0 ? size : begin + std::min(what.range.size, size - begin);
-  // One piece is being answered while the next one waits; more would only stand before the
+  // One part is being answered while the next one waits; more would only stand before the
   // program's own requests.
-  for (std::uint64_t at = begin; at < end; at += kPiece) {
+  for (std::uint64_t at = begin; at < end; at += kReadBytes) {
     ::posix_fadvise(file.get(), static_cast<off_t>(at),
-                    static_cast<off_t>(std::min(kPiece, end - at)), POSIX_FADV_WILLNEED);
+                    static_cast<off_t>(std::min(kReadBytes, end - at)), POSIX_FADV_WILLNEED);
     char byte;
-    if (at > begin && ::pread(file.get(), &byte, 1, static_cast<off_t>(at - kPiece)) < 0) return;
+    if (at > begin && ::pread(file.get(), &byte, 1, static_cast<off_t>(at - kReadBytes)) < 0)
+      return;
   }
 }
 
@@ -56,9 +57,12 @@ void PrefetchImage(const ImageReader& reader, int root) {
   auto plan = format::ReadPrefetchPlan(reader.fd(), reader.bundle());
   if (!plan) return;
   for (const format::Prefetch& what : plan->image) {
-    if (what.path.ends_with('/')) {
+    // The image has the last word on where a path leads: a link in it may lead out of the mount.
+    auto entry = reader.Resolve(what.path);
+    if (!entry) continue;
+    if (entry->attributes.type == FileType::kDirectory) {
       List(root, what.path);
-    } else {
+    } else if (entry->attributes.type == FileType::kFile) {
       Read(root, what);
     }
   }

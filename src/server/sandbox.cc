@@ -298,9 +298,11 @@ void ConfinePrefetchImage(int root) {
   Report(PrefetchImageFilter(root).Install());
 }
 
-void ConfinePrefetchHost(int prefix, int usr) {
-  Report(RestrictFiles({{prefix, kReadFile}, {usr, kReadFile}}));
+bool ConfinePrefetchHost(int prefix, int usr) {
+  const Result<> restricted = RestrictFiles({{prefix, kReadFile}, {usr, kReadFile}});
+  Report(restricted);
   Report(PrefetchHostFilter().Install());
+  return restricted.has_value();
 }
 
 void ConfineInspection() {

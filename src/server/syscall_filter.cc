@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cerrno>
 #include <cstddef>
 #include <span>
@@ -129,6 +130,7 @@ class SyscallFilter::Compiler {
 
   // Where the test at `at` fails, it goes on with the next instruction.
   void SkipFrom(std::size_t at) {
+    assert(program_.size() - at - 1 <= 255);  // a jump's distance has 8 bits
     program_[at].jf = static_cast<std::uint8_t>(program_.size() - at - 1);
   }
   void Load(std::size_t offset) {

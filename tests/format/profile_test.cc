@@ -95,6 +95,23 @@ TEST(ProfileTest, HostPathsStayBelowTheirPrefix) {
             "profile: 'host': not an array of paths");
 }
 
+TEST(ReadPrefetchPlanTest, PathsStayInTheImage) {
+  auto read = [](std::string_view path) {
+    const std::string text = fmt::format(R"({{"files": [], "ahead": [["{}"]]}})", path);
+    UniqueFd file(::memfd_create("profile", MFD_CLOEXEC));
+    EXPECT_TRUE(WriteAll(file.get(), AsBytes(text)));
+    BundleFile bundle{.trailer = {}, .image_offset = 0};
+    bundle.trailer.profile_size = text.size();
+    bundle.trailer.profile_checksum = Checksum(AsBytes(text));
+    return ReadPrefetchPlan(file.get(), bundle);
+  };
+  for (const char* path : {"a", "a/b/", "/", "..a/b.."}) EXPECT_TRUE(read(path)) << path;
+  for (const char* path : {"", "..", "../etc/passwd", "/etc/passwd", "a/../../x", "a/..", "a//"}) {
+    EXPECT_EQ(Message(read(path)), "profile: 'ahead': not an array of path, offset and size")
+        << path;
+  }
+}
+
 TEST(ReadPrefetchPlanTest, ADamagedSecondListDoesNotLoseTheMemoryOfTheFirst) {
   const std::string text =
       fmt::format(R"({{"files": [], "ahead": [["{}"]], "host": [1]}})", std::string(1000, 'a'));

@@ -19,15 +19,17 @@ void GiveUpPrivileges();
 void ConfineServer(int device);
 
 // May also start the processes below, and servers, and wait for them; receive descriptors; open
-// files for reading, which the second call limits to /proc and what is below `root`.
+// files for reading, which the second call limits to /proc and what is below `root`; send SIGABRT
+// to processes of its user, since that is how a child of its own aborts.
 void ConfineSupervisor(int device);
 void ConfineSupervisorToFiles(int root);
 
 // May also open and list what is below the directory `root`.
 void ConfinePrefetchImage(int root);
 
-// May also open files below the directories `prefix` and `usr`, for reading.
-void ConfinePrefetchHost(int prefix, int usr);
+// May also open files below the directories `prefix` and `usr`, for reading. False without
+// Landlock, which alone holds that: it must then open nothing.
+[[nodiscard]] bool ConfinePrefetchHost(int prefix, int usr);
 
 // For a command that shows what is in a file, before it looks at the first byte of it. Calls
 // GiveUpPrivileges() itself. May also write to all that is open, and keep files in memory.
