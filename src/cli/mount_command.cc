@@ -58,14 +58,15 @@ struct Served {
     TRY(made.MountOn(what.path));
     return made;
   }();
+  // The terminal's signals are for the process that waits, from before it knows of the mount.
+  if (what.foreground)
+    for (int signal : {SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(signal, SIG_IGN);
   const std::string said = server ? "\n" : server.error().message();
   static_cast<void>(WriteAll(report.get(), AsBytes(said)).has_value());
   if (!server) ::_exit(1);
   report.Reset();
   keep.push_back(server->device());
   if (what.foreground) {
-    // The terminal's signals are for the process that waits.
-    for (int signal : {SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(signal, SIG_IGN);
     ::prctl(PR_SET_NAME, "haft-server");
   } else {
     DetachProcess("haft-server", keep);
@@ -130,11 +131,14 @@ Result<> WaitForServer(pid_t server, const std::string& path) {
   BlockSignals();
   const sigset_t signals = WaitedFor();
   int status = 0;
+  bool unmounted = false;
   while (::waitpid(server, &status, WNOHANG) == 0) {
     int signal = 0;
     if (::sigwait(&signals, &signal) == 0 && signal != SIGCHLD)
-      static_cast<void>(Unmount(path, UnmountHow::kLazily).has_value());
+      unmounted |= Unmount(path, UnmountHow::kLazily).has_value();
   }
+  // A signal to the whole group may have ended the server as well, which is no fault then.
+  if (unmounted) return {};
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) return Unmount(path, UnmountHow::kLazily);
   // Whoever uses it gets errors. Without the mount he would see an empty directory.
@@ -143,7 +147,8 @@ Result<> WaitForServer(pid_t server, const std::string& path) {
                      .Remedy("'haft umount' takes away what it left"));
 }
 
-// Runs `serve` in a detached child; returns what it reports: "" once it is mounted, else why not.
+// Runs `serve` in a detached child. Returns once it is mounted, or an error that says why it is
+// not.
 template <typename Body>
 Result<> RunDetached(Body serve) {
   int ends[2];
@@ -184,6 +189,7 @@ Result<int> RunMount(const Arguments& arguments) {
   auto serve = [&](auto mounted) -> Result<> {
     const pid_t server = TRY(StartServer(
         std::move(reader), {.path = path, .options = options, .foreground = foreground}));
+    BlockSignals();  // one that comes from now on is waited for
     mounted();
     if (!foreground) DetachProcess("haft-mount", {});
     return WaitForServer(server, path);

@@ -103,6 +103,22 @@ class TestLife(support.TestCase):
             self.assertFalse(is_mounted(self.point))
         self.assertEqual((process.returncode, errors), (0, ""))
 
+    @support.parametrised(sent=[signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    def test_signal_to_its_whole_group_is_a_clean_end(self, sent):
+        """As systemd and a terminal send it: server and waiting process get it at once."""
+        with self.clean(quiet_host=False):
+            with support.start(
+                [support.HAFT, "mount", "--foreground", self.bundle, self.point],
+                start_new_session=True,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                self.assertTrue(support.wait_until(lambda: is_mounted(self.point)))
+                os.killpg(process.pid, sent)
+                _, errors = process.communicate(timeout=10)
+            self.assertFalse(is_mounted(self.point))
+        self.assertEqual((process.returncode, errors), (0, ""))
+
     def test_foreground_ends_with_umount(self):
         with self.clean(quiet_host=False), support.start(
             [support.HAFT, "mount", "--foreground", self.bundle, self.point]
