@@ -12,6 +12,12 @@
 #include "haft/base/text.h"
 
 namespace haft {
+namespace {
+
+constexpr int kAttempts = 32;
+
+}  // namespace
+
 namespace internal {
 
 UniqueFd OpenComponents(int root, std::string_view path, int flags, unsigned mode) {
@@ -52,13 +58,14 @@ UniqueFd OpenBeneath(int root, const std::string& path, int flags, unsigned mode
     how.flags = static_cast<unsigned>(flags) | O_CLOEXEC;
     how.mode = (flags & O_CREAT) != 0 ? mode : 0;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-    for (;;) {
+    // EAGAIN: something was renamed meanwhile. Not for ever: with O_NONBLOCK a file under a lease
+    // says that too.
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
       long fd = ::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how);
       if (fd >= 0) return UniqueFd(static_cast<int>(fd));
-      if (errno == EINTR || errno == EAGAIN) continue;  // EAGAIN: something was renamed meanwhile
-      if (errno != ENOSYS && errno != EPERM) return {};
-      break;
+      if (errno != EINTR && errno != EAGAIN) break;
     }
+    if (errno != ENOSYS && errno != EPERM) return {};
     if (errno == ENOSYS) unavailable = true;
   }
   return internal::OpenComponents(root, path, flags, mode);

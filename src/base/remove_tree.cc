@@ -18,7 +18,10 @@ void MakeAccessible(int parent, const std::string& name) {
   if (!fd) return;
   constexpr long kFchmodat2 = 452;
   if (::syscall(kFchmodat2, fd.get(), "", 0700, AT_EMPTY_PATH) == 0) return;
-  ::chmod(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), 0700);
+  if (::chmod(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), 0700) == 0) return;
+  // Without /proc, one that may be read at least.
+  UniqueFd readable = OpenDirectoryAt(parent, name);
+  if (readable) ::fchmod(readable.get(), 0700);
 }
 
 // Calls `visit` for each name in a directory; whether there was any.

@@ -11,8 +11,6 @@
 
 namespace haft {
 
-// In the image.
-
 // What can be said of the entry before the inputs have been read.
 Result<> CheckEntry(const EntryRequest& request);
 

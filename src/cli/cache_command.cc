@@ -49,7 +49,7 @@ std::string Date(std::int64_t seconds) {
 Result<int> List(const std::string& path, const UniqueFd& cache) {
   std::string text;
   std::uint64_t total = 0;
-  for (const FoundEntry& entry : FindEntries(cache.get(), path)) {
+  for (const FoundCacheEntry& entry : FindCacheEntries(cache.get(), path)) {
     std::string size = entry.complete
                            ? fmt::format("{:.1f} MB", static_cast<double>(entry.bytes) / 1e6)
                            : "incomplete";
@@ -65,7 +65,7 @@ Result<int> List(const std::string& path, const UniqueFd& cache) {
 Result<int> Prune(const std::string& path, const UniqueFd& cache, std::int64_t days) {
   std::uint64_t freed = 0;
   unsigned removed = 0, used = 0;
-  for (const FoundEntry& entry : FindEntries(cache.get(), path)) {
+  for (const FoundCacheEntry& entry : FindCacheEntries(cache.get(), path)) {
     if (entry.complete && entry.last_use > ::time(nullptr) - days * kDay) continue;
     if (RemoveUnusedEntry(cache.get(), entry)) {
       ++removed;

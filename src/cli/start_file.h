@@ -12,7 +12,7 @@ namespace haft::cli {
 
 // An image that can be mounted for a start, with haft's own files in it. Of an archive only the
 // index is made, in memory; its entries are decoded when they are read. `environment` is what a
-// start takes its wishes from: variables of shiv and pex become those of haft.
+// start takes its overrides from: variables of shiv and pex become those of haft.
 Result<StartImage> OpenForStart(const std::string& path, Environment& environment);
 
 // Directories of the image with programs in them, in the order of the manifest's paths.

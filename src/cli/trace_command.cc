@@ -46,8 +46,8 @@ void WaitUntilAnswered(const RequestLog& log) {
 
 Result<trace::Trace> RunTraced(const std::string& file, std::vector<std::string> argv) {
   Environment environment = Environment::Current();
-  Environment wishes = environment;
-  StartImage image = TRY(OpenForStart(file, wishes));
+  Environment overrides = environment;
+  StartImage image = TRY(OpenForStart(file, overrides));
   trace::Run run{.command = argv, .status = 0, .begin = 0, .end = 0};
   std::string program = file;
   if (image.reader.bundle().trailer.runtime_size == 0) {  // started by somebody else: by haft run

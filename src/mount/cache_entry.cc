@@ -35,7 +35,7 @@ bool Lock(const UniqueFd& fd, int how) {
   return ::flock(fd.get(), how | LOCK_NB) == 0;
 }
 
-// A entry that was removed while we waited for its lock is a directory without a name.
+// An entry that was removed while we waited for its lock is a directory without a name.
 bool HasName(const UniqueFd& fd) {
   struct stat status;
   return ::fstat(fd.get(), &status) == 0 && status.st_nlink > 0;
@@ -49,7 +49,7 @@ bool IsIntact(const UniqueFd& entry, const std::string& name, const ImageReader&
   return tree && IsExtractOf(reader, tree.get());
 }
 
-// In this order: a entry that is half removed is not complete.
+// In this order: an entry that is half removed is not complete.
 void RemoveLocked(int location, const std::string& entry, const UniqueFd& fd) {
   ::unlinkat(fd.get(), kMarker, 0);
   RemoveContents(fd.get());
@@ -142,8 +142,8 @@ void CacheEntry::RemoveIfUnlocked() {
   if (Lock(fd_, LOCK_EX) && HasName(fd_)) RemoveLocked(location_, entry_, fd_);
 }
 
-std::vector<FoundEntry> FindEntries(int location, const std::string& location_path) {
-  std::vector<FoundEntry> entries;
+std::vector<FoundCacheEntry> FindCacheEntries(int location, const std::string& location_path) {
+  std::vector<FoundCacheEntry> entries;
   for (const std::string& name : NamesIn(location)) {
     auto dash = name.rfind('-');
     if (dash == name.npos || name.size() - dash - 1 != kIdDigits ||
@@ -163,16 +163,16 @@ std::vector<FoundEntry> FindEntries(int location, const std::string& location_pa
                        .last_use = status.st_mtim.tv_sec,
                        .complete = complete});
   }
-  std::ranges::sort(entries, {}, &FoundEntry::path);
+  std::ranges::sort(entries, {}, &FoundCacheEntry::path);
   return entries;
 }
 
-bool IsEntryInUse(int location, const FoundEntry& entry) {
+bool IsEntryInUse(int location, const FoundCacheEntry& entry) {
   UniqueFd fd = OpenDirectoryAt(location, std::string(BaseName(entry.path)));
   return fd && (!Lock(fd, LOCK_EX) || FindUser(entry.path));
 }
 
-bool RemoveUnusedEntry(int location, const FoundEntry& entry) {
+bool RemoveUnusedEntry(int location, const FoundCacheEntry& entry) {
   const std::string name(BaseName(entry.path));
   UniqueFd fd = OpenDirectoryAt(location, name);
   if (!fd) return errno == ENOENT;

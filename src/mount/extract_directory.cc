@@ -56,7 +56,7 @@ Result<> CheckRoom(const UserDirectory& location, const format::Trailer& image, 
 
 // What starts left there whose cleanup process was killed.
 void Sweep(const UserDirectory& location, const StepClock& clock) {
-  for (const FoundEntry& entry : FindEntries(location.fd.get(), location.path)) {
+  for (const FoundCacheEntry& entry : FindCacheEntries(location.fd.get(), location.path)) {
     if (RemoveUnusedEntry(location.fd.get(), entry))
       clock.Step("leftover {} removed", Quoted(entry.path));
   }

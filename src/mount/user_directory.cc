@@ -17,7 +17,7 @@
 namespace haft {
 namespace {
 
-constexpr std::size_t kMaxPlace = 512;
+constexpr std::size_t kMaxDirectoryPath = 512;
 constexpr unsigned kRandomLetters = 8;
 
 Error Unsafe(const std::string& path, std::string_view why) {
@@ -38,7 +38,7 @@ bool IsReachableByOthers(const std::string& path) {
 void AddFromEnvironment(std::vector<std::string>& candidates, std::string_view text,
                         std::string_view name) {
   while (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
-  if (text.size() <= kMaxPlace && format::IsMountPath(text))
+  if (text.size() <= kMaxDirectoryPath && format::IsMountPath(text))
     candidates.push_back(fmt::format("{}/{}", text, name));
 }
 

@@ -24,7 +24,7 @@ Error NotUsable(std::string_view name, std::string_view why) {
 }
 
 std::string SearchPath() {
-  return GetVariable("PATH").value_or("/usr/bin:/bin");
+  return GetVariable("PATH").value_or(std::string(kDefaultPath));
 }
 
 Result<std::string> FindProgram(const std::string& name) {

@@ -8,6 +8,8 @@
 #include <array>
 #include <string_view>
 
+#include "haft/base/path.h"
+
 namespace haft {
 namespace {
 
@@ -20,35 +22,23 @@ constexpr std::array kModules = {"/usr/lib/apache2/modules", "/usr/lib64/httpd/m
 constexpr std::array kMimeTypes = {"/etc/mime.types", "/etc/httpd/conf/mime.types",
                                    "/usr/local/apache2/conf/mime.types"};
 
-bool IsExecutable(const std::string& path) {
-  struct stat status;
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-         ::access(path.c_str(), X_OK) == 0;
-}
-
-// "a/b" of "a/b/c".
-std::string ParentOf(std::string_view path) {
-  std::size_t slash = path.rfind('/');
-  return std::string(slash == path.npos ? "" : path.substr(0, slash));
-}
-
 }  // namespace
 
 Result<HttpdFiles> FindHttpdFiles(const std::string& program) {
   HttpdFiles files{.program = program, .modules = {}, .helpers = {}, .mime_types = {}};
   for (std::size_t i = 0; files.program.empty() && i < kPrograms.size(); ++i) {
-    if (IsExecutable(kPrograms[i])) files.program = kPrograms[i];
+    if (IsExecutableFile(kPrograms[i])) files.program = kPrograms[i];
   }
   if (files.program.empty()) {
     return Failure(Error(ErrorKind::kNotFound, "httpd: not found in /usr/sbin")
                        .Remedy("install apache2-bin (httpd), or name the program with --httpd"));
   }
-  if (!IsExecutable(files.program))
+  if (!IsExecutableFile(files.program))
     return Failure(
         Error(ErrorKind::kNotFound, fmt::format("httpd {}: no program", Quoted(files.program))));
 
-  const std::string beside = ParentOf(files.program);
-  std::vector<std::string> modules = {ParentOf(beside) + "/modules"};
+  const std::string beside(DirName(files.program));
+  std::vector<std::string> modules = {JoinPath(DirName(beside), "modules")};
   modules.insert(modules.end(), kModules.begin(), kModules.end());
   auto found = std::ranges::find_if(modules, [](const std::string& directory) {
     return ::access((directory + "/mod_mime.so").c_str(), R_OK) == 0;
@@ -62,7 +52,7 @@ Result<HttpdFiles> FindHttpdFiles(const std::string& program) {
     for (const std::string& directory :
          {beside, std::string("/usr/bin"), std::string("/usr/sbin")}) {
       std::string path = fmt::format("{}/{}", directory, helper);
-      if (!IsExecutable(path)) continue;
+      if (!IsExecutableFile(path)) continue;
       files.helpers.push_back(std::move(path));
       break;
     }

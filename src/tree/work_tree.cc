@@ -24,8 +24,8 @@ namespace {
 
 constexpr std::string_view kPrefix = "haft-build-";
 
-// The life of the cleanup: waits for the end of its parent, then removes.
-[[noreturn]] void KeepUntilEnd(int alive, TemporaryDirectory& directory) {
+// The life of the child that cleans up: waits for the end of its parent, then removes.
+[[noreturn]] void RemoveAtEnd(int alive, TemporaryDirectory& directory) {
   ::setsid();  // a terminal's ctrl-C is not for it
   for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE}) ::signal(signal, SIG_IGN);
   pid_t group = 0, told;
@@ -80,7 +80,7 @@ Result<WorkDirectory> WorkDirectory::In(TemporaryDirectory directory) {
   if (cleanup < 0) return Failure(Error::FromErrno("fork"));
   if (cleanup == 0) {
     alive.Reset();
-    KeepUntilEnd(wait.get(), directory);
+    RemoveAtEnd(wait.get(), directory);
   }
   return WorkDirectory(std::move(directory), cleanup, std::move(alive));
 }

@@ -56,10 +56,10 @@ class CacheEntryTest : public ::testing::Test {
     EXPECT_EQ(entry->state(), state);
   }
 
-  FoundEntry Found() {
-    auto entries = FindEntries(location_.get(), dir_.path());
+  FoundCacheEntry Found() {
+    auto entries = FindCacheEntries(location_.get(), dir_.path());
     EXPECT_EQ(entries.size(), 1u);
-    return entries.empty() ? FoundEntry{} : entries[0];
+    return entries.empty() ? FoundCacheEntry{} : entries[0];
   }
 
   TempDir dir_;
@@ -170,7 +170,7 @@ TEST_F(CacheEntryTest, IsRemovedWhenNobodyElseHasIt) {
 }
 
 TEST_F(CacheEntryTest, IsFoundWithItsSizeAndLastUse) {
-  EXPECT_TRUE(FindEntries(location_.get(), dir_.path()).empty());
+  EXPECT_TRUE(FindCacheEntries(location_.get(), dir_.path()).empty());
   for (const std::string& other :
        {std::string("no-entry"), std::string("app-0123"), "odd name-" + id_}) {
     ASSERT_EQ(::mkdir((dir_ / other).c_str(), 0700), 0);
@@ -181,7 +181,7 @@ TEST_F(CacheEntryTest, IsFoundWithItsSizeAndLastUse) {
   FillOne();
   timespec long_ago[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 1000, .tv_nsec = 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, (path_ + "/complete").c_str(), long_ago, 0), 0);
-  FoundEntry entry = Found();
+  FoundCacheEntry entry = Found();
   EXPECT_EQ(entry.name, "app");
   EXPECT_EQ(entry.image_id, id_);
   EXPECT_EQ(entry.path, path_);
@@ -194,7 +194,7 @@ TEST_F(CacheEntryTest, IsFoundWithItsSizeAndLastUse) {
 
 TEST_F(CacheEntryTest, IsNotPrunedWhileItIsLockedOrAProcessIsInIt) {
   FillOne();
-  FoundEntry found = Found();
+  FoundCacheEntry found = Found();
   {
     auto user = Open();
     ASSERT_EQ(Message(user), "");

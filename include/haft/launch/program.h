@@ -28,16 +28,15 @@ struct Program {
 // The program behind a bundle started as argv[0], argv[1], … and mounted at manifest.mount: the
 // interpreter with the bundle's bootstrap, the interpreter alone, or a file of the image. `bundle`
 // is the absolute path of the file, "" if it has none. Of the environment change:
-// * HAFT_SCRIPT, HAFT_ENTRY_POINT, HAFT_INTERPRETER, HAFT_PYTHON steer this start and go (see
-// Overrides);
+// * HAFT_SCRIPT, HAFT_ENTRY_POINT, HAFT_INTERPRETER, HAFT_PYTHON steer this start and go
+//   (see Overrides);
 // * HAFT_BUNDLE is `bundle`;
 // * PYTHONPATH begins with the mount's directories; what was there follows, but nothing of another
-// bundle this
-//   one is started from;
-// * with an interpreter in the image, PATH begins with its directory, and OPENSSL_MODULES is set if
-// it is not;
+//   bundle that this one is started from;
+// * with an interpreter in the image, PATH begins with its directory, and OPENSSL_MODULES is set
+//   if it is not;
 // * what the manifest says: environment, isolated (PYTHONNOUSERSITE), ignore_environment (PYTHON*
-// go).
+//   go).
 Result<Program> MakeProgram(const format::Manifest& manifest, std::vector<std::string> argv,
                             Environment environment, const std::string& bundle = {});
 

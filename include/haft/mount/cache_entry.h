@@ -49,7 +49,7 @@ class CacheEntry {
 };
 
 // An entry as somebody finds it in a location.
-struct FoundEntry {
+struct FoundCacheEntry {
   std::string name;      // of the bundle
   std::string image_id;  // hexadecimal
   std::string path;
@@ -59,12 +59,12 @@ struct FoundEntry {
 };
 
 // All entries of a location.
-std::vector<FoundEntry> FindEntries(int location, const std::string& location_path);
+std::vector<FoundCacheEntry> FindCacheEntries(int location, const std::string& location_path);
 
 // Whether it is locked or some process uses it.
-bool IsEntryInUse(int location, const FoundEntry& entry);
+bool IsEntryInUse(int location, const FoundCacheEntry& entry);
 
-// Removes a entry unless it is locked or some process uses it; says whether it is gone.
-bool RemoveUnusedEntry(int location, const FoundEntry& entry);
+// Removes an entry unless it is locked or some process uses it; says whether it is gone.
+bool RemoveUnusedEntry(int location, const FoundCacheEntry& entry);
 
 }  // namespace haft

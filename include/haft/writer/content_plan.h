@@ -19,7 +19,7 @@ namespace haft {
 // Number of a content: of all files with the same bytes. Empty files have none.
 using ContentId = std::uint32_t;
 
-// A stretch of a content, in bytes.
+// A range of a content, in bytes.
 struct ContentSlice {
   ContentId content;
   std::uint64_t offset;

@@ -51,9 +51,12 @@ def _needed(data: bytes) -> "list[str]":
             names.append(value)
         elif tag == 5:
             strings = next(
-                start + value - address
-                for address, start, length in loads
-                if address <= value < address + length
+                (
+                    start + value - address
+                    for address, start, length in loads
+                    if address <= value < address + length
+                ),
+                None,
             )
     if strings is None:
         raise ValueError("no string table")
