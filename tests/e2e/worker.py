@@ -103,10 +103,12 @@ class TapResult(unittest.TestResult):
 
 
 def isolate():
-    """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, an init.
+    """In a fresh pid and mount namespace: a shared mount table, a /dev/fuse for everybody, an
+    account for an ordinary user, an init.
     And nothing of FUSE that others have mounted on this machine: a test could take it for its own.
     """
     from support.clean import haft_mounts
+    from support.people import make_account
     from support.running import open_fuse_node
 
     os.environ["E2E_ISOLATED"] = "1"
@@ -114,6 +116,7 @@ def isolate():
         subprocess.run(["umount", "-l", point], check=True)
     subprocess.run(["mount", "--make-rshared", "/"], check=True)
     subprocess.run(["mount", "--bind", open_fuse_node(), "/dev/fuse"], check=True)
+    make_account()
     child = os.fork()
     if child == 0:
         return

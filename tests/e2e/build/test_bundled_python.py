@@ -163,11 +163,11 @@ class TestHost(support.TestCase):
 class TestBusybox(support.TestCase):
     """In a root that has busybox and nothing else."""
 
-    @support.parametrised(uid=[0, 65534])
-    def test_interpreter(self, uid):
+    @support.parametrised(user=[support.ROOT, support.PERSON])
+    def test_interpreter(self, user):
         root = roots.busybox_root()
         (program,) = roots.put(root, facts())
-        done = roots.run(root, [program], uid=uid)
+        done = roots.run(root, [program], user=user)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         told = json.loads(done.stdout)
         for maps in (told["maps"], told["again"][1], told["pool"][1]):
@@ -182,12 +182,12 @@ class TestBusybox(support.TestCase):
                 [],
             )
 
-    @support.parametrised(uid=[0, 65534])
-    def test_certbot(self, uid):
+    @support.parametrised(user=[support.ROOT, support.PERSON])
+    def test_certbot(self, user):
         root = roots.busybox_root()
         (program,) = roots.put(root, support.portable_bundle("certbot", "-c", "certbot"))
-        done = roots.run(root, [program, "--version"], uid=uid)
+        done = roots.run(root, [program, "--version"], user=user)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "certbot 2.1.0\n", ""))
-        done = roots.run(root, [program, "--help"], uid=uid)
+        done = roots.run(root, [program, "--help"], user=user)
         self.assertEqual(done.returncode, 0)
         self.assertTrue(re.search("certbot .SUBCOMMAND. .options.", done.stdout), done.stdout[:500])

@@ -88,7 +88,7 @@ class TestExec(ExecCase):
             found.pop("PATH"), "/haft/box/site-packages/bin:" + support.clean_env()["PATH"]
         )
         self.assertEqual(found.pop("HAFT_BUNDLE"), str(self.file(kind)))
-        expected = support.clean_env()
+        expected = dict(support.running.env_in(mode, None))
         expected.pop("PATH")
         found.pop("_", None)
         self.assertEqual(found, expected)
@@ -247,7 +247,8 @@ class TestAttach(ExecCase):
             )
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertEqual(
-                done.stdout, f"{support.NOBODY}\n{support.NOBODY}\n#!/bin/sh\necho own ls\n"
+                done.stdout,
+                f"{support.PERSON.uid}\n{support.PERSON.gid}\n#!/bin/sh\necho own ls\n",
             )
             process.stdin.close()
 

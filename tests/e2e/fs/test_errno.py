@@ -55,8 +55,7 @@ class TestErrno(support.TestCase):
 
     def test_bundle(self, mode):
         with self.clean():
-            uid = support.NOBODY if mode == "userns" and os.geteuid() == 0 else os.geteuid()
-            self.check(support.run([self.bundle], mode=mode), uid)
+            self.check(support.run([self.bundle], mode=mode), support.user_in(mode).uid)
 
     def test_set_user_id_program(self, mode):
         """A program with a set-user-id bit in the source runs without it."""
@@ -80,7 +79,7 @@ class TestModes(support.TestCase):
     """Permission bits mean what they mean in a directory."""
 
     def test_reading_as_another_user(self):
-        """Mounted by root for all: uid 65534 may read what the modes allow, and nothing else."""
+        """Mounted by root for all: a user may read what the modes allow, and nothing else."""
         if os.geteuid() != 0:
             self.skipTest("needs root")
         tree = support.unique_dir("modes")
@@ -109,10 +108,7 @@ class TestModes(support.TestCase):
         with self.clean(quiet_host=False), Mounted(bundle, "--allow-other") as mount:
             done = support.run(
                 [
-                    "setpriv",
-                    "--reuid=65534",
-                    "--regid=65534",
-                    "--clear-groups",
+                    *support.PERSON.drop(),
                     support.PYTHON,
                     "-c",
                     code,
@@ -135,8 +131,6 @@ class TestModes(support.TestCase):
             tree, *fs_support.program(tree), output=support.unique_dir("private-out") / "private"
         )
         with self.clean(quiet_host=False), Mounted(bundle) as mount:
-            done = support.run(
-                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ls", mount.root]
-            )
+            done = support.run([*support.PERSON.drop(), "ls", mount.root])
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("Permission denied", done.stderr)

@@ -12,6 +12,7 @@ from support import fs_support
 from support.mounting import Mounted, is_mounted, mount_point
 
 SECONDS = 25
+USERS = ("userns", "number") if os.geteuid() == 0 else ("userns",)
 # Shell: sets $pid to the server of the mount at $2.
 PID_OF_SERVER = (
     "pid=$(tr -d ' \\n' < \"$2/.haft/stats\" | sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p'); "
@@ -254,11 +255,13 @@ class TestRefusals(support.TestCase):
 
 
 class TestOrdinaryUser(support.TestCase):
-    """uid 65534 mounts through fusermount3, which is the only way it may."""
+    """Mounts through fusermount3, which is the only way it may."""
 
-    def test_mount_read_umount(self):
+    @support.parametrised(mode=USERS)
+    def test_mount_read_umount(self, mode):
+        user = support.user_in(mode)
         point = mount_point(self, "user")
-        os.chown(point, support.NOBODY, support.NOBODY)
+        user.own(point)
         script = (
             'set -e; "$0" mount "$1" "$2"; cat "$2/site-packages/lab_data/text.txt"; id -u; '
             'grep " - fuse.haft haft " /proc/self/mountinfo | sed "s/.* - //"; '
@@ -269,17 +272,15 @@ class TestOrdinaryUser(support.TestCase):
             "echo server still there"
         )
         with self.clean(quiet_host=False):
-            done = support.run(
-                support.as_user(["sh", "-c", script, support.HAFT, support.lab(), point])
-            )
+            done = support.run(["sh", "-c", script, support.HAFT, support.lab(), point], mode=mode)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         text, uid, line, *rest = done.stdout.splitlines()
-        self.assertEqual((text, uid, rest), ("text of the lab", "65534", []))
-        self.assertIn("user_id=65534", line)
+        self.assertEqual((text, uid, rest), ("text of the lab", str(user.uid), []))
+        self.assertIn(f"user_id={user.uid}", line)
 
     def test_directory_of_somebody_else(self):
         point = mount_point(self, "not-yours")
         with self.clean():
-            done = support.run(support.as_user([support.HAFT, "mount", support.lab(), point]))
+            done = support.run([support.HAFT, "mount", support.lab(), point], mode="userns")
         self.assertEqual(done.returncode, 1)
         self.assertOneLine(done.stderr, str(point))

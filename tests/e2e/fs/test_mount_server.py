@@ -92,7 +92,7 @@ class TestKilledServer(support.TestCase):
     def setUp(self):
         self.point = mount_point(self, "killed")
         if "userns" in self.id():
-            os.chown(self.point, support.NOBODY, support.NOBODY)
+            support.user_in("userns").own(self.point)
 
     def command(self, mode, *words):
         return support.run([support.HAFT, *words], mode=mode)

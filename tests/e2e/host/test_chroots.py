@@ -25,8 +25,8 @@ class TestChroot(support.TestCase):
         directory = support.unique_dir()
         change = [
             "chroot",
-            *(["--userspec=65534:65534"] if user else []),
             str(directory),
+            *(support.PERSON.drop() if user else []),
             *map(str, command),
         ]
         with self.clean(timeout=4.0):
@@ -65,7 +65,7 @@ class TestChroot(support.TestCase):
         """User namespaces are refused in a chroot: by fusermount3, or unpacked."""
         done = self.chroot([support.lab(), CODE], user=True)
         self.assertEqual((done.returncode, done.stderr), (5, ""))
-        self.assertRegex(done.stdout, "^5 /tmp/haft-65534/m[a-z2-7]{8}/lab/")
+        self.assertRegex(done.stdout, f"^5 /tmp/haft-{support.PERSON.uid}/m[a-z2-7]{{8}}/lab/")
         done = self.chroot(
             [support.lab(), CODE], user=True, env=support.clean_env(HAFT_MODE="!fusermount")
         )
@@ -150,19 +150,14 @@ class TestForeignHosts(support.TestCase):
             f"/dev/$d {root}/dev/$d; done && "
             f"mkdir -p {root}/old && cd {root} && pivot_root . old && umount -l old"
         )
-        for user in (False, True):
-            drop = (
-                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
-                if user
-                else []
-            )
+        for user in (support.ROOT, support.PERSON, support.NUMBER):
             for mode in ("", "extract"):
-                command = shlex.join([*drop, "/lab", CODE])
+                command = shlex.join([*user.drop(), "/lab", CODE])
                 done = support.run(
                     ["unshare", "-m", "sh", "-c", f"{prepare} && exec {command}"],
                     env=support.clean_env(HAFT_MODE=mode),
                 )
-                with self.subTest(release=release, user=user, mode=mode):
+                with self.subTest(release=release, user=str(user), mode=mode):
                     if release == "bookworm":
                         self.assertEqual((done.returncode, done.stderr), (5, ""))
                         self.assertTrue(done.stdout.startswith("5 /"))

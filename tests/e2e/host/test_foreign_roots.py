@@ -47,23 +47,23 @@ class TestDebian(support.TestCase):
         for name in ("usr/bin/python3", "usr/sbin/apache2", "usr/lib/apache2"):
             self.assertFalse((root / name).exists(), name)
         (program,) = roots.put(root, django_app.whole_site())
-        for uid in (0, 65534):
+        for user in (support.ROOT, support.PERSON):
             command = [
                 program,
                 "--port",
                 "{port}",
                 "--static",
                 "/static=mysite:static",
-                *(["--user", "www-data"] if uid == 0 else []),
+                *(["--user", "www-data"] if user.uid == 0 else []),
             ]
-            with self.subTest(uid=uid), web.Server(
-                command, session=False, preexec_fn=roots.enter(root, uid, session=True), seconds=60
+            with self.subTest(user=str(user)), web.Server(
+                command, session=False, preexec_fn=roots.enter(root, user, session=True), seconds=60
             ) as server:
                 self.assertIn(b"csrfmiddlewaretoken", server.get("/admin/login/").body)
                 self.assertEqual(
                     server.get("/static/admin/css/base.css").headers["Content-Type"], "text/css"
                 )
-                self.assertEqual(server.get("/").json()["uid"], uid or web.WWW_DATA)
+                self.assertEqual(server.get("/").json()["uid"], user.uid or web.WWW_DATA)
                 processes = roots.session(server.pid)
                 self.assertGreaterEqual(len(processes), 3)
                 for pid in processes:

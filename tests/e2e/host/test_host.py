@@ -4,7 +4,6 @@ with the set-user-id bit."""
 import contextlib
 import os
 import pathlib
-import pwd
 import shutil
 import signal
 import unittest
@@ -40,8 +39,7 @@ class TestTerminals(support.TestCase):
     def shown(self, command, mode):
         master, slave = os.openpty()
         name = os.ttyname(slave)
-        if mode == "userns":
-            os.chown(name, support.NOBODY, -1)
+        support.user_in(mode).own(name)
         with support.start(
             ["setsid", "--ctty", "--wait", *map(str, running.in_mode([*command, self.CODE], mode))],
             stdin=slave,
@@ -112,15 +110,15 @@ class TestPrivileges(support.TestCase):
 
     def test_sudo_su_and_set_user_id_as_root(self):
         """To another user, with a terminal's worth of PAM and files, and back."""
-        nobody = pwd.getpwuid(support.NOBODY).pw_name
+        person = support.PERSON
         suid = self.set_uid_program()
         code = (
             "import subprocess, lab_lazy.m5\n"
             "def show(*words): print(subprocess.run(words, capture_output=True, text=True))\n"
-            f"show('sudo', '-n', '-u', {nobody!r}, 'id', '-u')\n"
+            f"show('sudo', '-n', '-u', {person.name!r}, 'id', '-u')\n"
             f"show('sudo', '-n', '-u', '#4242', {suid!r}, '-u')\n"
-            f"show('su', '-s', '/bin/sh', {nobody!r}, '-c', 'id -u; pwd')\n"
-            f"show('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', {suid!r}, '-u')\n"
+            f"show('su', '-s', '/bin/sh', {person.name!r}, '-c', 'id -u; pwd')\n"
+            f"show(*{[*person.drop(), suid]}, '-u')\n"
             "show('sudo', '-n', sys.executable, '-c', 'import os; print(os.getuid(), "
             'os.access("/etc/shadow", os.R_OK))\')'
         )
@@ -135,7 +133,12 @@ class TestPrivileges(support.TestCase):
                 )
             ends.append(done.stdout)
         self.assertEqual(ends[0], ends[1])
-        for text in ("'65534\\n'", "'0\\n'", "'65534\\n/usr/share\\n'", "'0 True\\n'"):
+        for text in (
+            f"'{person.uid}\\n'",
+            "'0\\n'",
+            f"'{person.uid}\\n/usr/share\\n'",
+            "'0 True\\n'",
+        ):
             self.assertIn(text, ends[1])
 
     def test_set_user_id_programs_of_a_user(self):
@@ -144,7 +147,7 @@ class TestPrivileges(support.TestCase):
             f"import subprocess, lab_lazy.m5; subprocess.run([{self.set_uid_program()!r}, "
             f"'-u']); print(lab_lazy.m5.VALUE)"
         )
-        for haft_mode, uid in (("userns", support.NOBODY), ("fusermount", 0), ("extract", 0)):
+        for haft_mode, uid in (("userns", support.PERSON.uid), ("fusermount", 0), ("extract", 0)):
             with self.subTest(haft_mode=haft_mode), self.clean(
                 timeout=4.0, quiet_host=haft_mode != "fusermount"
             ):

@@ -15,12 +15,8 @@ import support
 from support import running, web
 
 SECONDS = 40
-STRANGER = 4242
+STRANGER = support.User("stranger", 4242, 4242)
 RACE = os.path.join(os.path.dirname(running.__file__), "race.py")
-
-
-def drop(uid):
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
@@ -50,7 +46,7 @@ class TestRace(support.TestCase):
                     support.PYTHON,
                     RACE,
                     self.bundle(),
-                    str(user),
+                    str(user.uid),
                     mode,
                     str(starts),
                     running.open_fuse_node(),
@@ -77,9 +73,9 @@ class TestRace(support.TestCase):
 
     def test_mount_point(self):
         """The start that loses says so; there is no other place for its mount point."""
-        self.race("fusermount", support.NOBODY)
+        self.race("fusermount", support.PERSON)
 
-    @support.parametrised(user=[0, support.NOBODY])
+    @support.parametrised(user=[support.ROOT, support.PERSON])
     def test_unpacked(self, user):
         """The start that loses takes the next place."""
         self.assertEqual(self.race("extract", user), 0)
@@ -104,15 +100,13 @@ class TestReaders(support.TestCase):
         return support.build(tree, "-m", "reads", output=support.unique_dir() / "reads")
 
     def seen(self, mounter, readers, *options):
-        """{reader: what LOOK says}, the mount made by `mounter`."""
-        bundle, point = self.bundle(), support.unique_dir()
-        os.chown(point, mounter, mounter)
+        """{reader's name: what LOOK says}, the mount made by `mounter`."""
+        bundle, point = self.bundle(), mounter.own(support.unique_dir())
         looks = "; ".join(
-            f"printf '\\n{uid} '; setpriv --reuid={uid} --regid={uid} --clear-groups -- sh -c "
-            f"'{self.LOOK}' \"$2\""
-            for uid in readers
+            f"printf '\\n{reader} '; {' '.join(reader.drop())} sh -c '{self.LOOK}' \"$2\""
+            for reader in readers
         )
-        become = f"setpriv --reuid={mounter} --regid={mounter} --clear-groups --"
+        become = " ".join(mounter.drop())
         script = (
             f'mount --bind "$3" /dev/fuse && {become} "$0" mount {" ".join(options)} "$1" '
             f'"$2" && {{ {looks}; echo; '
@@ -141,22 +135,27 @@ class TestReaders(support.TestCase):
 
     def test_nobody_but_the_user(self):
         nothing, everything = "n" * 8, "y" * 8
+        for user in (support.PERSON, support.NUMBER):
+            self.assertEqual(
+                self.seen(user, [user, STRANGER, support.ROOT]),
+                {str(user): everything, "stranger": nothing, "root": nothing},
+            )
         self.assertEqual(
-            self.seen(support.NOBODY, [support.NOBODY, STRANGER, 0]),
-            {"65534": everything, str(STRANGER): nothing, "0": nothing},
+            self.seen(support.ROOT, [support.ROOT, STRANGER]),
+            {"root": everything, "stranger": nothing},
         )
-        self.assertEqual(self.seen(0, [0, STRANGER]), {"0": everything, str(STRANGER): nothing})
 
     def test_all_if_asked_as_modes_allow(self):
         self.assertEqual(
-            self.seen(0, [0, STRANGER], "--allow-other"), {"0": "y" * 8, str(STRANGER): "yyyyyyyn"}
+            self.seen(support.ROOT, [support.ROOT, STRANGER], "--allow-other"),
+            {"root": "y" * 8, "stranger": "yyyyyyyn"},
         )
 
     def test_user_may_not_ask_unless_the_host_allows_it(self):
         with open("/etc/fuse.conf") as file:
             if any(line.strip() == "user_allow_other" for line in file):
                 self.skipTest("user_allow_other is set here")
-        done = self.seen(support.NOBODY, [0], "--allow-other")
+        done = self.seen(support.PERSON, [support.ROOT], "--allow-other")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertOneLine(done.stderr, "user_allow_other")
 

@@ -11,7 +11,6 @@ import unittest
 import support
 
 SECONDS = 15
-DROP = ["setpriv", f"--reuid={support.NOBODY}", f"--regid={support.NOBODY}", "--clear-groups"]
 CODE = "import lab_lazy.m5, lab; print(lab_lazy.m5.VALUE, lab.__file__)"
 
 # ProtectSystem=strict, PrivateTmp=yes, ProtectHome=yes
@@ -97,13 +96,14 @@ class TestServices(support.TestCase):
             self.assertEqual(process.communicate(timeout=10)[0], "150\n")
             self.assertEqual(process.returncode, 0)
 
-    @support.parametrised(user=[False, True], modes=["", "extract"])
+    @support.parametrised(user=[support.ROOT, support.PERSON], modes=["", "extract"])
     def test_strict_sandbox(self, user, modes):
         """Read-only host, private /tmp, no new privileges."""
         command = [
-            *(DROP if user else ["setpriv"]),
+            "setpriv",
             "--no-new-privs",
             "--",
+            *user.drop(),
             str(support.lab()),
             CODE,
         ]

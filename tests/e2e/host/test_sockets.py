@@ -66,7 +66,7 @@ class TestSockets(HostCase):
     def test_displays(self, mode):
         """X11's two sockets and Wayland's: connected to, who connects is known, descriptors go both
         ways."""
-        uid = support.NOBODY if mode == "userns" else 0
+        user = support.user_in(mode)
         with self.covered("/tmp") as tmp:
             (tmp / ".X11-unix").mkdir()
             runtime = tmp / "run-user"
@@ -78,7 +78,7 @@ class TestSockets(HostCase):
                 (tmp / "xauth", 0o600),
             ):
                 path.chmod(mode_bits)
-                os.chown(path, uid, uid)
+                user.own(path)
             addresses = ["@/tmp/.X11-unix/X99", "/tmp/.X11-unix/X99", f"{runtime}/wayland-0"]
             servers = [Listener(address.replace("@", "\0")) for address in addresses]
             env = support.clean_env(
@@ -100,7 +100,7 @@ class TestSockets(HostCase):
                     server.close()
             self.assertEqual(
                 ends[0].splitlines(),
-                [f"{a} {uid} {uid} from the server bye :99 cookie" for a in addresses],
+                [f"{a} {user.uid} {user.gid} from the server bye :99 cookie" for a in addresses],
             )
             self.assertEqual(ends[1], ends[0])
             for server in servers:

@@ -137,7 +137,7 @@ class Start(StoppedStart):
         super().__init__(
             [path, code],
             HOOKS[haft_mode][hook],
-            user=None if haft_mode == "namespace" else support.NOBODY,
+            user=None if haft_mode == "namespace" else support.PERSON,
             env=support.clean_env(HAFT_MODE=haft_mode),
         )
 
@@ -254,7 +254,7 @@ class TestFusermount(KillCase):
     """The same in the mode that uses a mount of the host: the cleanup process unmounts. Where
     none is left, the next start does."""
 
-    PLACE = f"/tmp/haft-{support.NOBODY}"
+    PLACE = f"/tmp/haft-{support.PERSON.uid}"
 
     @classmethod
     def setUpClass(cls):

@@ -253,14 +253,10 @@ class TestServer(support.TestCase):
             supervisor = int(
                 re.search(r"PPid:\t(\d+)", pathlib.Path(f"/proc/{server}/status").read_text())[1]
             )
-            for uid in (support.NOBODY, 4242) if os.geteuid() == 0 else (None,):
-                become = (
-                    ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
-                    if uid
-                    else []
-                )
+            users = [support.PERSON, support.NUMBER] if os.geteuid() == 0 else [support.ROOT]
+            for user in users:
                 done = support.run(
-                    [*become, support.PYTHON, "-c", attach, str(server), str(supervisor)],
+                    [*user.drop(), support.PYTHON, "-c", attach, str(server), str(supervisor)],
                     check=True,
                 )
                 self.assertEqual(done.stdout, f"{[(-1, errno.EPERM)] * 2}\n")

@@ -181,8 +181,7 @@ class TestCommandsThatShow(SandboxCase):
 
     @unittest.skipIf(os.geteuid(), "needs root")
     def test_root_extracts_into_a_directory_of_somebody_else(self):
-        home = support.unique_dir(mode=0o755)
-        os.chown(home, support.NOBODY, support.NOBODY)
+        home = support.PERSON.own(support.unique_dir(mode=0o755))
         support.haft("extract", support.lab(), home / "out")
         self.assertTrue((home / "out/.haft/py").is_dir())
         self.assertEqual((home / "out").stat().st_uid, 0)

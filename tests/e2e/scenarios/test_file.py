@@ -402,11 +402,7 @@ class TestBuild(support.TestCase):
                     *map(
                         str,
                         [
-                            "setpriv",
-                            "--reuid=65534",
-                            "--regid=65534",
-                            "--clear-groups",
-                            "--",
+                            *support.PERSON.drop(),
                             *command,
                         ],
                     ),

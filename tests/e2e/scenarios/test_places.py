@@ -15,10 +15,6 @@ CODE = "import lab_lazy.m7, tempfile; print('fine', lab_lazy.m7.VALUE)"
 FINE = ("fine 7\n", "", 0)
 
 
-def drop(uid=support.NOBODY, *options):
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *options, "--"]
-
-
 class PlaceCase(support.TestCase):
     def fine(self, command, *, mode=None, **options):
         with self.clean():
@@ -150,7 +146,7 @@ class TestHosts(PlaceCase):
 
     def within(self, prepare, mode, *, command=None, fine=True, code=CODE, propagation="slave"):
         """Runs the lab after the shell script `prepare`, which runs as root."""
-        command = command or [*(drop() if mode == "userns" else []), support.lab(), code]
+        command = command or [*support.user_in(mode).drop(), support.lab(), code]
         script = f"{prepare}\nexec {shlex.join(map(str, command))}"
         with self.clean():
             done = support.run(
@@ -212,7 +208,7 @@ class TestHosts(PlaceCase):
             f"mount -t tmpfs none {place}; cp {support.lab()} {place}/lab; mount -o "
             f"remount,ro {place}",
             mode,
-            command=[*(drop() if mode == "userns" else []), f"{place}/lab", CODE],
+            command=[*support.user_in(mode).drop(), f"{place}/lab", CODE],
         )
 
     def test_bundle_on_a_nosuid_nodev_file_system(self, mode):
@@ -220,7 +216,7 @@ class TestHosts(PlaceCase):
         self.within(
             f"mount -t tmpfs -o nosuid,nodev none {place}; cp {support.lab()} {place}/lab",
             mode,
-            command=[*(drop() if mode == "userns" else []), f"{place}/lab", CODE],
+            command=[*support.user_in(mode).drop(), f"{place}/lab", CODE],
         )
 
     def test_bundle_on_an_overlay(self, mode):
@@ -230,7 +226,7 @@ class TestHosts(PlaceCase):
             f"mount -t tmpfs none {place}; cd {place}; mkdir l u w m; cp {support.lab()} l/lab\n"
             "mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m; chmod 755 . m",
             mode,
-            command=[*(drop() if mode == "userns" else []), f"{place}/m/lab", CODE],
+            command=[*support.user_in(mode).drop(), f"{place}/m/lab", CODE],
         )
 
     def test_bundle_on_a_noexec_file_system(self):
@@ -280,7 +276,7 @@ class TestHosts(PlaceCase):
             f"644 {place}/lab",
             mode,
             command=[
-                *(drop() if mode == "userns" else []),
+                *support.user_in(mode).drop(),
                 support.HAFT,
                 "run",
                 f"{place}/lab",

@@ -5,6 +5,7 @@ import subprocess
 import unittest
 
 import support
+from support import host
 
 SECONDS = 8
 
@@ -12,8 +13,7 @@ CODE = "import lab_lazy.m7, tempfile; print('fine', lab_lazy.m7.VALUE)"
 FINE = ("fine 7\n", "", 0)
 
 
-def drop(uid=support.NOBODY, *options):
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *options, "--"]
+STRANGER = support.User("stranger", 4242, 4242)
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
@@ -31,7 +31,7 @@ class TestUsers(support.TestCase):
         before = {
             place: set(os.listdir(place)) for place in ("/tmp", "/run", "/var/tmp", "/dev/shm", "/")
         }
-        for mode in ("namespace", "userns", "namespace", "userns"):
+        for mode in ("namespace", "userns", "number", "namespace", "userns"):
             env = support.clean_env(HOME=str(home))
             self.assertEqual(self.outcome([support.lab(), CODE], mode=mode, env=env), FINE)
         self.assertEqual(os.listdir(home), [])
@@ -47,13 +47,17 @@ class TestUsers(support.TestCase):
 
     def test_sudo(self):
         """With the environment that sudo makes, to another user and as root."""
-        for user in ("root", "nobody"):
+        for name, uid in (
+            ("root", 0),
+            ("nobody", 65534),
+            (support.PERSON.name, support.PERSON.uid),
+        ):
             done = support.run(
-                ["sudo", "-n", "-u", user, support.lab(), CODE + "; print(os.geteuid())"],
+                ["sudo", "-n", "-u", name, support.lab(), CODE + "; print(os.geteuid())"],
                 env=support.clean_env(HAFT_MODE="nonsense", PYTHONPATH="/nonexistent"),
             )
             self.assertEqual((done.stderr, done.returncode), ("", 0))
-            self.assertEqual(done.stdout, "fine 7\n" + {"root": "0\n", "nobody": "65534\n"}[user])
+            self.assertEqual(done.stdout, f"fine 7\n{uid}\n")
 
     def test_user_without_a_name_and_a_home(self):
         """A uid that /etc/passwd does not know, as containers have it."""
@@ -65,7 +69,7 @@ class TestUsers(support.TestCase):
         env = support.clean_env()
         env.pop("HOME", None)
         self.assertEqual(
-            self.outcome([*drop(4242), support.lab(), code], env=env),
+            self.outcome([*STRANGER.drop(), support.lab(), code], env=env),
             ("nobody knows 4242\n~ 7\n", "", 0),
         )
 
@@ -111,6 +115,40 @@ class TestUsers(support.TestCase):
         else:
             self.assertEqual(out, FINE[0])
 
+    @support.parametrised(haft_mode=["fusermount", "extract"])
+    def test_person_is_who_he_is_outside(self, haft_mode):
+        """Names, groups, owners of files, rights, and a file given to one of his groups."""
+        self.assertSamePerson(HAFT_MODE=haft_mode)
+
+    @unittest.expectedFailure
+    def test_person_is_who_he_is_outside_without_being_told(self):
+        """Mode userns comes before fusermount, and maps no id but the own ones: groups and owners
+        show as 65534, chown to one of them is EINVAL."""
+        self.assertSamePerson()
+
+    def assertSamePerson(self, **variables):
+        code = (
+            "import pwd, subprocess, tempfile\n"
+            "me = pwd.getpwuid(os.getuid())\n"
+            "print(me.pw_name, os.path.expanduser('~') == me.pw_dir, os.getgroups())\n"
+            "print([os.stat(path)[4:6] for path in ('/', '/etc/passwd', '/tmp', me.pw_dir)])\n"
+            "with tempfile.NamedTemporaryFile(dir=me.pw_dir) as file:\n"
+            "  os.chown(file.name, -1, os.getgroups()[-1]); print(os.stat(file.name)[4:6])\n"
+            "print([line for line in open('/proc/self/status')\n"
+            "       if line.startswith(('Uid', 'Gid', 'Groups', 'Cap', 'NoNewPrivs'))])\n"
+            "print(os.readlink('/proc/self/ns/user'), flush=True)\n"
+            "subprocess.run(['id'])"
+        )
+        plain = support.run([*host.plain(), code], mode="userns", check=True).stdout
+        groups = "groups=1729(person),100(users),1730(authors),1731(e2e-readers)"
+        if os.environ.get("E2E_ISOLATED"):
+            self.assertIn(groups, plain)
+        with self.clean(timeout=4.0, quiet_host=False):
+            done = support.run(
+                [support.lab(), code], mode="userns", env=support.clean_env(**variables)
+            )
+        self.assertEqual((done.stdout, done.stderr, done.returncode), (plain, "", 0))
+
     @support.parametrised(who=["another user", "the same user", "root"])
     def test_who_reads_the_mount_of_a_user(self, who):
         """Through /proc/PID/root: only the user who started it. Not even root, without entering the
@@ -132,7 +170,9 @@ class TestUsers(support.TestCase):
             program, mode=mode, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as process:
             process.stdout.readline()
-            prefix = {"another user": drop(4242), "the same user": drop(), "root": []}[who]
+            user = {"another user": STRANGER, "the same user": support.PERSON}.get(
+                who, support.ROOT
+            )
             reader = ["cat", f"/proc/{process.pid}/root/haft/lab/site-packages/lab_data/text.txt"]
             if who == "the same user":  # of the same rights means: in the same user namespace
                 reader = [
@@ -143,7 +183,7 @@ class TestUsers(support.TestCase):
                     str(process.pid),
                     *reader,
                 ]
-            done = support.run([*prefix, *reader])
+            done = support.run([*user.drop(), *reader])
             process.stdin.close()
         if done.returncode:
             self.assertIn("Permission denied", done.stderr)

@@ -128,8 +128,8 @@ class TestWholeStack(SiteCase):
             self.assertTrue(support.wait_until(lambda: server.replaced(before), 20))
             self.assertEqual(server.stop(), 0)
 
-    @support.parametrised(uid=[0, 65534])
-    def test_busybox_root(self, uid):
+    @support.parametrised(user=[support.ROOT, support.PERSON])
+    def test_busybox_root(self, user):
         """A root file system with busybox and nothing else; every process maps files of the mount
         alone."""
         root = roots.busybox_root()
@@ -140,10 +140,10 @@ class TestWholeStack(SiteCase):
             "{port}",
             "--static",
             "/static=mysite:static",
-            *(["--user", "www-data"] if uid == 0 else []),
+            *(["--user", "www-data"] if user.uid == 0 else []),
         ]
         with web.Server(
-            command, session=False, preexec_fn=roots.enter(root, uid, session=True), seconds=60
+            command, session=False, preexec_fn=roots.enter(root, user, session=True), seconds=60
         ) as server:
             self.check_site(server, "/haft/whole")
             processes = roots.session(server.pid)

@@ -269,7 +269,7 @@ class TestStartFunction(ExpressCase):
             mode="userns",
         ) as server:
             facts = server.get("/").json()
-            self.assertEqual(facts["uid"], support.NOBODY)
+            self.assertEqual(facts["uid"], support.user_in("userns").uid)
             self.assertEqual(
                 server.get("/lazy/9").json(), "/haft/hello/site-packages/hello_lazy/m9.py"
             )

@@ -14,7 +14,7 @@ import time
 
 import support
 from support import web
-from support.shop import LAZY, MOD_WSGI, SiteCase, shop, user_options
+from support.shop import LAZY, MOD_WSGI, SiteCase, served_by, shop, user_options
 
 SECONDS = 30
 
@@ -50,7 +50,7 @@ class TestHttpd(SiteCase):
         ]
         with self.clean(), self.start(shop(), *options, mode=mode) as server:
             facts = server.get("/").json()
-            self.assertEqual(facts["uid"], web.WWW_DATA if mode == "namespace" else support.NOBODY)
+            self.assertEqual(facts["uid"], served_by(mode))
             self.assertEqual(facts["file"], "/haft/shop/site-packages/hello_site/wsgi.py")
             self.assertEqual(facts["cwd"], str(server.directory))
             self.assertNotIn(facts["cwd"], facts["path"])

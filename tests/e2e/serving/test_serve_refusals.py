@@ -6,12 +6,12 @@ import unittest
 
 import support
 from support import web
-from support.shop import MOD_WSGI, ROOT, SiteCase, shop
+from support.shop import IS_ROOT, MOD_WSGI, SiteCase, shop
 
 SECONDS = 10
 
 
-@unittest.skipUnless(ROOT, "needs root")
+@unittest.skipUnless(IS_ROOT, "needs root")
 class TestRefusals(SiteCase):
     """Each in one line, before httpd starts, with status 125."""
 

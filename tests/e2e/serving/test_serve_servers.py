@@ -7,7 +7,7 @@ import unittest
 
 import support
 from support import trees, web
-from support.shop import LAZY, ROOT, SiteCase, shop, small_site, user_options
+from support.shop import IS_ROOT, LAZY, SiteCase, served_by, shop, small_site, user_options
 
 SECONDS = 25
 
@@ -17,7 +17,7 @@ class TestServers(SiteCase):
     def test_serves(self, server, mode):
         with self.clean(), self.start(shop(server), *user_options(mode), mode=mode) as running:
             facts = running.get("/").json()
-            self.assertEqual(facts["uid"], web.WWW_DATA if mode == "namespace" else support.NOBODY)
+            self.assertEqual(facts["uid"], served_by(mode))
             self.assertEqual(facts["file"], "/haft/shop/site-packages/hello_site/wsgi.py")
             self.assertIn(running.pid, (facts["pid"], facts["ppid"]))
             self.assertEqual(running.get("/lazy/1").json(), LAZY.format(1))
@@ -111,7 +111,7 @@ class TestServers(SiteCase):
             "httpd: cannot serve an ASGI application", bundle=bundle, options=["--server", "httpd"]
         )
 
-    @unittest.skipUnless(ROOT, "needs root")
+    @unittest.skipUnless(IS_ROOT, "needs root")
     def test_missing_server(self):
         hide = 'mount -t tmpfs none /usr/lib/python3/dist-packages && exec "$@"'
         done = support.run(["unshare", "-m", "sh", "-c", hide, "sh", shop("waitress")], cwd="/")
@@ -130,7 +130,7 @@ class TestServers(SiteCase):
             output=support.unique_dir() / "shop",
         )
         command = [bundle]
-        if ROOT:
+        if IS_ROOT:
             hide = 'mount -t tmpfs none /usr/lib/python3/dist-packages && exec "$@"'
             command = ["unshare", "-m", "sh", "-c", hide, "sh", bundle]
         with self.clean(), web.Server([*command, "--port", "{port}"]) as server:

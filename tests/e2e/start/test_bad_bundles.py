@@ -264,16 +264,8 @@ class TestInterpreter(BadCase):
 class TestWithoutFuse(BadCase):
     def within(self, prepare, mode):
         """The command that runs the lab in a mount namespace changed by `prepare`."""
-        command = support.running.in_mode(["env", f"HAFT_MODE={mode}", support.lab(), CODE], None)
-        if mode == "userns":
-            command = [
-                "setpriv",
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-                "--",
-                *command,
-            ]
+        command = ["env", f"HAFT_MODE={mode}", str(support.lab()), CODE]
+        command = [*support.user_in(mode).drop(), *command]
         return ["unshare", "-m", "sh", "-c", f"{prepare} && exec {shlex.join(command)}"]
 
     def test_no_device(self, mode):

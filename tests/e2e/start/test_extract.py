@@ -33,7 +33,7 @@ class ExtractCase(support.TestCase):
         )
 
     def place(self, mode):
-        return pathlib.Path("/tmp/haft-0" if mode == "namespace" else "/tmp/haft-65534")
+        return pathlib.Path(f"/tmp/haft-{support.user_in(mode).uid}")
 
     def gone(self, mode, seconds=3):
         self.assertTrue(
@@ -151,7 +151,7 @@ class TestLifetime(ExtractCase):
 
     def test_tree_damaged_by_a_cleaner_is_unpacked_again(self, mode):
         cache = support.unique_dir(mode=0o755)
-        os.chown(cache, *([support.NOBODY] * 2 if mode == "userns" else [0, 0]))
+        support.user_in(mode).own(cache)
         cache.chmod(0o700 if mode == "userns" else 0o755)
         self.assertEqual(self.run_lab("", mode, HAFT_CACHE=str(cache)).returncode, 0)
         next(cache.rglob("m5.py")).unlink()

@@ -45,7 +45,7 @@ class TestInjection(support.TestCase):
 
     def check(self, fault, when, mode="namespace"):
         """The outcome, and whether there was such a call at all."""
-        user = ["-u", "nobody"] if mode == "userns" else []
+        user = ["-u", support.PERSON.name] if mode == "userns" else []
         log = support.scratch() / "injected"
         command = [
             "strace",

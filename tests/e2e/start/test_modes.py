@@ -21,9 +21,9 @@ CODE = (
     "child = 'import lab_lazy.m6; print(lab_lazy.m6.VALUE)'\n"
     "result = subprocess.run([sys.executable, '-c', child]).returncode + 5"
 )
+OWN = f"haft-{support.PERSON.uid}"  # the directory that starts make in /tmp
 MODES = ("namespace", "userns", "fusermount", "extract")
 DENY = [support.PYTHON, os.path.join(os.path.dirname(support.running.__file__), "deny.py")]
-DROP = ["setpriv", f"--reuid={support.NOBODY}", f"--regid={support.NOBODY}", "--clear-groups", "--"]
 
 
 def places(uid):
@@ -46,14 +46,12 @@ class ModesCase(support.TestCase):
         """Runs the lab with HAFT_MODE=modes in a mount namespace of its own in which `prepare` was
         done, as root or user; nothing may be left, on the host or in there."""
         command = [bundle or support.lab(), CODE, "a b"]
-        if user:
-            command = [*DROP, *command]
+        command = [*user.drop(), *command]
         command = [*map(str, wrap), *map(str, command)]
-        uid = support.NOBODY if user else 0
         inside = (
             f"{prepare or ':'}\ncd /; {shlex.join(command)}; status=$?\n"
             f"for i in $(seq 60); do left=$(grep -c fuse.haft /proc/self/mountinfo; ls -d "
-            f"{shlex.join(places(uid))} "
+            f"{shlex.join(places(user.uid))} "
             '/nonexistent 2>/dev/null); [ "$left" = 0 ] && break; sleep 0.05; done\n'
             "echo left: $left; exit $status"
         )
@@ -92,27 +90,27 @@ class ModesCase(support.TestCase):
 
 
 class TestForced(ModesCase):
-    @support.parametrised(haft_mode=MODES, user=[False, True])
+    @support.parametrised(haft_mode=MODES, user=[support.ROOT, support.PERSON, support.NUMBER])
     def test_works(self, haft_mode, user):
-        if haft_mode == "namespace" and user:
+        if haft_mode == "namespace" and user.uid:
             self.refuses(user, modes=haft_mode, parts=["mode namespace", "CAP_SYS_ADMIN"])
         else:
             self.works(user, modes=haft_mode)
 
     def test_no_mode_is_left_out(self):
         """MODES is what haft knows: a mode that is added is tested here as well."""
-        done = self.start(False, modes="none")
+        done = self.start(support.ROOT, modes="none")
         self.assertOneLine(done.stderr, f"known are {', '.join(MODES)}")
 
     def test_order_and_reasons_in_the_log(self):
-        done = self.works(True, env={"HAFT_LOG": "debug"})
+        done = self.works(support.PERSON, env={"HAFT_LOG": "debug"})
         self.assertRegex(
             done.stderr,
             r"(?s)\d+\.\d{3} ms  mode namespace: no right to mount.*mode userns: the files are in "
             r"'/haft/lab'",
         )
 
-    @support.parametrised(user=[False, True])
+    @support.parametrised(user=[support.ROOT, support.PERSON])
     def test_forbidden_one_by_one(self, user):
         """!x for the modes above: each next one, at last the announced one."""
         for count in range(1, 4):
@@ -133,7 +131,7 @@ NO_HELPER = "mount --bind /dev/null /usr/bin/fusermount3"
 
 
 class TestFailing(ModesCase):
-    @support.parametrised(user=[False, True])
+    @support.parametrised(user=[support.ROOT, support.PERSON])
     def test_no_device(self, user):
         self.works(user, prepare=NO_DEVICE, announced=True)
         line = self.refuses(
@@ -148,23 +146,23 @@ class TestFailing(ModesCase):
         """EACCES for the user, and so for the helper, which opens it as the user."""
         prepare = "n=$(mktemp -u); mknod -m 600 $n c 10 229; mount --bind $n /dev/fuse; rm -f $n"
         self.refuses(
-            True,
+            support.PERSON,
             prepare=prepare,
             modes="userns",
             parts=["/dev/fuse: Permission denied", "chmod 666"],
         )
         self.refuses(
-            True,
+            support.PERSON,
             prepare=prepare,
             modes="fusermount",
             parts=["/dev/fuse: Permission denied", "fuse.conf"],
         )
-        self.works(True, prepare=prepare, announced=True)
+        self.works(support.PERSON, prepare=prepare, announced=True)
 
     def test_no_helper(self):
-        self.refuses(True, prepare=NO_HELPER, modes="fusermount", parts=["fusermount3"])
-        self.works(True, prepare=NO_HELPER)
-        self.works(True, prepare=NO_HELPER, modes="!userns", announced=True)
+        self.refuses(support.PERSON, prepare=NO_HELPER, modes="fusermount", parts=["fusermount3"])
+        self.works(support.PERSON, prepare=NO_HELPER)
+        self.works(support.PERSON, prepare=NO_HELPER, modes="!userns", announced=True)
 
     def test_helper_that_cannot_be_read(self):
         """Mode 4711, as some distributions install it."""
@@ -173,31 +171,34 @@ class TestFailing(ModesCase):
             "$f/f; mount --bind $f/f "
             "/usr/bin/fusermount3; rm -r $f"
         )
-        self.works(True, prepare=prepare, modes="fusermount")
+        self.works(support.PERSON, prepare=prepare, modes="fusermount")
 
     def test_no_new_privileges(self):
         wrap = ["setpriv", "--no-new-privs", "--"]
-        self.works(True, wrap=wrap)
+        self.works(support.PERSON, wrap=wrap)
         self.refuses(
-            True, wrap=wrap, modes="fusermount", parts=["NO_NEW_PRIVS", "NoNewPrivileges=no"]
+            support.PERSON,
+            wrap=wrap,
+            modes="fusermount",
+            parts=["NO_NEW_PRIVS", "NoNewPrivileges=no"],
         )
-        self.works(True, wrap=wrap, modes="!userns", announced=True)
+        self.works(support.PERSON, wrap=wrap, modes="!userns", announced=True)
 
     @support.parametrised(
         calls=["unshare", "setns", "mount,pivot_root", "unshare,setns,mount,pivot_root"],
-        user=[False, True],
+        user=[support.ROOT, support.PERSON],
     )
     def test_seccomp(self, calls, user):
         """A failed mode leaves the process as it was: the next one works."""
         wrap = [*DENY, calls]
-        if not user and "mount" in calls:
+        if not user.uid and "mount" in calls:
             self.works(user, wrap=wrap, announced=True)
         elif "mount" in calls:
             # The filter is inherited by the helper.
             self.works(user, wrap=wrap, announced=True)
         else:
             self.works(user, wrap=wrap)
-        mode = "userns" if user else "namespace"
+        mode = "userns" if user.uid else "namespace"
         self.refuses(user, wrap=wrap, modes=mode, parts=[f"mode {mode}", "not permitted"])
 
     def test_no_user_namespaces(self):
@@ -224,12 +225,13 @@ class TestFailing(ModesCase):
             "/etc/fuse.conf; rm -f $f"
         )
         hold = (
-            "; o=$(mktemp -d); chown nobody $o; mount -i -t fuse.haft -o "
-            "ro,fd=3,rootmode=40000,user_id=65534,group_id=65534 haft $o 3<>/dev/fuse"
+            f"; o=$(mktemp -d); chown {support.PERSON.name} $o; mount -i -t fuse.haft -o "
+            f"ro,fd=3,rootmode=40000,user_id={support.PERSON.uid},group_id={support.PERSON.gid} "
+            "haft $o 3<>/dev/fuse"
         )
         release = "; (sleep 1; umount $o; rmdir $o) >/dev/null 2>&1 &"
         self.refuses(
-            True,
+            support.PERSON,
             prepare=prepare + hold + release,
             modes="fusermount",
             parts=["too many", "mount_max"],
@@ -242,7 +244,7 @@ class TestFailing(ModesCase):
             f"/run /dev/shm; do mount -t tmpfs -o size=16k,mode=1777 none $d; done"
         )
         line = self.refuses(
-            True,
+            support.PERSON,
             prepare=f"{NO_DEVICE}; {full}",
             bundle="/mnt/lab",
             parts=["mode userns", "mode fusermount", "mode extract", "needs"],
@@ -253,9 +255,9 @@ class TestFailing(ModesCase):
 class TestPlaces(ModesCase):
     """Where extract unpacks to."""
 
-    def where(self, prepare, env=(), user=True):
+    def where(self, prepare, env=(), user=support.PERSON):
         code = "import lab; print(lab.__file__)"
-        command = [*(DROP if user else []), "env", "HAFT_MODE=extract", support.lab(), code]
+        command = [*user.drop(), "env", "HAFT_MODE=extract", support.lab(), code]
         with self.clean(timeout=4.0):
             done = support.run(
                 ["unshare", "-m", "sh", "-c", f"{prepare} exec {shlex.join(map(str, command))}"],
@@ -266,13 +268,13 @@ class TestPlaces(ModesCase):
 
     def test_tmp(self):
         self.assertRegex(
-            self.where(""), r"^/tmp/haft-65534/lab-[0-9a-f]{32}/lab/site-packages/lab.py$"
+            self.where(""), rf"^/tmp/{OWN}/lab-[0-9a-f]{{32}}/lab/site-packages/lab.py$"
         )
-        self.assertRegex(self.where("", user=False), r"^/tmp/haft-0/lab-")
+        self.assertRegex(self.where("", user=support.ROOT), r"^/tmp/haft-0/lab-")
 
     def test_full_disk_means_the_next_place(self):
         full = "mount -t tmpfs -o size=64k,mode=1777 none /tmp;"
-        self.assertRegex(self.where(full), r"^/var/tmp/haft-65534/")
+        self.assertRegex(self.where(full), rf"^/var/tmp/{OWN}/")
 
     def test_noexec_matters_for_machine_code_only(self):
         noexec = "mount -t tmpfs -o noexec,mode=1777 none /tmp;"
@@ -285,17 +287,15 @@ class TestPlaces(ModesCase):
             "-m",
             "sh",
             "-c",
-            f"{noexec} exec {shlex.join([*DROP, 'env', 'HAFT_MODE=extract', str(code)])}",
+            f"{noexec} HAFT_MODE=extract exec {shlex.join([*support.PERSON.drop(), str(code)])}",
         ]
         with self.clean(timeout=4.0):
-            self.assertRegex(support.run(command, check=True).stdout, "^/var/tmp/haft-65534/")
-        self.assertRegex(self.where(noexec), r"^/tmp/haft-65534/")
+            self.assertRegex(support.run(command, check=True).stdout, f"^/var/tmp/{OWN}/")
+        self.assertRegex(self.where(noexec), rf"^/tmp/{OWN}/")
 
     def test_TMPDIR(self):
         mine = support.unique_dir(mode=0o1777)
-        self.assertTrue(
-            self.where("", env={"TMPDIR": str(mine)}).startswith(f"{mine}/haft-65534/lab-")
-        )
+        self.assertTrue(self.where("", env={"TMPDIR": str(mine)}).startswith(f"{mine}/{OWN}/lab-"))
 
     @support.parametrised(
         tmpdir=[
@@ -312,7 +312,7 @@ class TestPlaces(ModesCase):
     )
     def test_odd_TMPDIR(self, tmpdir):
         self.assertRegex(
-            self.where("", env={"TMPDIR": tmpdir, "XDG_RUNTIME_DIR": tmpdir}), r"^/tmp/haft-65534/"
+            self.where("", env={"TMPDIR": tmpdir, "XDG_RUNTIME_DIR": tmpdir}), rf"^/tmp/{OWN}/"
         )
 
     @support.parametrised(planted=["foreign", "symlink", "open", "file"])
@@ -320,21 +320,19 @@ class TestPlaces(ModesCase):
         """Somebody has taken the name of our directory before us: another name beside it, or if it
         is ours and open to others another place. What is his is not touched."""
         plant = {
-            "foreign": "mkdir /tmp/haft-65534 && chown 1 /tmp/haft-65534",
+            "foreign": f"mkdir /tmp/{OWN} && chown 1 /tmp/{OWN}",
             "symlink": "mkdir /tmp/target && chmod 777 /tmp/target && ln -s /tmp/target "
-            "/tmp/haft-65534",
-            "open": "mkdir /tmp/haft-65534 && chown 65534 /tmp/haft-65534 && chmod 777 "
-            "/tmp/haft-65534",
-            "file": "touch /tmp/haft-65534",
+            f"/tmp/{OWN}",
+            "open": f"mkdir /tmp/{OWN} && chown {support.PERSON.uid} /tmp/{OWN} && chmod 777 "
+            f"/tmp/{OWN}",
+            "file": f"touch /tmp/{OWN}",
         }[planted]
         prepare = f"mount -t tmpfs -o mode=1777 none /tmp; {plant};"
-        place = "/var/tmp/haft-65534/" if planted == "open" else "/tmp/haft-65534-[a-z2-7]{8}/"
+        place = f"/var/tmp/{OWN}/" if planted == "open" else f"/tmp/{OWN}-[a-z2-7]{{8}}/"
         self.assertRegex(self.where(prepare), f"^{place}lab-")
 
     def test_no_sticky_bit(self):
-        self.assertRegex(
-            self.where("mount -t tmpfs -o mode=0777 none /tmp;"), r"^/var/tmp/haft-65534/"
-        )
+        self.assertRegex(self.where("mount -t tmpfs -o mode=0777 none /tmp;"), rf"^/var/tmp/{OWN}/")
 
     def test_read_only_home_does_not_matter(self):
-        self.assertRegex(self.where("", env={"HOME": "/proc"}), r"^/tmp/haft-65534/")
+        self.assertRegex(self.where("", env={"HOME": "/proc"}), rf"^/tmp/{OWN}/")

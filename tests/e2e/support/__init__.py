@@ -23,8 +23,9 @@ from support.clean import (
 )
 from support.lab import code_app, lab, lab_tree
 from support.paths import HAFT, PYTHON, REPO, scratch, unique_dir
+from support.people import NUMBER, PERSON, ROOT, User
 from support.plain import PROBE, Both, ScenarioCase
-from support.running import MODES, NOBODY, as_user, clean_env, no_core, run, start
+from support.running import MODES, as_user, clean_env, in_mode, no_core, run, start, user_in
 from support.trees import (
     TREES,
     app,
@@ -43,16 +44,19 @@ __all__ = [
     "HAFT",
     "LONG",
     "MODES",
-    "NOBODY",
+    "NUMBER",
+    "PERSON",
     "PROBE",
     "PYTHON",
     "REPO",
+    "ROOT",
     "TREES",
     "Both",
     "Clean",
     "MountWatch",
     "ScenarioCase",  # support.plain
     "TestCase",
+    "User",
     "app",
     "as_user",
     "build",
@@ -62,6 +66,7 @@ __all__ = [
     "haft",
     "haft_mounts",
     "haft_processes",
+    "in_mode",
     "info",
     "lab",
     "lab_tree",
@@ -79,6 +84,7 @@ __all__ = [
     "state",
     "tree",
     "unique_dir",
+    "user_in",
     "wait_until",
     "write_tree",
 ]

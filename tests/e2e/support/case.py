@@ -51,7 +51,8 @@ def _expand(name, function, parameters):
 
 
 class TestCase(unittest.TestCase):
-    """A test method with a parameter `mode` becomes one test per mode (see support.MODES).
+    """A test method with a parameter `mode` becomes one test per mode (see support.MODES), unless
+    @parametrised says others.
 
     Every test has `seconds` to finish; then it fails where it is, and the stacks are printed should
     even that hang.
@@ -68,7 +69,7 @@ class TestCase(unittest.TestCase):
                 continue
             parameters = dict(getattr(function, "parameters", {}))
             if "mode" in inspect.signature(function).parameters:
-                parameters["mode"] = MODES
+                parameters.setdefault("mode", MODES)
             if parameters:
                 delattr(cls, name)
                 for new_name, test in _expand(name, function, parameters):

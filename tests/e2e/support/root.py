@@ -9,6 +9,7 @@ import stat
 import subprocess
 
 from support import paths
+from support.people import PERSON
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS = 0x00020000
@@ -38,9 +39,9 @@ def _mount(source, target, kind, flags, data=None):
     )
 
 
-def enter(root, uid=None, session=False):
+def enter(root, user=None, session=False):
     """For preexec_fn, as root: makes `root` the root of this process, with /proc, and becomes
-    `uid`."""
+    `user`."""
 
     def enter_now():
         if session:
@@ -53,10 +54,8 @@ def enter(root, uid=None, session=False):
         _check(_LIBC.syscall(_SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
         _check(_LIBC.umount2(b".", _MNT_DETACH), "umount")
         os.chdir("/")
-        if uid is not None:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
+        if user is not None:
+            user.become()
 
     return enter_now
 
@@ -94,6 +93,7 @@ def busybox_root():
     (root / "etc" / "passwd").write_text(
         "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/sh\n"
         "nobody:x:65534:65534:nobody:/:/bin/sh\n"
+        f"{PERSON.name}:x:{PERSON.uid}:{PERSON.gid}::/tmp:/bin/sh\n"
     )
     (root / "etc" / "group").write_text("root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n")
     add_devices(root)
@@ -108,12 +108,12 @@ def put(root, *files):
     return [f"/opt/{pathlib.Path(file).name}" for file in files]
 
 
-def run(root, command, *, uid=None, env=None, timeout=60):
+def run(root, command, *, user=None, env=None, timeout=60):
     """Runs to the end; returns a CompletedProcess."""
     return subprocess.run(
         command,
         check=False,
-        preexec_fn=enter(root, uid),
+        preexec_fn=enter(root, user),
         text=True,
         capture_output=True,
         timeout=timeout,

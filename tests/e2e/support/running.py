@@ -8,9 +8,10 @@ import stat
 import subprocess
 
 from support import paths
+from support.people import NUMBER, PERSON, ROOT, User
 
-NOBODY = 65534
-# The modes of a start that need no helper: root's, and an ordinary user's.
+# The modes of a start that need no helper: root's, and an ordinary user's. "number" is the mode
+# userns as well, for a user without account and groups.
 MODES = ("namespace", "userns") if os.geteuid() == 0 else ("userns",)
 
 _KEPT = (
@@ -48,10 +49,10 @@ def open_fuse_node():
 
 
 @functools.cache
-def _user_prefix():
+def _user_prefix(user):
     if os.geteuid() != 0:
         return []
-    drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    drop = user.drop()
     if os.stat("/dev/fuse").st_mode & 0o666 == 0o666:
         return drop
     # Bound over /dev/fuse for this command only, in a mount namespace of its own. Every step is an
@@ -60,25 +61,36 @@ def _user_prefix():
     return ["unshare", "-m", "sh", "-c", bind, open_fuse_node(), *drop]
 
 
-def as_user(command):
-    """The command that runs `command` as uid 65534, in the same pid, with a /dev/fuse it may
+def as_user(command, user=PERSON):
+    """The command that runs `command` as an ordinary user, in the same pid, with a /dev/fuse it may
     open."""
-    return [*_user_prefix(), *map(os.fspath, command)]
+    return [*_user_prefix(user), *map(os.fspath, command)]
+
+
+def user_in(mode):
+    """Who runs the programs in that mode."""
+    if os.geteuid() != 0:
+        return User("me", os.geteuid(), os.getegid(), tuple(os.getgroups()))
+    return {None: ROOT, "namespace": ROOT, "userns": PERSON, "number": NUMBER}[mode]
 
 
 def in_mode(command, mode):
     """`command`, as the user who gets that mode. mode None: as it is."""
-    if mode in (None, "namespace"):
-        return [os.fspath(part) for part in command]
-    assert mode == "userns", mode
-    return as_user(command)
+    user = user_in(mode)
+    return as_user(command, user) if user.uid else [os.fspath(part) for part in command]
+
+
+def env_in(mode, env):
+    """`env`, a clean one by default, as the user of that mode has it: with a HOME of his own."""
+    env = clean_env() if env is None else env
+    if user_in(mode) is PERSON and env.get("HOME", "") == os.environ.get("HOME"):
+        return {**env, **PERSON.environment()}
+    return env
 
 
 def start(command, *, mode=None, env=None, **popen):
-    """subprocess.Popen with a clean environment. The caller ends it."""
-    return subprocess.Popen(
-        in_mode(command, mode), env=clean_env() if env is None else env, **popen
-    )
+    """subprocess.Popen with the environment of env_in(). The caller ends it."""
+    return subprocess.Popen(in_mode(command, mode), env=env_in(mode, env), **popen)
 
 
 def run(

@@ -6,10 +6,10 @@ import threading
 import time
 
 import support
-from support import trees, web
+from support import running, trees, web
 
 LAZY = "/haft/shop/site-packages/hello_lazy/m{}.py"
-ROOT = os.geteuid() == 0
+IS_ROOT = os.geteuid() == 0
 MOD_WSGI = "/usr/lib/apache2/modules/mod_wsgi.so"
 
 
@@ -26,6 +26,11 @@ def small_site(name, files, *options):
         *options,
         output=support.unique_dir() / name,
     )
+
+
+def served_by(mode):
+    """The uid of the processes that answer."""
+    return web.WWW_DATA if mode == "namespace" else running.user_in(mode).uid
 
 
 def user_options(mode):

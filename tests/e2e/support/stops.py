@@ -214,9 +214,7 @@ class StoppedStart:
             for target, source in enumerate((stdin, self._out, self._errors)):
                 os.dup2(source, target)
             if self._user is not None:
-                os.setgroups([])
-                os.setresgid(self._user, self._user, self._user)
-                os.setresuid(self._user, self._user, self._user)
+                self._user.become()
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGSTOP)
             os.execve(self._command[0], self._command, self._env)

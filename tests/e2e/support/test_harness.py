@@ -24,7 +24,41 @@ class TestHarness(support.TestCase):
         ) as process:
             pid, uid, _fuse = process.stdout.read().split()
         self.assertEqual(int(pid), process.pid)
-        self.assertEqual(int(uid), {"namespace": 0, "userns": support.NOBODY}[mode])
+        self.assertEqual(int(uid), support.user_in(mode).uid)
+
+    @unittest.skipUnless(
+        os.environ.get("E2E_ISOLATED"), "has an account in an isolated worker only"
+    )
+    def test_ordinary_user_has_an_account_groups_and_a_home(self):
+        code = (
+            'id -un; id -G; id -Gn; cd && pwd && touch file && stat -c "%U %G %a" . file; '
+            'echo "$USER $LOGNAME"; getent passwd "$USER" | cut -d: -f6'
+        )
+        done = support.run(["sh", "-c", f"umask 022; {code}"], mode="userns", check=True)
+        home = support.PERSON.home()
+        self.assertEqual(
+            done.stdout.splitlines(),
+            [
+                "person",
+                "1729 100 1730 1731",
+                "person users authors e2e-readers",
+                str(home),
+                "person person 700",
+                "person person 644",
+                "person person",
+                str(home),
+            ],
+        )
+        as_root_makes_him = support.run(
+            ["su", "-s", "/bin/sh", "person", "-c", "id -G"], check=True
+        )
+        self.assertEqual(as_root_makes_him.stdout, "1729 100 1730 1731\n")
+
+    def test_user_who_is_a_number_has_no_more_than_that(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        done = support.run(["sh", "-c", "id -u; id -G"], mode="number", check=True)
+        self.assertEqual(done.stdout, "65534\n65534\n")
 
     def test_clean_environment(self):
         names = set(support.clean_env())
