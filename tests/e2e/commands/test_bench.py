@@ -143,7 +143,7 @@ class TestBench(support.TestCase):
         self.assertRegex(table, r"unpacked@cold@8<=1000: .*kept")
 
     def test_as_an_ordinary_user(self):
-        os.chmod(self.out, 0o777)
+        support.user_in("userns").own(self.out)
         done = support.run(
             [
                 support.HAFT,
@@ -328,7 +328,7 @@ class TestBench(support.TestCase):
             (["--check", "unpacked"], [], 2, "no <="),
             (["--parallel", "1,x"], [], 2, "not a whole number"),
             (["--html", "/not/there/page"], [], 1, "/not/there/page"),
-            (["--work", "/not/there"], [], 1, "/not/there"),
+            (["--work", "/not/there"], [], 1, "--work: '/not': No such file"),
             (["--only", "unpacked"], ["fail"], 1, "exit status 1: it fails"),
             (["--only", "unpacked"], ["not unpacked"], 1, "unpacked: exit status 1"),
             (["--only", "unpacked", "/not/there"], [], 1, "No such file"),
