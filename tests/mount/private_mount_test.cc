@@ -40,6 +40,7 @@ class PrivateMountTest : public ::testing::Test {
 
   void SetUp() override {
     if (!testing::MayMount()) GTEST_SKIP() << testing::kNeedsRoot;
+    if (!UniqueFd(::open("/dev/fuse", O_RDWR | O_CLOEXEC))) GTEST_SKIP() << "needs /dev/fuse";
     ASSERT_EQ(::chmod(dir_.path().c_str(), 0755), 0);
   }
 
@@ -56,13 +57,14 @@ class PrivateMountTest : public ::testing::Test {
     return mode == Mode::kUserns ? MountInUserNamespace(request) : MountInMountNamespace(request);
   }
 
-  // A device node that everybody may open, over /dev/fuse.
+  // A device node that everybody may open, over /dev/fuse; /tmp may be mounted nodev.
   void CoverDevice(unsigned major, unsigned minor) {
-    const std::string node = dir_ / "node";
+    const std::string devices = dir_ / "devices", node = devices + "/node";
+    ASSERT_EQ(::mkdir(devices.c_str(), 0755), 0);
+    ASSERT_EQ(::mount("none", devices.c_str(), "tmpfs", 0, "mode=0755"), 0);
     ASSERT_EQ(::mknod(node.c_str(), S_IFCHR | 0666, ::makedev(major, minor)), 0);
     ASSERT_EQ(::chmod(node.c_str(), 0666), 0);
-    if (::mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr) < 0)
-      GTEST_SKIP() << "no /dev/fuse";
+    ASSERT_EQ(::mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr), 0);
   }
 
   // A root of more links than the tmpfs that covers it has pages: it cannot be reproduced.
