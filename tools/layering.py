@@ -38,7 +38,8 @@ MODULES = {
 LIBRARIES = {
     r"lz4.*": ["format"],
     r"zstd.*": ["format"],
-    r"xxhash\.h": ["format"],
+    r"xxhash\.h": ["archive"],
+    r"openssl/.*": ["format"],
     r"zip\.h": ["archive"],
     r"fuse.*": ["fuse"],
     r"cxxopts\.hpp": ["command"],

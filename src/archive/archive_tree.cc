@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "haft/base/path.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 
 namespace haft {
 
@@ -31,7 +31,8 @@ format::Manifest ManifestFor(const ZipArchive& archive) {
   format::Manifest manifest;
   manifest.name = BundleNameFor(archive.path());
   manifest.mount = "/haft/" + manifest.name;
-  // The digest makes image ids differ where contents do: an image id covers the manifest.
+  // The digest makes image ids differ where names, sizes or CRCs do: an image id covers the
+  // manifest.
   manifest.builder = fmt::format("haft {}, from a zip directory {}", HAFT_VERSION,
                                  format::ToHex(archive.directory().digest));
   return manifest;

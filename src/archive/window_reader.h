@@ -8,7 +8,7 @@
 
 #include "haft/base/error.h"
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "zip_records.h"
 
 namespace haft::zip {
@@ -39,7 +39,7 @@ class WindowReader {
   void Skip(std::size_t size) { begin_ += size; }
 
   // Of all bytes handed out, once they all are.
-  format::ImageId Digest() const { return hasher_.Finish(); }
+  format::Digest Digest() const { return hasher_.Finish(); }
 
  private:
   static constexpr std::size_t kWindow = 256u << 10;
@@ -49,7 +49,7 @@ class WindowReader {
   const std::uint64_t end_;
   std::vector<std::byte> window_;
   std::size_t begin_ = 0;
-  format::Hasher128 hasher_;
+  format::Sha256 hasher_;
 };
 
 }  // namespace haft::zip

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "checksum.h"
 #include "haft/base/file_io.h"
 #include "haft/base/mutex.h"
 #include "haft/base/path.h"
-#include "haft/format/checksum.h"
 #include "haft/format/layout.h"
 #include "zip_stream.h"
 #include "zip_text.h"
@@ -138,7 +138,7 @@ Result<> ZipArchive::Impl::Verify(std::uint32_t index, std::uint64_t piece,
   std::vector<std::uint64_t> sums;
   auto take = [&](std::span<const std::byte> bytes) {
     if (sums.size() == piece && !out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
-    sums.push_back(format::Checksum(bytes));
+    sums.push_back(zip::Checksum(bytes));
   };
   const std::uint64_t pieces = (entry.size + kPiece - 1) / kPiece;
   if (entry.method == ZipMethod::kStored) {  // read in place later: nothing is worth keeping
@@ -166,7 +166,7 @@ Result<> ZipArchive::Impl::ReadStored(std::uint32_t index, std::uint64_t piece,
     expected = checksums.at(index)[piece];
   }
   TRY(ReadExactly(file.get(), out, entry.data_offset + piece * kPiece));
-  if (format::Checksum(out) != expected) return Failure(Changed(entry));
+  if (zip::Checksum(out) != expected) return Failure(Changed(entry));
   return {};
 }
 
@@ -181,7 +181,7 @@ Result<> ZipArchive::Impl::ReadPacked(std::uint32_t index, std::uint64_t piece,
     found = std::ranges::find(open, index, &OpenEntry::entry);
   }
   found->used = ++clock;
-  if (bytes->size() != out.size() || format::Checksum(*bytes) != checksums.at(index)[piece]) {
+  if (bytes->size() != out.size() || zip::Checksum(*bytes) != checksums.at(index)[piece]) {
     return Failure(Changed(directory.entries[index]));
   }
   std::memcpy(out.data(), bytes->data(), out.size());

@@ -1,5 +1,8 @@
 #include "zip_blocks.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -35,6 +38,16 @@ std::vector<int> ZipBlocks::Descriptors() const {
   return descriptors;
 }
 
+// The directory's CRCs can be forged. Reading all of the archive at every start would tell as much
+// as this does: which file it is, and whether somebody has written to it.
+std::string ZipBlocks::Identity() const {
+  struct stat status;
+  if (archives_.empty() || ::fstat(archives_.front()->fd(), &status) < 0) return "unknown";
+  return fmt::format("{} {} {} {}.{} {}.{}", status.st_dev, status.st_ino, status.st_size,
+                     status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+                     status.st_ctim.tv_nsec);
+}
+
 ContentTables ZipBlocks::Tables() const {
   ContentTables tables;
   for (std::size_t i = 0; i < first_.size(); ++i) {
@@ -48,7 +61,7 @@ ContentTables ZipBlocks::Tables() const {
       tables.blocks.push_back({.offset = 0,
                                .stored_size = raw_size,
                                .raw_size = raw_size,
-                               .checksum = 0,
+                               .digest = {},
                                .codec = format::Codec::kStored,
                                .reserved = {}});
     }

@@ -20,9 +20,11 @@ class ZipBlocks : public BlockSource {
   // Keeps `tree`, whose nodes the plan refers to.
   static Result<std::unique_ptr<ZipBlocks>> Make(std::unique_ptr<const Tree> tree);
 
-  // Archives the tree's files are read from; they are kept, and so are their descriptors.
+  // Archives the tree's files are read from, the one that holds the others first; they are kept,
+  // and so are their descriptors.
   void Keep(std::shared_ptr<const ZipArchive> archive) { archives_.push_back(std::move(archive)); }
   std::vector<int> Descriptors() const override;
+  std::string Identity() const override;
 
   const Tree& tree() const { return *tree_; }
   const ContentPlan& plan() const { return plan_; }

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <utility>
 
+#include "checksum.h"
 #include "haft/base/file_io.h"
 #include "haft/base/text.h"
 #include "haft/base/utf8.h"
-#include "haft/format/checksum.h"
 #include "window_reader.h"
 #include "zip_end.h"
 #include "zip_records.h"
@@ -39,7 +39,7 @@ struct Pending {
 
 std::uint64_t UnicodePath(Bytes extra) {
   std::optional<Bytes> field = zip::FindExtra(extra, zip::kExtraUnicodePath);
-  return field ? format::Checksum(*field) : 0;
+  return field ? zip::Checksum(*field) : 0;
 }
 
 std::int64_t TimeOf(const CentralRecord& record, Bytes extra) {

@@ -19,7 +19,7 @@
 #include "haft/base/path.h"
 #include "haft/base/shell_words.h"
 #include "haft/base/variables.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/image_paths.h"
 #include "haft/format/profile.h"
 #include "haft/python/bootstrap.h"
@@ -272,18 +272,18 @@ class Builder {
         profile_.empty() ? std::string() : format::ToJson(profile_, prefetch_);
     TRY(sink.Append(AsBytes(runtime)));
     TRY(PadTo(sink, 0, format::kAlignment));
-    ImageSummary image = TRY(
-        WriteImage(tree_, manifest,
-                   {.compression = options_.compression,
-                    .workers = workers_,
-                    .runtime_size = runtime.size(),
-                    .runtime_checksum = runtime.empty() ? 0 : format::Checksum(AsBytes(runtime)),
-                    .layout = layout_,
-                    .profile = profile,
-                    .progress = [&](auto done, auto total) { meter.Update(done, total); }},
-                   sink));
+    ImageSummary image =
+        TRY(WriteImage(tree_, manifest,
+                       {.compression = options_.compression,
+                        .workers = workers_,
+                        .runtime_size = runtime.size(),
+                        .runtime_digest = format::Sha256Of(AsBytes(runtime)),
+                        .layout = layout_,
+                        .profile = profile,
+                        .progress = [&](auto done, auto total) { meter.Update(done, total); }},
+                       sink));
     meter.Finish();
-    report_.image_id = format::ToHex(image.image_id);
+    report_.image_id = format::ToHex(image.root);
     report_.files = image.file_count;
     report_.content_bytes = image.content_size;
     report_.output_bytes = sink.size();

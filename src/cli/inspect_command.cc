@@ -16,7 +16,7 @@
 #include "haft/base/path.h"
 #include "haft/base/text.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/image_paths.h"
 #include "haft/format/json.h"
 #include "haft/format/limits.h"
@@ -76,7 +76,7 @@ std::string InfoJson(const format::BundleFile& bundle, const format::Manifest& m
   // The manifest's own members (name, mount, entry, python, …), then what the trailer tells.
   auto json = Known(manifest);
   json["kind"] = trailer.runtime_size == 0 ? "image" : "bundle";
-  json["image_id"] = format::ToHex(trailer.image_id);
+  json["image_id"] = format::ToHex(trailer.root);
   json["image_offset"] = bundle.image_offset;
   json["image_size"] = trailer.image_size;
   json["runtime_size"] = trailer.runtime_size;
@@ -122,7 +122,7 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
       "format       {}.{}, written by {}\n",
       manifest.name, format::Describe(manifest.entry), manifest.python.path,
       manifest.python.version, manifest.python.soabi, manifest.mount, Choices(manifest),
-      format::ToHex(trailer.image_id), trailer.file_count, Size(trailer.content_size),
+      format::ToHex(trailer.root), trailer.file_count, Size(trailer.content_size),
       Size(trailer.image_size), bundle.image_offset, trailer.block_count, Size(bundle.index_size()),
       trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size),
       inside.empty() ? "" : fmt::format("libraries    {}\n", fmt::join(inside, ", ")),

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "haft/format/digest.h"
 #include "haft/inspect/running_bundles.h"
 #include "output.h"
 
@@ -34,7 +35,8 @@ std::string Table(const std::vector<RunningBundle>& bundles) {
     }
     text += fmt::format("{:>8} {:>5} {:<10} {:>11} {:>9} {:>6} {:>7}  {:<12} {:<20} {}\n", pid,
                         bundle.pids.size(), bundle.mode, Uptime(bundle.uptime), requests, cache,
-                        crashes, bundle.image_id.substr(0, 12), bundle.name, bundle.mount);
+                        crashes, bundle.image_id.substr(0, format::kShownDigits), bundle.name,
+                        bundle.mount);
   }
   for (const RunningBundle& bundle : bundles) {
     if (bundle.pids.empty()) continue;

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <memory>
 
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 
 namespace haft::format {
 namespace {
@@ -26,9 +26,7 @@ struct FreeContext {
 Result<> DecodeBlock(const Block& block, std::span<const std::byte> stored,
                      std::span<std::byte> out) {
   assert(out.size() == block.raw_size);
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (Checksum(stored) != block.checksum) return Failure(Error::Corrupt("block checksum is wrong"));
-#endif
+  if (!HasDigest(stored, block.digest)) return Failure(Error::Corrupt("block digest is wrong"));
   switch (block.codec) {
     case Codec::kStored:
       if (stored.size() != out.size()) return Failure(Error::Corrupt("stored block has two sizes"));

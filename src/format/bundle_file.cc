@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/limits.h"
 
 namespace haft::format {
@@ -16,17 +16,6 @@ namespace {
 
 constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t unit) {
   return (value + unit - 1) / unit * unit;
-}
-
-// The checksum of a record is its last 8 bytes and covers all the bytes before.
-template <typename Record>
-bool ChecksumHolds([[maybe_unused]] const Record& record) {
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  return true;
-#else
-  auto bytes = std::as_bytes(std::span(&record, 1));
-  return Checksum(bytes.first(sizeof(Record) - sizeof record.checksum)) == record.checksum;
-#endif
 }
 
 template <typename Record>
@@ -68,8 +57,8 @@ Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
   auto header = FitsWithin(image_offset, sizeof(Header), file_size)
                     ? ReadRecord<Header>(fd, image_offset)
                     : Result<Header>(Failure(Error::Corrupt("")));
-  if (!header || header->magic != kHeaderMagic || !ChecksumHolds(*header) ||
-      header->image_size > kMaxFileSize) {
+  if (!header || header->magic != kHeaderMagic ||
+      !HasDigest(BeforeDigest(*header), header->digest) || header->image_size > kMaxFileSize) {
     if (file_size < sizeof(Header)) {
       return Error::Invalid(fmt::format("not a haft bundle: it has {} bytes, the smallest needs {}",
                                         file_size, sizeof(Header) + sizeof(Trailer)));
@@ -117,6 +106,12 @@ Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
       t.block_size > kMaxBlockSize) {
     return Failure(BadTrailer("block_size"));
   }
+  if (t.hash != kSha256) {
+    return Failure(
+        Error(ErrorKind::kUnsupported,
+              fmt::format("needs hash algorithm {}, which this haft does not know", t.hash)));
+  }
+  if (t.signature_size != kSignatureAreaSize) return Failure(BadTrailer("signature_size"));
   std::uint64_t end = t.image_size - sizeof(Trailer);
   if (t.index_offset % kAlignment != 0 || !FitsWithin(t.index_offset, bundle.index_size(), end)) {
     return Failure(BadTrailer("index_offset"));
@@ -127,6 +122,11 @@ Result<> CheckTrailer(const BundleFile& bundle, std::uint64_t file_size) {
   if (bundle.index_size() > kMaxIndexSize) return Failure(BadTrailer("size of the index"));
   if (!FitsWithin(t.profile_offset, t.profile_size, end) || t.profile_size > kMaxProfileSize) {
     return Failure(BadTrailer("profile_offset"));
+  }
+  // Right before the trailer, so that signatures are found from the end of the file.
+  if (t.security_offset % 8 != 0 ||
+      t.security_offset + bundle.chunk_count() * sizeof(Digest) + t.signature_size != end) {
+    return Failure(BadTrailer("security_offset"));
   }
   return {};
 }
@@ -142,14 +142,14 @@ std::uint64_t BundleFile::blocks_offset() const {
 std::uint64_t BundleFile::strings_offset() const {
   return blocks_offset() + trailer.block_count * sizeof(Block);
 }
-std::uint64_t BundleFile::chunks_offset() const {
+std::uint64_t BundleFile::index_size() const {
   return RoundUp(strings_offset() + trailer.string_size, 8);
 }
 std::uint64_t BundleFile::chunk_count() const {
-  return (chunks_offset() + kChunkSize - 1) / kChunkSize;
+  return (index_size() + kChunkSize - 1) / kChunkSize;
 }
-std::uint64_t BundleFile::index_size() const {
-  return chunks_offset() + chunk_count() * sizeof(std::uint64_t);
+std::uint64_t BundleFile::signatures_offset() const {
+  return trailer.image_size - sizeof(Trailer) - trailer.signature_size;
 }
 
 Result<std::optional<BundleFile>> FindImage(int fd) {
@@ -158,7 +158,7 @@ Result<std::optional<BundleFile>> FindImage(int fd) {
   const auto trailer = TRY(ReadRecord<Trailer>(fd, file_size - sizeof(Trailer)));
   BundleFile bundle{.trailer = trailer, .image_offset = 0};
   if (trailer.magic != kTrailerMagic) return std::nullopt;
-  if (!ChecksumHolds(trailer)) {
+  if (!HasDigest(BeforeDigest(trailer), trailer.root)) {
     return Failure(Error::Corrupt("the trailer is damaged").Remedy("copy the file again"));
   }
   if (trailer.major != kMajor || trailer.trailer_size != sizeof(Trailer)) {
@@ -192,11 +192,9 @@ Result<std::string> ReadManifestText(int fd, const BundleFile& bundle) {
   std::string text(trailer.manifest_size, '\0');
   TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)),
                   bundle.image_offset + trailer.manifest_offset));
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (Checksum(AsBytes(text)) != trailer.manifest_checksum) {
-    return Failure(Error::Corrupt("manifest: checksum is wrong"));
+  if (!HasDigest(AsBytes(text), trailer.manifest_digest)) {
+    return Failure(Error::Corrupt("manifest: digest is wrong"));
   }
-#endif
   return text;
 }
 

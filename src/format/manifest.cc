@@ -133,9 +133,9 @@ Result<PythonTarget> ParsePython(const Json& json) {
 
 Result<WebApplication> ParseWebApplication(const Json& json) {
   WebApplication web;
-  auto found = json.find("site");
+  auto found = json.find("web_application");
   if (found == json.end()) return web;
-  if (!found->is_object()) return Failure(Wrong("site"));
+  if (!found->is_object()) return Failure(Wrong("web_application"));
   web.interface = TRY(String(*found, "interface"));
   web.application = TRY(String(*found, "application"));
   web.server = TRY(String(*found, "server"));
@@ -171,7 +171,7 @@ std::string ToJson(const Manifest& manifest) {
   }
   if (!manifest.unset.empty()) json["unset"] = manifest.unset;
   if (const WebApplication& web = manifest.web; !web.application.empty()) {
-    json["site"] = {
+    json["web_application"] = {
         {"interface", web.interface}, {"application", web.application}, {"server", web.server}};
   }
   if (manifest.isolated) json["isolated"] = true;

@@ -8,7 +8,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/text.h"
 #include "haft/base/utf8.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/json.h"
 
 namespace haft::format {
@@ -199,11 +199,9 @@ Result<PrefetchPlan> ReadPrefetchPlan(int fd, const BundleFile& bundle) {
   std::string text(trailer.profile_size, '\0');
   TRY(ReadExactly(fd, std::as_writable_bytes(std::span(text)),
                   bundle.image_offset + trailer.profile_offset));
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (Checksum(AsBytes(text)) != trailer.profile_checksum) {
-    return Failure(Error::Corrupt("profile: checksum is wrong"));
+  if (!HasDigest(AsBytes(text), trailer.profile_digest)) {
+    return Failure(Error::Corrupt("profile: digest is wrong"));
   }
-#endif
   auto wanted = [](std::string_view member) { return member == "ahead" || member == "host"; };
   const json object = TRY(ParseJsonObject(text, "profile", {.wanted = wanted}));
   PrefetchPlan plan;  // not in braces, see TRY

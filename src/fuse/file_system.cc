@@ -15,7 +15,7 @@
 
 #include "haft/base/log.h"
 #include "haft/base/subprocess.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/image_paths.h"
 #include "haft/format/limits.h"
 #include "request_hook.h"
@@ -274,8 +274,7 @@ void FileSystem::ShareState(const SharedServerState* shared) {
 }
 
 ServerReport FileSystem::Report() const {
-  ServerReport report{.bundle = options_.bundle,
-                      .image_id = format::ToHex(reader_.bundle().trailer.image_id)};
+  ServerReport report{.bundle = options_.bundle, .image_id = format::ToHex(reader_.image_id())};
   if (shared_ == nullptr) return report;
   report.supervisor = ::getppid();
   report.deaths = shared_->deaths;

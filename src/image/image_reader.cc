@@ -9,6 +9,7 @@
 #include "check_inode.h"
 #include "file_blocks.h"
 #include "haft/base/file_io.h"
+#include "haft/format/digest.h"
 #include "haft/format/limits.h"
 #include "index_view.h"
 #include "read_budget.h"
@@ -105,6 +106,11 @@ std::vector<int> ImageReader::Descriptors() const {
   std::vector<int> descriptors = impl_->blocks->Descriptors();
   descriptors.push_back(fd());
   return descriptors;
+}
+format::Digest ImageReader::image_id() const {
+  const std::string identity = impl_->blocks->Identity();
+  if (identity.empty()) return bundle().trailer.root;
+  return format::Sha256Of(AsBytes(format::ToHex(bundle().trailer.root) + " " + identity));
 }
 BlockCache& ImageReader::cache() const {
   return impl_->cache;

@@ -8,32 +8,30 @@
 #include <new>
 
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 
 namespace haft {
 
-IndexView::IndexView(int fd, const format::BundleFile& bundle, std::vector<std::uint64_t> checksums,
+IndexView::IndexView(int fd, const format::BundleFile& bundle, std::vector<format::Digest> digests,
                      std::unique_ptr<Copy> copy)
-    : fd_(fd), bundle_(bundle), checksums_(std::move(checksums)), copy_(std::move(copy)) {}
+    : fd_(fd), bundle_(bundle), digests_(std::move(digests)), copy_(std::move(copy)) {}
 
 Result<IndexView> IndexView::Open(int fd, const format::BundleFile& bundle) {
-  const std::uint64_t size = bundle.chunks_offset();
-  std::vector<std::uint64_t> checksums(bundle.chunk_count());
-  auto bytes = std::as_writable_bytes(std::span(checksums));
-  TRY(ReadExactly(fd, bytes, bundle.image_offset + bundle.trailer.index_offset + size));
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (format::Checksum(bytes) != bundle.trailer.chunk_table_checksum) {
-    return Failure(Error::Corrupt("index: the chunk checksums are damaged"));
+  const std::uint64_t size = bundle.index_size();
+  std::vector<format::Digest> digests(bundle.chunk_count());
+  auto bytes = std::as_writable_bytes(std::span(digests));
+  TRY(ReadExactly(fd, bytes, bundle.image_offset + bundle.trailer.security_offset));
+  if (!format::HasDigest(bytes, bundle.trailer.chunk_table_digest)) {
+    return Failure(Error::Corrupt("index: the chunk digests are damaged"));
   }
-#endif
   auto copy = std::make_unique<Copy>();
   // Not cleared: that would touch all of it.
   copy->bytes.reset(new (std::nothrow) std::byte[size]);
   if (!copy->bytes) {
     return Failure(Error::FromErrno(fmt::format("index of {} MB", size >> 20), ENOMEM));
   }
-  copy->filled = std::make_unique<std::atomic<bool>[]>(checksums.size());
-  return IndexView(fd, bundle, std::move(checksums), std::move(copy));
+  copy->filled = std::make_unique<std::atomic<bool>[]>(digests.size());
+  return IndexView(fd, bundle, std::move(digests), std::move(copy));
 }
 
 // Read and checked where no other thread looks, and without the lock: others may need other chunks.
@@ -41,17 +39,15 @@ Result<> IndexView::FillChunk(std::uint64_t chunk) const {
   std::array<std::byte, format::kChunkSize> buffer;
   const std::uint64_t begin = chunk * format::kChunkSize;
   auto bytes = std::span(buffer).first(
-      std::min<std::uint64_t>(format::kChunkSize, bundle_.chunks_offset() - begin));
+      std::min<std::uint64_t>(format::kChunkSize, bundle_.index_size() - begin));
   auto read = ReadExactly(fd_, bytes, bundle_.image_offset + bundle_.trailer.index_offset + begin);
   if (!read && read.error().kind() == ErrorKind::kCorrupt) {
     return Failure(Error::Corrupt("index: the file was cut off"));
   }
   TRY(std::move(read));
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (format::Checksum(bytes) != checksums_[chunk]) {
+  if (!format::HasDigest(bytes, digests_[chunk])) {
     return Failure(Error::Corrupt(fmt::format("index: chunk {} is damaged", chunk)));
   }
-#endif
   MutexLock lock(copy_->filling);
   if (copy_->filled[chunk].load(std::memory_order_relaxed)) return {};
   std::ranges::copy(bytes, copy_->bytes.get() + begin);

@@ -14,11 +14,11 @@ namespace haft {
 
 // The index: hands out copies of its records and views of its strings. The file's owner may write
 // to it at any time, so nothing is checked where he can change it: a chunk is copied into memory of
-// our own when it is first needed, and its checksum is that of the copy. What was handed out once
+// our own when it is first needed, and its digest is that of the copy. What was handed out once
 // stays as it is, whatever happens to the file. Thread-safe.
 class IndexView {
  public:
-  // Checks the checksum of the chunk checksums: O(1) for practical purposes (8 bytes per 16 KiB of
+  // Checks the digest of the chunk digests: O(1) for practical purposes (32 bytes per 16 KiB of
   // index). `fd` must stay open as long as the view.
   static Result<IndexView> Open(int fd, const format::BundleFile& bundle);
 
@@ -37,7 +37,7 @@ class IndexView {
     Mutex filling;
   };
 
-  IndexView(int fd, const format::BundleFile& bundle, std::vector<std::uint64_t> checksums,
+  IndexView(int fd, const format::BundleFile& bundle, std::vector<format::Digest> digests,
             std::unique_ptr<Copy> copy);
   Result<> Need(std::uint64_t offset, std::uint64_t size) const;
   Result<> FillChunk(std::uint64_t chunk) const;
@@ -47,7 +47,7 @@ class IndexView {
 
   int fd_;
   format::BundleFile bundle_;
-  std::vector<std::uint64_t> checksums_;  // one per chunk
+  std::vector<format::Digest> digests_;  // one per chunk
   std::unique_ptr<Copy> copy_;
 };
 

@@ -12,7 +12,7 @@
 #include "haft/base/file_io.h"
 #include "haft/format/block_codec.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/walk_image.h"
 #include "index_view.h"
@@ -35,15 +35,14 @@ class Verifier {
   // The path is quoted only if it is shown.
   void ProblemAt(std::string_view path, std::string_view what);
   Result<std::vector<std::byte>> Bytes(std::uint64_t offset, std::uint64_t size);
-  Result<std::uint64_t> ChecksumOf(std::uint64_t offset, std::uint64_t size,
-                                   format::Hasher128* id = nullptr);
+  Result<format::Digest> DigestOf(std::uint64_t offset, std::uint64_t size);
   void Check(Result<> result);
 
   Result<> CheckRuntime();
   Result<> CheckHeader();
   Result<> CheckZeros(std::uint64_t offset, std::uint64_t end, std::string_view what);
   Result<> CheckBlocks(const IndexView& index);
-  Result<std::vector<std::byte>> CheckIndex();
+  Result<> CheckIndex();
   Result<> CheckSections();
   Result<> CheckTree(const ImageReader& reader, const IndexView& index);
   void CheckEntry(const IndexView& index, const ExtentChecker& extents, const DirectoryEntry& entry,
@@ -85,15 +84,12 @@ Result<std::vector<std::byte>> Verifier::Bytes(std::uint64_t offset, std::uint64
   return bytes;
 }
 
-// Of any number of bytes, which `id` gets as well; offsets are file offsets.
-Result<std::uint64_t> Verifier::ChecksumOf(std::uint64_t offset, std::uint64_t size,
-                                           format::Hasher128* id) {
-  format::Hasher64 hasher;
+// Of any number of bytes; offsets are file offsets.
+Result<format::Digest> Verifier::DigestOf(std::uint64_t offset, std::uint64_t size) {
+  format::Sha256 hasher;
   while (size > 0) {
     std::uint64_t part = std::min<std::uint64_t>(size, 1u << 20);
-    auto bytes = TRY(Bytes(offset, part));
-    hasher.Update(bytes);
-    if (id != nullptr) id->Update(bytes);
+    hasher.Update(TRY(Bytes(offset, part)));
     offset += part;
     size -= part;
   }
@@ -109,10 +105,9 @@ Result<> Verifier::CheckZeros(std::uint64_t offset, std::uint64_t end, std::stri
 }
 
 Result<> Verifier::CheckRuntime() {
-  std::uint64_t checksum = TRY(ChecksumOf(0, trailer_.runtime_size));
-  if ((trailer_.runtime_size == 0 ? 0 : checksum) != trailer_.runtime_checksum) {
-    return Failure(Error::Corrupt(
-        "runtime: checksum is wrong (the program in front of the image is damaged)"));
+  if (TRY(DigestOf(0, trailer_.runtime_size)) != trailer_.runtime_digest) {
+    return Failure(
+        Error::Corrupt("runtime: digest is wrong (the program in front of the image is damaged)"));
   }
   return CheckZeros(trailer_.runtime_size, bundle_.image_offset, "padding behind the runtime");
 }
@@ -127,10 +122,8 @@ Result<> Verifier::CheckHeader() {
                              .reserved = 0,
                              .image_size = trailer_.image_size,
                              .runtime_size = trailer_.runtime_size,
-                             .image_id = trailer_.image_id,
-                             .reserved2 = 0,
-                             .checksum = 0};
-  expected.checksum = format::Checksum(std::span(bytes).first(offsetof(format::Header, checksum)));
+                             .digest = {}};
+  expected.digest = format::Sha256Of(format::BeforeDigest(expected));
   if (std::memcmp(&header, &expected, sizeof header) == 0) return {};
   return Failure(Error::Corrupt("header: damaged"));
 }
@@ -170,54 +163,54 @@ Result<> Verifier::CheckBlocks(const IndexView& index) {
                     "padding before the index");
 }
 
-// Every chunk of it; returns the chunk checksums.
-Result<std::vector<std::byte>> Verifier::CheckIndex() {
-  std::uint64_t start = bundle_.image_offset + trailer_.index_offset,
-                tables = bundle_.chunks_offset();
-  auto chunks = TRY(Bytes(start + tables, bundle_.index_size() - tables));
-  if (format::Checksum(chunks) != trailer_.chunk_table_checksum)
-    Problem("index: chunk checksums are damaged");
+// Every chunk of it.
+Result<> Verifier::CheckIndex() {
+  const std::uint64_t start = bundle_.image_offset + trailer_.index_offset;
+  const std::uint64_t size = bundle_.index_size();
+  auto digests = TRY(Bytes(bundle_.image_offset + trailer_.security_offset,
+                           bundle_.chunk_count() * sizeof(format::Digest)));
+  if (format::Sha256Of(digests) != trailer_.chunk_table_digest)
+    Problem("index: chunk digests are damaged");
   for (std::uint64_t i = 0; i < bundle_.chunk_count(); ++i) {
-    std::uint64_t begin = i * format::kChunkSize;
-    std::uint64_t expected;
-    std::memcpy(&expected, chunks.data() + i * sizeof expected, sizeof expected);
+    const std::uint64_t begin = i * format::kChunkSize;
+    format::Digest expected;
+    std::memcpy(&expected, digests.data() + i * sizeof expected, sizeof expected);
     auto chunk =
-        TRY(Bytes(start + begin, std::min<std::uint64_t>(format::kChunkSize, tables - begin)));
-    if (format::Checksum(chunk) != expected) Problem(fmt::format("index: chunk {} is damaged", i));
+        TRY(Bytes(start + begin, std::min<std::uint64_t>(format::kChunkSize, size - begin)));
+    if (format::Sha256Of(chunk) != expected) Problem(fmt::format("index: chunk {} is damaged", i));
   }
-  return chunks;
+  return {};
 }
 
 // Everything behind the blocks.
 Result<> Verifier::CheckSections() {
   auto at = [&](std::uint64_t offset) { return bundle_.image_offset + offset; };
-  format::Hasher128 id;
-  id.Update(TRY(CheckIndex()));
+  TRY(CheckIndex());
   std::uint64_t end = trailer_.index_offset + bundle_.index_size();
   auto manifest = TRY(Bytes(at(trailer_.manifest_offset), trailer_.manifest_size));
-  if (format::Checksum(manifest) != trailer_.manifest_checksum) {
-    Problem("manifest: checksum is wrong");
+  if (format::Sha256Of(manifest) != trailer_.manifest_digest) {
+    Problem("manifest: digest is wrong");
   } else if (auto parsed = format::ParseManifest(AsText(manifest)); !parsed) {
     Problem(parsed.error().message());
   }
-  id.Update(manifest);
-  if (TRY(ChecksumOf(at(trailer_.profile_offset), trailer_.profile_size, &id)) !=
-      trailer_.profile_checksum) {
-    Problem("profile: checksum is wrong");
+  if (TRY(DigestOf(at(trailer_.profile_offset), trailer_.profile_size)) !=
+      trailer_.profile_digest) {
+    Problem("profile: digest is wrong");
   }
   if (trailer_.manifest_offset != end || trailer_.profile_offset != end + manifest.size()) {
     Problem("trailer: manifest and profile do not follow the index");
   }
   end += trailer_.manifest_size + trailer_.profile_size;
-  std::uint64_t trailer_offset = trailer_.image_size - sizeof(format::Trailer);
-  if (end > trailer_offset || trailer_offset - end > 7) {
-    Problem("trailer: does not follow the profile");
+  if (end > trailer_.security_offset || trailer_.security_offset - end > 7) {
+    Problem("trailer: the chunk digests do not follow the profile");
   } else {
-    Check(CheckZeros(at(end), at(trailer_offset), "padding before the trailer"));
+    Check(CheckZeros(at(end), at(trailer_.security_offset), "padding before the chunk digests"));
   }
+  // Nobody has signed it yet.
+  const auto signatures = TRY(Bytes(at(bundle_.signatures_offset()), trailer_.signature_size));
+  if (std::ranges::any_of(signatures, [](std::byte b) { return b != std::byte{0}; }))
+    Problem("signatures: damaged");
   report_.bytes += sizeof(format::Trailer);  // read and checked by LocateImage
-
-  if (id.Finish() != trailer_.image_id) Problem("trailer: image id does not fit the contents");
   return {};
 }
 
@@ -303,7 +296,8 @@ Result<VerifyReport> Verifier::Run() {
   } else if (index) {
     Check(CheckTree(*reader, *index));
   }
-  if (std::ranges::any_of(trailer_.reserved, [](unsigned char c) { return c != 0; })) {
+  if (trailer_.reserved != 0 ||
+      std::ranges::any_of(trailer_.reserved2, [](unsigned char c) { return c != 0; })) {
     Problem("trailer: reserved field is not zero");
   }
   if (more_problems_ > 0)

@@ -10,13 +10,14 @@
 
 #include "haft/base/path.h"
 #include "haft/base/text.h"
+#include "haft/format/layout.h"
 
 namespace haft {
 namespace {
 
 constexpr std::string_view kBootstrap = "/.haft/py";
 constexpr std::string_view kVariable = "PYTHONPATH=";
-constexpr std::size_t kImageIdDigits = 32;
+constexpr std::size_t kImageIdDigits = 2 * sizeof(format::Digest);
 
 // The tree of a PYTHONPATH that begins with a bundle's bootstrap; else "".
 std::string TreeOf(const std::string& python_path) {

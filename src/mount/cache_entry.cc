@@ -17,7 +17,7 @@
 #include "haft/base/process.h"
 #include "haft/base/remove_tree.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/manifest.h"
 #include "haft/image/extract.h"
 #include "haft/mount/directory_users.h"
@@ -27,7 +27,7 @@ namespace haft {
 namespace {
 
 constexpr const char* kMarker = "complete";  // holds the size of all files
-constexpr std::size_t kIdDigits = 32;
+constexpr std::size_t kIdDigits = 2 * sizeof(format::Digest);
 constexpr int kWaitSeconds = 120;
 constexpr int kPollMilliseconds = 20;
 
@@ -70,7 +70,7 @@ CacheEntry::CacheEntry(int location, std::string entry, std::string path, std::s
 Result<CacheEntry> CacheEntry::Open(int location, const std::string& location_path,
                                     const std::string& name, const ImageReader& reader) {
   ClearUmask umask;
-  std::string entry = fmt::format("{}-{}", name, format::ToHex(reader.bundle().trailer.image_id));
+  std::string entry = fmt::format("{}-{}", name, format::ToHex(reader.image_id()));
   std::string path = location_path + "/" + entry;
   for (int waited = 0; waited < kWaitSeconds * 1000; waited += kPollMilliseconds) {
     if (::mkdirat(location, entry.c_str(), 0700) < 0 && errno != EEXIST)

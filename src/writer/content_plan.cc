@@ -11,17 +11,17 @@
 
 #include "haft/base/parallel.h"
 #include "haft/base/path.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 
 namespace haft {
 namespace {
 
 constexpr std::size_t kPiece = 128u << 10;
 
-Result<format::ImageId> HashFile(const TreeNode::File& file) {
+Result<format::Digest> HashFile(const TreeNode::File& file) {
   static constexpr std::array<std::byte, kPiece> kZeros = {};
   FileReader reader = TRY(FileReader::Open(file.source, file.size));
-  format::Hasher128 hasher;
+  format::Sha256 hasher;
   std::vector<std::byte> buffer(std::min<std::uint64_t>(kPiece, file.size));
   for (std::uint64_t offset = 0; offset < file.size;) {
     auto piece = std::span(buffer).first(std::min<std::uint64_t>(kPiece, file.size - offset));
@@ -114,7 +114,7 @@ StartFiles FindStartFiles(const Tree& tree, const StartLayout& layout) {
 }
 
 // Of those files whose size occurs more than once.
-Result<std::unordered_map<const TreeNode::File*, format::ImageId>> HashesOf(
+Result<std::unordered_map<const TreeNode::File*, format::Digest>> HashesOf(
     const std::vector<const TreeNode::File*>& files, unsigned workers) {
   std::unordered_map<std::uint64_t, std::uint32_t> size_counts;
   for (const TreeNode::File* file : files) ++size_counts[file->size];
@@ -122,12 +122,12 @@ Result<std::unordered_map<const TreeNode::File*, format::ImageId>> HashesOf(
   for (const TreeNode::File* file : files) {
     if (size_counts.at(file->size) > 1) candidates.push_back(file);
   }
-  std::vector<format::ImageId> hashes(candidates.size());
+  std::vector<format::Digest> hashes(candidates.size());
   TRY(ParallelFor(candidates.size(), workers, [&](std::size_t i) -> Result<> {
     hashes[i] = TRY(HashFile(*candidates[i]));
     return {};
   }));
-  std::unordered_map<const TreeNode::File*, format::ImageId> hash_of;
+  std::unordered_map<const TreeNode::File*, format::Digest> hash_of;
   for (std::size_t i = 0; i < candidates.size(); ++i) hash_of.emplace(candidates[i], hashes[i]);
   return hash_of;
 }
@@ -164,7 +164,7 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
 
   const auto hashes = TRY(HashesOf(files, workers));
   // The first of several identical files gives the content its place.
-  std::map<std::pair<std::uint64_t, format::ImageId>, ContentId> known;
+  std::map<std::pair<std::uint64_t, format::Digest>, ContentId> known;
   std::vector<ContentSlice> unused;  // parts of files that a start uses
   for (std::size_t i = 0; i < files.size(); ++i) {
     const TreeNode::File* file = files[i];

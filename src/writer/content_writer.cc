@@ -10,7 +10,7 @@
 
 #include "haft/base/parallel.h"
 #include "haft/format/block_codec.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/limits.h"
 
 namespace haft {
@@ -26,7 +26,7 @@ struct PlacedSlice {
 struct Output {
   std::vector<PlacedSlice> slices;
   std::uint32_t raw_size = 0;  // 0: a hole of one slice
-  std::uint64_t checksum = 0;
+  format::Digest digest = {};
   format::EncodedBlock block = {};
 };
 
@@ -41,7 +41,7 @@ Output Encode(std::vector<PlacedSlice> slices, std::span<const std::byte> raw, f
   Output output{.slices = std::move(slices),
                 .raw_size = static_cast<std::uint32_t>(raw.size()),
                 .block = format::EncodeBlock(raw, codec, effort)};
-  output.checksum = format::Checksum(output.block.stored);
+  output.digest = format::Sha256Of(output.block.stored);
   return output;
 }
 
@@ -143,7 +143,7 @@ class ContentWriter {
           {.offset = sink_.size() - image_start_,
            .stored_size = static_cast<std::uint32_t>(output.block.stored.size()),
            .raw_size = output.raw_size,
-           .checksum = output.checksum,
+           .digest = output.digest,
            .codec = output.block.codec,
            .reserved = {}});
       TRY(sink_.Append(output.block.stored));

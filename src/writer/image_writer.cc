@@ -9,7 +9,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/limits.h"
 #include "haft/writer/content_plan.h"
 #include "haft/writer/content_writer.h"
@@ -23,21 +23,13 @@ std::span<const std::byte> BytesOf(const Record& record) {
   return std::as_bytes(std::span(&record, 1));
 }
 
-// A record's last 8 bytes are the checksum of those before.
-template <typename Record>
-void Seal(Record& record) {
-  record.checksum =
-      format::Checksum(BytesOf(record).first(sizeof(Record) - sizeof record.checksum));
-}
-
 format::Header MakeHeader(const format::Trailer& trailer) {
   format::Header header{.magic = format::kHeaderMagic,
                         .major = format::kMajor,
                         .minor = format::kMinor,
                         .image_size = trailer.image_size,
-                        .runtime_size = trailer.runtime_size,
-                        .image_id = trailer.image_id};
-  Seal(header);
+                        .runtime_size = trailer.runtime_size};
+  header.digest = format::Sha256Of(format::BeforeDigest(header));
   return header;
 }
 
@@ -103,11 +95,13 @@ Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
                           .trailer_size = sizeof(format::Trailer),
                           .incompatible = UsesZstd(tables) ? format::kZstdBlocks : 0,
                           .runtime_size = options.runtime_size,
-                          .runtime_checksum = options.runtime_checksum,
+                          .signature_size = format::kSignatureAreaSize,
                           .file_count = plan.file_count(),
                           .content_size = plan.content_size(),
                           .block_size = block_size,
-                          .chunk_size = format::kChunkSize};
+                          .chunk_size = format::kChunkSize,
+                          .hash = format::kSha256,
+                          .runtime_digest = options.runtime_digest};
 
   TRY(PadTo(sink, start, format::kAlignment));
 
@@ -117,31 +111,29 @@ Result<ImageSummary> FinishImage(const Tree& tree, const ContentPlan& plan,
   trailer.extent_count = tables.extents.size();
   trailer.block_count = tables.blocks.size();
   trailer.string_size = index.string_size;
-  auto chunk_checksums = std::as_bytes(std::span(index.chunk_checksums));
-  trailer.chunk_table_checksum = format::Checksum(chunk_checksums);
+  auto chunk_digests = std::as_bytes(std::span(index.chunk_digests));
+  trailer.chunk_table_digest = format::Sha256Of(chunk_digests);
 
   const std::string json = format::ToJson(manifest);
   TRY(CheckSizes(trailer, json.size(), options.profile.size()));
   trailer.manifest_offset = position();
   trailer.manifest_size = json.size();
-  trailer.manifest_checksum = format::Checksum(AsBytes(json));
+  trailer.manifest_digest = format::Sha256Of(AsBytes(json));
   TRY(sink.Append(AsBytes(json)));
   trailer.profile_offset = position();
   trailer.profile_size = options.profile.size();
-  trailer.profile_checksum = format::Checksum(AsBytes(options.profile));
+  trailer.profile_digest = format::Sha256Of(AsBytes(options.profile));
   TRY(sink.Append(AsBytes(options.profile)));
 
   TRY(PadTo(sink, start, 8));
+  trailer.security_offset = position();
+  TRY(sink.Append(chunk_digests));
+  TRY(sink.Append(std::array<std::byte, format::kSignatureAreaSize>{}));
   trailer.image_size = position() + sizeof trailer;
-  format::Hasher128 hasher;
-  hasher.Update(chunk_checksums);
-  hasher.Update(AsBytes(json));
-  hasher.Update(AsBytes(options.profile));
-  trailer.image_id = hasher.Finish();
-  Seal(trailer);
+  trailer.root = format::Sha256Of(format::BeforeDigest(trailer));
   TRY(sink.Append(BytesOf(trailer)));
   TRY(sink.Patch(start, BytesOf(MakeHeader(trailer))));
-  return ImageSummary{.image_id = trailer.image_id,
+  return ImageSummary{.root = trailer.root,
                       .image_size = trailer.image_size,
                       .file_count = trailer.file_count,
                       .content_size = trailer.content_size};

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/layout.h"
 
 namespace haft {
@@ -19,7 +19,7 @@ std::span<const std::byte> BytesOf(const T& range) {
   return std::as_bytes(std::span(range));
 }
 
-// Passes bytes on to a sink in chunks and keeps each one's checksum.
+// Passes bytes on to a sink in chunks and keeps each one's digest.
 class ChunkedWriter {
  public:
   explicit ChunkedWriter(ByteSink& sink) : sink_(sink) { chunk_.reserve(format::kChunkSize); }
@@ -35,18 +35,17 @@ class ChunkedWriter {
     return {};
   }
 
-  // Pads to 8 bytes and writes the checksums behind everything.
-  Result<std::vector<std::uint64_t>> Finish() {
+  // Pads to 8 bytes; returns the digests.
+  Result<std::vector<format::Digest>> Finish() {
     static constexpr std::array<std::byte, 8> kZeros = {};
     TRY(Append(std::span(kZeros).first((8 - size_ % 8) % 8)));
     if (!chunk_.empty()) TRY(Flush());
-    TRY(sink_.Append(BytesOf(checksums_)));
-    return std::move(checksums_);
+    return std::move(digests_);
   }
 
  private:
   Result<> Flush() {
-    checksums_.push_back(format::Checksum(chunk_));
+    digests_.push_back(format::Sha256Of(chunk_));
     TRY(sink_.Append(chunk_));
     chunk_.clear();
     return {};
@@ -54,7 +53,7 @@ class ChunkedWriter {
 
   ByteSink& sink_;
   std::vector<std::byte> chunk_;
-  std::vector<std::uint64_t> checksums_;
+  std::vector<format::Digest> digests_;
   std::uint64_t size_ = 0;
 };
 
@@ -159,7 +158,7 @@ Result<IndexSummary> WriteIndex(const Tree& tree, const ContentPlan& plan,
   TRY(writer.Append(BytesOf(tables.blocks)));
   TRY(writer.Append(BytesOf(heap.bytes())));
   IndexSummary summary{.inode_count = rows.size(), .string_size = heap.bytes().size()};
-  summary.chunk_checksums = TRY(writer.Finish());
+  summary.chunk_digests = TRY(writer.Finish());
   return summary;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "haft/base/error.h"
+#include "haft/format/layout.h"
 #include "haft/tree/tree.h"
 #include "haft/writer/byte_sink.h"
 #include "haft/writer/content_plan.h"
@@ -15,11 +16,11 @@ namespace haft {
 struct IndexSummary {
   std::uint64_t inode_count;
   std::uint64_t string_size;
-  std::vector<std::uint64_t> chunk_checksums;
+  std::vector<format::Digest> chunk_digests;
 };
 
 // Appends the index: inode table (breadth first, so that the children of a directory are neighbours
-// and come after it), extents, blocks, string heap, chunk checksums.
+// and come after it), extents, blocks, string heap. The digests of its chunks go elsewhere.
 Result<IndexSummary> WriteIndex(const Tree& tree, const ContentPlan& plan,
                                 const ContentTables& tables, ByteSink& sink);
 

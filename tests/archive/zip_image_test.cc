@@ -1,6 +1,8 @@
 #include "haft/archive/zip_image.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <map>
 #include <random>
@@ -123,11 +125,32 @@ TEST(ZipImage, DamageIsTheEntrysOnly) {
 
 TEST(ZipImage, ImageIdIsThatOfTheContents) {
   MadeZip zip = Sample();
-  auto id = [](const MadeZip& of) { return OpenImage(of)->bundle().trailer.image_id; };
+  auto id = [](const MadeZip& of) { return OpenImage(of)->bundle().trailer.root; };
   auto first = id(zip);
   EXPECT_EQ(id(zip), first);
   zip.entries[5].data[7] ^= 1;
   EXPECT_NE(id(zip), first);
+}
+
+// Directory, sizes and CRCs can be made those of another archive; the file cannot.
+TEST(ZipImage, UnpackedFilesOfAnotherFileOrOfAnEarlierStateHaveAnotherName) {
+  MadeZip zip = Sample();
+  const std::string bytes = zip.Bytes();
+  auto image_id = [](int fd) {
+    ArchiveTree tree =
+        Expect(ReadArchiveTree(Expect(ZipArchive::Open(UniqueFd(::dup(fd)), "dir/my app.pyz"))));
+    const format::Manifest manifest = ManifestFor(*tree.archive);
+    auto image = OpenZipImage(std::move(tree), manifest);
+    EXPECT_EQ(Message(image), "");
+    return image ? image->image_id() : format::Digest();
+  };
+  UniqueFd first = ZipFd(bytes), second = ZipFd(bytes);
+  const format::Digest id = image_id(first.get());
+  EXPECT_EQ(image_id(first.get()), id);
+  EXPECT_NE(image_id(second.get()), id);
+  const timespec times[2] = {{1, 0}, {1, 0}};
+  ASSERT_EQ(::futimens(first.get(), times), 0);
+  EXPECT_NE(image_id(first.get()), id);
 }
 
 TEST(ZipImage, WithAddedFilesAndAnotherManifest) {

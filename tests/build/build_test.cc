@@ -12,7 +12,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/image/image_reader.h"
 #include "haft/python/bootstrap.h"
 #include "haft/python/bootstrap_files.h"
@@ -101,7 +101,7 @@ TEST_F(BuildTest, MakesARuntimeFollowedByAnImage) {
   format::BundleFile bundle = Expect(format::LocateImage(fd.get()));
   EXPECT_EQ(bundle.image_offset, 8192u);
   EXPECT_EQ(bundle.trailer.runtime_size, 5010u);
-  EXPECT_EQ(report.image_id, format::ToHex(bundle.trailer.image_id));
+  EXPECT_EQ(report.image_id, format::ToHex(bundle.trailer.root));
   std::string runtime(5010, '\0');
   ASSERT_TRUE(ReadExactly(fd.get(), std::as_writable_bytes(std::span(runtime)), 0));
   EXPECT_EQ(runtime, ReadTestFile(dir_ / "runtime"));

@@ -33,6 +33,8 @@ CONSTANTS = {
     "kMaxPathSize": [r"\| path \| (\d+) bytes"],
     "kMaxTargetSize": [r"symlink: bytes of the target, 1 … (\d+)", r"link target \| (\d+) bytes"],
     "kMaxManifestSize": [rf"\| manifest \| {VALUE}"],
+    "kSha256": [r"\| hash \| (\d+):"],
+    "kSignatureAreaSize": [r"\[signature area (\d+)\]", r"\| signature_size \| (\d+) \|"],
     "kModeMask": [r"permission bits within (0[0-7]+)"],
     "kZstd": [r"(\d+): one zstd frame"],
     "kStored": [r"codec \| (\d+): stored"],
@@ -105,9 +107,9 @@ class FormatDocumentTest(unittest.TestCase):
         self.assertIn(f"[header {self.sizes['Header']}]", self.document)
         self.assertIn(f"[trailer {self.sizes['Trailer']}]", self.document)
         self.assertIn(f"| trailer_size | {self.sizes['Trailer']} |", self.document)
-        for record in ("Header", "Trailer"):
-            before = int(re.search(r"XXH3 of the (\d+) bytes before", self.section(record))[1])
-            self.assertIn((before, 8, "checksum"), self.fields[record])
+        for record, digest in (("Header", "digest"), ("Trailer", "root")):
+            before = int(re.search(r"SHA-256 of the (\d+) bytes before", self.section(record))[1])
+            self.assertIn((before, 32, digest), self.fields[record])
 
     def test_every_table_of_offsets_is_compared(self):
         self.assertEqual(self.document.count("| offset | size | field | meaning |"), len(RECORDS))

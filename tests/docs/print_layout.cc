@@ -25,9 +25,7 @@ void PrintHeader() {
   FIELD(Header, reserved);
   FIELD(Header, image_size);
   FIELD(Header, runtime_size);
-  FIELD(Header, image_id);
-  FIELD(Header, reserved2);
-  FIELD(Header, checksum);
+  FIELD(Header, digest);
 }
 
 void PrintTrailer() {
@@ -40,26 +38,29 @@ void PrintTrailer() {
   FIELD(Trailer, compatible);
   FIELD(Trailer, image_size);
   FIELD(Trailer, runtime_size);
-  FIELD(Trailer, runtime_checksum);
   FIELD(Trailer, index_offset);
   FIELD(Trailer, inode_count);
   FIELD(Trailer, extent_count);
   FIELD(Trailer, block_count);
   FIELD(Trailer, string_size);
-  FIELD(Trailer, chunk_table_checksum);
   FIELD(Trailer, manifest_offset);
   FIELD(Trailer, manifest_size);
-  FIELD(Trailer, manifest_checksum);
   FIELD(Trailer, profile_offset);
   FIELD(Trailer, profile_size);
-  FIELD(Trailer, profile_checksum);
+  FIELD(Trailer, security_offset);
+  FIELD(Trailer, signature_size);
   FIELD(Trailer, file_count);
   FIELD(Trailer, content_size);
   FIELD(Trailer, block_size);
   FIELD(Trailer, chunk_size);
-  FIELD(Trailer, image_id);
+  FIELD(Trailer, hash);
   FIELD(Trailer, reserved);
-  FIELD(Trailer, checksum);
+  FIELD(Trailer, chunk_table_digest);
+  FIELD(Trailer, manifest_digest);
+  FIELD(Trailer, profile_digest);
+  FIELD(Trailer, runtime_digest);
+  FIELD(Trailer, reserved2);
+  FIELD(Trailer, root);
 }
 
 void PrintInode() {
@@ -90,7 +91,7 @@ void PrintBlock() {
   FIELD(Block, offset);
   FIELD(Block, stored_size);
   FIELD(Block, raw_size);
-  FIELD(Block, checksum);
+  FIELD(Block, digest);
   FIELD(Block, codec);
   FIELD(Block, reserved);
 }
@@ -114,6 +115,8 @@ void PrintConstants() {
   CONSTANT(kMaxTargetSize);
   CONSTANT(kMaxManifestSize);
   CONSTANT(kModeMask);
+  CONSTANT(kSha256);
+  CONSTANT(kSignatureAreaSize);
   fmt::print("constant kStored {}\n", static_cast<int>(Codec::kStored));
   fmt::print("constant kLz4 {}\n", static_cast<int>(Codec::kLz4));
   fmt::print("constant kZstd {}\n", static_cast<int>(Codec::kZstd));

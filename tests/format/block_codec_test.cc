@@ -6,7 +6,7 @@
 #include <random>
 
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
 
@@ -20,7 +20,7 @@ Block BlockFor(const EncodedBlock& encoded, std::size_t raw_size) {
   return {.offset = 64,
           .stored_size = static_cast<std::uint32_t>(encoded.stored.size()),
           .raw_size = static_cast<std::uint32_t>(raw_size),
-          .checksum = Checksum(encoded.stored),
+          .digest = Sha256Of(encoded.stored),
           .codec = encoded.codec,
           .reserved = {}};
 }
@@ -76,7 +76,7 @@ TEST(BlockCodecTest, StoredBytesMayBeDecodedInPlace) {
   EXPECT_EQ(AsText(encoded.stored), text);
   Block block = BlockFor(encoded, 1000);
   encoded.stored[0] ^= std::byte{1};
-  EXPECT_EQ(Message(DecodeBlock(block, encoded.stored, encoded.stored)), "block checksum is wrong");
+  EXPECT_EQ(Message(DecodeBlock(block, encoded.stored, encoded.stored)), "block digest is wrong");
 }
 
 TEST(BlockCodecTest, SaysWhatIsWrong) {
@@ -110,7 +110,7 @@ TEST(BlockCodecTest, NoticesEveryFlippedBit) {
   std::vector<std::byte> out(text.size());
   for (std::size_t bit = 0; bit < encoded.stored.size() * 8; ++bit) {
     encoded.stored[bit / 8] ^= std::byte{1} << (bit % 8);
-    ASSERT_EQ(Message(DecodeBlock(block, encoded.stored, out)), "block checksum is wrong")
+    ASSERT_EQ(Message(DecodeBlock(block, encoded.stored, out)), "block digest is wrong")
         << "bit " << bit;
     encoded.stored[bit / 8] ^= std::byte{1} << (bit % 8);
   }
@@ -173,7 +173,7 @@ TEST(BlockCodecTest, MutatedBlocksNeverReachBeyondTheirBuffers) {
         .offset = 64,
         .stored_size = static_cast<std::uint32_t>(stored_size),
         .raw_size = static_cast<std::uint32_t>(raw_size),
-        .checksum = Checksum(stored),
+        .digest = Sha256Of(stored),
         .codec = below(8) == 0 ? Codec{static_cast<std::uint8_t>(below(256))} : encoded.codec,
         .reserved = {}};
     if (DecodeBlock(block, stored, output.Last(raw_size))) ++decoded;

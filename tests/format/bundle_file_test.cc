@@ -10,7 +10,7 @@
 
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
 
@@ -37,7 +37,7 @@ std::vector<std::byte> SmallImage(std::size_t runtime_size = 0) {
   ImageOptions options{.block_size = 4096, .workers = 1};
   if (runtime_size != 0) {
     options.runtime_size = runtime_size;
-    options.runtime_checksum = Checksum(FakeRuntime(runtime_size));
+    options.runtime_digest = Sha256Of(FakeRuntime(runtime_size));
   }
   return BuildImage(tree, options);
 }
@@ -60,10 +60,11 @@ TEST(LocateImageTest, FindsABareImage) {
   EXPECT_EQ(bundle.trailer.content_size, 6u);
   EXPECT_EQ(bundle.extents_offset(), 5u * 64);
   EXPECT_EQ(bundle.blocks_offset(), bundle.extents_offset() + bundle.trailer.extent_count * 24);
-  EXPECT_EQ(bundle.strings_offset(), bundle.blocks_offset() + bundle.trailer.block_count * 32);
-  EXPECT_EQ(bundle.chunks_offset() % 8, 0u);
+  EXPECT_EQ(bundle.strings_offset(), bundle.blocks_offset() + bundle.trailer.block_count * 56);
+  EXPECT_EQ(bundle.index_size() % 8, 0u);
   EXPECT_EQ(bundle.chunk_count(), 1u);
-  EXPECT_EQ(bundle.index_size(), bundle.chunks_offset() + 8);
+  EXPECT_EQ(bundle.signatures_offset(), bundle.trailer.security_offset + 32);
+  EXPECT_EQ(bundle.signatures_offset() + kSignatureAreaSize + sizeof(Trailer), image.size());
 }
 
 TEST(LocateImageTest, FindsAnImageBehindAProgram) {
@@ -84,7 +85,7 @@ void CheckTruncation(const Bytes& bundle, std::size_t runtime_size) {
     ASSERT_FALSE(located.has_value()) << size;
     std::string expected;
     if (size < 64) {
-      expected = fmt::format("not a haft bundle: it has {} bytes, the smallest needs 320", size);
+      expected = fmt::format("not a haft bundle: it has {} bytes, the smallest needs 448", size);
     } else if (size < runtime_size) {
       expected = fmt::format(
           "the file is cut off inside its program: it has {} bytes and needs at least {}", size,
@@ -93,7 +94,7 @@ void CheckTruncation(const Bytes& bundle, std::size_t runtime_size) {
       expected = fmt::format(
           "not a haft bundle: no image behind the program; it has {} bytes and would need at least "
           "{}",
-          size, image_offset + 320);
+          size, image_offset + 448);
     } else {
       expected = fmt::format(
           "the file is cut off: it has {} bytes and needs {} ({} missing); copy it again", size,
@@ -133,8 +134,8 @@ TEST(LocateImageTest, RefusesTwoImagesOneAfterTheOther) {
 
 TEST(LocateImageTest, RefusesWhatIsNoBundle) {
   const std::string kNoTrailer = "not a haft bundle (no trailer at its end)";
-  EXPECT_EQ(Message(Locate({})), "not a haft bundle: it has 0 bytes, the smallest needs 320");
-  for (std::size_t size : {64u, 255u, 256u, 320u, 10'000u}) {
+  EXPECT_EQ(Message(Locate({})), "not a haft bundle: it has 0 bytes, the smallest needs 448");
+  for (std::size_t size : {64u, 383u, 384u, 448u, 10'000u}) {
     auto located = Locate(AsBytes(RandomBytes(size, 2)));
     EXPECT_EQ(Message(located), kNoTrailer) << size;
     EXPECT_EQ(located.error().kind(), ErrorKind::kInvalidInput);
@@ -258,12 +259,12 @@ TEST(LocateImageTest, SizesOfAHugeSparseFileDoNotOverflow) {
   EXPECT_EQ(Message(LocateImage(file.get())), "trailer: string_size is impossible");
 }
 
-TEST(ReadManifestTest, ChecksTheChecksumFirst) {
+TEST(ReadManifestTest, ChecksTheDigestFirst) {
   Bytes image = SmallImage();
   image[TrailerOf(image).manifest_offset + 3] ^= std::byte{4};
   UniqueFd file = MemoryFile(image);
   BundleFile bundle = Expect(LocateImage(file.get()));
-  EXPECT_EQ(Message(ReadManifest(file.get(), bundle)), "manifest: checksum is wrong");
+  EXPECT_EQ(Message(ReadManifest(file.get(), bundle)), "manifest: digest is wrong");
 }
 
 TEST(ReadManifestTest, GivesTheTextAsWritten) {

@@ -9,7 +9,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "support/test_tree.h"
 
 namespace haft::testing {
@@ -32,10 +32,8 @@ std::vector<Record> Table(std::string_view text, std::uint64_t offset, std::uint
   return records;
 }
 
-template <typename Record>
-void Seal(Record& record) {
-  auto bytes = std::as_bytes(std::span(&record, 1));
-  record.checksum = format::Checksum(bytes.first(sizeof(Record) - sizeof record.checksum));
+void Seal(format::Trailer& trailer) {
+  trailer.root = format::Sha256Of(format::BeforeDigest(trailer));
 }
 
 void PadTo(std::string& text, std::size_t unit) {
@@ -71,32 +69,29 @@ std::vector<std::byte> ForgedImage::Bytes() const {
   image += TextOf(blocks);
   image += strings;
   PadTo(image, 8);
-  std::vector<std::uint64_t> chunks;
+  std::vector<format::Digest> chunks;
   std::string_view tables = std::string_view(image).substr(trailer.index_offset);
   for (std::size_t at = 0; at < tables.size(); at += format::kChunkSize) {
-    chunks.push_back(format::Checksum(AsBytes(tables.substr(at, format::kChunkSize))));
+    chunks.push_back(format::Sha256Of(AsBytes(tables.substr(at, format::kChunkSize))));
   }
-  image += TextOf(chunks);
   trailer.inode_count = inodes.size();
   trailer.extent_count = extents.size();
   trailer.block_count = blocks.size();
   trailer.string_size = strings.size();
-  trailer.chunk_table_checksum = format::Checksum(AsBytes(TextOf(chunks)));
+  trailer.chunk_table_digest = format::Sha256Of(AsBytes(TextOf(chunks)));
   trailer.manifest_offset = image.size();
   trailer.manifest_size = manifest.size();
-  trailer.manifest_checksum = format::Checksum(AsBytes(manifest));
+  trailer.manifest_digest = format::Sha256Of(AsBytes(manifest));
   image += manifest;
   trailer.profile_offset = image.size();
   trailer.profile_size = profile.size();
-  trailer.profile_checksum = format::Checksum(AsBytes(profile));
+  trailer.profile_digest = format::Sha256Of(AsBytes(profile));
   image += profile;
   PadTo(image, 8);
+  trailer.security_offset = image.size();
+  image += TextOf(chunks);
+  image += signatures;
   trailer.image_size = image.size() + sizeof trailer;
-  format::Hasher128 hasher;
-  hasher.Update(AsBytes(TextOf(chunks)));
-  hasher.Update(AsBytes(manifest));
-  hasher.Update(AsBytes(profile));
-  trailer.image_id = hasher.Finish();
   if (edit_trailer) edit_trailer(trailer);
   Seal(trailer);
   image += TextOf(trailer);
@@ -105,9 +100,8 @@ std::vector<std::byte> ForgedImage::Bytes() const {
                         .major = trailer.major,
                         .minor = trailer.minor,
                         .image_size = trailer.image_size,
-                        .runtime_size = trailer.runtime_size,
-                        .image_id = trailer.image_id};
-  Seal(header);
+                        .runtime_size = trailer.runtime_size};
+  header.digest = format::Sha256Of(format::BeforeDigest(header));
   std::memcpy(image.data(), &header, sizeof header);
   auto bytes = AsBytes(image);
   return {bytes.begin(), bytes.end()};

@@ -1,4 +1,4 @@
-// Images that break the rules on purpose, with checksums that hold.
+// Images that break the rules on purpose, with digests that hold.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@
 namespace haft::testing {
 
 // The parts of a bare image, free to be changed. Bytes() puts them together again: counts and
-// offsets follow from the parts, then `edit_trailer` may falsify them, then all checksums and the
-// id are computed.
+// offsets follow from the parts, then `edit_trailer` may falsify them, then all digests and the
+// root are computed.
 class ForgedImage {
  public:
   explicit ForgedImage(std::span<const std::byte> image);
@@ -28,6 +28,7 @@ class ForgedImage {
   std::string gap;       // between the padding behind the blocks and the index
   std::string manifest;
   std::string profile;
+  std::string signatures = std::string(format::kSignatureAreaSize, '\0');
   std::function<void(format::Trailer&)> edit_trailer;
 
   std::vector<std::byte> Bytes() const;
@@ -49,7 +50,7 @@ class ForgedImage {
   format::Trailer trailer_;
 };
 
-// Makes the trailer at the end of `image` the given one, with a checksum that holds.
+// Makes the trailer at the end of `image` the given one, with a root that holds.
 void ReplaceTrailer(std::vector<std::byte>& image, format::Trailer trailer);
 format::Trailer TrailerOf(std::span<const std::byte> image);
 

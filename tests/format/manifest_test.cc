@@ -109,7 +109,7 @@ TEST(ManifestTest, WritesEveryMemberTheDocumentShows) {
       R"("python":{"path":".haft/python/bin/python3.11","version":"3.11.2","tag":"cpython-311",)"
       R"("soabi":"cpython-311-x86_64-linux-gnu"},"paths":["","lib"],"arguments":["--flag",""],)"
       R"("python_arguments":["-O","-X","dev"],"environment":[["B","2"],["A",""],["B","3"]],"unset":["HTTPD"],)"
-      R"("site":{"interface":"wsgi","application":"a:b","server":"httpd"},"isolated":true,)"
+      R"("web_application":{"interface":"wsgi","application":"a:b","server":"httpd"},"isolated":true,)"
       R"("ignore_environment":true,"multi_call":true,"preamble":"bin/pre.py","build_id":"42","builder":"haft test"})");
   EXPECT_EQ(ToJson(Expect(ParseManifest(json))), json);
 }
@@ -178,7 +178,7 @@ std::string With(std::string_view member, std::string_view value) {
         {"python_arguments", "[]"},
         {"environment", "[]"},
         {"unset", "[]"},
-        {"site", R"({"interface": "wsgi", "application": "a:b", "server": "httpd"})"},
+        {"web_application", R"({"interface": "wsgi", "application": "a:b", "server": "httpd"})"},
         {"isolated", "false"},
         {"ignore_environment", "false"},
         {"multi_call", "false"},
@@ -257,11 +257,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadManifest{With("environment", R"([["A", "\u0000"]])"), Missing("environment")},
         BadManifest{With("unset", R"(["A=B"])"), Missing("unset")},
         BadManifest{With("unset", "{}"), Missing("unset")},
-        BadManifest{With("site", "[]"), Missing("site")},
-        BadManifest{With("site", "{}"), Missing("interface")},
-        BadManifest{With("site", R"({"interface": "wsgi", "application": "", "server": "httpd"})"),
+        BadManifest{With("web_application", "[]"), Missing("web_application")},
+        BadManifest{With("web_application", "{}"), Missing("interface")},
+        BadManifest{With("web_application",
+                         R"({"interface": "wsgi", "application": "", "server": "httpd"})"),
                     Missing("application")},
-        BadManifest{With("site", R"({"interface": "wsgi", "application": "a:b"})"),
+        BadManifest{With("web_application", R"({"interface": "wsgi", "application": "a:b"})"),
                     Missing("server")},
         BadManifest{With("isolated", "1"), Missing("isolated")},
         BadManifest{With("multi_call", R"("yes")"), Missing("multi_call")},

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "support/expect.h"
 
 namespace haft::format {
@@ -102,7 +102,7 @@ TEST(ReadPrefetchPlanTest, PathsStayInTheImage) {
     EXPECT_TRUE(WriteAll(file.get(), AsBytes(text)));
     BundleFile bundle{.trailer = {}, .image_offset = 0};
     bundle.trailer.profile_size = text.size();
-    bundle.trailer.profile_checksum = Checksum(AsBytes(text));
+    bundle.trailer.profile_digest = Sha256Of(AsBytes(text));
     return ReadPrefetchPlan(file.get(), bundle);
   };
   for (const char* path : {"a", "a/b/", "/", "..a/b.."}) EXPECT_TRUE(read(path)) << path;
@@ -119,7 +119,7 @@ TEST(ReadPrefetchPlanTest, ADamagedSecondListDoesNotLoseTheMemoryOfTheFirst) {
   ASSERT_TRUE(WriteAll(file.get(), AsBytes(text)));
   BundleFile bundle{.trailer = {}, .image_offset = 0};
   bundle.trailer.profile_size = text.size();
-  bundle.trailer.profile_checksum = Checksum(AsBytes(text));
+  bundle.trailer.profile_digest = Sha256Of(AsBytes(text));
   auto read = [&] {
     EXPECT_EQ(Message(ReadPrefetchPlan(file.get(), bundle)),
               "profile: 'host': not an array of paths");

@@ -1,5 +1,5 @@
 // libFuzzer target: an image of any bytes is opened, walked, looked up in, read and verified.
-// Checksums are not checked in this build, so that changes get past them.
+// Digests are not checked in this build, so that changes get past them.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,7 +16,7 @@
 #include "haft/image/verify.h"
 
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-#error "nothing gets past the checksums in this build"
+#error "nothing gets past the digests in this build"
 #endif
 
 namespace haft {

@@ -7,7 +7,7 @@
 #include "archive/zip_maker.h"
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "image/snapshot.h"
 #include "support/test_tree.h"
 
@@ -34,7 +34,7 @@ void WriteImages(const std::string& directory) {
                    zstd));
   auto runtime = FakeRuntime(200);
   options.runtime_size = runtime.size();
-  options.runtime_checksum = format::Checksum(runtime);
+  options.runtime_digest = format::Sha256Of(runtime);
   Write(directory, "bundle", JoinBundle(runtime, BuildImage(MakeTree({{"a/b", "c"}}), options)));
   ForgedImage holes(BuildImage(MakeTree({{"holes", std::string(20'000, '\0') + "x"}, {"z", "z"}}),
                                {.block_size = 4096, .workers = 1, .progress = {}}));

@@ -7,7 +7,7 @@
 
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/verify.h"
 #include "image/snapshot.h"
@@ -52,7 +52,7 @@ std::vector<std::byte> SampleBundle() {
   auto image = BuildImage(SampleTree(), {.block_size = 4096,
                                          .workers = 1,
                                          .runtime_size = runtime.size(),
-                                         .runtime_checksum = format::Checksum(runtime),
+                                         .runtime_digest = format::Sha256Of(runtime),
                                          .progress = {}});
   return JoinBundle(runtime, image);
 }
@@ -99,7 +99,7 @@ TEST(BitFlipTest, NeverChangesWhatIsReadWithoutAnErrorAndVerifyFindsIt) {
     ASSERT_EQ(Message(WriteAllAt(file.get(), std::span(&bytes[position], 1), position)), "");
   }
   ::alarm(0);
-  // Trailer and chunk checksums are checked when it is opened; the runtime, paddings and header are
+  // Trailer and chunk digests are checked when it is opened; the runtime, paddings and header are
   // not read.
   EXPECT_GT(refused, 0);
   EXPECT_GT(harmless, 0);

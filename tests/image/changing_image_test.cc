@@ -14,7 +14,7 @@
 
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/image/extract.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/verify.h"
@@ -89,7 +89,8 @@ std::string DescribePath(const std::filesystem::path& path) {
   if (S_ISLNK(status.st_mode)) text += " " + std::filesystem::read_symlink(path).string();
   if (!S_ISREG(status.st_mode)) return text;
   const std::string bytes = testing::ReadTestFile(path);
-  return fmt::format("{} {} {:016x}", text, bytes.size(), format::Checksum(AsBytes(bytes)));
+  return fmt::format("{} {} {}", text, bytes.size(),
+                     format::ToHex(format::Sha256Of(AsBytes(bytes))));
 }
 
 Snapshot DescribeTree(const std::string& root) {

@@ -1,4 +1,4 @@
-// Images made by somebody who knows the format: all checksums hold, the structure does not.
+// Images made by somebody who knows the format: all digests hold, the structure does not.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/verify.h"
 #include "image/snapshot.h"
@@ -352,7 +352,7 @@ INSTANTIATE_TEST_SUITE_P(
                  [](format::Block& b) { b.stored_size = 4097; }),
         BadBlock("stores more than the image", kText, "record is impossible",
                  [](format::Block& b) { b.stored_size = kMax32; }),
-        BadBlock("stores less than it does", kText, "block checksum",
+        BadBlock("stores less than it does", kText, "block digest",
                  [](format::Block& b) { b.stored_size -= 1; }),
         BadBlock("behind the image", kText, "record is impossible",
                  [](format::Block& b) { b.offset = std::uint64_t{1} << 40; }),
@@ -368,8 +368,8 @@ INSTANTIATE_TEST_SUITE_P(
                  [](format::Block& b) { b.codec = format::Codec::kStored; }),
         BadBlock("stored called compressed", kNoise, "record is impossible",
                  [](format::Block& b) { b.codec = format::Codec::kLz4; }),
-        BadBlock("with a wrong checksum", kText, "block checksum is wrong",
-                 [](format::Block& b) { b.checksum ^= 1; }),
+        BadBlock("with a wrong digest", kText, "block digest is wrong",
+                 [](format::Block& b) { b.digest[31] ^= 1; }),
         HostileImage{"block reserved field used", Harm::kHarmless, kText, "record is impossible",
                      [](ForgedImage& image) { image.BlockOf(kText).reserved[6] = 1; }},
         HostileImage{"block of bad lz4 data", Harm::kFails, kText, "lz4 block does not decode",
@@ -377,7 +377,7 @@ INSTANTIATE_TEST_SUITE_P(
                        format::Block& block = image.BlockOf(kText, 1);
                        char* stored = image.contents.data() + block.offset - sizeof(format::Header);
                        std::fill_n(stored, block.stored_size, '\xff');
-                       block.checksum = format::Checksum(AsBytes({stored, block.stored_size}));
+                       block.digest = format::Sha256Of(AsBytes({stored, block.stored_size}));
                      }},
         HostileImage{
             "block twice in the file", Harm::kInside, kNoise, "record is impossible",
@@ -402,16 +402,12 @@ INSTANTIATE_TEST_SUITE_P(
                      [](ForgedImage& image) { image.gap = std::string(4096, '\0'); }},
         HostileImage{"orphans", Harm::kHarmless, "", "in no directory",
                      [](ForgedImage& image) { image.inodes.push_back(image.At(kOne)); }},
-        HostileImage{"wrong id", Harm::kHarmless, "", "image id",
+        HostileImage{"bytes among the signatures", Harm::kHarmless, "", "signatures",
+                     [](ForgedImage& image) { image.signatures[77] = 1; }},
+        HostileImage{"wrong chunk digests", Harm::kRefused, "", "chunk digests",
                      [](ForgedImage& image) {
                        image.edit_trailer = [](format::Trailer& trailer) {
-                         trailer.image_id[3] ^= 1;
-                       };
-                     }},
-        HostileImage{"wrong chunk checksums", Harm::kRefused, "", "chunk checksums",
-                     [](ForgedImage& image) {
-                       image.edit_trailer = [](format::Trailer& trailer) {
-                         trailer.chunk_table_checksum ^= 1;
+                         trailer.chunk_table_digest[0] ^= 1;
                        };
                      }}),
     CaseName);

@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "support/test_tree.h"
 
 namespace haft::testing {
@@ -29,7 +29,7 @@ std::string Lines(std::size_t size) {
 
 std::string Contents(const ImageReader& reader, const DirectoryEntry& entry,
                      std::uint64_t max_bytes) {
-  format::Hasher128 hasher;
+  format::Sha256 hasher;
   std::vector<std::byte> buffer(10'000);  // not a multiple of anything
   for (std::uint64_t offset = 0; offset < std::min(entry.attributes.size, max_bytes);) {
     auto n = reader.Read(entry.inode, offset, buffer);

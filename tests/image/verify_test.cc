@@ -7,7 +7,7 @@
 
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "image/snapshot.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
@@ -37,7 +37,7 @@ std::vector<std::byte> Bundle() {
   ImageOptions options{.block_size = 4096,
                        .workers = 1,
                        .runtime_size = runtime.size(),
-                       .runtime_checksum = format::Checksum(runtime),
+                       .runtime_digest = format::Sha256Of(runtime),
                        .progress = {}};
   format::Manifest manifest = testing::TestManifest();
   while (format::ToJson(manifest).size() % 8 != 1)
@@ -66,7 +66,7 @@ TEST(VerifyTest, FindsNothingWrongWithAGoodBundle) {
 
 TEST(VerifyTest, RefusesWhatIsNoBundle) {
   EXPECT_EQ(Message(VerifyBundle(MemoryFile(AsBytes("hello")), {})),
-            "not a haft bundle: it has 5 bytes, the smallest needs 320");
+            "not a haft bundle: it has 5 bytes, the smallest needs 448");
 }
 
 TEST(VerifyTest, NamesThePartThatIsDamaged) {
@@ -74,16 +74,18 @@ TEST(VerifyTest, NamesThePartThatIsDamaged) {
   format::Trailer trailer = TrailerOf(good);
   std::size_t image = good.size() - trailer.image_size;
   std::size_t manifest = image + trailer.manifest_offset;
+  std::size_t security = image + trailer.security_offset;
   struct Case {
     std::size_t position;
     std::string problem;
   };
   for (const Case& c :
-       {Case{100, "runtime: checksum is wrong (the program in front of the image is damaged)"},
+       {Case{100, "runtime: digest is wrong (the program in front of the image is damaged)"},
         Case{5001, "padding behind the runtime: not zero"}, Case{image + 20, "header: damaged"},
-        Case{manifest + 2, "manifest: checksum is wrong"},
-        Case{manifest - 1, "index: chunk checksums are damaged"},
-        Case{good.size() - 257, "padding before the trailer: not zero"}}) {
+        Case{manifest + 2, "manifest: digest is wrong"},
+        Case{security, "index: chunk digests are damaged"},
+        Case{security - 1, "padding before the chunk digests: not zero"},
+        Case{good.size() - sizeof trailer - 1, "signatures: damaged"}}) {
     std::vector<std::byte> bad = good;
     bad[c.position] ^= std::byte{0x10};
     Problems problems = Verify(bad).problems;
@@ -98,7 +100,7 @@ TEST(VerifyTest, NamesTheFilesInADamagedBlock) {
   bad[parts.BlockOf("site-packages/noise", 1).offset + 5] ^= std::byte{1};
   Problems problems = Verify(bad).problems;
   std::uint32_t block = parts.ExtentOf("site-packages/noise").block + 1;
-  EXPECT_EQ(problems, (Problems{fmt::format("block {}: block checksum is wrong", block),
+  EXPECT_EQ(problems, (Problems{fmt::format("block {}: block digest is wrong", block),
                                 "'/site-packages/noise': lies in a damaged block"}));
 }
 

@@ -7,11 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
+#include "format/forged_image.h"
+#include "haft/base/file_io.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "image/snapshot.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
@@ -32,7 +35,7 @@ class CacheEntryTest : public ::testing::Test {
  protected:
   CacheEntryTest()
       : reader_(OpenReader(SampleImage(1))),
-        id_(format::ToHex(reader_.bundle().trailer.image_id)),
+        id_(format::ToHex(reader_.bundle().trailer.root)),
         location_(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
         name_("app-" + id_),
         path_(dir_ / name_) {}
@@ -79,6 +82,37 @@ TEST_F(CacheEntryTest, IsFilledOnceAndThenUsed) {
   EXPECT_EQ(ReadTestFile(entry->tree_path() + "/many/0000"), "file 0\n");
   EXPECT_EQ(dir_.List(), std::vector<std::string>{name_});
   EXPECT_EQ(Message(Open()), "") << "by two at a time";
+}
+
+TEST_F(CacheEntryTest, OtherContentsWithAStolenIdAreNotUnpackedUnderIt) {
+  testing::ForgedImage victim(SampleImage(1));
+  const std::vector<std::byte> good = victim.Bytes();
+  std::vector<std::byte> evil = good;
+  const std::uint64_t stored = victim.BlockOf("many/0000").offset;
+  evil[stored] ^= std::byte{1};
+  {
+    // The block is not the one that the root names: it is an error, and nothing is kept.
+    ImageReader reader = OpenReader(evil);
+    EXPECT_EQ(reader.image_id(), OpenReader(good).image_id());
+    auto entry = CacheEntry::Open(location_.get(), dir_.path(), "app", reader);
+    ASSERT_EQ(Message(entry), "");
+    auto filled = entry->Fill(reader, false);
+    ASSERT_FALSE(filled);
+    EXPECT_EQ(filled.error().kind(), ErrorKind::kCorrupt);
+    EXPECT_EQ(dir_.List(), std::vector<std::string>());
+  }
+  // With digests that hold up to the trailer, and the root of the other.
+  victim.contents[stored - sizeof(format::Header)] ^= 1;
+  format::Block& block = victim.BlockOf("many/0000");
+  block.digest =
+      format::Sha256Of(AsBytes(std::string_view(victim.contents)
+                                   .substr(stored - sizeof(format::Header), block.stored_size)));
+  evil = victim.Bytes();
+  EXPECT_NE(OpenReader(evil).image_id(), OpenReader(good).image_id());
+  const format::Digest root = testing::TrailerOf(good).root;
+  std::ranges::copy(std::as_bytes(std::span(root)), evil.end() - sizeof root);
+  EXPECT_EQ(Message(ImageReader::Open(testing::MemoryFile(evil))),
+            "the trailer is damaged; copy the file again");
 }
 
 TEST_F(CacheEntryTest, WhatAKilledStartLeftIsEmptiedAndFilledAgain) {

@@ -12,7 +12,7 @@
 #include "haft/base/file_io.h"
 #include "haft/format/block_codec.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/image/image_reader.h"
 #include "parsed_image.h"
 #include "support/expect.h"
@@ -53,17 +53,16 @@ TEST(ImageWriterTest, HeaderAndTrailerAgree) {
   EXPECT_EQ(header.image_size, image.bytes().size());
   EXPECT_EQ(header.image_size, image.trailer().image_size);
   EXPECT_EQ(header.runtime_size, 0u);
-  EXPECT_EQ(header.image_id, image.trailer().image_id);
-  EXPECT_EQ(header.checksum,
-            format::Checksum(std::as_bytes(std::span(&header, 1)).first(sizeof header - 8)));
+  EXPECT_EQ(header.digest, format::Sha256Of(std::as_bytes(std::span(&header, 1)).first(32)));
   EXPECT_EQ(image.trailer().file_count, 5u);
   EXPECT_EQ(image.trailer().content_size, 9025u);
   EXPECT_EQ(image.trailer().profile_size, 0u);
   EXPECT_EQ(image.trailer().index_offset % 4096, 0u);
-  format::Hasher128 hasher;
-  hasher.Update(std::as_bytes(std::span(image.chunks)));
-  hasher.Update(AsBytes(image.manifest_text));
-  EXPECT_EQ(image.trailer().image_id, hasher.Finish());
+  EXPECT_EQ(image.trailer().manifest_digest, format::Sha256Of(AsBytes(image.manifest_text)));
+  EXPECT_EQ(image.trailer().profile_digest, format::Sha256Of({}));
+  EXPECT_EQ(image.trailer().runtime_digest, format::Sha256Of({}));
+  EXPECT_EQ(image.trailer().root,
+            format::Sha256Of(image.bytes().last(sizeof(format::Trailer)).first(352)));
   EXPECT_EQ(Expect(format::ParseManifest(image.manifest_text)).name, "test");
 }
 

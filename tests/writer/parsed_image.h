@@ -10,7 +10,7 @@
 
 #include "haft/format/block_codec.h"
 #include "haft/format/bundle_file.h"
-#include "haft/format/checksum.h"
+#include "haft/format/digest.h"
 #include "haft/format/manifest.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
@@ -31,7 +31,7 @@ class ParsedImage {
     blocks = Table<format::Block>(index + bundle_.blocks_offset(), trailer().block_count);
     strings =
         AsText(std::span(bytes_).subspan(index + bundle_.strings_offset(), trailer().string_size));
-    chunks = Table<std::uint64_t>(index + bundle_.chunks_offset(), bundle_.chunk_count());
+    chunks = Table<format::Digest>(trailer().security_offset, bundle_.chunk_count());
     CheckChunks(index);
   }
 
@@ -86,7 +86,7 @@ class ParsedImage {
   std::vector<format::Extent> extents;
   std::vector<format::Block> blocks;
   std::string_view strings;
-  std::vector<std::uint64_t> chunks;
+  std::vector<format::Digest> chunks;
   std::string manifest_text;
 
  private:
@@ -98,14 +98,14 @@ class ParsedImage {
   }
 
   void CheckChunks(std::uint64_t index) const {
-    std::uint64_t end = bundle_.chunks_offset();
+    std::uint64_t end = bundle_.index_size();
     for (std::size_t i = 0; i < chunks.size(); ++i) {
       std::uint64_t begin = i * format::kChunkSize;
       auto chunk = std::span(bytes_).subspan(
           index + begin, std::min<std::uint64_t>(format::kChunkSize, end - begin));
-      EXPECT_EQ(chunks[i], format::Checksum(chunk)) << "chunk " << i;
+      EXPECT_EQ(chunks[i], format::Sha256Of(chunk)) << "chunk " << i;
     }
-    EXPECT_EQ(trailer().chunk_table_checksum, format::Checksum(std::as_bytes(std::span(chunks))));
+    EXPECT_EQ(trailer().chunk_table_digest, format::Sha256Of(std::as_bytes(std::span(chunks))));
   }
 
   std::vector<std::byte> bytes_;

@@ -51,7 +51,7 @@ struct ZipDirectory {
   std::vector<ZipEntry> entries;   // in the order of the directory: the position is libzip's index
   std::uint64_t base = 0;          // offsets in the archive count from here
   std::uint64_t content_size = 0;  // of all entries, unpacked
-  format::ImageId digest = {};     // of the central directory: names, attributes, sizes and CRCs
+  format::Digest digest = {};      // of the central directory: names, attributes, sizes and CRCs
 
   // `file` is for messages: "'FILE': entry 'NAME': WHY". Memory is proportional to the bytes of the
   // directory, whatever counts and sizes it claims; nothing is decoded. kInvalidInput: not a zip

@@ -23,9 +23,9 @@ enum class Effort { kQuick, kThorough };
 EncodedBlock EncodeBlock(std::span<const std::byte> raw, Codec codec,
                          Effort effort = Effort::kQuick);
 
-// Checks the checksum, then decodes exactly block.raw_size bytes into `out`. Never writes outside
+// Checks the digest, then decodes exactly block.raw_size bytes into `out`. Never writes outside
 // `out`, whatever the bytes. REQUIRES: out.size() == block.raw_size.
-// For Codec::kStored `stored` may be `out` itself: then only the checksum is checked.
+// For Codec::kStored `stored` may be `out` itself: then only the digest is checked.
 Result<> DecodeBlock(const Block& block, std::span<const std::byte> stored,
                      std::span<std::byte> out);
 

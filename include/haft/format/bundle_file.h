@@ -11,18 +11,21 @@
 
 namespace haft::format {
 
-// Where an image lies in its file. Every range in the trailer has been checked against image_size.
+// Where an image lies in its file. Every range in the trailer has been checked against image_size,
+// and the trailer against its root: whatever is checked against a digest in it is what that root
+// names.
 struct BundleFile {
   Trailer trailer;
   std::uint64_t image_offset;  // bytes from the start of the file
 
-  // Bytes of the index: the tables and the string heap, and where the chunk checksums begin.
+  // Bytes of the index: the tables and the string heap.
   std::uint64_t extents_offset() const;  // these are relative to the start of the index
   std::uint64_t blocks_offset() const;
   std::uint64_t strings_offset() const;
-  std::uint64_t chunks_offset() const;
+  std::uint64_t index_size() const;
   std::uint64_t chunk_count() const;
-  std::uint64_t index_size() const;  // including the chunk checksums
+  // In the image; the chunk digests come before it.
+  std::uint64_t signatures_offset() const;
 };
 
 // Reads and checks the trailer of an open file: one read, O(1). nullopt: the file does not end with
@@ -39,7 +42,7 @@ Result<BundleFile> LocateImage(int fd);
 
 // Reads, checks and parses the manifest.
 Result<Manifest> ReadManifest(int fd, const BundleFile& bundle);
-// The manifest as written, checksum checked.
+// The manifest as written, checked against its digest.
 Result<std::string> ReadManifestText(int fd, const BundleFile& bundle);
 
 }  // namespace haft::format

@@ -36,8 +36,10 @@ inline constexpr std::uint32_t kMaxPathSize = 4095;
 inline constexpr std::uint32_t kMaxTargetSize = 4095;
 inline constexpr std::uint64_t kMaxManifestSize = 1u << 20;
 inline constexpr std::uint32_t kModeMask = 01777;  // permission bits an inode may carry
+inline constexpr std::uint32_t kSha256 = 1;        // Trailer::hash
+inline constexpr std::uint64_t kSignatureAreaSize = 4096;
 
-using ImageId = std::array<unsigned char, 16>;
+using Digest = std::array<unsigned char, 32>;  // SHA-256
 
 struct Header {
   Magic magic;
@@ -46,11 +48,11 @@ struct Header {
   std::uint32_t reserved;
   std::uint64_t image_size;
   std::uint64_t runtime_size;
-  ImageId image_id;
-  std::uint64_t reserved2;
-  std::uint64_t checksum;
+  Digest digest;
 };
 
+// Its root is the digest of all before it, and so of everything in the image but the header and the
+// signatures.
 struct Trailer {
   Magic magic;
   std::uint16_t major;
@@ -60,26 +62,29 @@ struct Trailer {
   std::uint32_t compatible;
   std::uint64_t image_size;
   std::uint64_t runtime_size;
-  std::uint64_t runtime_checksum;
   std::uint64_t index_offset;
   std::uint64_t inode_count;
   std::uint64_t extent_count;
   std::uint64_t block_count;
   std::uint64_t string_size;
-  std::uint64_t chunk_table_checksum;
   std::uint64_t manifest_offset;
   std::uint64_t manifest_size;
-  std::uint64_t manifest_checksum;
   std::uint64_t profile_offset;
   std::uint64_t profile_size;
-  std::uint64_t profile_checksum;
+  std::uint64_t security_offset;
+  std::uint64_t signature_size;
   std::uint64_t file_count;
   std::uint64_t content_size;
   std::uint32_t block_size;
   std::uint32_t chunk_size;
-  ImageId image_id;
-  std::array<unsigned char, 64> reserved;
-  std::uint64_t checksum;
+  std::uint32_t hash;
+  std::uint32_t reserved;
+  Digest chunk_table_digest;
+  Digest manifest_digest;
+  Digest profile_digest;
+  Digest runtime_digest;
+  std::array<unsigned char, 64> reserved2;
+  Digest root;
 };
 
 struct Inode {
@@ -109,16 +114,16 @@ struct Block {
   std::uint64_t offset;
   std::uint32_t stored_size;
   std::uint32_t raw_size;
-  std::uint64_t checksum;
+  Digest digest;
   Codec codec;
   std::array<unsigned char, 7> reserved;
 };
 
 static_assert(sizeof(Header) == 64);
-static_assert(sizeof(Trailer) == 256);
+static_assert(sizeof(Trailer) == 384);
 static_assert(sizeof(Inode) == 64);
 static_assert(sizeof(Extent) == 24);
-static_assert(sizeof(Block) == 32);
+static_assert(sizeof(Block) == 56);
 static_assert(std::is_trivially_copyable_v<Header> && std::is_trivially_copyable_v<Trailer> &&
               std::is_trivially_copyable_v<Inode> && std::is_trivially_copyable_v<Extent> &&
               std::is_trivially_copyable_v<Block>);

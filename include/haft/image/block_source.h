@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,10 @@ class BlockSource {
   // Descriptors that Fill() reads from and nobody else owns: a process that closes others must keep
   // them.
   virtual std::vector<int> Descriptors() const { return {}; }
+
+  // What tells these blocks from others that the same index would fit. Empty: the index has their
+  // digests.
+  virtual std::string Identity() const { return {}; }
 
   // REQUIRES: no Fill() is running.
   void SetSlowWorkHook(SlowWorkHook hook) { slow_work_ = std::move(hook); }

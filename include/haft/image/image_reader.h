@@ -78,6 +78,9 @@ class ImageReader {
   int fd() const;
   // All descriptors reading needs, fd() among them: a process that closes others must keep them.
   std::vector<int> Descriptors() const;
+  // Names what is in the image: its root, which nobody can forge. Of an archive, whose blocks have
+  // no digests, that of the index and of which file it is, in the state it is in.
+  format::Digest image_id() const;
   std::uint64_t inode_count() const { return bundle().trailer.inode_count; }
   BlockCache& cache() const;
   // REQUIRES: no reads are running.

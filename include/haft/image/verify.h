@@ -18,7 +18,7 @@ struct VerifyReport {
   static constexpr std::size_t kMaxProblems = 50;
 };
 
-// Reads every byte of a bundle and checks everything docs/format.md says: all checksums, the
+// Reads every byte of a bundle and checks everything docs/format.md says: all digests, the
 // padding, that the parts follow each other, and the whole tree. Any changed bit of the file is a
 // problem. The error is for a file in which no image can be found. `progress` (bytes done, bytes in
 // all) may be empty.

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "haft/base/error.h"
+#include "haft/format/digest.h"
 #include "haft/format/layout.h"
 #include "haft/format/manifest.h"
 #include "haft/tree/tree.h"
@@ -26,17 +27,18 @@ struct ImageOptions {
   std::uint32_t block_size =
       format::kDefaultBlockSize;  // of blocks that are not zstd's, which have up to 1 MiB
   Compression compression = Compression::kLz4;
-  unsigned workers = 0;                // 0: one per CPU. The bytes do not depend on it
-  std::uint64_t runtime_size = 0;      // of the program in front of the image, for the trailer
-  std::uint64_t runtime_checksum = 0;  // 0 if there is none
-  StartLayout layout;                  // may be empty
-  std::string profile;                 // the profile section; may be empty
+  unsigned workers = 0;  // 0: one per CPU. The bytes do not depend on it
+  // Of the program in front of the image, for the trailer. Without one: of nothing.
+  std::uint64_t runtime_size = 0;
+  format::Digest runtime_digest = format::Sha256Of({});
+  StartLayout layout;   // may be empty
+  std::string profile;  // the profile section; may be empty
   // Bytes of contents written so far, and in all; on the calling thread. May be empty.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
 
 struct ImageSummary {
-  format::ImageId image_id;
+  format::Digest root;
   std::uint64_t image_size;
   std::uint64_t file_count;
   std::uint64_t content_size;  // of all files, before deduplication and compression

@@ -95,7 +95,7 @@ class TestVerify(DamageCase):
                 "header": 15,
                 "blocks": 30,
                 "index": 30,
-                "chunk checksums": 10,
+                "chunk digests": 10,
                 "manifest": 10,
                 "trailer": 25,
             },
@@ -201,7 +201,7 @@ class TestMountedDamage(DamageCase):
                 22,
                 {
                     "index": 18,
-                    "chunk checksums": 4,
+                    "chunk digests": 4,
                     "manifest": 3,
                     "header": 3,
                     "trailer": 4,

@@ -53,7 +53,7 @@ class TestContainer(support.TestCase):
         done = self.run_in(extra, [support.lab(), CODE])
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertRegex(
-            done.stdout, r"^5 /tmp/haft-\d+/lab-[0-9a-f]{32}/lab/site-packages/lab.py \d+\n$"
+            done.stdout, r"^5 /tmp/haft-\d+/lab-[0-9a-f]{64}/lab/site-packages/lab.py \d+\n$"
         )
         self.assertOneLine(done.stderr, "unpacked into", "mode fusermount")
         if extra == ["--as-pid-1"]:
@@ -112,7 +112,7 @@ class ContainerCase(support.TestCase):
 
     def unpacked(self, done, place, reason):
         self.assertRegex(
-            done.stdout, f"^5 {place}/haft-[0-9]+/lab-[0-9a-f]{{32}}/lab/site-packages/lab.py 1\n$"
+            done.stdout, f"^5 {place}/haft-[0-9]+/lab-[0-9a-f]{{64}}/lab/site-packages/lab.py 1\n$"
         )
         self.assertOneLine(done.stderr, "unpacked into", reason)
 

@@ -168,7 +168,7 @@ class TestBuild(SiteCase):
 
     def test_info_tells_what_it_serves(self):
         self.assertEqual(
-            support.info(shop("uvicorn"))["site"],
+            support.info(shop("uvicorn"))["web_application"],
             {
                 "interface": "wsgi",
                 "application": "hello_site.wsgi:application",

@@ -21,12 +21,12 @@ class Bundle:
         shutil.copy(support.lab(*arguments), self.path)
         self.size = self.path.stat().st_size
         with open(self.path, "rb") as file:
-            file.seek(self.size - 256)
-            trailer = file.read(256)
+            file.seek(self.size - 384)
+            trailer = file.read(384)
         self.image_size, self.runtime_size = struct.unpack_from("<QQ", trailer, 24)
         self.image_offset = self.size - self.image_size
-        self.index_offset = self.image_offset + struct.unpack_from("<Q", trailer, 48)[0]
-        self.manifest_offset = self.image_offset + struct.unpack_from("<Q", trailer, 96)[0]
+        self.index_offset = self.image_offset + struct.unpack_from("<Q", trailer, 40)[0]
+        self.manifest_offset = self.image_offset + struct.unpack_from("<Q", trailer, 80)[0]
 
     def flip(self, offset, bit=0):
         with open(self.path, "r+b") as file:
@@ -53,11 +53,11 @@ class BadCase(support.TestCase):
 
 
 class TestDamage(BadCase):
-    @support.parametrised(part=["magic", "size", "checksum", "index_offset"])
+    @support.parametrised(part=["magic", "size", "root", "index_offset"])
     def test_trailer(self, part, mode):
         bundle = Bundle()
         bundle.flip(
-            bundle.size - 256 + {"magic": 3, "size": 26, "checksum": 250, "index_offset": 50}[part],
+            bundle.size - 384 + {"magic": 3, "size": 26, "root": 370, "index_offset": 42}[part],
             4,
         )
         self.refuses([bundle.path, CODE], mode)
@@ -147,7 +147,7 @@ class TestDamage(BadCase):
             bundle = Bundle()
             length = {
                 "one": bundle.size - 1,
-                "trailer": bundle.size - 256,
+                "trailer": bundle.size - 384,
                 "index": bundle.index_offset + 100,
                 "half": bundle.image_offset + bundle.image_size // 2,
                 "image": bundle.image_offset + 64,

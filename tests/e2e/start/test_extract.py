@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 import unittest
+import zipfile
+import zlib
 
 import support
 
@@ -162,6 +164,97 @@ class TestLifetime(ExtractCase):
         self.assertTrue(next(cache.rglob("m5.py")).exists())
 
 
+class TestStolenIdentity(ExtractCase):
+    """Names, sizes, times and id of a victim, other contents: what is unpacked must not become the
+    victim's."""
+
+    GOOD = "def main(): print('the good one')\n"
+    EVIL = "def main(): print('somebody else')\n"
+
+    def bundle(self, source, *arguments):
+        source = source.ljust(80)
+        tree = support.write_tree(support.unique_dir(), {"demo.py": source})
+        for path in (tree / "demo.py", tree):
+            os.utime(path, (1_000_000_000,) * 2)
+        output = support.unique_dir() / "demo"
+        support.build(tree, "-e", "demo:main", "--no-profile", *arguments, output=output)
+        return output
+
+    def run_with(self, cache, *command):
+        return support.run(
+            command, env=support.clean_env(**EXTRACT, HAFT_CACHE=str(cache)), timeout=SECONDS
+        )
+
+    def test_root_of_another_bundle(self):
+        good, evil = self.bundle(self.GOOD), self.bundle(self.EVIL)
+        stolen = bytearray(evil.read_bytes())
+        stolen[-32:] = good.read_bytes()[-32:]
+        evil.write_bytes(stolen)
+        cache = support.unique_dir() / "cache"
+        done = self.run_with(cache, support.HAFT, "exec", evil, "--", "/bin/true")
+        self.assertEqual(done.returncode, 125)
+        self.assertOneLine(done.stderr, "the trailer is damaged")
+        self.assertEqual(self.run_with(cache, good).stdout, "the good one\n")
+
+    def test_contents_of_another_bundle(self):
+        """Trailer, index and digests of the victim, in front of them other blocks."""
+        good = self.bundle(self.GOOD, "--uncompressed")
+        cache = support.unique_dir() / "cache"
+        evil = support.unique_dir() / "evil"
+        contents = good.read_bytes()
+        self.assertIn(self.GOOD.encode(), contents)
+        evil.write_bytes(
+            contents.replace(
+                self.GOOD.encode(), self.EVIL.ljust(len(self.GOOD)).encode()[: len(self.GOOD)]
+            )
+        )
+        done = self.run_with(cache, support.HAFT, "exec", evil, "--", "/bin/true")
+        self.assertEqual(done.returncode, 125)
+        self.assertOneLine(done.stderr, "block digest is wrong")
+        self.assertEqual(self.run_with(cache, good).stdout, "the good one\n")
+
+    def test_archive_with_the_crcs_of_another(self):
+        """CRC-32 can be made anything with four bytes, and a directory says nothing else."""
+
+        def archive(contents):
+            path = support.unique_dir() / "demo.pyz"
+            with zipfile.ZipFile(path, "w") as made:
+                made.writestr(zipfile.ZipInfo("__main__.py", (2001, 2, 3, 4, 5, 6)), contents)
+            return path
+
+        theirs = b"print('the good one')".ljust(80) + b"#####"
+        for number in range(10_000):
+            ours = b"print('somebody else') # %d" % number
+            ours = ours.ljust(81) + forged_suffix(ours.ljust(81), zlib.crc32(theirs))
+            if ours[-4:].isalnum():  # a comment
+                break
+        good, evil = archive(theirs), archive(ours)
+        self.assertEqual(good.read_bytes()[-76:], evil.read_bytes()[-76:], "the same directory")
+        cache = support.unique_dir() / "cache"
+        self.assertEqual(self.run_with(cache, support.HAFT, "run", evil).stdout, "somebody else\n")
+        for _ in range(2):
+            self.assertEqual(
+                self.run_with(cache, support.HAFT, "run", good).stdout, "the good one\n"
+            )
+        self.assertEqual(len(list(cache.iterdir())), 2)
+
+
+def forged_suffix(data, crc):
+    """Four bytes after which the CRC-32 of `data` is `crc`: the CRC runs backwards as well."""
+    table = []
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
+        table.append(value)
+    back = {value >> 24: index for index, value in enumerate(table)}
+    state = crc ^ 0xFFFFFFFF
+    for _ in range(4):
+        index = back[state >> 24]
+        state = (state ^ table[index]) << 8 & 0xFFFFFFFF | index
+    return (state ^ zlib.crc32(data) ^ 0xFFFFFFFF).to_bytes(4, "little")
+
+
 class TestCache(ExtractCase):
     def test_kept_used_again_listed_and_pruned(self):
         cache = support.unique_dir() / "cache"
@@ -171,7 +264,7 @@ class TestCache(ExtractCase):
             self.assertTrue(first.startswith(f"{cache}/lab-"), first)
             self.assertEqual(self.run_lab(code, "namespace", HAFT_CACHE=str(cache)).stdout, first)
         listed = support.haft("cache", "list", cache).stdout
-        self.assertRegex(listed, r"MB .* lab [0-9a-f]{32}\n")
+        self.assertRegex(listed, r"MB .* lab [0-9a-f]{64}\n")
         self.assertIn(support.info(support.lab())["image_id"], listed)
         running = self.start_lab(
             "print('ready', flush=True); sys.stdin.read()", "namespace", HAFT_CACHE=str(cache)

@@ -268,7 +268,7 @@ class TestPlaces(ModesCase):
 
     def test_tmp(self):
         self.assertRegex(
-            self.where(""), rf"^/tmp/{OWN}/lab-[0-9a-f]{{32}}/lab/site-packages/lab.py$"
+            self.where(""), rf"^/tmp/{OWN}/lab-[0-9a-f]{{64}}/lab/site-packages/lab.py$"
         )
         self.assertRegex(self.where("", user=support.ROOT), r"^/tmp/haft-0/lab-")
 

@@ -4,13 +4,14 @@ which files need which block. For the tests that damage bundles on purpose."""
 import stat
 import struct
 
-TRAILER_SIZE = 256
+TRAILER_SIZE = 384
+DIGEST_SIZE = 32
 HEADER_SIZE = 64
 HOLE = (1 << 32) - 1
-_TRAILER = struct.Struct("<8sHHIIIQQQQQQQQQQQQQQQQQII16s64sQ")
+_TRAILER = struct.Struct("<8sHHIII15QIIII32s32s32s32s64s32s")
 _INODE = struct.Struct("<IIQqIIQQIIQ")
 _EXTENT = struct.Struct("<QQII")
-_BLOCK = struct.Struct("<QIIQB7s")
+_BLOCK = struct.Struct("<QII32sB7s")
 _FIELDS = [
     "magic",
     "major",
@@ -20,26 +21,29 @@ _FIELDS = [
     "compatible",
     "image_size",
     "runtime_size",
-    "runtime_checksum",
     "index_offset",
     "inode_count",
     "extent_count",
     "block_count",
     "string_size",
-    "chunk_table_checksum",
     "manifest_offset",
     "manifest_size",
-    "manifest_checksum",
     "profile_offset",
     "profile_size",
-    "profile_checksum",
+    "security_offset",
+    "signature_size",
     "file_count",
     "content_size",
     "block_size",
     "chunk_size",
-    "image_id",
+    "hash",
     "reserved",
-    "checksum",
+    "chunk_table_digest",
+    "manifest_digest",
+    "profile_digest",
+    "runtime_digest",
+    "reserved2",
+    "root",
 ]
 
 
@@ -73,9 +77,10 @@ class Image:
         extents = base + t["inode_count"] * _INODE.size
         blocks = extents + t["extent_count"] * _EXTENT.size
         strings = blocks + t["block_count"] * _BLOCK.size
-        self.sums_start = (strings + t["string_size"] + 7) // 8 * 8
-        chunks = -(-(self.sums_start - base) // t["chunk_size"])
-        self.sums_end = self.sums_start + 8 * chunks
+        self.index_end = (strings + t["string_size"] + 7) // 8 * 8
+        chunks = -(-(self.index_end - base) // t["chunk_size"])
+        self.digests_start = self.image_offset + t["security_offset"]
+        self.digests_end = self.digests_start + DIGEST_SIZE * chunks
         self.string_start = strings
         self.inodes = [
             _INODE.unpack_from(self.data, base + i * _INODE.size) for i in range(t["inode_count"])
@@ -109,10 +114,11 @@ class Image:
         if self.blocks:
             last = self.blocks[-1]
             add("blocks", at + self.blocks[0][0], at + last[0] + last[1])
-        add("index", self.index_start, self.sums_start)
-        add("chunk checksums", self.sums_start, self.sums_end)
+        add("index", self.index_start, self.index_end)
         add("manifest", at + t["manifest_offset"], at + t["manifest_offset"] + t["manifest_size"])
         add("profile", at + t["profile_offset"], at + t["profile_offset"] + t["profile_size"])
+        add("chunk digests", self.digests_start, self.digests_end)
+        add("signatures", self.digests_end, self.digests_end + t["signature_size"])
         add("trailer", self.size - TRAILER_SIZE, self.size)
         return found
 
