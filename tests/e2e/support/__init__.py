@@ -17,6 +17,7 @@ from support.clean import (
     haft_mounts,
     haft_processes,
     mount_table,
+    process_name,
     servers,
     state,
     wait_until,
@@ -25,7 +26,17 @@ from support.lab import code_app, lab, lab_tree
 from support.paths import HAFT, PYTHON, REPO, scratch, unique_dir
 from support.people import NUMBER, PERSON, ROOT, User
 from support.plain import PROBE, Both, ScenarioCase
-from support.running import MODES, as_user, clean_env, in_mode, no_core, run, start, user_in
+from support.running import (
+    MODES,
+    as_user,
+    clean_env,
+    in_mode,
+    no_core,
+    processes_of,
+    run,
+    start,
+    user_in,
+)
 from support.trees import (
     TREES,
     app,
@@ -77,6 +88,8 @@ __all__ = [
     "plain_environment",
     "portable_bundle",
     "portable_tree",
+    "process_name",
+    "processes_of",
     "run",
     "scratch",
     "servers",

@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 
-from support import paths
+from support import clean, paths
 from support.people import NUMBER, PERSON, ROOT, User
 
 # The modes of a start that need no helper: root's, and an ordinary user's. "number" is the mode
@@ -141,15 +141,25 @@ def run(
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
+def processes_of(session):
+    """The pids of all living processes of a session (servers live in sessions of their own)."""
+    found = set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getsid(int(name)) == session and clean.state(name) not in (None, "Z", "X"):
+                found.add(int(name))
+        except OSError:
+            pass  # gone meanwhile
+    return found
+
+
 def kill_session(leader):
-    """SIGKILL to every process of the session (servers live in sessions of their own)."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                if os.getsid(int(name)) == leader:
-                    os.kill(int(name), signal.SIGKILL)
-            except OSError:
-                pass
+    """SIGKILL to every process of the session."""
+    for pid in processes_of(leader):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
 
 
 def no_core():
