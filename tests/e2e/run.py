@@ -7,11 +7,15 @@
 
 With --retry, a test that passes only the second time is flaky: it is named before the last line
 and written to the file of --record. It has failed unless flaky.json gives a reason for it.
-The last line of the output is "N passed, N failed" or "N passed, N failed, N skipped".
+Before the last line each reason for which tests were skipped stands with their number. The last
+line of the output is "N passed, N failed" or "N passed, N failed, N skipped". Patterns of which one
+matches nothing are status 2.
 """
 
 import argparse
+import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -59,7 +63,7 @@ class Run:
             timer.start()
             running, result = None, None
             detail: list[str] = []
-            for line in [*(process.stdout or ()), "end"]:
+            for line in itertools.chain(process.stdout or (), ["end"]):
                 if line.startswith("#   "):
                     detail.append(line[4:].rstrip())
                     continue
@@ -115,6 +119,14 @@ def judge(run, flaky, record, known=KNOWN):
         pathlib.Path(record).write_text(json.dumps(rows, indent=2) + "\n")
 
 
+def print_skipped(skipped):
+    """Why tests were skipped, the most frequent reason first, with one of the tests."""
+    for reason, number in collections.Counter(skipped.values()).most_common():
+        test = next(name for name, why in skipped.items() if why == reason)
+        more = f" and {number - 1} more" if number > 1 else ""
+        print(f"skipped, {reason.strip()}: {test}{more}")
+
+
 def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -160,6 +172,10 @@ def main():
         os.environ["E2E_LONG"] = "1"
     tests = {name: suite.tests(name, options.k) for name in suite.files()}
     names = [name for name, found in tests.items() if found]
+    for pattern in options.k:
+        if not any(suite.matches(t.id(), pattern) for found in tests.values() for t in found):
+            print(f"run.py: -k {pattern}: matches no test; --list names all", file=sys.stderr)
+            return 2
     if options.list:
         print("\n".join(test.id() for found in tests.values() for test in found))
         return 0
@@ -176,6 +192,7 @@ def main():
     judge(run, flaky, options.record)
     if run.failed:
         print("\nfailed:\n  " + "\n  ".join(run.failed))
+    print_skipped(run.skipped)
     print(f"haft: {paths.HAFT}, {time.monotonic() - began:.0f} s")
     skipped = f", {len(run.skipped)} skipped" if run.skipped else ""
     print(f"{len(run.passed)} passed, {len(run.failed)} failed{skipped}", flush=True)

@@ -8,15 +8,15 @@ import shutil
 import signal
 import subprocess
 import time
-import unittest
 
 import support
-from support.options import HAVE_PIP, TOOL, OptionCase, make_wheels
+from support.options import TOOL, OptionCase, make_wheels
+from support.tools import needs
 
 SECONDS = 25
 
 
-@unittest.skipUnless(HAVE_PIP, "needs python3-pip")
+@needs("pip")
 class TestPip(OptionCase):
     seconds = 400 if support.LONG else 90
 
@@ -203,7 +203,9 @@ class TestPip(OptionCase):
         self.assertTrue(support.wait_until(lambda: not self.processes(), 5), "pip goes on")
         self.assertEqual(os.listdir(self.out), [])
         self.assert_nothing_left()
-        lost = self.temporary / "haft-build-abcdef"  # as if the supervisor had been killed as well
+        lost = (
+            self.temporary / "haft-build-abcdef"
+        )  # as if the cleanup child had been killed as well
         support.write_tree(lost, {"target/x": "x"})
         self.haft("-o", self.out / "x", "-c", "tool", "-f", "wheels", "tool")
         self.assert_nothing_left()
@@ -247,32 +249,31 @@ class TestPip(OptionCase):
         self.assert_nothing_left()
 
 
-if HAVE_PIP:
+@needs("pip")
+class TestShivExamples(OptionCase):
+    """Commands of shiv's own documentation, with `haft build` in place of `shiv`."""
 
-    class TestShivExamples(OptionCase):
-        """Commands of shiv's own documentation, with `haft build` in place of `shiv`."""
-
-        @support.parametrised(
-            line=[
-                "-c tool -o x tool",
-                "-o x tool",
-                "--console-script tool --output-file x tool dep",
-                "-c tool -o x -r requirements.txt",
-                "--site-packages dist --compressed -p /usr/bin/env|python3 -o x -e tool:main",
-                "-o x -e tool.main -p /usr/bin/python3|-sE -E --compile-pyc --reproducible tool",
-                "--build-id 1 --uncompressed --no-modify --root /tmp/$USER -c tool -o x tool",
-            ]
+    @support.parametrised(
+        line=[
+            "-c tool -o x tool",
+            "-o x tool",
+            "--console-script tool --output-file x tool dep",
+            "-c tool -o x -r requirements.txt",
+            "--site-packages dist --compressed -p /usr/bin/env|python3 -o x -e tool:main",
+            "-o x -e tool.main -p /usr/bin/python3|-sE -E --compile-pyc --reproducible tool",
+            "--build-id 1 --uncompressed --no-modify --root /tmp/$USER -c tool -o x tool",
+        ]
+    )
+    def test_line(self, line):
+        wheels = make_wheels(self.dir / "wheels")
+        (self.dir / "requirements.txt").write_text("dep==2.0\ntool\n")
+        support.write_tree(self.dir / "dist", {"tool.py": TOOL, "dep.py": "NAME = 'dep'\n"})
+        self.haft(
+            *(word.replace("|", " ") for word in line.split()),
+            env=self.env(PIP_FIND_LINKS=str(wheels)),
         )
-        def test_line(self, line):
-            wheels = make_wheels(self.dir / "wheels")
-            (self.dir / "requirements.txt").write_text("dep==2.0\ntool\n")
-            support.write_tree(self.dir / "dist", {"tool.py": TOOL, "dep.py": "NAME = 'dep'\n"})
-            self.haft(
-                *(word.replace("|", " ") for word in line.split()),
-                env=self.env(PIP_FIND_LINKS=str(wheels)),
-            )
-            bundle = self.dir / "x"
-            if re.search(r"-c|-e", line) or "console-script" in line:
-                self.says("tool dep ['a']\n", bundle, "a")
-            else:
-                self.says("dep\n", bundle, "-c", "import dep; print(dep.NAME)")
+        bundle = self.dir / "x"
+        if re.search(r"-c|-e", line) or "console-script" in line:
+            self.says("tool dep ['a']\n", bundle, "a")
+        else:
+            self.says("dep\n", bundle, "-c", "import dep; print(dep.NAME)")

@@ -10,18 +10,12 @@ import os
 import shlex
 import shutil
 import subprocess
-import unittest
 
 import support
+from support.tools import needs
 from support.wheels import wheel
 
 SECONDS = 50
-HAVE_PIP = (
-    subprocess.run(
-        [support.PYTHON, "-m", "pip", "--version"], check=False, capture_output=True
-    ).returncode
-    == 0
-)
 
 
 def shiv():
@@ -181,7 +175,7 @@ def ran(arguments="", out="", status=0, stdin=None, **variables):
     return arguments, out, status, variables, stdin
 
 
-@unittest.skipUnless(HAVE_PIP, "needs python3-pip")
+@needs("pip")
 class TestDocumentation(Judge):
     def test_simple_cli_example(self):
         (self.dir / "bin").mkdir()
@@ -281,7 +275,7 @@ class TestDocumentation(Judge):
             )
 
 
-@unittest.skipUnless(HAVE_PIP, "needs python3-pip")
+@needs("pip")
 class TestOptions(Judge):
     @support.parametrised(
         line=[
@@ -381,7 +375,7 @@ class TestOptions(Judge):
             self.assertEqual(sorted(os.listdir(self.dir)), before, tool)
 
 
-@unittest.skipUnless(HAVE_PIP, "needs python3-pip")
+@needs("pip")
 class TestVariables(Judge):
     def test_interpreter(self):
         self.check(

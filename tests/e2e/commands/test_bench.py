@@ -12,7 +12,8 @@ import time
 import unittest
 
 import support
-from support.browser import chromium, open_page
+from support.browser import open_page
+from support.tools import needs
 
 SECONDS = 25
 
@@ -347,7 +348,7 @@ class TestBench(support.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("leaves processes running, which were killed", done.stderr)
 
-    @unittest.skipUnless(chromium(), "needs chromium")
+    @needs("chromium")
     def test_page_in_a_browser(self):
         self.bench(
             "--rounds", "3", "--only", "unpacked", "--html", self.path("page.html"), check=True

@@ -9,7 +9,8 @@ import unittest
 import zipfile
 
 import support
-from support.browser import chromium, open_page
+from support.browser import open_page
+from support.tools import needs
 
 SECONDS = 15
 
@@ -348,7 +349,7 @@ class TestTrace(support.TestCase):
             self.assertEqual(done.returncode, 125)
             self.assertIn(text, done.stderr)
 
-    @unittest.skipUnless(chromium(), "needs chromium")
+    @needs("chromium")
     def test_page_in_a_browser(self):
         page = self.path("t.html")
         self.trace("--html", page)

@@ -8,6 +8,7 @@ import shutil
 import unittest
 
 import support
+from support.tools import needs
 
 SECONDS = 10
 
@@ -72,15 +73,13 @@ class TestChroot(support.TestCase):
         self.assertEqual(done.returncode, 5)
         self.assertOneLine(done.stderr, "unpacked", "mode userns: user namespace")
 
+    @needs("busybox")
     def test_busybox_only(self):
         """Far enough to say what is missing."""
         root = support.unique_dir("root")
         for name in ("bin", "dev", "proc", "tmp"):
             (root / name).mkdir()
-        busybox = shutil.which("busybox")
-        if not busybox:
-            self.skipTest("needs busybox-static")
-        shutil.copy(busybox, root / "bin/sh")
+        shutil.copy(shutil.which("busybox"), root / "bin/sh")
         shutil.copy(support.lab(), root / "lab")
         done = support.run(["chroot", root, "/lab", "x"])
         self.assertEqual(done.returncode, 125)

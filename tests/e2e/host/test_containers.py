@@ -11,6 +11,7 @@ import unittest
 
 import support
 from support import running
+from support.tools import needs
 
 SECONDS = 30
 
@@ -18,7 +19,7 @@ CODE = "import lab_lazy.m5, lab; print(lab_lazy.m5.VALUE, lab.__file__, os.getpi
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
-@unittest.skipUnless(shutil.which("bwrap"), "needs bubblewrap")
+@needs("bwrap")
 class TestContainer(support.TestCase):
     """No /dev/fuse, no CAP_SYS_ADMIN, root file system read-only: mode extract."""
 
@@ -118,7 +119,7 @@ class ContainerCase(support.TestCase):
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
-@unittest.skipUnless(shutil.which("podman"), "needs podman")
+@needs("podman")
 class TestPodman(ContainerCase):
     # crun does not know control groups of versions 1 and 2 together, not even to leave them alone.
     PREPARE = ContainerCase.PREPARE + "\nmount -t tmpfs none /sys/fs/cgroup"
@@ -193,7 +194,7 @@ class TestPodman(ContainerCase):
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
-@unittest.skipUnless(shutil.which("systemd-nspawn"), "needs systemd-nspawn")
+@needs("systemd-nspawn")
 class TestNspawn(ContainerCase):
     def nspawn(self, *options):
         return self.contain(

@@ -2,10 +2,10 @@
 output, never wrong output, a hang or something left."""
 
 import os
-import shutil
 import unittest
 
 import support
+from support.tools import needs
 
 SECONDS = 45
 CODE = (
@@ -39,7 +39,7 @@ FROM_THERE_ON = ["writev:error=ENOMEM", "writev:error=ENODEV", "write,writev:err
 
 
 @unittest.skipIf(os.geteuid(), "needs root")
-@unittest.skipUnless(shutil.which("strace"), "needs strace")
+@needs("strace")
 class TestInjection(support.TestCase):
     seconds = 240
 

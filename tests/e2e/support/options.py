@@ -1,16 +1,7 @@
 """haft build with options, from wheels that the test has made."""
 
-import subprocess
-
 import support
 from support.wheels import wheel
-
-HAVE_PIP = (
-    subprocess.run(
-        [support.PYTHON, "-m", "pip", "--version"], check=False, capture_output=True
-    ).returncode
-    == 0
-)
 
 TOOL = """\
 import os, sys

@@ -35,7 +35,7 @@ def module(name):
     return sys.modules[dotted]
 
 
-def _matches(name, pattern):
+def matches(name, pattern):
     end = pattern[:-1] if pattern.endswith("$") else f"{pattern}*"
     return fnmatch.fnmatchcase(name, f"*{end}")
 
@@ -51,6 +51,6 @@ def tests(name, patterns=()):
         item = stack.pop()
         if isinstance(item, unittest.TestSuite):
             stack.extend(reversed(list(item)))
-        elif not patterns or any(_matches(item.id(), p) for p in patterns):
+        elif not patterns or any(matches(item.id(), p) for p in patterns):
             found.append(item)
     return found

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import unittest
+from unittest import mock
 
 import run
+import worker
 
 import support
-from support import suite
+from support import suite, tools
 
 
 class TestHarness(support.TestCase):
@@ -127,6 +129,61 @@ class TestTrees(support.TestCase):
         again = support.unique_dir() / "again"
         support.trees.debian_tree.make_tree(["python3-flask"], again)
         self.assertEqual(listing(support.tree("python3-flask")), listing(again))
+
+
+class TestWorker(support.TestCase):
+    def results(self, case):
+        """The lines of TAP of a class of tests."""
+        tests = list(unittest.defaultTestLoader.loadTestsFromTestCase(case))
+        tap = io.StringIO()
+        result = worker.TapResult(tap, tests)
+        unittest.TestSuite(tests).run(result)
+        return result.finish(), re.findall(r"(?m)^(?:not )?ok .*", tap.getvalue())
+
+    def test_skip_after_a_failure_stays_a_failure(self):
+        class Case(unittest.TestCase):
+            def test_part(self):
+                with self.subTest("first"):
+                    self.fail("wrong")
+                self.skipTest("no more of it here")
+
+        passed, (line,) = self.results(Case)
+        self.assertFalse(passed)
+        self.assertRegex(line, r"^not ok 1 ")
+
+    def test_missing_tool_is_a_skip_or_where_all_are_required_a_failure(self):
+        with mock.patch.dict(tools.TOOLS, {"no-such-tool": "no-such-package"}):
+
+            @tools.needs("no-such-tool")
+            class Case(unittest.TestCase):
+                def test_class(self):
+                    pass
+
+            class Single(unittest.TestCase):
+                @tools.needs("no-such-tool")
+                def test_one(self):
+                    pass
+
+        for case in (Case, Single):
+            for required, expected in (("", "^ok .*# SKIP needs no-such-tool"), ("1", "^not ok ")):
+                with mock.patch.dict(os.environ, E2E_REQUIRE_TOOLS=required):
+                    self.assertRegex(self.results(case)[1][0], expected)
+
+
+class TestRunner(support.TestCase):
+    def test_pattern_that_matches_nothing_is_an_error(self):
+        command = [support.PYTHON, support.REPO / "tests/e2e/run.py", "--list"]
+        done = support.run([*command, "-k", "test_exit", "-k", "no_such_test"])
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertOneLine(done.stderr, "no_such_test", "matches no test", start="run.py: ")
+
+    def test_reasons_of_skipped_tests_are_added_up(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            run.print_skipped({"a.b": "needs root", "a.c": "no cgroup", "a.d": "needs root"})
+        self.assertEqual(
+            out.getvalue(), "skipped, needs root: a.b and 1 more\nskipped, no cgroup: a.c\n"
+        )
 
 
 class TestFlaky(support.TestCase):
