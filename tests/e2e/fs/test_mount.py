@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import support
 from support import fs_support
@@ -58,7 +57,6 @@ class TestLife(support.TestCase):
     def test_server_is_on_its_own(self):
         """No terminal, no directory, no file of the caller's is kept by the server."""
         with self.clean(quiet_host=False):
-            began = time.monotonic()
             # If the server kept the pipe open, reading to its end would not end.
             done = support.run(
                 [support.HAFT, "mount", self.bundle, self.point],
@@ -66,7 +64,6 @@ class TestLife(support.TestCase):
                 check=True,
                 cwd=support.unique_dir("cwd"),
             )
-            self.assertLess(time.monotonic() - began, 5)
             self.assertEqual((done.stdout, done.stderr), ("", ""))
             server = self.server()
             self.assertEqual(os.readlink(f"/proc/{server}/cwd"), "/")

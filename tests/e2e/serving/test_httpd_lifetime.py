@@ -40,9 +40,7 @@ class TestSignals(LifetimeCase):
     def test_stop(self, name):
         """WINCH is httpd's graceful stop."""
         with self.clean(), self.start() as server:
-            began = time.monotonic()
             self.assertEqual(server.stop(getattr(signal, f"SIG{name}")), 0)
-            self.assertLess(time.monotonic() - began, 10)
             self.assertNotIn("Traceback", server.log())
 
     @support.parametrised(name=["HUP", "USR1"])

@@ -4,7 +4,6 @@ directory."""
 
 import os
 import shlex
-import time
 import unittest
 
 import support
@@ -58,14 +57,12 @@ class ModesCase(support.TestCase):
         variables = dict(env)
         if modes:
             variables["HAFT_MODE"] = modes
-        began = time.monotonic()
         with self.clean(timeout=4.0):
             done = support.run(
                 ["unshare", "-m", "sh", "-c", inside],
                 env=support.clean_env(**variables),
                 timeout=seconds,
             )
-        self.took = time.monotonic() - began
         done.stdout, _, left = done.stdout.rpartition("left: ")
         self.assertEqual(left, "0\n", done.stderr)
         return done
@@ -85,7 +82,6 @@ class ModesCase(support.TestCase):
         self.assertEqual((done.stdout, done.returncode), ("", 125), done.stderr)
         self.assertOneLine(done.stderr, *parts)
         self.assertIn("; ", done.stderr)  # a remedy
-        self.assertLess(self.took, 6)  # 3 s on an idle machine, and the end of what was left
         return done.stderr
 
 
