@@ -13,6 +13,7 @@ _TOKEN = re.compile(r"[A-Za-z_]\w*|[^\s\w]")
 _CONTROL = {"if", "for", "while", "switch", "catch", "else", "do", "try"}
 _TYPES = {"class", "struct", "union", "enum", "namespace", "extern"}
 _AFTER_PARAMETERS = {")", "const", "noexcept", "override", "final", "mutable", "&"}
+_VALUE = "0"  # stands for a closed initializer; numbers are no tokens
 
 
 def code_of(text):
@@ -34,21 +35,64 @@ class _Brace:
         self.commas = 0  # at depth 0
 
 
+def _outside(words):
+    """The tokens outside of parentheses and brackets, which themselves are kept."""
+    found, depth = [], 0
+    for word in words:
+        depth -= word in ")]"
+        if depth <= 0:
+            found.append(word)
+        depth += word in "(["
+    return found
+
+
+def _assigns(outside):
+    """Is there a "=" that belongs neither to an operator's name nor to a default argument?"""
+    if "operator" in outside:
+        name = outside.index("operator")
+        rest = outside[name:]
+        outside = outside[:name] + rest[rest.index("(") if "(" in rest else len(rest) :]
+    if "<" in outside and outside[0] == "template":
+        outside = outside[_end_of_template(outside) :]
+    return "=" in outside
+
+
+def _end_of_template(words):
+    """The index after template<...>."""
+    depth = 0
+    for index, word in enumerate(words):
+        depth += (word == "<") - (word == ">")
+        if word == ">" and depth == 0:
+            return index + 1
+    return 0
+
+
+def _initializes_members(outside):
+    """Is it the head of a constructor with a list of members: ") : a_{1}, b_(2)"?"""
+    for index, word in enumerate(outside[:-1]):
+        if word == ":" and outside[index + 1] != ":" and outside[index - 1] != ":":
+            return outside[index - 1] in {")", "noexcept"} and "?" not in outside
+    return False
+
+
 def _kind(statement):
     """What a brace after the tokens of `statement`, which begin at the last ; or brace, opens."""
     words = [token for token in statement if token != "inline"]
     if not words:
         return "block"
     last = words[-1]
-    if _TYPES & set(words) and "(" not in words and "=" not in words:
+    outside = _outside(words)
+    if _TYPES & set(words) and "(" not in words and not _assigns(outside):
         return "block"
     if words[0] in _CONTROL or last in _CONTROL:
         return "block" if last == ")" or last in _CONTROL else "initializer"
     if last in _AFTER_PARAMETERS or ("->" in "".join(words[-8:]) and last != "return"):
-        lambda_or_call = "=" in words or "return" in words or words.count("(") > words.count(")")
-        return "block" if lambda_or_call else "function"
+        inside = words.count("(") > words.count(")")
+        return "block" if _assigns(outside) or "return" in words or inside else "function"
     if last == "]" and not (len(words) > 1 and words[-2] == "["):
         return "block"  # a lambda without parameters
+    if last == _VALUE and _initializes_members(outside):
+        return "function"
     return "block" if last in {":", "{", "}", ";"} else "initializer"
 
 
@@ -74,9 +118,9 @@ def _braces(text):
                 return  # cut by the preprocessor
             yield "close", line, stack
             top = stack.pop()
-            # Behind an initializer its statement goes on.
+            # After an initializer its statement goes on.
             statement, began = (
-                ([*top.outer[0], "0"], top.outer[1]) if top.kind == "initializer" else ([], 0)
+                ([*top.outer[0], _VALUE], top.outer[1]) if top.kind == "initializer" else ([], 0)
             )
         elif token == ";" and not (stack and stack[-1].depth):
             statement = []

@@ -161,14 +161,14 @@ def problems_of(root):
         for folder in ("include/haft", "src")
         for path in sorted((root / folder).rglob("*"))
         if path.suffix in (".h", ".cc") and path.parent.name != "pch"
-    ]  # precompiled headers are no module
+    ]  # precompiled headers are not a module
     sources = [Source(root, path) for path in files]
     problems = []
     for source in sources:
         if source.module in MODULES:
             problems += problems_in(source.path, source.module, source.text)
         else:
-            problems.append(f"{source.path}:1: {source.module} is no module")
+            problems.append(f"{source.path}:1: {source.module} is not a module")
     return [*problems, *circles_in(sources), *lonely_headers_in(sources)]
 
 

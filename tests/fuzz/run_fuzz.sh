@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fuzzes the image reader, the zip reader and the manifest parser for SECONDS in all. Fails if there is a finding, which
-# it leaves in BUILD/findings.
+# Fuzzes the image reader, the zip reader and the manifest parser for SECONDS in all. Fails if there
+# is a finding, which it leaves in BUILD/findings.
 # usage: run_fuzz.sh SECONDS [BUILD]
 set -eu
 seconds=${1:?usage: run_fuzz.sh SECONDS [BUILD]}
@@ -8,9 +8,11 @@ source=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 build=${2:-$source/build-fuzz}
 
 if [ ! -f "$build/build.ninja" ]; then
-  CXX=${CXX:-clang++-16} meson setup "$build" "$source" -Dfuzz=true -Druntime=false -Db_pch=false -Db_lundef=false
+  CXX=${CXX:-clang++-16} meson setup "$build" "$source" -Dfuzz=true -Druntime=false \
+    -Db_pch=false -Db_lundef=false
 fi
-ninja -C "$build" tests/fuzz/image_fuzz tests/fuzz/manifest_fuzz tests/fuzz/zip_fuzz tests/fuzz/make_seeds
+ninja -C "$build" tests/fuzz/image_fuzz tests/fuzz/manifest_fuzz tests/fuzz/zip_fuzz \
+  tests/fuzz/make_seeds
 build=$(CDPATH='' cd -- "$build" && pwd)
 mkdir -p "$build/corpus/image" "$build/corpus/manifest" "$build/corpus/zip" "$build/findings"
 "$build/tests/fuzz/make_seeds" "$build/corpus/image" "$build/corpus/manifest" "$build/corpus/zip"
@@ -22,7 +24,8 @@ run() {
   name=$1 time=$2
   shift 2
   echo "fuzz: $name for $time s"
-  "$build/tests/fuzz/${name}_fuzz" "$build/corpus/$name" -max_total_time="$time" -timeout=5 -rss_limit_mb=512 \
+  "$build/tests/fuzz/${name}_fuzz" "$build/corpus/$name" -max_total_time="$time" \
+    -timeout=5 -rss_limit_mb=512 \
     -artifact_prefix="$build/findings/" -print_final_stats=1 -print_funcs=0 -verbosity=0 "$@"
 }
 run manifest "$manifest" -max_len=4096

@@ -100,6 +100,10 @@ class LintTest(unittest.TestCase):
         word = "rec" + "ieves"  # this file is checked itself
         self.fails("spelling", {"docs/bad.md": f"It {word} it.\n"}, f"docs/bad.md:1: {word}")
 
+    def test_misspelled_word_of_a_hidden_folder(self):
+        word = "rec" + "ieves"
+        self.fails("spelling", {".ci/run": f"# It {word} it.\n"}, f".ci/run:1: {word}")
+
     def test_include_of_a_higher_module(self):
         files = {
             "include/haft/cli/options.h": HEADER,
@@ -114,6 +118,36 @@ class LintTest(unittest.TestCase):
             "src/cli/b.cc": '#include "b.h"\n\n#include "a.h"\n',
         }
         self.fails("layering", files, "cli/a -> cli/b -> cli/a")
+
+    def test_library_of_another_module(self):
+        files = {"src/base/bad.cc": "#include <lz4.h>\n"}
+        self.fails("layering", files, "src/base/bad.cc:1: <lz4.h> belongs in format only")
+
+    def test_calls_of_another_module(self):
+        files = {
+            "src/cli/exec.cc": 'void f() { ::execve("a", nullptr, nullptr); }\n',
+            "src/cli/variable.cc": 'auto v = ::getenv("A");\n',
+        }
+        self.fails(
+            "layering",
+            files,
+            "src/cli/exec.cc:1: this call belongs in launch or base",
+            "src/cli/variable.cc:1: this call belongs in base",
+        )
+
+    def test_include_above(self):
+        files = {"src/cli/bad.cc": '#include "../base/text.h"\n'}
+        self.fails(
+            "layering", files, "src/cli/bad.cc:1: ../base/text.h: includes start at the root"
+        )
+
+    def test_private_header_of_another_folder(self):
+        files = {"src/base/own.h": HEADER, "src/cli/bad.cc": '#include "base/own.h"\n'}
+        self.fails("layering", files, "src/cli/bad.cc:1: base/own.h: a private header of another")
+
+    def test_unknown_module(self):
+        files = {"src/beauty/bad.cc": "int a;\n"}
+        self.fails("layering", files, "src/beauty/bad.cc:1: beauty is not a module")
 
     def test_public_header_of_one_module(self):
         name = "include/haft/base/alone.h"
@@ -134,6 +168,20 @@ class LintTest(unittest.TestCase):
         body = "  Step();\n" * 60
         self.write({"src/cli/good.cc": f"// Long: a table.\nvoid F() {{\n{body}}}\n"})
         self.assertNotIn("good.cc", self.lint("size").stdout)
+
+    def test_long_functions_of_any_kind(self):
+        body = "  Step();\n" * 60
+        for head in (
+            "void F(int a = 1, Text b = {}) {",
+            "bool operator==(const A& a, const A& b) {",
+            "A::A(int a) : a_{a}, b_{2} {",
+        ):
+            with self.subTest(head):
+                self.fails("size", {"src/cli/bad.cc": f"{head}\n{body}}}\n"}, "src/cli/bad.cc:1")
+
+    def test_long_lines_of_scripts_and_build_files(self):
+        files = {"tools/bad": "#!/bin/sh\n" + "# " + "a" * 99 + "\n", "src/meson.build": "a" * 101}
+        self.fails("size", files, "tools/bad:2: 101 columns", "src/meson.build:1: 101 columns")
 
     def test_long_file(self):
         self.fails("size", {"src/cli/bad.h": "int a;\n" * 401}, "src/cli/bad.h", "401 lines")
