@@ -12,15 +12,6 @@
 #include <cstddef>
 #include <span>
 
-// They make calls of their own, which no list of ours knows.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAFT_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HAFT_SANITIZED 1
-#endif
-#endif
-
 namespace haft {
 namespace {
 

@@ -8,6 +8,15 @@
 
 #include "haft/base/error.h"
 
+// Sanitizers make calls of their own, which no list of ours knows, and look into /proc.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAFT_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HAFT_SANITIZED 1
+#endif
+#endif
+
 namespace haft {
 
 // The system calls that a process may make from now on, for seccomp(2). Every other call ends the
