@@ -14,6 +14,7 @@ import layering  # noqa: E402
 
 FOLDERS = ("src", "include", "tests", "tools", "docs", "subprojects", ".ci")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+UNWRAPPED = ("README.md", "docs/haft.1.md")  # paragraphs of one line
 FENCE = re.compile(r"^ *```.*?^ *```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`]+)`")
@@ -100,6 +101,14 @@ def missing_tests(text):
                     yield f"test {code}: {stem} has no {name}"
 
 
+def long_lines(text):
+    """Lines of prose above 80 columns that have a space to wrap them at."""
+    prose = FENCE.sub(lambda found: "\n" * found[0].count("\n"), text)
+    for number, line in enumerate(prose.splitlines(), 1):
+        if len(line) > 80 and not line.startswith(("|", "#")) and " " in line.strip():
+            yield f"line {number}: {len(line)} columns"
+
+
 class LinksTest(unittest.TestCase):
     def test_documents_refer_to_what_exists(self):
         self.assertGreater(len(DOCUMENTS), 20)
@@ -144,6 +153,33 @@ class LinksTest(unittest.TestCase):
                 with self.subTest(module, other=other):
                     self.assertGreater(rows[other], rows[module])
 
+    def test_tables_of_modules_are_in_the_order_of_the_layers(self):
+        text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+        table = re.search(r"^\| module \| holds \|$(.*?)^$", text, re.M | re.S)[1]
+        cells = [line.split("|")[1] for line in table.strip().splitlines()[1:]]
+        build = (ROOT / "src/meson.build").read_text(encoding="utf-8")
+        targets = re.findall(r"^ *(\w+)_lib = static_library\('haft-", build, re.M)
+        for where, order in (
+            ("CONTRIBUTING.md", re.findall(r"`(\w+)`", " ".join(cells))),
+            ("src/meson.build", [name for name in targets if name in layering.MODULES]),
+        ):
+            programs = {"cli", "runtime", "launcher"} if where == "src/meson.build" else set()
+            with self.subTest(where):
+                self.assertEqual(sorted(order), sorted(set(layering.MODULES) - programs))
+            for index, module in enumerate(order):
+                for other in layering.MODULES[module] or ():
+                    with self.subTest(where, module=module, other=other):
+                        self.assertIn(other, order[:index])
+
+    def test_prose_is_wrapped_at_80_columns(self):
+        for document in DOCUMENTS:
+            name = document.relative_to(ROOT).as_posix()
+            if name in UNWRAPPED:
+                continue
+            for problem in long_lines(document.read_text(encoding="utf-8")):
+                with self.subTest(name):
+                    self.fail(problem)
+
     def test_every_document_is_in_the_index(self):
         for folder in ("docs", "docs/decisions"):
             index = ROOT / folder / "README.md"
@@ -176,6 +212,18 @@ class BrokenDocumentsTest(unittest.TestCase):
         ):
             with self.subTest(text):
                 self.assertEqual(len(list(missing_files(text))), problems)
+
+    def test_long_lines(self):
+        word = "a" * 40
+        for text, problems in (
+            (f"{word} {word}", 1),
+            (f"{word}\n{word}", 0),
+            (f"| {word} | {word} |", 0),
+            (f"```\n{word} {word}\n```", 0),
+            (word + word + word, 0),
+        ):
+            with self.subTest(text):
+                self.assertEqual(len(list(long_lines(text))), problems)
 
     def test_names(self):
         for text, problems in (

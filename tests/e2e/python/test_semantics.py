@@ -76,7 +76,7 @@ class TestVariables(SemanticsCase):
         self.assertEqual((done.stdout, done.returncode), (f"{SITE}/dep.py\n", 0))
         self.assertRegex(done.stderr, r"import time: .*\| dep\n")
 
-    def test_hostile_path_does_not_reach_the_launcher(self, mode):
+    def test_hostile_path_does_not_reach_the_start(self, mode):
         """Modules that every start imports, in a PYTHONPATH of somebody else's: nothing of them
         runs before the program.
 

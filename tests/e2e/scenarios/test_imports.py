@@ -228,7 +228,7 @@ class TestFlags(support.ScenarioCase):
             "io",
         ]
     )
-    def test_fake_module_in_PYTHONPATH_does_not_reach_the_launcher(self, name):
+    def test_fake_module_in_PYTHONPATH_does_not_reach_the_start(self, name):
         """What haft's own start imports is never taken from the user's PYTHONPATH. Python's own
         start does that with `encodings`, in a plain directory as well; there the outcome is the
         same."""
