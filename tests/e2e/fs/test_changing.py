@@ -89,8 +89,8 @@ class TestChangedMeanwhile(support.TestCase):
     def look(self, *arguments):
         done = subprocess.run(
             [READER, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
+            check=False,
             env=support.clean_env(),
             timeout=120,
         )
