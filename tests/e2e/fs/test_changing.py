@@ -89,8 +89,8 @@ class TestChangedMeanwhile(support.TestCase):
     def look(self, *arguments):
         done = subprocess.run(
             [READER, *map(str, arguments)],
-            capture_output=True,
             check=False,
+            capture_output=True,
             env=support.clean_env(),
             timeout=120,
         )
