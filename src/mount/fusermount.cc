@@ -42,6 +42,12 @@ Result<> CheckFusermount() {
     return Failure(Error(ErrorKind::kUnsupported, "fusermount3 has no power (NO_NEW_PRIVS)", EPERM)
                        .Remedy("allow the service new privileges (systemd: NoNewPrivileges=no)"));
   }
+  // It mounts without, but looks there whose mount it is before it unmounts one.
+  if (::geteuid() != 0 && ::access("/etc/mtab", R_OK) < 0) {
+    return Failure(
+        Error(ErrorKind::kUnsupported, "fusermount3 could not unmount: no /etc/mtab", errno)
+            .Remedy("ln -s /proc/self/mounts /etc/mtab"));
+  }
   return {};
 }
 

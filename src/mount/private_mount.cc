@@ -17,6 +17,7 @@
 #include "haft/base/process.h"
 #include "haft/server/server_process.h"
 #include "mount_namespace.h"
+#include "syscall_filter_check.h"
 
 namespace haft {
 namespace {
@@ -162,12 +163,16 @@ Result<std::string> Mount(const MountRequest& request) {
 }  // namespace
 
 Result<std::string> MountInMountNamespace(const MountRequest& request) {
-  if (HasMountCapability()) return Mount(request);
+  if (HasMountCapability()) {
+    TRY(CheckSyscallFilter());
+    return Mount(request);
+  }
   return Failure(Error(ErrorKind::kUnsupported, "no right to mount (CAP_SYS_ADMIN)", EPERM)
                      .Remedy("start it as root"));
 }
 
 Result<std::string> MountInUserNamespace(const MountRequest& request) {
+  TRY(CheckSyscallFilter());
   return Mount(request);
 }
 

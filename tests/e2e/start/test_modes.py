@@ -197,6 +197,15 @@ class TestFailing(ModesCase):
         mode = "userns" if user.uid else "namespace"
         self.refuses(user, wrap=wrap, modes=mode, parts=[f"mode {mode}", "not permitted"])
 
+    @support.parametrised(calls=["mount", "unshare", "setns", "mount,unshare,setns,pivot_root"])
+    def test_filter_that_ends_whoever_mounts_is_seen_before(self, calls):
+        """SystemCallFilter= of systemd, without SystemCallErrorNumber=."""
+        wrap = [DENY[0], DENY[1], "--kill", calls]
+        self.works(support.ROOT, wrap=wrap, modes="!fusermount", announced=True)
+        for mode in ("namespace", "userns"):
+            parts = [f"mode {mode}", "a system call filter ends whoever mounts", "systemd"]
+            self.refuses(support.ROOT, wrap=wrap, modes=mode, parts=parts)
+
     def test_no_user_namespaces(self):
         """user.max_user_namespaces=0, in a user namespace of the test's own."""
         script = (

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Runs a command whose system calls of some numbers fail with EPERM, as in a container with a
-seccomp profile.
+seccomp profile; with --kill they end it, as in a service of systemd.
 
-    deny.py unshare,setns COMMAND [WORD...]
+    deny.py [--kill] unshare,setns COMMAND [WORD...]
 
 Needs CAP_SYS_ADMIN (it does not set NO_NEW_PRIVS)."""
 
@@ -17,21 +17,27 @@ NUMBERS = {
     "aarch64": {"mount": 40, "pivot_root": 41, "unshare": 97, "setns": 268, "pidfd_open": 434},
 }
 LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
-ALLOW, EPERM = 0x7FFF0000, 0x00050001
+ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 
 
-def program(numbers):
+def program(numbers, refusal):
     """BPF: load the number, jump to the refusal if it is one of these."""
     code = [(LOAD, 0, 0, 0)]
     for i, number in enumerate(numbers):
         code.append((JUMP_EQUAL, len(numbers) - i, 0, number))
     return b"".join(
-        struct.pack("HBBI", *line) for line in [*code, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, EPERM)]
+        struct.pack("HBBI", *line)
+        for line in [*code, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, refusal)]
     )
 
 
 def main():
-    code = program([NUMBERS[platform.machine()][name] for name in sys.argv[1].split(",")])
+    refusal = EPERM
+    if sys.argv[1] == "--kill":
+        refusal = KILL
+        del sys.argv[1]
+    numbers = [NUMBERS[platform.machine()][name] for name in sys.argv[1].split(",")]
+    code = program(numbers, refusal)
     buffer = ctypes.create_string_buffer(code)
     header = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
