@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """tools/lint over small trees: each check passes a good one, and fails for what it is there for."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -192,6 +193,23 @@ class LintTest(unittest.TestCase):
     def test_file_of_tests_may_have_450_lines(self):
         self.write({"tests/e2e/cli/test_good.py": "a = 1\n" * 450})
         self.assertNotIn("test_good.py", self.lint("size").stdout)
+
+    @unittest.skipUnless(os.environ.get("LINT_TIDY"), "clang-tidy: tools/test --long")
+    def test_mistakes_that_clang_tidy_finds_in_files_and_headers(self):
+        shutil.copy(REPO / ".clang-tidy", self.root)
+        sources = "static_library('a', 'src/base/bad.cc', include_directories: 'include')\n"
+        self.write({"meson.build": f"project('a', 'cpp')\n{sources}"})
+        bad = "inline int {}(int a) {{\n  if (a > 1);\n  return a;\n}}\n"
+        includes = '#include "haft/base/public.h"\n#include "private.h"\n'
+        files = {
+            "src/base/bad.cc": includes + bad.format("Own") + "int Use() { return Own(2); }\n",
+            "src/base/private.h": HEADER + bad.format("Private"),
+            "include/haft/base/public.h": HEADER + bad.format("Public"),
+            "src/base/text.cc": "",
+            "src/cli/main.cc": "",
+        }
+        found = [f"{name}:4:" for name in files if name.endswith(".h") or "bad.cc" in name]
+        self.fails("tidy", files, *found, "suspicious-semicolon")
 
     def test_large_folder(self):
         self.fails("size", {"src/cli/large.h": "int a;\n" * 300}, "src/cli: ")
