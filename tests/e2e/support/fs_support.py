@@ -4,7 +4,6 @@ import os
 import pathlib
 import random
 import subprocess
-import time
 
 import support
 from support import fs_errno, fs_image, fs_manifest
@@ -322,13 +321,6 @@ def alive(pid):
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def timed(call):
-    """(value, seconds)"""
-    began = time.monotonic()
-    value = call()
-    return value, time.monotonic() - began
 
 
 def processor_time(call):
