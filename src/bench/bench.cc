@@ -13,6 +13,7 @@
 
 #include "haft/base/interruption.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
 #include "haft/base/variables.h"
 
 namespace haft::bench {
@@ -54,8 +55,7 @@ Result<std::vector<Candidate>> MakeCandidates(const BenchPlan& plan, const Envir
 
 // "exit status 1: LAST LINE IT WROTE"
 std::string DescribeEnd(const Sample& sample) {
-  std::string text = sample.output.substr(0, sample.output.find_last_not_of('\n') + 1);
-  text = text.substr(text.rfind('\n') + 1);
+  const std::string_view text = LastLine(sample.output);
   return fmt::format("{}{}{}", DescribeStatus(sample.status), text.empty() ? "" : ": ", text);
 }
 

@@ -15,6 +15,7 @@
 #include "haft/base/interruption.h"
 #include "haft/base/path.h"
 #include "haft/base/subprocess.h"
+#include "haft/base/text.h"
 #include "haft/base/variables.h"
 #include "haft/format/manifest.h"
 #include "haft/image/extract.h"
@@ -217,8 +218,7 @@ class VariantMaker {
                                          .arguments = std::move(words),
                                          .environment = environment_.entries()}));
     if (done.status == 0) return {};
-    while (done.errors.ends_with('\n')) done.errors.pop_back();
-    std::string last = done.errors.substr(done.errors.rfind('\n') + 1);
+    const std::string_view last = LastLine(done.errors);
     return Failure(Error(ErrorKind::kSystem,
                          fmt::format("{}: {}{}{}", Quoted(program), DescribeStatus(done.status),
                                      last.empty() ? "" : ": ", last)));

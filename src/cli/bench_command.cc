@@ -10,6 +10,7 @@
 #include "haft/base/foreground.h"
 #include "haft/base/interruption.h"
 #include "haft/base/temporary_directory.h"
+#include "haft/base/text.h"
 #include "haft/bench/bench.h"
 #include "output.h"
 #include "progress_bar.h"
@@ -17,20 +18,10 @@
 namespace haft::cli {
 namespace {
 
-std::vector<std::string> SplitList(const std::string& text) {
-  std::vector<std::string> words;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    std::size_t end = std::min(text.find(',', begin), text.size());
-    words.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return words;
-}
-
 Result<std::vector<bench::Condition>> ParseConditions(const Arguments& arguments) {
   std::vector<bench::Condition> conditions;
-  for (const std::string& word :
-       SplitList(arguments.Has("parallel") ? arguments.Get("parallel") : "1")) {
+  const std::string counts = arguments.Has("parallel") ? arguments.Get("parallel") : "1";
+  for (const std::string_view word : Split(counts, ',')) {
     const auto parallel = TRY(ParseNumber("--parallel", word, 1000));
     conditions.push_back({.cold = false, .parallel = parallel});
   }
@@ -49,12 +40,13 @@ Result<std::set<std::string, std::less<>>> ParseVariants(const Arguments& argume
   std::set<std::string, std::less<>> wanted;
   if (!arguments.Has("only")) return wanted;
   std::vector<std::string> names = bench::VariantNames();
-  for (const std::string& word : SplitList(arguments.Get("only"))) {
+  const std::string only = arguments.Get("only");
+  for (const std::string_view word : Split(only, ',')) {
     if (std::ranges::find(names, word) == names.end()) {
       return Failure(Error(ErrorKind::kUsage, fmt::format("--only: {}: no such form", Quoted(word)))
                          .Remedy(fmt::format("known are {}", fmt::join(names, ", "))));
     }
-    wanted.insert(word);
+    wanted.emplace(word);
   }
   return wanted;
 }

@@ -4,6 +4,8 @@
 
 #include <string_view>
 
+#include "haft/base/text.h"
+
 namespace haft::cli {
 namespace {
 
@@ -43,14 +45,8 @@ std::string OptionEntry(const Option& option) {
 // The lines of `haft NAME …`, as one paragraph each.
 std::string Synopsis(const Command& command) {
   std::string text;
-  std::string_view rest = command.synopsis;
-  for (bool more = true; more;) {
-    const std::size_t end = rest.find('\n');
-    std::string_view form = rest.substr(0, end);
+  for (std::string_view form : Split(command.synopsis, '\n'))
     text += fmt::format("{} {}\n.br\n", Bold(fmt::format("haft {}", command.name)), Roff(form));
-    more = end != rest.npos;
-    if (more) rest.remove_prefix(end + 1);
-  }
   return text;
 }
 

@@ -22,6 +22,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/log.h"
 #include "haft/base/mutex.h"
+#include "haft/base/text.h"
 #include "haft/fuse/request_log.h"
 #include "haft/fuse/shared_state.h"
 
@@ -62,9 +63,8 @@ class CaptureStandardError {
     std::array<char, 1024> buffer;
     ssize_t size = text_ ? ::pread(text_.get(), buffer.data(), buffer.size(), 0) : 0;
     text_.Reset();
-    std::string text(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-    while (text.ends_with('\n')) text.pop_back();
-    return text.substr(text.rfind('\n') + 1);
+    return std::string(
+        LastLine({buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))}));
   }
 
  private:

@@ -5,11 +5,13 @@ import contextlib
 import io
 import os
 import pathlib
+import shutil
 import struct
 import sys
 import tempfile
 import types
 import unittest
+from unittest import mock
 
 SERVE = os.path.abspath(sys.argv[1])
 sys.dont_write_bytecode = True
@@ -404,6 +406,12 @@ class ElfTest(unittest.TestCase):
 
     def test_library_that_is_not_there(self):
         self.assertIsNone(_haft_checks.find_library("libpython9.99.so.1.0", "x86_64-linux-gnu"))
+        with tempfile.TemporaryDirectory() as elsewhere, mock.patch.dict(
+            os.environ, LD_LIBRARY_PATH=f"/does/not/exist:{elsewhere}"
+        ):
+            library = os.path.join(elsewhere, "libpython9.99.so.1.0")
+            shutil.copyfile(sys.executable, library)
+            self.assertEqual(_haft_checks.find_library("libpython9.99.so.1.0"), library)
         self.assertIsNone(
             _haft_checks.find_library("libpython9.99.so.1.0", cache="/does/not/exist")
         )

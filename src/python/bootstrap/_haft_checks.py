@@ -67,9 +67,9 @@ def _needed(data: bytes) -> "list[str]":
 
 
 def find_library(name: str, multiarch: str = "", cache: str = "/etc/ld.so.cache") -> "str | None":
-    """The path at which the loader finds a library, without LD_LIBRARY_PATH; None if it does
-    not."""
-    paths = []
+    """The path at which the loader finds a library; None if it does not."""
+    searched = os.environ.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
+    paths = [os.path.join(directory, name) for directory in searched]
     try:
         with open(cache, "rb") as file:
             data = file.read()
