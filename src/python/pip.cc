@@ -12,15 +12,10 @@
 
 #include "haft/base/file_io.h"
 #include "haft/base/subprocess.h"
+#include "python_code.h"
 
 namespace haft {
 namespace {
-
-// As `python -m pip`, but a pip.py in the working directory is not pip.
-constexpr std::string_view kRunPip =
-    "import sys; sys.path[:1] == [''] and sys.path.pop(0)\n"
-    "import runpy; sys.argv[0] = 'pip'; runpy.run_module('pip', run_name='__main__', "
-    "alter_sys=True)";
 
 struct Refused {
   std::string_view option;  // long, or short with one dash
@@ -116,10 +111,11 @@ Result<PipInstall> PipInstall::Run(const PythonInterpreter& python,
       return Failure(Error::FromErrno("mkdir " + Quoted(path)));
   }
   // --no-compile: haft compiles itself, always to the same bytes.
-  Command command{.program = python.target().path,
-                  .arguments = {"-c", std::string(kRunPip), "--disable-pip-version-check",
-                                "install", "--no-compile", "--target", target},
-                  .environment = EnvironmentForPip(temporary)};
+  Command command{
+      .program = python.target().path,
+      .arguments = {"-c", std::string(RunPip().front().bytes), "--disable-pip-version-check",
+                    "install", "--no-compile", "--target", target},
+      .environment = EnvironmentForPip(temporary)};
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
   ForegroundChild child = TRY(ForegroundChild::Start(command));
   const int status = TRY(child.Wait());

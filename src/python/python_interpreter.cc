@@ -12,6 +12,7 @@
 #include "haft/base/path.h"
 #include "haft/base/variables.h"
 #include "haft/launch/interpreter.h"
+#include "python_code.h"
 
 namespace haft {
 namespace {
@@ -85,12 +86,10 @@ Result<PythonInterpreter> PythonInterpreter::Ask(const std::string& name) {
 }
 
 Result<bool> PythonInterpreter::Finds(const std::string& name, bool installed) const {
-  constexpr std::string_view kCode =
-      "import sys, importlib.util\nsys.exit(0 if importlib.util.find_spec(sys.argv[1]) else 44)";
-  auto output =
-      TRY(RunCommand({.program = target_.path,
-                      .arguments = {installed ? "-I" : "-IS", "-B", "-c", std::string(kCode), name},
-                      .environment = EnvironmentWithoutPython()}));
+  const std::string code(FindModule().front().bytes);
+  auto output = TRY(RunCommand({.program = target_.path,
+                                .arguments = {installed ? "-I" : "-IS", "-B", "-c", code, name},
+                                .environment = EnvironmentWithoutPython()}));
   return output.status == 0;
 }
 

@@ -15,6 +15,7 @@
 #include "httpd_files.h"
 #include "launcher_file.h"
 #include "package_database.h"
+#include "python_code.h"
 #include "python_files.h"
 
 namespace haft {
@@ -34,22 +35,8 @@ std::string Below(std::string_view path) {
 
 // Python source of mod_wsgi's note.
 std::string ApxsConfig(std::string_view httpd) {
-  return fmt::format(
-      "\"\"\"Where httpd is: in this bundle. Written by haft build.\"\"\"\n"
-      "import os\n\n"
-      "_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 3, "
-      "'{0}')\n"
-      "_ROOT = os.path.normpath(_ROOT)\n\n"
-      "WITH_HTTPD_PACKAGE = False\n"
-      "BINDIR = SBINDIR = os.path.join(_ROOT, 'bin')\n"
-      "LIBEXECDIR = os.path.join(_ROOT, 'lib', 'httpd', 'modules')\n"
-      "SHLIBPATH = ''\n"
-      "SHLIBPATH_VAR = 'LD_LIBRARY_PATH'\n"
-      "MPM_NAME = ''\n"
-      "PROGNAME = '{1}'\n"
-      "HTTPD = os.path.join(SBINDIR, PROGNAME)\n"
-      "ROTATELOGS = os.path.join(SBINDIR, 'rotatelogs')\n",
-      format::kStackRoot, httpd);
+  return fmt::format(fmt::runtime(ApxsConfigTemplate().front().bytes),
+                     fmt::arg("root", format::kStackRoot), fmt::arg("httpd", httpd));
 }
 
 // Of the standard library a bundle leaves out: what pip installed, byte code (made anew), what

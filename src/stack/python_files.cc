@@ -9,24 +9,14 @@
 
 #include "haft/base/subprocess.h"
 #include "haft/base/text.h"
+#include "python_code.h"
 
 namespace haft {
 
 Result<PythonFiles> FindPythonFiles(const PythonInterpreter& python) {
-  constexpr std::string_view kQuestion = R"(
-import os, sys, sysconfig
-base = {'base': sys.base_prefix, 'platbase': sys.base_exec_prefix, 'installed_base': sys.base_prefix,
-        'installed_platbase': sys.base_exec_prefix}
-print('haft-answer')
-print(os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable))
-print(sys.base_prefix)
-print(sys.base_exec_prefix)
-print(sysconfig.get_path('stdlib', vars=base))
-print(sysconfig.get_path('platstdlib', vars=base))
-print('libpython%d.%d%s.so.1.0' % (*sys.version_info[:2], sys.abiflags))
-)";
+  const std::string question(PythonFilesQuestion().front().bytes);
   auto output = TRY(RunCommand({.program = python.target().path,
-                                .arguments = {"-I", "-S", "-B", "-c", std::string(kQuestion)},
+                                .arguments = {"-I", "-S", "-B", "-c", question},
                                 .environment = {"LC_ALL=C.UTF-8"}}));
   const auto views = Lines(output.out);
   const std::vector<std::string> lines(views.begin(), views.end());
