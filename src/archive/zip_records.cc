@@ -107,10 +107,11 @@ std::optional<std::int64_t> FromDosTime(std::uint16_t date, std::uint16_t time) 
   using namespace std::chrono;
   year_month_day day(year(1980 + (date >> 9)), month((date >> 5) & 15u),
                      std::chrono::day(date & 31u));
-  const std::int64_t hour = time >> 11, minute = (time >> 5) & 63, second = (time & 31) * 2;
+  const unsigned hour = time >> 11u, minute = (time >> 5u) & 63u, second = (time & 31u) * 2;
   if (!day.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
-  return std::int64_t{sys_days(day).time_since_epoch().count()} * 86400 + hour * 3600 +
-         minute * 60 + second;
+  return sys_seconds(sys_days(day) + hours(hour) + minutes(minute) + seconds(second))
+      .time_since_epoch()
+      .count();
 }
 
 }  // namespace haft::zip

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "haft/base/directory.h"
+#include "haft/base/text.h"
 
 namespace haft {
 namespace {
@@ -107,9 +108,7 @@ std::vector<pid_t> AllProcesses() {
   std::vector<pid_t> processes;
   DirectoryStream stream("/proc");
   while (const dirent* entry = stream.Next()) {
-    const std::string_view name = entry->d_name;
-    if (name.find_first_not_of("0123456789") == name.npos)
-      processes.push_back(std::atoi(entry->d_name));
+    if (auto pid = ToNumber<pid_t>(entry->d_name)) processes.push_back(*pid);
   }
   return processes;
 }

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "haft/base/text.h"
 #include "haft/bench/bench.h"
@@ -11,12 +10,6 @@ namespace {
 
 constexpr std::string_view kServerMemory = "server-memory";
 constexpr std::string_view kServerCpu = "server-cpu";
-
-template <typename Number>
-bool Parse(std::string_view text, Number& number) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
 
 double MedianOf(const Series& series, double Sample::*member) {
   return SpreadOf(series.Values(member)).median;
@@ -45,8 +38,8 @@ Result<Limit> ParseLimit(std::string_view text) {
   auto sign = text.find("<=");
   if (sign == text.npos) return bad("no <=");
   Limit limit{.text = std::string(text), .subject = {}, .condition = {}, .maximum = 0};
-  if (!Parse(text.substr(sign + 2), limit.maximum) || !(limit.maximum > 0))
-    return bad("no positive number after <=");
+  limit.maximum = ToNumber<double>(text.substr(sign + 2)).value_or(0);
+  if (!(limit.maximum > 0)) return bad("no positive number after <=");
   std::string_view rest = text.substr(0, sign);
   if (rest.ends_with('@')) return bad("nothing after @");
   auto next = [&] { return TakeUntil(rest, '@'); };
@@ -59,8 +52,10 @@ Result<Limit> ParseLimit(std::string_view text) {
     std::string_view word = next();
     if (word == "cold") {
       limit.condition.cold = true;
-    } else if (!Parse(word, limit.condition.parallel) || limit.condition.parallel == 0) {
-      return bad("neither 'cold' nor a number of starts after @");
+    } else {
+      limit.condition.parallel = ToNumber<unsigned>(word).value_or(0);
+      if (limit.condition.parallel == 0)
+        return bad("neither 'cold' nor a number of starts after @");
     }
   }
   return limit;

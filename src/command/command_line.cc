@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cxxopts.hpp>
 
 #include "haft/base/edit_distance.h"
@@ -270,9 +269,8 @@ Error PointToHelp(Error error, std::string_view command) {
 }
 
 Result<unsigned> ParseNumber(std::string_view option, std::string_view text, unsigned maximum) {
-  unsigned number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 1 || number > maximum) {
+  const unsigned number = ToNumber<unsigned>(text).value_or(0);
+  if (number < 1 || number > maximum) {
     return Failure(UsageError(
         fmt::format("{} {}: not a whole number from 1 to {}", option, Quoted(text), maximum)));
   }

@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "haft/base/file_io.h"
 #include "haft/base/process.h"
+#include "haft/base/text.h"
 #include "haft/base/variables.h"
 
 namespace haft {
@@ -131,11 +131,8 @@ RequestRecord* RequestLog::Add() {
 
 Result<> RecordRequests(std::string_view descriptor) {
   constexpr std::string_view kVariable = variables::kTraceLog;
-  int number = -1;
-  auto [end, error] =
-      std::from_chars(descriptor.data(), descriptor.data() + descriptor.size(), number);
-  if (error != std::errc() || end != descriptor.data() + descriptor.size() ||
-      number <= STDERR_FILENO) {
+  const int number = ToNumber<int>(descriptor).value_or(-1);
+  if (number <= STDERR_FILENO) {
     return Failure(
         Error::Invalid(fmt::format("{}: {} is no descriptor", kVariable, Quoted(descriptor)))
             .Remedy("unset it; 'haft trace' sets it"));

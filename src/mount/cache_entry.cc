@@ -16,6 +16,7 @@
 #include "haft/base/path.h"
 #include "haft/base/process.h"
 #include "haft/base/remove_tree.h"
+#include "haft/base/text.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/digest.h"
 #include "haft/format/manifest.h"
@@ -159,7 +160,7 @@ std::vector<FoundCacheEntry> FindCacheEntries(int location, const std::string& l
     entries.push_back({.name = name.substr(0, dash),
                        .image_id = name.substr(dash + 1),
                        .path = location_path + "/" + name,
-                       .bytes = std::strtoull(text, nullptr, 10),
+                       .bytes = ToNumber<std::uint64_t>(Trim(text)).value_or(0),
                        .last_use = status.st_mtim.tv_sec,
                        .complete = complete});
   }

@@ -15,7 +15,7 @@ std::string Unescape(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>(std::strtol(std::string(text.substr(i + 1, 3)).c_str(), nullptr, 8));
+      out += static_cast<char>(ToNumber<unsigned>(text.substr(i + 1, 3), 8).value_or(0));
       i += 3;
     } else {
       out += text[i];
@@ -27,7 +27,8 @@ std::string Unescape(std::string_view text) {
 std::optional<unsigned> NumberBehind(const std::string& options, std::string_view name) {
   auto at = options.find(name);
   if (at == options.npos) return std::nullopt;
-  return static_cast<unsigned>(std::strtoul(options.c_str() + at + name.size(), nullptr, 10));
+  const std::string_view rest = std::string_view(options).substr(at + name.size());
+  return ToNumber<unsigned>(rest.substr(0, rest.find_first_of(", ")));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/pass_descriptor.h"
 #include "haft/base/process.h"
+#include "haft/base/text.h"
 #include "haft/server/server_process.h"
 #include "mount_namespace.h"
 #include "syscall_filter_check.h"
@@ -83,7 +84,7 @@ Error ReadError(int channel, std::string text) {
   if (first == text.npos || last == first)
     return Error(ErrorKind::kSystem, "the process that mounts ended early");
   return Error(ErrorKind::kSystem, text.substr(first + 1, last - first - 1),
-               std::atoi(text.c_str()))
+               ToNumber<int>(std::string_view(text).substr(0, first)).value_or(0))
       .Remedy(text.substr(last + 1));
 }
 

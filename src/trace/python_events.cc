@@ -1,7 +1,6 @@
 #include "python_events.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -10,14 +9,6 @@
 
 namespace haft::trace {
 namespace {
-
-template <typename Number>
-std::optional<Number> ParseInteger(std::string_view text, int base = 10) {
-  Number number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 void AppendUtf8(std::string& text, std::uint32_t point) {
   auto add = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
@@ -47,7 +38,7 @@ std::string Unescape(std::string_view text) {
     std::size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
     if (digits == 0) {
       plain += kind == 'n' ? '\n' : kind == 't' ? '\t' : kind == 'r' ? '\r' : kind;
-    } else if (auto point = ParseInteger<std::uint32_t>(text.substr(i + 1, digits), 16)) {
+    } else if (auto point = ToNumber<std::uint32_t>(text.substr(i + 1, digits), 16)) {
       AppendUtf8(plain, *point);
       i += digits;
     }
@@ -70,7 +61,7 @@ class Fields {
  private:
   template <typename T>
   T Number() {
-    auto number = next_ < fields_.size() ? ParseInteger<T>(fields_[next_++]) : std::nullopt;
+    auto number = next_ < fields_.size() ? ToNumber<T>(fields_[next_++]) : std::nullopt;
     good_ = good_ && number;
     return number.value_or(0);
   }

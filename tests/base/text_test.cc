@@ -61,6 +61,15 @@ TEST(TrimTest, TakesBlanksOnlyFromTheEnds) {
   EXPECT_EQ(Trim(" a\n", " "), "a\n");
 }
 
+TEST(ToNumberTest, TakesTheWholeTextOrNothing) {
+  EXPECT_EQ(ToNumber<int>("-12"), -12);
+  EXPECT_EQ(ToNumber<unsigned>("051", 8), 051u);
+  EXPECT_EQ(ToNumber<double>("0.5"), 0.5);
+  for (const char* text : {"", " 1", "1 ", "+1", "0x1", "1.5", "99999999999", "self"})
+    EXPECT_EQ(ToNumber<int>(text), std::nullopt) << text;
+  EXPECT_EQ(ToNumber<unsigned>("-1"), std::nullopt);
+}
+
 TEST(ListedTest, ShowsTwentyAndCountsTheRest) {
   EXPECT_EQ(Listed({}), "");
   std::array<std::string_view, 22> names;

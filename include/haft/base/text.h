@@ -1,9 +1,13 @@
 // Taking text apart. The pieces are views of the text that is given: it has to outlive them.
 #pragma once
 
+#include <charconv>
+#include <concepts>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -32,6 +36,17 @@ std::vector<std::string_view> Words(std::string_view text, std::string_view blan
 
 // The text without the blanks around it.
 std::string_view Trim(std::string_view text, std::string_view blanks = kBlanks);
+
+// All of the text as a number, without blanks, "+" or "0x". nullopt: it is something else, or too
+// large for the type.
+template <typename Number>
+  requires std::integral<Number> || std::floating_point<Number>
+std::optional<Number> ToNumber(std::string_view text, auto... base) {
+  Number number = {};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base...);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
 
 // "'a', 'b' and 30 more": what there is to choose from, at most 20 of them.
 std::string Listed(std::span<const std::string_view> names);
