@@ -1,15 +1,16 @@
 #include "fusermount.h"
 
 #include <fmt/format.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
 #include <optional>
 
+#include "fuse_device.h"
 #include "haft/base/path.h"
 #include "haft/base/subprocess.h"
 #include "haft/base/text.h"
+#include "identity.h"
 
 namespace haft {
 namespace {
@@ -37,11 +38,8 @@ std::string Complaint(const std::string& errors) {
 }  // namespace
 
 Result<> CheckFusermount() {
-  TRY(FindFusermount());
-  if (::geteuid() != 0 && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) {
-    return Failure(Error(ErrorKind::kUnsupported, "fusermount3 has no power (NO_NEW_PRIVS)", EPERM)
-                       .Remedy("allow the service new privileges (systemd: NoNewPrivileges=no)"));
-  }
+  TRY(CheckSetuidPower(TRY(FindFusermount())));
+  TRY(OpenFuseDevice());  // the helper opens it with this user's rights
   // It mounts without, but looks there whose mount it is before it unmounts one.
   if (::geteuid() != 0 && ::access("/etc/mtab", R_OK) < 0) {
     return Failure(

@@ -13,7 +13,7 @@ namespace {
 
 // By the numbers of enum Mode.
 constexpr auto kNames =
-    std::to_array<std::string_view>({"namespace", "userns", "fusermount", "extract"});
+    std::to_array<std::string_view>({"namespace", "fusermount", "userns", "extract"});
 static_assert(kNames.size() == kModeCount, "every mode has a name");
 
 }  // namespace

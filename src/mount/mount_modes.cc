@@ -8,6 +8,7 @@
 
 #include "extract_directory.h"
 #include "fusermount_mount.h"
+#include "identity.h"
 #include "private_mount.h"
 
 namespace haft {
@@ -18,11 +19,11 @@ struct ModeEntry {
   Result<std::string> (*mount)(const MountRequest& request);
 };
 
-// In the order they are tried.
+// In the order they are tried, unless the user would lose something in kUserns.
 constexpr auto kModes = std::to_array<ModeEntry>({
     {Mode::kNamespace, MountInMountNamespace},
-    {Mode::kUserns, MountInUserNamespace},
     {Mode::kFusermount, MountWithFusermount},
+    {Mode::kUserns, MountInUserNamespace},
     {Mode::kExtract, ExtractToDirectory},
 });
 static_assert(kModes.size() == kModeCount, "every mode can be tried");
@@ -47,18 +48,40 @@ struct Failures {
   }
 };
 
+// The modes of a start. A user namespace takes away what `need` names: it comes last then, unless
+// the user named it.
+std::array<ModeEntry, kModeCount> ModesInOrder(const MountSettings& settings,
+                                               const std::string& need) {
+  auto modes = kModes;
+  if (!need.empty() && !settings.modes.Names(Mode::kUserns))
+    std::ranges::stable_partition(modes, [](auto& entry) { return entry.mode != Mode::kUserns; });
+  return modes;
+}
+
+// What a start by `mode` loses, for HAFT_LOG=debug.
+void TellLoss(Mode mode, const std::string& need, const StepClock& clock) {
+  if (mode != Mode::kUserns) return;
+  clock.Step("mode userns: {}{}{}", kLostInUserNamespace, need.empty() ? "" : "; this start has ",
+             need);
+}
+
 }  // namespace
 
 Result<std::string> MountPrivately(const ImageReader& reader, const std::string& mount_point,
                                    const MountSettings& settings, const std::string& program,
                                    const StepClock& clock) {
   Failures failures;
-  for (const ModeEntry& entry : kModes) {
+  const std::string need = LostInUserNamespace(program);
+  const auto modes = ModesInOrder(settings, need);
+  const bool put_off = modes.back().mode == Mode::kUserns && settings.modes.Allows(Mode::kUserns);
+  for (const ModeEntry& entry : modes) {
     if (!settings.modes.Allows(entry.mode)) {
       clock.Step("mode {}: forbidden by HAFT_MODE", ModeName(entry.mode));
       continue;
     }
     std::string causes = failures.Causes();
+    if (entry.mode == Mode::kExtract && put_off)
+      causes += fmt::format("{}mode userns: would lose {}", causes.empty() ? "" : ", ", need);
     MountRequest request{.reader = reader,
                          .mount_point = mount_point,
                          .mode = entry.mode,
@@ -71,6 +94,7 @@ Result<std::string> MountPrivately(const ImageReader& reader, const std::string&
     auto path = entry.mount(request);
     if (path) {
       clock.Step("mode {}: the files are in {}", ModeName(entry.mode), Quoted(*path));
+      TellLoss(entry.mode, need, clock);
       return path;
     }
     clock.Step("mode {}: {}", ModeName(entry.mode), path.error().message());

@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,19 +15,12 @@
 #include "haft/base/process.h"
 #include "haft/base/text.h"
 #include "haft/server/server_process.h"
+#include "identity.h"
 #include "mount_namespace.h"
 #include "syscall_filter_check.h"
 
 namespace haft {
 namespace {
-
-// Whether this process may mount in its current user namespace.
-bool HasMountCapability() {
-  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, 2> data = {};
-  if (::syscall(SYS_capget, &header, data.data()) < 0) return false;
-  return (data[0].effective & (1u << CAP_SYS_ADMIN)) != 0;
-}
 
 // Everything, in the calling process. Afterwards it is in the namespaces, or half in them.
 Result<> Build(const MountRequest& request) {

@@ -109,7 +109,8 @@ std::vector<std::string> MountPointCandidates(const MountSettings& settings) {
   } else {
     AddFromEnvironment(candidates, settings.runtime_directory, "haft");
   }
-  candidates.push_back(fmt::format("/tmp/haft-{}", uid));
+  for (std::string_view location : {"/tmp", "/var/tmp", "/dev/shm"})
+    candidates.push_back(fmt::format("{}/haft-{}", location, uid));
   return candidates;
 }
 

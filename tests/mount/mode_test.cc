@@ -29,9 +29,9 @@ TEST_P(ModesTest, AllowsWhatIsNamedOrNotForbidden) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ModesTest,
-    ::testing::Values(ModesCase{"", "nufe"}, ModesCase{"namespace", "n"}, ModesCase{"userns", "u"},
+    ::testing::Values(ModesCase{"", "nfue"}, ModesCase{"namespace", "n"}, ModesCase{"userns", "u"},
                       ModesCase{"fusermount", "f"}, ModesCase{"extract", "e"},
-                      ModesCase{"!namespace", "ufe"}, ModesCase{"!extract", "nuf"},
+                      ModesCase{"!namespace", "fue"}, ModesCase{"!extract", "nfu"},
                       ModesCase{"namespace,userns", "nu"}, ModesCase{"userns,namespace", "nu"},
                       ModesCase{"!userns,!namespace", "fe"}, ModesCase{"userns,!namespace", "u"},
                       ModesCase{"namespace,userns,!userns", "n"},
@@ -52,7 +52,7 @@ TEST(ModesTest, NamesWhatItDoesNotKnow) {
   auto modes = AllowedModes::Parse("userns,fuse\n");
   EXPECT_EQ(
       Message(modes),
-      R"(HAFT_MODE: unknown mode 'fuse\x0a'; known are namespace, userns, fusermount, extract)");
+      R"(HAFT_MODE: unknown mode 'fuse\x0a'; known are namespace, fusermount, userns, extract)");
   EXPECT_EQ(modes.error().kind(), ErrorKind::kInvalidInput);
   for (std::string_view text :
        {"!", ",", "userns,,namespace", "!!userns", "USERNS", " userns", "userns "}) {

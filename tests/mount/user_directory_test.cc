@@ -149,20 +149,24 @@ TEST_F(UserDirectoryTest, PlacesComeFromTheEnvironmentIfTheyAreNotOdd) {
   };
   std::string own = fmt::format("haft-{}", ::geteuid() == 0 ? kNobody : ::geteuid());
   using Places = std::vector<std::string>;
-  EXPECT_EQ(as_nobody(MountPointCandidates), (Places{"/run/user/7/haft", "/tmp/" + own}));
+  EXPECT_EQ(as_nobody(MountPointCandidates),
+            (Places{"/run/user/7/haft", "/tmp/" + own, "/var/tmp/" + own, "/dev/shm/" + own}));
   EXPECT_EQ(as_nobody(ContentCandidates),
             (Places{"/scratch/" + own, "/tmp/" + own, "/var/tmp/" + own, "/run/user/7/haft",
                     "/dev/shm/" + own}));
   for (const char* odd : {"relative", "", "/with space", "/a/../b", "/quote'", "/new\nline"}) {
     settings = {.temporary = odd, .runtime_directory = odd};
-    EXPECT_EQ(as_nobody(MountPointCandidates), (Places{"/tmp/" + own})) << odd;
+    EXPECT_EQ(as_nobody(MountPointCandidates),
+              (Places{"/tmp/" + own, "/var/tmp/" + own, "/dev/shm/" + own}))
+        << odd;
     EXPECT_EQ(as_nobody(ContentCandidates),
               (Places{"/tmp/" + own, "/var/tmp/" + own, "/dev/shm/" + own}))
         << odd;
   }
   if (::geteuid() != 0) return;
   settings = {.temporary = "/scratch//", .runtime_directory = "/run/user/7/"};
-  EXPECT_EQ(MountPointCandidates(settings), (Places{"/run/haft", "/tmp/haft-0"}))
+  EXPECT_EQ(MountPointCandidates(settings),
+            (Places{"/run/haft", "/tmp/haft-0", "/var/tmp/haft-0", "/dev/shm/haft-0"}))
       << "root's is not the session's";
   EXPECT_EQ(ContentCandidates(settings),
             (Places{"/scratch/haft-0", "/tmp/haft-0", "/var/tmp/haft-0", "/run/haft",

@@ -12,8 +12,8 @@ namespace haft {
 // the one that always works: kModeCount counts up to it.
 enum class Mode {
   kNamespace,   // root: a mount in a private mount namespace
-  kUserns,      // ordinary user: the same inside a user namespace of its own
-  kFusermount,  // a mount on a directory of the host, made by the setuid helper
+  kFusermount,  // ordinary user: a mount on a directory of the host, made by the setuid helper
+  kUserns,      // a private mount inside a user namespace of the program's own
   kExtract,     // no FUSE: unpacked into a private directory
 };
 inline constexpr std::size_t kModeCount = static_cast<std::size_t>(Mode::kExtract) + 1;

@@ -307,6 +307,7 @@ class TestShell(ExecCase):
                     "env",
                     f"SHELL={shell}",
                     f"HOME={home}",
+                    *(["HAFT_MODE=userns"] if mode == "userns" else []),
                     support.HAFT,
                     "shell",
                     self.file("bundle"),

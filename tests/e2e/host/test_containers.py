@@ -174,7 +174,7 @@ class TestPodman(ContainerCase):
         self.unpacked(
             self.podman("--read-only", "--read-only-tmpfs=false"),
             "/dev/shm",
-            "Read-only file system",
+            "fusermount3': has no power (no CAP_SYS_ADMIN)",
         )
 
     def test_with_fuse_and_the_right_to_mount(self):

@@ -148,9 +148,12 @@ class TestHosts(PlaceCase):
         """Runs the lab after the shell script `prepare`, which runs as root."""
         command = command or [*support.user_in(mode).drop(), support.lab(), code]
         script = f"{prepare}\nexec {shlex.join(map(str, command))}"
+        env = support.clean_env(**({} if mode == "namespace" else {"HAFT_MODE": mode}))
         with self.clean():
             done = support.run(
-                ["unshare", "-m", "--propagation", propagation, "sh", "-ec", script], timeout=20
+                ["unshare", "-m", "--propagation", propagation, "sh", "-ec", script],
+                timeout=20,
+                env=env,
             )
         if fine:
             self.assertEqual((done.stdout, done.stderr, done.returncode), FINE)
@@ -283,6 +286,19 @@ class TestHosts(PlaceCase):
                 CODE,
             ],
         )
+
+    def test_place_for_a_mount_is_found_where_tmp_is_read_only(self):
+        """Nobody is unpacked, or loses his groups, for that."""
+        prepare = "mount -t tmpfs -o ro none /tmp"
+        code = f"{CODE}; print(__import__('lab').__file__, os.getgroups())"
+        done = self.within(
+            prepare,
+            "fusermount",
+            command=[*support.PERSON.drop(), support.lab(), code],
+            code=code,
+            fine=False,
+        )
+        self.assertRegex(done.stdout, r"^fine 7\n/var/tmp/haft-1729/.* \[100, 1730, 1731\]\n$")
 
     def test_without_proc(self, mode):
         """Starts, or says in one line what is missing."""

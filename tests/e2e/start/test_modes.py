@@ -21,7 +21,7 @@ CODE = (
     "result = subprocess.run([sys.executable, '-c', child]).returncode + 5"
 )
 OWN = f"haft-{support.PERSON.uid}"  # the directory that starts make in /tmp
-MODES = ("namespace", "userns", "fusermount", "extract")
+MODES = ("namespace", "fusermount", "userns", "extract")
 DENY = [support.PYTHON, os.path.join(os.path.dirname(support.running.__file__), "deny.py")]
 
 
@@ -102,16 +102,24 @@ class TestForced(ModesCase):
         done = self.works(support.PERSON, env={"HAFT_LOG": "debug"})
         self.assertRegex(
             done.stderr,
-            r"(?s)\d+\.\d{3} ms  mode namespace: no right to mount.*mode userns: the files are in "
-            r"'/haft/lab'",
+            r"(?s)\d+\.\d{3} ms  mode namespace: no right to mount.*mode fusermount: the files are "
+            rf"in '/tmp/{OWN}/",
+        )
+        done = self.works(support.PERSON, env={"HAFT_LOG": "debug"}, modes="userns")
+        self.assertRegex(
+            done.stderr,
+            r"(?s)mode userns: the files are in '/haft/lab'.*mode userns: other groups .* nobody.*"
+            r"; this start has groups 100, 1730, 1731",
         )
 
-    @support.parametrised(user=[support.ROOT, support.PERSON])
+    @support.parametrised(user=[support.ROOT, support.PERSON, support.NUMBER])
     def test_forbidden_one_by_one(self, user):
-        """!x for the modes above: each next one, at last the announced one."""
+        """!x for the modes above: each next one, at last the announced one. Nobody who has groups
+        or capabilities comes to userns."""
         for count in range(1, 4):
             forbidden = ",".join("!" + haft_mode for haft_mode in MODES[:count])
-            self.works(user, modes=forbidden, announced=count == 3)
+            last = count == 3 or (count == 2 and user is not support.NUMBER)
+            self.works(user, modes=forbidden, announced=last)
         self.refuses(
             user, modes=",".join("!" + haft_mode for haft_mode in MODES), parts=["HAFT_MODE"]
         )
@@ -151,14 +159,23 @@ class TestFailing(ModesCase):
             support.PERSON,
             prepare=prepare,
             modes="fusermount",
-            parts=["/dev/fuse: Permission denied", "fuse.conf"],
+            parts=["/dev/fuse: Permission denied", "chmod 666"],
         )
         self.works(support.PERSON, prepare=prepare, announced=True)
 
     def test_no_helper(self):
         self.refuses(support.PERSON, prepare=NO_HELPER, modes="fusermount", parts=["fusermount3"])
-        self.works(support.PERSON, prepare=NO_HELPER)
-        self.works(support.PERSON, prepare=NO_HELPER, modes="!userns", announced=True)
+        self.works(support.NUMBER, prepare=NO_HELPER)
+        self.works(support.NUMBER, prepare=NO_HELPER, modes="!userns", announced=True)
+
+    def test_who_would_lose_groups_or_capabilities_is_not_put_into_a_user_namespace(self):
+        """As long as there is another mode, and nobody asks for that one."""
+        self.works(support.PERSON, prepare=NO_HELPER, announced=True)
+        bind = ["--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"]
+        wrap = ["setpriv", *bind, *support.NUMBER.drop()[1:]]
+        self.works(support.ROOT, prepare=NO_HELPER, wrap=wrap, announced=True, modes="!namespace")
+        self.works(support.PERSON, prepare=NO_HELPER, modes="userns,extract")
+        self.works(support.PERSON, prepare=NO_HELPER, modes="!extract")
 
     def test_helper_that_cannot_be_read(self):
         """Mode 4711, as some distributions install it."""
@@ -171,7 +188,7 @@ class TestFailing(ModesCase):
 
     def test_no_new_privileges(self):
         wrap = ["setpriv", "--no-new-privs", "--"]
-        self.works(support.PERSON, wrap=wrap)
+        self.works(support.NUMBER, wrap=wrap)
         self.refuses(
             support.PERSON,
             wrap=wrap,

@@ -11,7 +11,7 @@ from support import clean, paths
 from support.people import NUMBER, PERSON, ROOT, User
 
 # The modes of a start that need no helper: root's, and an ordinary user's. "number" is the mode
-# userns as well, for a user without account and groups.
+# userns as well, for a user without account and groups. "person" is PERSON who does not say how.
 MODES = ("namespace", "userns") if os.geteuid() == 0 else ("userns",)
 
 _KEPT = (
@@ -71,18 +71,28 @@ def user_in(mode):
     """Who runs the programs in that mode."""
     if os.geteuid() != 0:
         return User("me", os.geteuid(), os.getegid(), tuple(os.getgroups()))
-    return {None: ROOT, "namespace": ROOT, "userns": PERSON, "number": NUMBER}[mode]
+    return {None: ROOT, "namespace": ROOT, "userns": PERSON, "person": PERSON, "number": NUMBER}[
+        mode
+    ]
+
+
+def _as_user_in(mode, command):
+    user = user_in(mode)
+    return as_user(command, user) if user.uid else [os.fspath(part) for part in command]
 
 
 def in_mode(command, mode):
-    """`command`, as the user who gets that mode. mode None: as it is."""
-    user = user_in(mode)
-    return as_user(command, user) if user.uid else [os.fspath(part) for part in command]
+    """`command`, as the user who gets that mode, and in it. mode None: as it is."""
+    if mode in ("userns", "number"):
+        command = ["env", "HAFT_MODE=userns", *command]
+    return _as_user_in(mode, command)
 
 
 def env_in(mode, env):
     """`env`, a clean one by default, as the user of that mode has it: with a HOME of his own."""
     env = clean_env() if env is None else env
+    if mode in ("userns", "number"):
+        env = {"HAFT_MODE": "userns", **env}
     if user_in(mode) is PERSON and env.get("HOME", "") == os.environ.get("HOME"):
         return {**env, **PERSON.environment()}
     return env
@@ -90,7 +100,7 @@ def env_in(mode, env):
 
 def start(command, *, mode=None, env=None, **popen):
     """subprocess.Popen with the environment of env_in(). The caller ends it."""
-    return subprocess.Popen(in_mode(command, mode), env=env_in(mode, env), **popen)
+    return subprocess.Popen(_as_user_in(mode, command), env=env_in(mode, env), **popen)
 
 
 def run(
