@@ -35,6 +35,7 @@
 #include "haft/web/web_application.h"
 #include "haft/writer/byte_sink.h"
 #include "haft/writer/image_writer.h"
+#include "import_follower.h"
 #include "import_index.h"
 #include "prefetch_plan.h"
 #include "profile_run.h"
@@ -244,12 +245,30 @@ class Builder {
     }
     if (!standard_library_.empty()) profile_.host.clear();  // Python comes from the image
     report_.profiled = profile_.files.size();
-    if (profile_.empty()) return {};
-    layout_.parts = TRY(AddImportIndex(tree_, profile_, python.target().tag));
-    prefetch_ = PlanPrefetch(tree_, profile_, layout_.parts, manifest.paths);
-    layout_.files.emplace_back(format::kImportIndexPath);
-    layout_.files.insert(layout_.files.end(), profile_.files.begin(), profile_.files.end());
+    TRY(AddIndex(python, manifest));
+    if (!profile_.empty()) prefetch_ = PlanPrefetch(tree_, profile_, layout_.parts, manifest.paths);
+    return {};
+  }
+
+  // The import index, and where it goes. Without a profile nobody knows which modules a start
+  // needs: all are placed as if it were these.
+  Result<> AddIndex(const PythonInterpreter& python, const format::Manifest& manifest) {
+    std::vector<std::string> next;
+    if (options_.profile && !python.target().tag.empty()) {
+      std::vector<std::string> paths = manifest.paths;
+      if (!standard_library_.empty()) paths.push_back(standard_library_);
+      next = TRY_WITHIN("imports", FollowImports(tree_, python, paths, profile_.files));
+    }
+    ImportIndex index = TRY(AddImportIndex(tree_, profile_.files, next, python.target().tag));
+    layout_.parts = std::move(index.parts);
+    layout_.files = profile_.files;
     layout_.ranges = profile_.ranges;
+    if (layout_.parts.empty()) return {};
+    layout_.files.emplace(layout_.files.begin(), format::kImportIndexPath);
+    if (index.next_size != 0 || profile_.empty())
+      layout_.files.emplace_back(format::kImportRestPath);
+    if (!profile_.empty())
+      layout_.ranges[std::string(format::kImportRestPath)] = {{0, index.next_size}};
     return {};
   }
 

@@ -23,7 +23,7 @@
 #include "haft/stack/bundled_stack.h"
 #include "haft/tree/work_tree.h"
 #include "haft/web/web_application.h"
-#include "profile_recorder.h"
+#include "python_code.h"
 
 namespace haft {
 namespace {

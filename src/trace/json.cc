@@ -170,7 +170,7 @@ std::string ToChromeJson(const Trace& trace) {
 
 // Not for the next image: what is made from the profile itself.
 static bool IsOfThisImageOnly(std::string_view path) {
-  return path == format::kImportIndexPath;
+  return path == format::kImportIndexPath || path == format::kImportRestPath;
 }
 
 std::string ToProfileJson(const Trace& trace) {

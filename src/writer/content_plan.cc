@@ -166,18 +166,22 @@ Result<ContentPlan> ContentPlan::Make(const Tree& tree, const StartLayout& layou
   // The first of several identical files gives the content its place.
   std::map<std::pair<std::uint64_t, format::Digest>, ContentId> known;
   std::vector<ContentSlice> unused;  // parts of files that a start uses
+  std::vector<ContentSlice> others;  // the same of files that consist of others
+  std::unordered_set<const TreeNode::File*> wholes;
+  for (const ContentPart& part : layout.parts) wholes.insert(part.whole);
   for (std::size_t i = 0; i < files.size(); ++i) {
     const TreeNode::File* file = files[i];
-    if (i == hot) plan.EndHot(unused);
+    if (i == hot) plan.EndHot(unused, others);
     auto id = static_cast<ContentId>(plan.contents_.size());
     if (auto hash = hashes.find(file); hash != hashes.end())
       id = known.emplace(std::pair(file->size, hash->second), id).first->second;
     plan.ids_.emplace(file, id);
     if (id < plan.contents_.size()) continue;
     auto used = start.ranges.find(file);
-    plan.AddContent(*file, used == start.ranges.end() ? Ranges() : Ranges(used->second), unused);
+    plan.AddContent(*file, used == start.ranges.end() ? Ranges() : Ranges(used->second),
+                    wholes.contains(file) ? others : unused);
   }
-  if (hot == files.size()) plan.EndHot(unused);
+  if (hot == files.size()) plan.EndHot(unused, others);
   for (const ContentPart& part : layout.parts) {
     plan.ids_.emplace(part.file,
                       static_cast<ContentId>(plan.contents_.size() + plan.parts_.size()));
@@ -201,9 +205,11 @@ void ContentPlan::AddContent(const TreeNode::File& file, Ranges used,
     unused.push_back({id, range.offset, range.size});
 }
 
-void ContentPlan::EndHot(const std::vector<ContentSlice>& unused) {
+void ContentPlan::EndHot(const std::vector<ContentSlice>& unused,
+                         const std::vector<ContentSlice>& others) {
   slices_.insert(slices_.end(), unused.begin(), unused.end());
   hot_count_ = slices_.size();
+  slices_.insert(slices_.end(), others.begin(), others.end());
 }
 
 Result<ContentPlan> ContentPlan::WithoutReading(const Tree& tree) {

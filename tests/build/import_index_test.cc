@@ -26,8 +26,8 @@ std::string Pyc(std::string_view code, char flags = 1) {
          std::string(code);
 }
 
-std::string IndexText(const Tree& tree) {
-  const TreeNode* node = tree.Find(format::kImportIndexPath);
+std::string IndexText(const Tree& tree, std::string_view path = format::kImportIndexPath) {
+  const TreeNode* node = tree.Find(path);
   return node == nullptr ? "" : Expect(ReadSource(node->file()->source, node->file()->size));
 }
 
@@ -38,21 +38,52 @@ TEST(ImportIndexTest, HoldsTheModulesInTheOrderOfTheProfile) {
                         {"p/__pycache__/a.cpython-311.pyc", Pyc("<a>")},
                         {"p/q/__init__.py", ""},
                         {"p/q/__pycache__/__init__.cpython-311.pyc", Pyc("<q>")}});
-  format::Profile profile{.files = {"p/__pycache__/m.cpython-311.pyc", "p/m.py", "no/such/file",
-                                    "p/q/__pycache__/__init__.cpython-311.pyc",
-                                    "p/__pycache__/a.cpython-311.pyc"}};
-  std::vector<ContentPart> parts = Expect(AddImportIndex(tree, profile, kTag));
+  const std::vector<std::string> start = {
+      "p/__pycache__/m.cpython-311.pyc", "p/m.py", "no/such/file",
+      "p/q/__pycache__/__init__.cpython-311.pyc", "p/__pycache__/a.cpython-311.pyc"};
+  const std::vector<ContentPart> parts = Expect(AddImportIndex(tree, start, {}, kTag)).parts;
   std::string text = IndexText(tree);
-  EXPECT_EQ(text.substr(0, 12), std::string("haftmod1\xa7\r\r\n", 12));
+  EXPECT_EQ(text.substr(0, 12), std::string("haftmod2\xa7\r\r\n", 12));
   EXPECT_TRUE(text.ends_with(Pyc("<m>") + Pyc("<q>") + Pyc("<a>"))) << text;
   ASSERT_EQ(parts.size(), 3u);
   for (const ContentPart& part : parts) {
     EXPECT_EQ(text.substr(part.offset, part.file->size),
               Expect(ReadSource(part.file->source, part.file->size)));
   }
-  // {'p': {'a': (2*19, 19, False), 'm': …, 'q': (19, 19, True)}} as marshal writes it.
-  std::string q("u\1\0\0\0q(\3\0\0\0i\x13\0\0\0i\x13\0\0\0T", 22);
+  // {'a': (0, 2*19, 19, False), 'm': …, 'q': (0, 19, 19, True)} as marshal writes it.
+  std::string q("u\1\0\0\0q(\4\0\0\0i\0\0\0\0i\x13\0\0\0i\x13\0\0\0T", 27);
   EXPECT_NE(text.find(q), text.npos);
+  EXPECT_EQ(tree.Find(format::kImportRestPath), nullptr);
+}
+
+TEST(ImportIndexTest, HoldsWhatNoStartImportsInASecondFile) {
+  Tree tree = MakeTree({{"p/m.py", ""},
+                        {"p/__pycache__/m.cpython-311.pyc", Pyc("<m>")},
+                        {"p/b.py", ""},
+                        {"p/__pycache__/b.cpython-311.pyc", Pyc("<b>")},
+                        {"p/c.py", ""},
+                        {"p/__pycache__/c.cpython-311.pyc", Pyc("<c>")},
+                        {"q/a.py", ""},
+                        {"q/__pycache__/a.cpython-311.pyc", Pyc("<a>")}});
+  const ImportIndex index = Expect(AddImportIndex(tree, {"p/__pycache__/m.cpython-311.pyc"},
+                                                  {"p/__pycache__/c.cpython-311.pyc"}, kTag));
+  EXPECT_EQ(index.parts.size(), 4u);
+  const std::string start = IndexText(tree), rest = IndexText(tree, format::kImportRestPath);
+  EXPECT_TRUE(start.ends_with(Pyc("<m>"))) << start;
+  EXPECT_TRUE(rest.ends_with(Pyc("<c>") + Pyc("<b>") + Pyc("<a>"))) << rest;
+  EXPECT_EQ(rest.substr(0, index.next_size),
+            rest.substr(0, rest.size() - Pyc("<b>").size() - Pyc("<a>").size()));
+  // The table of a directory is where its first module is, and has all of them.
+  EXPECT_NE(start.find(std::string("\np\0"
+                                   "0 ",
+                                   5)),
+            start.npos);
+  EXPECT_EQ(rest.find(std::string("\np\0", 3)), rest.npos);
+  EXPECT_NE(rest.find(std::string("\nq\0"
+                                  "0 ",
+                                  5)),
+            rest.npos);
+  EXPECT_NE(start.find(std::string("u\1\0\0\0b(\4\0\0\0i\1\0\0\0", 16)), start.npos);
 }
 
 TEST(ImportIndexTest, LeavesOutWhatImportWouldNotTakeFromThere) {
@@ -77,35 +108,39 @@ TEST(ImportIndexTest, LeavesOutWhatImportWouldNotTakeFromThere) {
                 "");
     }
   });
-  format::Profile profile;
-  below.Walk([&](const std::string& path, const TreeNode&) { profile.files.push_back(path); });
-  EXPECT_EQ(Expect(AddImportIndex(below, profile, kTag)).size(), 0u);
+  std::vector<std::string> start;
+  below.Walk([&](const std::string& path, const TreeNode&) { start.push_back(path); });
+  EXPECT_EQ(Expect(AddImportIndex(below, start, {}, kTag)).parts.size(), 0u);
   EXPECT_EQ(below.Find(format::kImportIndexPath), nullptr);
 }
 
 // The .pyc files read as before, although their bytes lie in the index, over several blocks.
 TEST(ImportIndexTest, PartsReadAsTheFilesTheyAre) {
   Tree tree;
-  format::Profile profile;
-  std::vector<std::string> contents;
+  std::vector<std::string> start, contents;
   for (unsigned i = 0; i < 60; ++i) {
     std::string path = fmt::format("p/__pycache__/m{}.cpython-311.pyc", i);
     contents.push_back(Pyc(RandomBytes(1 + 997 * i, i) + std::string(i * 300, 'x')));
     ASSERT_EQ(Message(tree.AddText(path, contents.back())), "");
     ASSERT_EQ(Message(tree.AddText(fmt::format("p/m{}.py", i), fmt::format("{}", i))), "");
-    profile.files.push_back(path);
+    start.push_back(path);
   }
   ImageOptions options{.block_size = 16384, .workers = 1};
   const std::size_t without = BuildImage(tree, options).size();
-  options.layout.parts = Expect(AddImportIndex(tree, profile, kTag));
-  options.layout.files = {std::string(format::kImportIndexPath)};
+  // Half of them in each file; of the second file a third is placed beside the first.
+  const ImportIndex index = Expect(AddImportIndex(tree, {start.begin(), start.begin() + 30},
+                                                  {start.begin() + 30, start.begin() + 40}, kTag));
+  options.layout.parts = index.parts;
+  options.layout.files = {std::string(format::kImportIndexPath),
+                          std::string(format::kImportRestPath)};
+  options.layout.ranges[options.layout.files[1]] = {{0, index.next_size}};
   std::vector<std::byte> image = BuildImage(tree, options);
-  EXPECT_LT(image.size(), without + 12000) << "the bytes are stored twice";
+  EXPECT_LT(image.size(), without + 16000) << "the bytes are stored twice";
   auto opened = ImageReader::Open(MemoryFile(image));
   ASSERT_EQ(Message(opened), "");
   ImageReader& reader = *opened;
   for (std::size_t i = 0; i < contents.size(); ++i) {
-    DirectoryEntry entry = Expect(reader.Resolve(profile.files[i]));
+    DirectoryEntry entry = Expect(reader.Resolve(start[i]));
     std::string text(contents[i].size(), '\0');
     ASSERT_EQ(entry.attributes.size, text.size());
     EXPECT_EQ(Expect(reader.Read(entry.inode, 0, std::as_writable_bytes(std::span(text)))),

@@ -9,9 +9,10 @@ namespace haft::format {
 
 // What haft itself adds to an image. Nothing of the user's is in it.
 inline constexpr std::string_view kHaftDirectory = ".haft";
-// haft's own Python modules, and the modules of a start in one file.
+// haft's own Python modules, the modules of a start in one file, and all others in another.
 inline constexpr std::string_view kBootstrapDirectory = ".haft/py";
 inline constexpr std::string_view kImportIndexPath = ".haft/py/modules.index";
+inline constexpr std::string_view kImportRestPath = ".haft/py/modules.rest";
 // The file in kHaftDirectory that the server answers itself, and all of its path.
 inline constexpr std::string_view kStatsName = "stats";
 inline constexpr std::string_view kStatsPath = ".haft/stats";

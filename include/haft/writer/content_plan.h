@@ -55,10 +55,11 @@ struct StartLayout {
 
 // Finds identical files and orders what is left. First what a start reads: the files of its layout,
 // in that order, or the parts of them that it uses; without one, compiled Python. Then the other
-// parts of those files: a program that has loaded a library will call what is in it. Then all other
-// files, in groups of one kind (compressing neighbours of one kind together saves most), depth
-// first by path. Does not depend on `workers`. The tree has to outlive the plan and must not
-// change.
+// parts of those files: a program that has loaded a library will call what is in it; but those of a
+// file that consists of others (StartLayout::parts) count as no part of a start and come behind.
+// Then all other files, in groups of one kind (compressing neighbours of one kind together saves
+// most), depth first by path. Does not depend on `workers`. The tree has to outlive the plan and
+// must not change.
 class ContentPlan {
  public:
   // Reads those files whose size occurs more than once.
@@ -88,9 +89,9 @@ class ContentPlan {
   // added to `unused`.
   using Ranges = std::span<const format::ByteRange>;
   void AddContent(const TreeNode::File& file, Ranges used, std::vector<ContentSlice>& unused);
-  // Behind the start's files: places what is left of those used in part. What is placed from now on
-  // is of no file that a start reads.
-  void EndHot(const std::vector<ContentSlice>& unused);
+  // Behind the start's files: places what is left of those used in part (`unused`), and says that
+  // this was all of the start; then what is left of those that consist of other files (`others`).
+  void EndHot(const std::vector<ContentSlice>& unused, const std::vector<ContentSlice>& others);
 
   std::vector<const TreeNode::File*> contents_;
   std::vector<ContentSlice> slices_;

@@ -273,6 +273,27 @@ class TestUsed(support.TestCase):
         # The ones of sitecustomize and the finder, the one of this code.
         self.assertLessEqual(with_index["ioctl"], 4, with_index)
 
+    def test_modules_that_functions_import_come_from_the_index(self):
+        """The build imports the entry, and calls nothing."""
+        count = 60
+        tree = support.write_tree(
+            support.unique_dir(),
+            {
+                "lazy/__init__.py": "",
+                "lazy/all.py": "".join(f"import lazy.m{i}\n" for i in range(count)),
+                **{f"lazy/m{i}.py": f"X = {i}\n" * 40 for i in range(count)},
+                "lazy/named.py": "X = 'found by its name'\n",
+                "cli.py": "import sys\ndef main():\n    import lazy.all, importlib\n"
+                "    print(importlib.import_module('lazy.' + sys.argv[1]).X)\n"
+                "    print(open('/haft/lazy/.haft/stats').read())\n",
+            },
+        )
+        bundle = support.build(tree, "-e", "cli:main", output=support.unique_dir() / "lazy")
+        out = support.run([bundle, "named"], check=True).stdout
+        self.assertTrue(out.startswith("found by its name\n"), out)
+        operations = json.loads(out.partition("\n")[2])["operations"]
+        self.assertLess(operations["read"] + operations["lookup"], count / 2, operations)
+
     def test_finder_of_an_indexed_directory(self):
         code = (
             "from importlib.machinery import FileFinder\n"
@@ -313,10 +334,10 @@ class TestProfile(support.TestCase):
         done = support.haft("build", "--site-packages", tree, *arguments, "-o", output, **options)
         return output, done
 
-    def index_size(self, bundle):
+    def index_size(self, bundle, name="modules.index"):
         said = support.haft("ls", "-l", bundle, ".haft/py").stdout
         return next(
-            (int(line.split()[1]) for line in said.splitlines() if line.endswith("modules.index")),
+            (int(line.split()[1]) for line in said.splitlines() if line.endswith(name)),
             0,
         )
 
@@ -362,6 +383,7 @@ class TestProfile(support.TestCase):
             "c.py": "",
         }
         without, _ = self.build(files, "-e", "e:main")
+        self.assertGreater(self.index_size(without, "modules.rest"), 0)
         with_run, done = self.build(
             files, "-e", "e:main", "--profile", "'a b' --flag", "--profile", "c"
         )
@@ -382,7 +404,7 @@ class TestProfile(support.TestCase):
         bundle, _ = self.build(
             {"e.py": "def main(): print('runs')\n"}, "-e", "e:main", "--no-profile"
         )
-        self.assertEqual(self.index_size(bundle), 0)
+        self.assertGreater(self.index_size(bundle, "modules.rest"), self.index_size(bundle))
         self.assertEqual(support.run([bundle], check=True).stdout, "runs\n")
 
     def test_recording_leaves_nothing_behind(self):
