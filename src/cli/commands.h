@@ -21,6 +21,7 @@ extern const Command kCatCommand;
 extern const Command kInfoCommand;
 extern const Command kVerifyCommand;
 extern const Command kRootCommand;
+extern const Command kSignCommand;
 extern const Command kBenchCommand;
 extern const Command kTraceCommand;
 extern const Command kExtractCommand;

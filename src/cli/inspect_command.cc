@@ -1,4 +1,4 @@
-// info, verify, extract: commands about a bundle as a whole.
+// info, extract: commands about a bundle as a whole.
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -12,7 +12,6 @@
 #include "haft/base/file_io.h"
 #include "haft/base/foreground.h"
 #include "haft/base/interruption.h"
-#include "haft/base/log.h"
 #include "haft/base/path.h"
 #include "haft/base/text.h"
 #include "haft/format/bundle_file.h"
@@ -23,7 +22,6 @@
 #include "haft/format/runtime_libraries.h"
 #include "haft/image/extract.h"
 #include "haft/image/image_reader.h"
-#include "haft/image/verify.h"
 #include "haft/python/shebang.h"
 #include "haft/stack/bundled_stack.h"
 #include "input_file.h"
@@ -32,12 +30,6 @@
 
 namespace haft::cli {
 namespace {
-
-std::string Size(std::uint64_t bytes) {
-  if (bytes < 10'000) return fmt::format("{} bytes", bytes);
-  if (bytes < 10'000'000) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
-}
 
 using Libraries = std::vector<std::pair<std::string, std::string>>;
 
@@ -122,9 +114,10 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
       "format       {}.{}, written by {}\n",
       manifest.name, format::Describe(manifest.entry), manifest.python.path,
       manifest.python.version, manifest.python.soabi, manifest.mount, Choices(manifest),
-      format::ToHex(trailer.root), trailer.file_count, Size(trailer.content_size),
-      Size(trailer.image_size), bundle.image_offset, trailer.block_count, Size(bundle.index_size()),
-      trailer.runtime_size == 0 ? "none" : Size(trailer.runtime_size),
+      format::ToHex(trailer.root), trailer.file_count, ShownSize(trailer.content_size),
+      ShownSize(trailer.image_size), bundle.image_offset, trailer.block_count,
+      ShownSize(bundle.index_size()),
+      trailer.runtime_size == 0 ? "none" : ShownSize(trailer.runtime_size),
       inside.empty() ? "" : fmt::format("libraries    {}\n", fmt::join(inside, ", ")),
       trailer.major, trailer.minor, manifest.builder);
 }
@@ -225,8 +218,8 @@ std::string InfoText(const RecognisedArchive& found) {
     text += fmt::format("build id     {}\n", shown(info.manifest.build_id));
   if (!info.obstacle.empty()) text += fmt::format("cannot run   {}\n", shown(info.obstacle));
   text += fmt::format("files        {} ({})\narchive      {} at offset {} ({} entries)\n",
-                      FileCount(directory), Size(directory.content_size),
-                      Size(FileSize(archive.fd()).value_or(directory.base) - directory.base),
+                      FileCount(directory), ShownSize(directory.content_size),
+                      ShownSize(FileSize(archive.fd()).value_or(directory.base) - directory.base),
                       directory.base, directory.entries.size());
   return text;
 }
@@ -263,33 +256,6 @@ Result<int> RunInfo(const Arguments& arguments) {
   return kOk;
 }
 
-void DefineVerify(CommandLine& line) {
-  line.Positional({"FILE"}, 1);
-}
-
-Result<int> RunVerify(const Arguments& arguments) {
-  InputFile input = TRY(OpenInputConfined(arguments.Get("FILE")));
-  auto report = [&]() -> Result<VerifyReport> {
-    ProgressBar bar;
-    auto progress = [&](std::uint64_t done, std::uint64_t total) {
-      bar.Show("verify", done, total, "bytes");
-    };
-    if (input.archive) return VerifyZip(*input.archive, progress);
-    return VerifyBundle(std::move(input.image), progress);
-  }();
-  if (!report) return Failure(std::move(report).error().Within(Quoted(input.path)));
-  for (const std::string& problem : report->problems) {
-    // Those of an archive name it.
-    LogLine(LogLevel::kError,
-            input.archive ? problem : fmt::format("{}: {}", Quoted(input.path), problem));
-  }
-  if (!report->problems.empty()) return kFailed;
-  TRY(Print(fmt::format("{}: good: {} files, {} {}, {} checked\n", input.path, report->files,
-                        report->blocks, input.archive ? "entries" : "blocks",
-                        Size(report->bytes))));
-  return kOk;
-}
-
 void DefineExtract(CommandLine& line) {
   line.Positional({"FILE", "DIR"}, 2);
 }
@@ -320,18 +286,6 @@ constinit const Command kInfoCommand = {
     .example = "  haft info --json certbot",
     .define = DefineInfo,
     .run = RunInfo,
-};
-
-constinit const Command kVerifyCommand = {
-    .name = "verify",
-    .summary = "check every byte of a bundle",
-    .synopsis = "FILE",
-    .description =
-        "Reads every byte of a bundle or zip archive and checks it. Exit status 1 if anything is "
-        "damaged.",
-    .example = "  haft verify certbot",
-    .define = DefineVerify,
-    .run = RunVerify,
 };
 
 constinit const Command kExtractCommand = {

@@ -13,6 +13,7 @@
 #include "haft/format/block_codec.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/digest.h"
+#include "haft/format/signature_area.h"
 #include "haft/image/image_reader.h"
 #include "haft/image/walk_image.h"
 #include "index_view.h"
@@ -206,10 +207,9 @@ Result<> Verifier::CheckSections() {
   } else {
     Check(CheckZeros(at(end), at(trailer_.security_offset), "padding before the chunk digests"));
   }
-  // Nobody has signed it yet.
   const auto signatures = TRY(Bytes(at(bundle_.signatures_offset()), trailer_.signature_size));
-  if (std::ranges::any_of(signatures, [](std::byte b) { return b != std::byte{0}; }))
-    Problem("signatures: damaged");
+  if (auto parsed = format::ParseSignatureArea(signatures); !parsed)
+    Problem(parsed.error().message());
   report_.bytes += sizeof(format::Trailer);  // read and checked by LocateImage
   return {};
 }

@@ -13,6 +13,7 @@
 #include "haft/fuse/request_log.h"
 #include "haft/mount/mount_modes.h"
 #include "haft/mount/runtime_directory.h"
+#include "haft/trust/policy.h"
 
 namespace haft {
 namespace {
@@ -30,6 +31,24 @@ Result<MountSettings> SettingsOf(const Environment& environment) {
   return settings;
 }
 
+// Where this user's own policy is, and what his environment asks for. Root has no other than that
+// of the system: HOME may be the one of whoever called sudo.
+trust::PolicyPlaces PolicyPlacesOf(const Environment& environment) {
+  const auto directory = [&](std::string_view name) {
+    const std::string_view value = environment.Get(name).value_or("");
+    return std::string(value.starts_with('/') ? value : "");
+  };
+  trust::PolicyPlaces places;
+  const std::string_view required = environment.Get(variables::kRequireSignature).value_or("");
+  places.required = !required.empty() && required != "0";
+  if (::geteuid() == 0) return places;
+  std::string settings = directory("XDG_CONFIG_HOME");
+  if (const std::string home = directory("HOME"); settings.empty() && !home.empty())
+    settings = home + "/.config";
+  if (!settings.empty()) places.user = settings + "/haft";
+  return places;
+}
+
 // The reading order is the order of events. Afterwards the image is mounted for this process.
 Result<Program> Prepare(const StartPlan& plan) {
   StepClock clock;
@@ -45,6 +64,8 @@ Result<Program> Prepare(const StartPlan& plan) {
   const MountSettings settings = TRY(SettingsOf(environment));
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
+  TRY(trust::CheckPolicy(image.reader.fd(), image.reader.bundle(), PolicyPlacesOf(environment)));
+  clock.Step("policy met");
   Program program = TRY(plan.make_program(image, environment));
   std::string mount =
       TRY(MountPrivately(image.reader, image.manifest.mount, settings, program.path, clock));

@@ -19,6 +19,7 @@ inline constexpr std::string_view kMode = "HAFT_MODE";
 inline constexpr std::string_view kCache = "HAFT_CACHE";
 inline constexpr std::string_view kPrefetch = "HAFT_PREFETCH";
 inline constexpr std::string_view kLog = "HAFT_LOG";
+inline constexpr std::string_view kRequireSignature = "HAFT_REQUIRE_SIGNATURE";
 inline constexpr std::string_view kIndex = "HAFT_INDEX";
 inline constexpr std::string_view kBundle = "HAFT_BUNDLE";
 inline constexpr std::string_view kTraceLog = "HAFT_TRACE_LOG";
@@ -47,6 +48,7 @@ inline constexpr std::array kKnownVariables = std::to_array<KnownVariable>({
     {variables::kCache, VariableUse::kSetting, "where mode extract unpacks, and leaves it"},
     {variables::kPrefetch, VariableUse::kSetting, "0: read nothing before it is needed"},
     {variables::kLog, VariableUse::kSetting, "debug: print the steps of a start"},
+    {variables::kRequireSignature, VariableUse::kSetting, "1: start nothing that is not signed"},
     {variables::kIndex, VariableUse::kSetting, "0: import from files, not from the import index"},
     {variables::kBundle, VariableUse::kProgram, "the absolute path of the bundle's file"},
     {variables::kTraceLog, VariableUse::kInternal, "the descriptor of a trace's request log"},

@@ -20,8 +20,8 @@ struct VerifyReport {
 
 // Reads every byte of a bundle and checks everything docs/format.md says: all digests, the
 // padding, that the parts follow each other, and the whole tree. Any changed bit of the file is a
-// problem. The error is for a file in which no image can be found. `progress` (bytes done, bytes in
-// all) may be empty.
+// problem, but for those inside a signature: what it is worth, trust/signers.h says. The error is
+// for a file in which no image can be found. `progress` (bytes done, bytes in all) may be empty.
 Result<VerifyReport> VerifyBundle(
     UniqueFd file, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 

@@ -1,0 +1,158 @@
+#include "haft/trust/policy.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "haft/base/directory.h"
+#include "haft/base/file_io.h"
+#include "haft/base/path.h"
+#include "haft/base/safe_path.h"
+#include "haft/format/digest.h"
+#include "haft/format/json.h"
+#include "haft/format/signature_area.h"
+
+namespace haft::trust {
+namespace {
+
+constexpr std::size_t kMaxFileSize = 1u << 20;
+
+// What a policy.json says.
+struct Policy {
+  bool required = false;
+  std::optional<std::vector<std::string>> signers;  // who is enough; nullopt: any allowed one
+};
+
+// nullopt: there is no such file. For a user who cannot look there is none either: his HOME, which
+// says where, may be anybody's. Root's is asked for by all.
+Result<std::optional<std::string>> ReadIfThere(const std::string& path, TrustedOwners owners) {
+  struct stat status;
+  if (::lstat(path.c_str(), &status) < 0 &&
+      (errno == ENOENT ||
+       (owners != TrustedOwners::kRoot && (errno == EACCES || errno == ENOTDIR)))) {
+    return std::nullopt;
+  }
+  const SafePath file = TRY(OpenSafeFile(path, O_RDONLY, owners));
+  std::string text(TRY(FileSize(file.fd.get())), '\0');
+  if (text.size() > kMaxFileSize)
+    return Failure(Error::Invalid(fmt::format("{}: too large", Quoted(path))));
+  text.resize(TRY(ReadUpTo(file.fd.get(), std::as_writable_bytes(std::span(text)), 0)));
+  return text;
+}
+
+Result<Policy> ParsePolicy(std::string_view text, const std::string& path) {
+  const std::string what = Quoted(path);
+  const auto json = TRY(format::ParseJsonObject(text, what, {.values = 1u << 16}));
+  const auto invalid = [&](std::string why) {
+    return Failure(Error::Invalid(fmt::format("{}: {}", what, why)));
+  };
+  Policy policy;
+  bool says = false;
+  for (const auto& [member, value] : json.items()) {
+    if (member == "require" && value.is_string() && (value == "always" || value == "never")) {
+      policy.required = value == "always";
+      says = true;
+    } else if (member == "require") {
+      return invalid("'require' is neither \"always\" nor \"never\"");
+    } else if (member == "signers" && value.is_array()) {
+      policy.signers.emplace();
+      for (const auto& signer : value) {
+        if (!signer.is_string()) return invalid("'signers' holds something other than a text");
+        policy.signers->push_back(signer.get<std::string>());
+      }
+    } else {
+      return invalid(fmt::format("{}: not understood", Quoted(member)));
+    }
+  }
+  if (!says) return invalid("'require' is missing");
+  return policy;
+}
+
+Result<Policy> ReadPolicy(const std::string& directory, TrustedOwners owners) {
+  const std::string path = JoinPath(directory, "policy.json");
+  const auto text = TRY(ReadIfThere(path, owners));
+  if (!text) return Policy{};
+  return ParsePolicy(*text, path);
+}
+
+// Names that package managers and editors leave behind are none of a configuration file.
+bool IsConfigurationName(std::string_view name) {
+  return !name.starts_with('.') && !name.ends_with('~') && !name.contains(".dpkg-") &&
+         !name.contains(".ucf-");
+}
+
+// The file, and the files of the directory "NAME.d".
+Result<> AddAllowedSigners(const std::string& directory, TrustedOwners owners,
+                           std::vector<AllowedKey>& allowed) {
+  std::vector<std::string> paths = {JoinPath(directory, "allowed_signers")};
+  const std::string more = paths[0] + ".d";
+  struct stat status;
+  if (::lstat(more.c_str(), &status) == 0 || errno != ENOENT) {
+    const SafePath place = TRY(OpenSafeDirectory(more, owners));
+    std::vector<std::string> names = NamesIn(place.fd.get());
+    std::ranges::sort(names);
+    for (const std::string& name : names) {
+      if (IsConfigurationName(name)) paths.push_back(JoinPath(more, name));
+    }
+  }
+  for (const std::string& path : paths) {
+    const auto text = TRY(ReadIfThere(path, owners));
+    if (!text) continue;
+    std::vector<AllowedKey> keys = TRY(ParseAllowedSigners(*text, path));
+    allowed.insert(allowed.end(), std::make_move_iterator(keys.begin()),
+                   std::make_move_iterator(keys.end()));
+  }
+  return {};
+}
+
+Result<> CheckSigned(int fd, const format::BundleFile& bundle, const Signers& signers,
+                     const Policy& policy) {
+  if (policy.signers && policy.signers->empty())
+    return Failure(Error(ErrorKind::kUnsupported, "the policy allows no signer"));
+  static constexpr std::span<const std::string> kAnybody;
+  const auto signatures = TRY(format::ReadSignatures(fd, bundle));
+  TRY(FindSigner(
+      signatures, format::RootMessage(bundle.trailer.root), signers,
+      {.signers = policy.signers ? std::span<const std::string>(*policy.signers) : kAnybody,
+       .now = ::time(nullptr)}));
+  return {};
+}
+
+}  // namespace
+
+Result<Signers> ReadSigners(const std::string& directory, bool root_only) {
+  const TrustedOwners owners = root_only ? TrustedOwners::kRoot : TrustedOwners::kRootAndSelf;
+  Signers signers;
+  TRY(AddAllowedSigners(directory, owners, signers.allowed));
+  const std::string path = JoinPath(directory, "revoked_keys");
+  if (const auto text = TRY(ReadIfThere(path, owners)))
+    signers.revoked = TRY(ParseRevokedKeys(*text, path));
+  return signers;
+}
+
+Result<std::string> ReadSignersFile(const std::string& path) {
+  return ReadWholeFile(path, kMaxFileSize);
+}
+
+Result<> CheckPolicy(int fd, const format::BundleFile& bundle, const PolicyPlaces& places) {
+  const Policy system = TRY(ReadPolicy(places.system, TrustedOwners::kRoot));
+  Policy user;
+  if (!places.user.empty()) user = TRY(ReadPolicy(places.user, TrustedOwners::kRootAndSelf));
+  user.required |= places.required;
+  if (!system.required && !user.required) return {};
+
+  // Whom the user trusts counts for what he asks for, never for what root asks for.
+  Signers signers = TRY(ReadSigners(places.system, true));
+  if (system.required) TRY(CheckSigned(fd, bundle, signers, system));
+  if (!user.required) return {};
+  if (!places.user.empty()) signers.Add(TRY(ReadSigners(places.user, false)));
+  return CheckSigned(fd, bundle, signers, user);
+}
+
+}  // namespace haft::trust
