@@ -22,7 +22,7 @@ std::string_view PathOf(const Environment& environment) {
 
 std::string FindPython(std::string_view wanted, const Environment& environment) {
   if (wanted.empty()) return "";
-  const std::string path =
+  std::string path =
       wanted.contains('/') ? std::string(wanted) : FindInPath(wanted, PathOf(environment));
   if (path.starts_with('/') && IsExecutableFile(path)) return path;
   Log(LogLevel::kDebug, "no interpreter {} here", Quoted(wanted));

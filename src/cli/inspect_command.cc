@@ -105,7 +105,8 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
                      const Libraries& libraries) {
   const format::Trailer& trailer = bundle.trailer;
   std::vector<std::string> inside;
-  for (const auto& [name, version] : libraries) inside.push_back(name + " " + version);
+  for (const auto& [name, version] : libraries)
+    inside.push_back(fmt::format("{} {}", name, version));
   return fmt::format(
       "name         {}\nentry        {}\npython       {} ({}, {})\nmounted at   {}\n{}image id     "
       "{}\n"

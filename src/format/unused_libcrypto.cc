@@ -1,11 +1,13 @@
 // Linked into the runtime only, before libcrypto.a: see unused_zstd.cc. Of that library SHA-256
 // alone is used. What it asks of the rest of the library is here, so that the rest stays out: its
 // start, which every program that has it pays for, asks the processor four times what it can, 40 µs
-// in a virtual machine. The C library has asked already.
+// in a virtual machine. The C library has asked already. (Its header says _Bool, which clang takes
+// for C alone.)
 #include <cstddef>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__GLIBC__) && __has_include(<sys/platform/x86.h>)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && \
+    __has_include(<sys/platform/x86.h>)
 #include <sys/platform/x86.h>
 
 extern "C" {

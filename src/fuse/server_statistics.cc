@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "haft/base/text.h"
 
 namespace haft {
 
@@ -15,10 +18,10 @@ void ServerStatistics::OpenProcessFile() {
 // 0 if /proc does not tell.
 std::uint64_t ServerStatistics::ResidentBytes() const {
   char text[128] = {};
-  unsigned long total = 0, resident = 0;
-  if (::pread(process_file_.get(), text, sizeof text - 1, 0) <= 0 ||
-      std::sscanf(text, "%lu %lu", &total, &resident) != 2)
-    return 0;
+  if (::pread(process_file_.get(), text, sizeof text - 1, 0) <= 0) return 0;
+  const std::vector<std::string_view> pages = Words(text);  // all, resident, …
+  const std::uint64_t resident =
+      pages.size() < 2 ? 0 : ToNumber<std::uint64_t>(pages[1]).value_or(0);
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 

@@ -44,9 +44,9 @@ class Walker {
   // With path_ as its path. A directory that cannot be read is one without children.
   Result<> Enter(InodeId directory) {
     auto count = reader_.EntryCount(directory);
+    const auto known = count.value_or(0);
     if (!count) TRY(Damaged(std::move(count).error()));
-    open_.push_back(
-        {.directory = directory, .count = count ? *count : 0, .path_size = path_.size()});
+    open_.push_back({.directory = directory, .count = known, .path_size = path_.size()});
     return {};
   }
 

@@ -159,7 +159,7 @@ std::vector<FoundCacheEntry> FindCacheEntries(int location, const std::string& l
     if (::fstat(complete ? marker.get() : fd.get(), &status) < 0) continue;
     entries.push_back({.name = name.substr(0, dash),
                        .image_id = name.substr(dash + 1),
-                       .path = location_path + "/" + name,
+                       .path = JoinPath(location_path, name),
                        .bytes = ToNumber<std::uint64_t>(Trim(text)).value_or(0),
                        .last_use = status.st_mtim.tv_sec,
                        .complete = complete});
