@@ -14,6 +14,7 @@
 #include "haft/base/file_io.h"
 #include "haft/base/path.h"
 #include "haft/base/safe_path.h"
+#include "haft/base/variables.h"
 #include "haft/format/digest.h"
 #include "haft/format/json.h"
 #include "haft/format/signature_area.h"
@@ -25,6 +26,7 @@ constexpr std::size_t kMaxFileSize = 1u << 20;
 
 // What a policy.json says.
 struct Policy {
+  std::string source;  // what asks for a signature, in messages
   bool required = false;
   std::optional<std::vector<std::string>> signers;  // who is enough; nullopt: any allowed one
 };
@@ -54,23 +56,23 @@ Result<Policy> ParsePolicy(std::string_view text, const std::string& path) {
   };
   Policy policy;
   bool says = false;
-  for (const auto& [member, value] : json.items()) {
-    if (member == "require" && value.is_string() && (value == "always" || value == "never")) {
-      policy.required = value == "always";
-      says = true;
-    } else if (member == "require") {
-      return invalid("'require' is neither \"always\" nor \"never\"");
-    } else if (member == "signers" && value.is_array()) {
+  for (auto at = json.cbegin(); at != json.cend(); ++at) {
+    const nlohmann::json& value = *at;
+    if (at.key() == "require" && value.is_string()) {
+      const auto& word = value.get_ref<const std::string&>();
+      says = word == "always" || word == "never";
+      policy.required = word == "always";
+    } else if (at.key() == "signers" && value.is_array()) {
       policy.signers.emplace();
-      for (const auto& signer : value) {
+      for (const nlohmann::json& signer : value) {
         if (!signer.is_string()) return invalid("'signers' holds something other than a text");
-        policy.signers->push_back(signer.get<std::string>());
+        policy.signers->push_back(signer.get_ref<const std::string&>());
       }
     } else {
-      return invalid(fmt::format("{}: not understood", Quoted(member)));
+      return invalid(fmt::format("{}: not understood", Quoted(at.key())));
     }
   }
-  if (!says) return invalid("'require' is missing");
+  if (!says) return invalid("'require' is neither \"always\" nor \"never\"");
   return policy;
 }
 
@@ -78,7 +80,9 @@ Result<Policy> ReadPolicy(const std::string& directory, TrustedOwners owners) {
   const std::string path = JoinPath(directory, "policy.json");
   const auto text = TRY(ReadIfThere(path, owners));
   if (!text) return Policy{};
-  return ParsePolicy(*text, path);
+  Policy policy = TRY(ParsePolicy(*text, path));
+  policy.source = path;
+  return policy;
 }
 
 // Names that package managers and editors leave behind are none of a configuration file.
@@ -113,14 +117,19 @@ Result<> AddAllowedSigners(const std::string& directory, TrustedOwners owners,
 
 Result<> CheckSigned(int fd, const format::BundleFile& bundle, const Signers& signers,
                      const Policy& policy) {
-  if (policy.signers && policy.signers->empty())
-    return Failure(Error(ErrorKind::kUnsupported, "the policy allows no signer"));
-  static constexpr std::span<const std::string> kAnybody;
+  const auto refused = [&](const Error& error) {
+    return Failure(Error(error.kind(),
+                         fmt::format("{} ({} asks for a signature)", error.cause(), policy.source))
+                       .Remedy(error.remedy()));
+  };
+  std::span<const std::string> wanted;
+  if (policy.signers) wanted = *policy.signers;
+  if (policy.signers && wanted.empty())
+    return refused(Error(ErrorKind::kUnsupported, "no signer is allowed"));
   const auto signatures = TRY(format::ReadSignatures(fd, bundle));
-  TRY(FindSigner(
-      signatures, format::RootMessage(bundle.trailer.root), signers,
-      {.signers = policy.signers ? std::span<const std::string>(*policy.signers) : kAnybody,
-       .now = ::time(nullptr)}));
+  const auto found = FindSigner(signatures, format::RootMessage(bundle.trailer.root), signers,
+                                {.signers = wanted, .now = ::time(nullptr)});
+  if (!found) return refused(found.error());
   return {};
 }
 
@@ -144,6 +153,7 @@ Result<> CheckPolicy(int fd, const format::BundleFile& bundle, const PolicyPlace
   const Policy system = TRY(ReadPolicy(places.system, TrustedOwners::kRoot));
   Policy user;
   if (!places.user.empty()) user = TRY(ReadPolicy(places.user, TrustedOwners::kRootAndSelf));
+  if (places.required && !user.required) user.source = variables::kRequireSignature;
   user.required |= places.required;
   if (!system.required && !user.required) return {};
 

@@ -16,7 +16,7 @@ inline constexpr std::string_view kSystemDirectory = "/etc/haft";
 struct PolicyPlaces {
   std::string system = std::string(kSystemDirectory);  // of root
   std::string user;                                    // "": none
-  // A signature is wanted whatever the files say.
+  // A signature is wanted whatever the files say: HAFT_REQUIRE_SIGNATURE.
   bool required = false;
 };
 

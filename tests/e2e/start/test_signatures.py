@@ -213,7 +213,7 @@ class TestPolicy(SignatureCase):
             [support.HAFT, "run", unsigned],
             [support.HAFT, "exec", unsigned, "true"],
         ):
-            self.refused(command, mode, f"'{unsigned}': not signed; ")
+            self.refused(command, mode, f"'{unsigned}': not signed (/etc/haft/policy.json asks")
         self.write(policy="never")
         self.starts([unsigned], mode)
 
