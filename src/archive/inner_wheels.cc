@@ -28,6 +28,15 @@ Result<std::shared_ptr<ZipArchive>> OpenInner(const TreeNode::File& file, std::s
   return ZipArchive::Open(std::move(fd), std::move(path));
 }
 
+// The files of a directory whose names end in `suffix`.
+std::vector<std::string> FilesOf(const TreeNode::Children& children, std::string_view suffix) {
+  std::vector<std::string> names;
+  for (const auto& [name, node] : children) {
+    if (name.ends_with(suffix) && node->file() != nullptr) names.push_back(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 Result<std::vector<InnerArchive>> ExpandInnerWheels(Tree& tree, const std::string& path) {
@@ -35,12 +44,8 @@ Result<std::vector<InnerArchive>> ExpandInnerWheels(Tree& tree, const std::strin
   TreeNode* deps = tree.Find("PEX-INFO") == nullptr ? nullptr : tree.Find(kDeps);
   if (deps == nullptr || deps->directory() == nullptr) return inner;
   TreeNode::Children& children = deps->directory()->children;
-  std::vector<std::string> names;
-  for (const auto& [name, node] : children) {
-    if (name.ends_with(".whl") && node->file() != nullptr) names.push_back(name);
-  }
   std::uint64_t left = kMostInnerBytes;
-  for (const std::string& name : names) {
+  for (const std::string& name : FilesOf(children, ".whl")) {
     const TreeNode& node = *children.find(name)->second;
     if (node.file()->size > left) continue;
     left -= node.file()->size;
@@ -53,6 +58,26 @@ Result<std::vector<InnerArchive>> ExpandInnerWheels(Tree& tree, const std::strin
     inner.push_back({.directory = directory, .archive = std::move(archive)});
   }
   return inner;
+}
+
+Result<> ExpandEggs(Tree& tree, std::string_view directory) {
+  TreeNode* node = tree.Find(directory);
+  if (node == nullptr || node->directory() == nullptr) return {};
+  TreeNode::Children& children = node->directory()->children;
+  std::uint64_t left = kMostInnerBytes;
+  for (const std::string& name : FilesOf(children, ".egg")) {
+    const TreeNode::File& file = *children.find(name)->second->file();
+    if (file.size > left) continue;
+    const std::string origin = file.source.origin();
+    auto archive = OpenInner(file, origin);
+    if (!archive) continue;
+    left -= file.size;
+    children.erase(name);
+    const std::string egg = JoinPath(directory, name);
+    TRY(tree.AddDirectory(egg, kGeneratedDirectory, origin));
+    TRY(AddArchive(*archive, tree, [&](std::string_view entry) { return JoinPath(egg, entry); }));
+  }
+  return {};
 }
 
 }  // namespace haft

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "entry_resolver.h"
+#include "haft/archive/inner_wheels.h"
 #include "haft/base/atomic_file.h"
 #include "haft/base/file_io.h"
 #include "haft/base/parallel.h"
@@ -150,6 +151,7 @@ class Builder {
     for (const std::string& path : options_.sources) TRY(add(path, {.skipped = kNoSources}));
     // pip gives every file the time of its installation.
     if (!installed.empty()) TRY(add(installed, {.fixed_times = true}));
+    TRY(ExpandEggs(tree_, format::kSitePackages));
     if (!options_.entry.executable.empty()) {
       TRY(AddInputProgram(options_.entry.executable, ImagePathOfExecutable(options_.entry), tree_));
       ++files;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -221,6 +223,27 @@ Result<std::string> SitePackagesOf(const std::string& venv) {
   return found;
 }
 
+// Whether `name` is `stem` with a version after it, or none: "python", "python3.11", "pip-3.11".
+bool IsVersionOf(std::string_view name, std::string_view stem) {
+  if (!name.starts_with(stem)) return false;
+  name.remove_prefix(stem.size());
+  if (name.starts_with("-3")) name.remove_prefix(1);
+  return name.find_first_not_of("0123456789.t") == name.npos;
+}
+
+// What venv, virtualenv and uv put into bin/ whatever is installed: interpreters, pip, and files
+// for a shell to read. Not every program whose name begins so: argcomplete has
+// activate-global-python-argcomplete.
+bool BelongsToVenv(std::string_view name) {
+  for (std::string_view stem : {"python", "pypy", "pip", "easy_install"}) {
+    if (IsVersionOf(name, stem)) return true;
+  }
+  constexpr std::array<std::string_view, 3> kForShells = {"activate", "Activate", "deactivate"};
+  const std::string_view stem = name.substr(0, name.find('.'));
+  return name == "activate_this.py" || name == "pydoc.bat" ||
+         std::ranges::find(kForShells, stem) != kForShells.end();
+}
+
 // Programs of bin/ that are neither the environment's own nor made by an installer for a console
 // script: those have the path of this environment in their first line.
 Result<std::uint64_t> AddVenvPrograms(const std::string& venv, Tree& tree) {
@@ -229,10 +252,7 @@ Result<std::uint64_t> AddVenvPrograms(const std::string& venv, Tree& tree) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(venv + "/bin", error)) {
     const std::string name = entry.path().filename().string();
-    const bool own = name.starts_with("python") || name.starts_with("activate") ||
-                     name.starts_with("Activate") || name.starts_with("pip") ||
-                     name.starts_with("easy_install");
-    if (own || points.Has(name) || !entry.is_regular_file(error)) continue;
+    if (BelongsToVenv(name) || points.Has(name) || !entry.is_regular_file(error)) continue;
     TRY(AddInputProgram(entry.path().string(),
                         fmt::format("{}/bin/{}", format::kSitePackages, name), tree));
     ++files;
@@ -257,6 +277,10 @@ Result<ImportedInput> ImportVenv(const std::string& venv) {
       [venv, packages](
           Tree& tree, const std::function<void(std::uint64_t)>& progress) -> Result<std::uint64_t> {
     std::uint64_t files = TRY(AddInputDirectory(packages, format::kSitePackages, tree, progress));
+    for (const char* data : {"share", "etc"}) {
+      const std::string path = JoinPath(venv, data);
+      if (::access(path.c_str(), X_OK) == 0) files += TRY(AddInputDirectory(path, data, tree));
+    }
     return files + TRY(AddVenvPrograms(venv, tree));
   };
   return imported;

@@ -58,15 +58,27 @@ bool DirectoryHolds(const TreeNode& node, const std::string& top) {
   return false;
 }
 
+// What the distribution `name` of a site-packages directory says of itself; null: it is none.
+const TreeNode* MetadataOf(std::string_view name, const TreeNode& child) {
+  if (child.directory() == nullptr) return nullptr;
+  if (name.ends_with(".dist-info") || name.ends_with(".egg-info")) return &child;
+  if (!name.ends_with(".egg")) return nullptr;
+  const TreeNode::Children& egg = child.directory()->children;
+  auto found = egg.find("EGG-INFO");
+  return found == egg.end() || found->second->directory() == nullptr ? nullptr
+                                                                     : found->second.get();
+}
+
 }  // namespace
 
-std::vector<ScriptLine> ParseConsoleScripts(std::string_view text) {
+std::vector<ScriptLine> ParseScripts(std::string_view text) {
   std::vector<ScriptLine> scripts;
   bool inside = false;
   for (std::string_view line : TrimmedLines(text)) {
     if (line.empty() || line[0] == '#' || line[0] == ';') continue;
     if (line[0] == '[') {
-      inside = line.ends_with(']') && Trim(line.substr(1, line.size() - 2)) == "console_scripts";
+      const std::string_view section = Trim(SplitOnce(line.substr(1), ']').first);
+      inside = line.ends_with(']') && (section == "console_scripts" || section == "gui_scripts");
       continue;
     }
     std::size_t equals = line.find('=');
@@ -82,13 +94,13 @@ Result<EntryPoints> EntryPoints::Find(const Tree& tree, std::string_view directo
   const TreeNode* node = tree.Find(directory);
   if (node == nullptr || node->directory() == nullptr) return points;
   for (const auto& [name, child] : node->directory()->children) {
-    const TreeNode::Directory* metadata = child->directory();
-    if (metadata == nullptr || !(name.ends_with(".dist-info") || name.ends_with(".egg-info")))
-      continue;
-    auto found = metadata->children.find("entry_points.txt");
-    if (found == metadata->children.end() || found->second->file() == nullptr) continue;
+    const TreeNode* metadata = MetadataOf(name, *child);
+    if (metadata == nullptr) continue;
+    const TreeNode::Children& members = metadata->directory()->children;
+    auto found = members.find("entry_points.txt");
+    if (found == members.end() || found->second->file() == nullptr) continue;
     const TreeNode::File& file = *found->second->file();
-    for (ScriptLine& line : ParseConsoleScripts(TRY(ReadText(file)))) {
+    for (ScriptLine& line : ParseScripts(TRY(ReadText(file)))) {
       points.scripts_.emplace(std::move(line.name),
                               Definition{std::move(line.target), file.source.origin()});
     }

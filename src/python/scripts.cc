@@ -29,14 +29,15 @@ const TreeNode::File* FileAt(const Tree& tree, const std::string& path, std::uin
   return node->file();
 }
 
-// "" of a file so long that it is a program: in an archive all of it would be decoded.
-Result<std::string> FirstLine(const TreeNode::File& file) {
+// The front of a file; "" of one so long that it is a program: in an archive all of it would be
+// decoded.
+Result<std::string> FirstLines(const TreeNode::File& file) {
   constexpr std::uint64_t kLongestScript = 1u << 20;
   if (file.size > kLongestScript) return "";
-  std::string line(std::min<std::uint64_t>(file.size, 256), '\0');
+  std::string text(std::min<std::uint64_t>(file.size, 4096), '\0');
   FileReader reader = TRY(FileReader::Open(file.source, file.size));
-  TRY(reader.Read(0, std::as_writable_bytes(std::span(line))));
-  return std::string(SplitOnce(line, '\n').first);
+  TRY(reader.Read(0, std::as_writable_bytes(std::span(text))));
+  return text;
 }
 
 // UTF-8 without control characters.
@@ -55,7 +56,7 @@ Result<format::Entry> ScriptEntry(const Tree& tree, const std::string& path) {
     return Failure(Error::Invalid(fmt::format("{}: is no file", Quoted(path))));
   if (!IsPrintable(path))
     return Failure(Error::Invalid(fmt::format("{}: its name is not UTF-8", Quoted(path))));
-  entry.python = path.ends_with(".py") || NamesPython(TRY(FirstLine(*file)));
+  entry.python = path.ends_with(".py") || NamesPython(TRY(FirstLines(*file)));
   if (!entry.python && (mode & 0111) == 0) {
     return Failure(Error::Invalid(fmt::format("{}: is neither Python nor executable",
                                               Quoted(file->source.origin())))

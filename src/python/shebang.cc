@@ -51,8 +51,22 @@ std::string ShebangOf(int fd) {
   return std::string(Trim(TakeUntil(text, '\n').substr(2), kBlanksInLine));
 }
 
-bool NamesPython(std::string_view line) {
-  return line.starts_with("#!") && IsPython(ParseShebang(line).program);
+bool NamesPython(std::string_view text) {
+  if (!text.starts_with("#!")) return false;
+  const auto [line, rest] = SplitOnce(text, '\n');
+  const std::string program = ParseShebang(line).program;
+  if (IsPython(program)) return true;
+  // An installer whose line would be too long for the kernel writes
+  //     #!/bin/sh
+  //     '''exec' "/a long/bin/python" "$0" "$@"
+  //     ' '''
+  // To Python the last two lines are a string.
+  constexpr std::string_view kExec = "'''exec' ";
+  if (BaseName(program) != "sh" || !rest.starts_with(kExec)) return false;
+  std::string_view command = Trim(rest.substr(kExec.size()), kBlanksInLine);
+  const bool quoted = command.starts_with('"');
+  if (quoted) command.remove_prefix(1);
+  return IsPython(SplitOnce(command, quoted ? '"' : ' ').first);
 }
 
 WantedPython PythonOf(std::string_view shebang) {

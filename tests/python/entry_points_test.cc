@@ -22,19 +22,21 @@ std::string Target(const Result<format::Entry>& entry) {
   return entry ? format::Describe(*entry) : entry.error().message();
 }
 
-TEST(EntryPointsTest, ReadsOnlyConsoleScripts) {
-  auto scripts = ParseConsoleScripts(
+TEST(EntryPointsTest, ReadsOnlyScripts) {
+  auto scripts = ParseScripts(
       "\xEF\xBB\xBF# comment\n[other]\nx = a:b\n\n[console_scripts]\r\nCert-Bot = "
       "certbot.main:main\r\n"
-      "; another\n 100%=pkg:f %(x)s\nno value\n = no.name:f\ny= m : f [ssl, x]\n[gui_scripts]\nz = "
-      "a:b\n");
-  ASSERT_EQ(scripts.size(), 3u);
+      "; another\n 100%=pkg:f %(x)s\nno value\n = no.name:f\ny= m : f [ssl, x]\n[gui]\nz = a:b\n"
+      "[ gui_scripts ]\nz = a:c\n[console_scripts.extra]\nz = a:d\n");
+  ASSERT_EQ(scripts.size(), 4u);
   EXPECT_EQ(scripts[0].name, "Cert-Bot");
   EXPECT_EQ(scripts[0].target, "certbot.main:main");
   EXPECT_EQ(scripts[1].name, "100%");
   EXPECT_EQ(scripts[1].target, "pkg:f %(x)s");
   EXPECT_EQ(scripts[2].name, "y");
   EXPECT_EQ(scripts[2].target, "m : f [ssl, x]");
+  EXPECT_EQ(scripts[3].name, "z");
+  EXPECT_EQ(scripts[3].target, "a:c");
 }
 
 TEST(EntryPointsTest, DropsExtrasAndSpaces) {
@@ -57,6 +59,15 @@ TEST(EntryPointsTest, LooksIntoEggInfoAndDistInfoAtTheTopOnly) {
   EXPECT_TRUE(points.ConsoleScript("a"));
   EXPECT_EQ(Message(points.ConsoleScript("b")),
             "console script 'b': not in the inputs, which define 'a'; did you mean 'a'?");
+}
+
+TEST(EntryPointsTest, LooksIntoEggs) {
+  Tree tree = MakeTree({{"s/a-1-py3.11.egg/EGG-INFO/entry_points.txt", "[console_scripts]\na=a:a"},
+                        {"s/b/EGG-INFO/entry_points.txt", "[console_scripts]\nb=b:b"},
+                        {"s/c-1-py3.11.egg/entry_points.txt", "[console_scripts]\nc=c:c"},
+                        {"s/d-1-py3.11.egg/EGG-INFO", "a file"},
+                        {"s/e-1-py3.11.egg", "a zip"}});
+  EXPECT_EQ(Expect(EntryPoints::Find(tree, "s")).Names(), std::vector<std::string>{"a"});
 }
 
 TEST(EntryPointsTest, SuggestsTheNearestName) {

@@ -1,5 +1,6 @@
 #include "haft/python/shebang.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -37,6 +38,20 @@ TEST(NamesPythonTest, KnowsPythonByItsFirstLine) {
        {"", "#!", "#!/bin/sh", "#!/usr/bin/env", "#!/usr/bin/env bash python3",
         "#!/bin/sh -c python3", "# python3", "#!/usr/bin/ruby", "#!/usr/python3/bin/sh"}) {
     EXPECT_FALSE(NamesPython(line)) << line;
+  }
+}
+
+TEST(NamesPythonTest, KnowsPythonThatShStarts) {
+  constexpr std::string_view kRest = " \"$0\" \"$@\"\n' '''\nimport sys\n";
+  for (const char* head :
+       {"#!/bin/sh\n'''exec' \"/a b/bin/python\"", "#!/bin/sh\n'''exec' /l/python3.11",
+        "#!/usr/bin/env sh\n'''exec' \"/a/pypy3\""}) {
+    EXPECT_TRUE(NamesPython(fmt::format("{}{}", head, kRest))) << head;
+  }
+  for (const char* head : {"#!/bin/sh\n'''exec' \"/a b/bin/ruby\"", "#!/bin/sh\nexec /l/python3",
+                           "#!/bin/bash -e\n\n'''exec' /python3", "#!/bin/cat\n'''exec' /python3",
+                           "#!/bin/sh\n'''exec' /a/python3/ruby"}) {
+    EXPECT_FALSE(NamesPython(fmt::format("{}{}", head, kRest))) << head;
   }
 }
 

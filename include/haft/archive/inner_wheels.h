@@ -23,4 +23,9 @@ struct InnerArchive {
 inline constexpr std::uint64_t kMostInnerBytes = 512u << 20;
 Result<std::vector<InnerArchive>> ExpandInnerWheels(Tree& tree, const std::string& path);
 
+// easy_install leaves a distribution as the zip NAME.egg in site-packages, which Python imports
+// from. Each such file directly below `directory` becomes a directory of that name, which to Python
+// is the same. A file that is no zip, or too large, stays.
+Result<> ExpandEggs(Tree& tree, std::string_view directory);
+
 }  // namespace haft

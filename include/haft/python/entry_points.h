@@ -11,10 +11,12 @@
 
 namespace haft {
 
-// The console scripts of the distributions in a tree.
+// The console scripts of the distributions in a tree. gui_scripts are the same here: they differ on
+// Windows only.
 class EntryPoints {
  public:
-  // Reads *.dist-info/entry_points.txt and *.egg-info/entry_points.txt directly below `directory`.
+  // Reads entry_points.txt of *.dist-info, *.egg-info and *.egg/EGG-INFO directly below
+  // `directory`.
   static Result<EntryPoints> Find(const Tree& tree, std::string_view directory);
 
   // What the console script `name` calls. Unknown names: the error lists those there are and
@@ -35,15 +37,15 @@ class EntryPoints {
   std::multimap<std::string, Definition> scripts_;
 };
 
-// One line of [console_scripts] and its value.
+// One line of [console_scripts] or [gui_scripts] and its value.
 struct ScriptLine {
   std::string name;
   std::string target;
 };
 
-// The [console_scripts] of an entry_points.txt. Names keep their case, "%" means nothing; comments
-// and lines that are no "name = value" are skipped.
-std::vector<ScriptLine> ParseConsoleScripts(std::string_view text);
+// [console_scripts] and [gui_scripts] of an entry_points.txt. Names keep their case, "%" means
+// nothing; comments and lines that are no "name = value" are skipped.
+std::vector<ScriptLine> ParseScripts(std::string_view text);
 
 // Whether `module`'s top-level package is in `directory` of the tree, or may be in a directory that
 // a .pth file there adds.

@@ -22,8 +22,9 @@ Shebang ParseShebang(std::string_view line);
 // The "#!" line at the front of a file, without "#!" and trimmed; "" if there is none.
 std::string ShebangOf(int fd);
 
-// "#!/usr/bin/env -S python3 -s", "#!/opt/x/bin/pypy3": whether such a first line is Python's.
-bool NamesPython(std::string_view line);
+// "#!/usr/bin/env -S python3 -s", "#!/opt/x/bin/pypy3": whether a file that begins so is Python's.
+// Also with the two lines for sh that installers write where the path is long or has a space.
+bool NamesPython(std::string_view text);
 
 // The Python that a line asks for.
 struct WantedPython {

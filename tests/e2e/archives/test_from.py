@@ -12,6 +12,8 @@ from support.archives import damage
 from support.demo import VENDORED, contents, demo_files, make
 
 SECONDS = 40
+# Console scripts of the demo that are no files of its environment.
+OTHERS = {"Demo-Other", "demo-code"}
 
 
 class FromCase(support.TestCase):
@@ -119,6 +121,35 @@ class TestFrom(FromCase):
         self.assertTrue(about["isolated"])
         self.assertNotIn("pip", [script["script"] for script in about["scripts"]])
         self.assertTrue(about["python"]["path"].startswith("/usr/bin/python3"), about["python"])
+
+    def test_a_virtual_environment_loses_its_own_programs_only(self):
+        """Whatever the names of others begin with; what is in share/ and etc/ stays too."""
+        environment = self.venv()
+        long = f"#!/bin/sh\n'''exec' \"{environment}/bin/python\" \"$0\" \"$@\"\n' '''\n"
+        for name, text in {
+            "activate-demo": "#!/bin/sh\necho activated\n",
+            "python-demo": f"#!{environment}/bin/python3\nprint('python')\n",
+            "pip-demo": f"{long}import demo\nprint(demo.__name__)\n",
+            "pip3.11": "#!/bin/sh\n",
+            "activate.csh": "#!/bin/sh\n",
+        }.items():
+            (environment / "bin" / name).write_text(text)
+            (environment / "bin" / name).chmod(0o755)
+        support.write_tree(environment, {"share/demo/a.txt": "a", "etc/demo.d/b.txt": "b"})
+        new = self.convert(environment)
+        names = {script["script"] for script in support.info(new)["scripts"]}
+        self.assertEqual(
+            names, {"demo", "own", "activate-demo", "python-demo", "pip-demo", *OTHERS}
+        )
+        shutil.rmtree(environment)
+        for script, printed in (
+            ("activate-demo", "activated\n"),
+            ("python-demo", "python\n"),
+            ("pip-demo", "demo\n"),
+        ):
+            self.assertEqual(self.run_bundle(new, HAFT_SCRIPT=script).stdout, printed)
+        self.assertEqual(support.haft("ls", new, "share/demo").stdout, "a.txt\n")
+        self.assertEqual(support.haft("ls", new, "etc/demo.d").stdout, "b.txt\n")
 
     def test_what_it_says_is_taken_over_unless_said_otherwise(self):
         directory = support.unique_dir()
