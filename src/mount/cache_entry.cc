@@ -170,14 +170,14 @@ std::vector<FoundCacheEntry> FindCacheEntries(int location, const std::string& l
 
 bool IsEntryInUse(int location, const FoundCacheEntry& entry) {
   UniqueFd fd = OpenDirectoryAt(location, std::string(BaseName(entry.path)));
-  return fd && (!Lock(fd, LOCK_EX) || FindUser(entry.path));
+  return fd && (!Lock(fd, LOCK_EX) || HasUser(entry.path));
 }
 
 bool RemoveUnusedEntry(int location, const FoundCacheEntry& entry) {
   const std::string name(BaseName(entry.path));
   UniqueFd fd = OpenDirectoryAt(location, name);
   if (!fd) return errno == ENOENT;
-  if (!Lock(fd, LOCK_EX) || FindUser(entry.path)) return false;
+  if (!Lock(fd, LOCK_EX) || HasUser(entry.path)) return false;
   RemoveLocked(location, name, fd);
   return !HasName(fd);
 }

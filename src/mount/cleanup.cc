@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "haft/base/process.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/unique_fd.h"
@@ -13,6 +16,8 @@
 
 namespace haft {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds kPollInterval(100);
 
@@ -27,16 +32,49 @@ void WaitForEnd(pid_t process, const UniqueFd& pidfd) {
   }
 }
 
-void WaitUntilUnused(const std::string& path) {
+// Until the program has ended. It is looked at as soon as it has executed something, and now and
+// then, should it execute something else.
+void WaitForProgram(pid_t program, const UniqueFd& pidfd, DirectoryUsers& users) {
+  constexpr int kFirst = 5, kOnceSeen = 100, kLongest = 10'000;
+  pollfd ended{.fd = pidfd.get(), .events = POLLIN};
+  for (int pause = kFirst; pidfd && ::poll(&ended, 1, pause) <= 0;) {
+    const bool seen_before = users.observed();
+    users.Observe();
+    if (users.observed()) pause = seen_before ? std::min(2 * pause, kLongest) : kOnceSeen;
+  }
+  WaitForEnd(program, pidfd);
+}
+
+// A look at all processes takes milliseconds. However long this waits for users that come and go,
+// looking takes a thousandth of the time, after a tenth of a second in advance.
+class Allowance {
+ public:
+  // Sleeps until there is time for a look.
+  void Wait() {
+    constexpr std::chrono::nanoseconds kAdvance = 100ms, kShortest = 20ms, kLongest = 4s;
+    const std::chrono::nanoseconds elapsed(MonotonicNow() - begin_);
+    const std::chrono::nanoseconds missing = 1000 * (used_ - kAdvance) - elapsed;
+    Sleep(std::clamp(missing, kShortest, kLongest));
+  }
+  void Look(const std::function<void()>& look) {
+    const std::uint64_t before = MonotonicNow();
+    look();
+    used_ += std::chrono::nanoseconds(MonotonicNow() - before);
+  }
+
+ private:
+  std::uint64_t begin_ = MonotonicNow();
+  std::chrono::nanoseconds used_{0};
+};
+
+void WaitUntilUnused(DirectoryUsers& users, Allowance& allowance) {
   // Twice: while the list of processes is read, a user may have started another one and ended.
   for (int unused = 0; unused < 2;) {
-    auto user = FindUser(path);
-    if (user) {
-      WaitForEnd(*user, OpenProcess(*user));
-      unused = 0;
-    } else if (++unused < 2) {
-      Sleep(std::chrono::milliseconds(20));
-    }
+    std::vector<pid_t> found;
+    allowance.Look([&] { found = users.Find(); });
+    for (pid_t user : found) WaitForEnd(user, OpenProcess(user));
+    unused = found.empty() ? unused + 1 : 0;
+    if (unused < 2) allowance.Wait();
   }
 }
 
@@ -55,10 +93,12 @@ Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
     if (pidfd) kept.push_back(pidfd.get());
     DetachProcess("haft-cleanup", kept);
     ::prctl(PR_SET_DUMPABLE, 0);
-    WaitForEnd(program, pidfd);
-    do {
-      WaitUntilUnused(path);
-    } while (!finish() && (Sleep(kPollInterval), true));
+    DirectoryUsers users(path, program);
+    WaitForProgram(program, pidfd, users);
+    for (Allowance allowance;; allowance.Wait()) {
+      WaitUntilUnused(users, allowance);
+      if (finish()) break;
+    }
     ::_exit(0);
   }
   if (WaitFor(child).value_or(0) != 0)

@@ -9,9 +9,9 @@
 namespace haft {
 
 // Forks a detached process that waits until this process has ended and no process uses the
-// directory `path` any more (see FindUser), then calls `finish`, and again while that says false.
-// It keeps only the descriptors `keep`. Needed where the kernel does not end things by itself.
-// REQUIRES: this process has one thread.
+// directory `path` any more (see DirectoryUsers), then calls `finish`, and again while that says
+// false. It keeps only the descriptors `keep`. Needed where the kernel does not end things by
+// itself. REQUIRES: this process has one thread.
 Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
                      const std::function<bool()>& finish);
 

@@ -47,7 +47,7 @@ void Sweep(const UserDirectory& location, const StepClock& clock) {
       continue;  // its start or its cleanup process is alive
     if (++swept > kMaxSwept) return;
     std::string path = fmt::format("{}/{}", location.path, entry);
-    if (FindUser(path)) continue;
+    if (HasUser(path)) continue;
     bool removed = true;
     for (const std::string& name : NamesIn(fd.get()))
       removed = RemoveMount(location, entry, path + "/" + name) && removed;
