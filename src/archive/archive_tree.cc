@@ -6,6 +6,7 @@
 
 #include "haft/base/path.h"
 #include "haft/format/digest.h"
+#include "haft/format/image_paths.h"
 
 namespace haft {
 
@@ -30,7 +31,7 @@ std::string BundleNameFor(std::string_view path) {
 format::Manifest ManifestFor(const ZipArchive& archive) {
   format::Manifest manifest;
   manifest.name = BundleNameFor(archive.path());
-  manifest.mount = "/haft/" + manifest.name;
+  manifest.mount = JoinPath(format::kMountParent, manifest.name);
   // The digest makes image ids differ where names, sizes or CRCs do: an image id covers the
   // manifest.
   manifest.builder = fmt::format("haft {}, from a zip directory {}", HAFT_VERSION,

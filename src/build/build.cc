@@ -175,7 +175,8 @@ class Builder {
                                         const PythonInterpreter& python) const {
     format::Manifest manifest;
     manifest.name = options_.name;
-    manifest.mount = options_.mount.empty() ? "/haft/" + options_.name : options_.mount;
+    manifest.mount =
+        options_.mount.empty() ? JoinPath(format::kMountParent, options_.name) : options_.mount;
     manifest.entry = std::move(entry);
     manifest.scripts = TRY(ListScripts(tree_, format::kSitePackages));
     manifest.python = python.target();

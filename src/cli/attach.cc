@@ -19,7 +19,7 @@ namespace {
 // What a bundle sets for its program.
 constexpr std::string_view kVariables[] = {"PYTHONPATH", "PYTHONNOUSERSITE", variables::kBundle};
 
-// "/haft/NAME" of "/haft/NAME/.haft/py:…"; "" if no bundle has put anything there.
+// "/run/haft/NAME" of "/run/haft/NAME/.haft/py:…"; "" if no bundle has put anything there.
 std::string MountIn(std::string_view python_path) {
   for (std::string_view directory : Split(python_path, ':')) {
     const auto mount = format::MountOfBootstrap(directory);

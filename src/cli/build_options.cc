@@ -197,7 +197,7 @@ void DefineBuildOptions(CommandLine& line) {
              "convert a .pyz of shiv or zipapp, a .pex, wheel, zip, virtual environment or bundle")
       .Value("site-packages", "DIR", "directory with installed packages; several are merged")
       .Value("sources", "DIR", "directory with the application's own modules; merged too")
-      .Value("name", "NAME", "the files appear at /haft/NAME [base name of FILE]")
+      .Value("name", "NAME", "the files appear at /run/haft/NAME [base name of FILE]")
       .Value("mount-at", "PATH", "the files appear at PATH instead")
       .Value("inject-env", "NAME=VALUE", "variable set for the program, whatever it was before")
       .Value("inject-args", "WORDS", "arguments in front of the user's; split as a shell does")

@@ -37,7 +37,7 @@ std::string InMount(const Manifest& manifest, std::string_view path) {
 // bundle: a program of one bundle that starts another, or itself, does not hand its packages on.
 std::vector<std::string_view> UsersDirectories(std::string_view python_path) {
   std::vector<std::string_view> directories;
-  std::string ours;  // "/haft/other/" once its bootstrap has been seen
+  std::string ours;  // "/run/haft/other/" once its bootstrap has been seen
   for (std::string_view directory : Split(python_path, ':')) {
     if (const auto mount = format::MountOfBootstrap(directory)) {
       ours = fmt::format("{}/", *mount);

@@ -14,12 +14,12 @@
 #include <memory>
 #include <string_view>
 
+#include "carrier_mount.h"
 #include "haft/base/clear_umask.h"
 #include "haft/base/directory.h"
 #include "haft/base/file_io.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/text.h"
-#include "haft/mount/runtime_directory.h"
 
 namespace haft {
 namespace {
@@ -75,17 +75,19 @@ Result<> Bind(const std::string& from, const std::string& to) {
   return Failure(SystemError("bind", to));
 }
 
-// Makes `to` show what `from` is: a bind of a directory or file, a copy of a symlink.
+// Makes `to` show what `from` is: a bind of a directory or file, a copy of a symlink. Nothing, if
+// it has just been removed.
 Result<> Reproduce(const std::string& from, const std::string& to, unsigned char type) {
   struct stat status;
   if (type == DT_UNKNOWN) {
-    if (::lstat(from.c_str(), &status) < 0) return Failure(SystemError("stat", from));
+    if (::lstat(from.c_str(), &status) < 0)
+      return errno == ENOENT ? Result<>() : Failure(SystemError("stat", from));
     type = IFTODT(status.st_mode);
   }
   if (type == DT_LNK) {
     char target[PATH_MAX];
     ssize_t size = ::readlink(from.c_str(), target, sizeof target - 1);
-    if (size < 0) return Failure(SystemError("readlink", from));
+    if (size < 0) return errno == ENOENT ? Result<>() : Failure(SystemError("readlink", from));
     target[size] = '\0';
     if (::symlink(target, to.c_str()) < 0) return Failure(SystemError("symlink", to));
     return {};
@@ -95,14 +97,21 @@ Result<> Reproduce(const std::string& from, const std::string& to, unsigned char
   } else {
     TRY(OpenFile(to, O_CREAT | O_EXCL | O_WRONLY, 0600));
   }
-  return Bind(from, to);
+  auto bound = Bind(from, to);
+  if (bound || bound.error().sys_errno() != ENOENT) return bound;
+  if (type == DT_DIR) {
+    ::rmdir(to.c_str());
+  } else {
+    ::unlink(to.c_str());
+  }
+  return {};
 }
 
 // What is mounted on the root: "/" alone is the process's root itself, its ".." is the same with
 // what lies on it.
 constexpr const char* kCover = "/../";
 
-// Fills directory `to` (of the tmpfs) with what `from` has. The first component of `path` becomes a
+// Fills directory `to` (of the tmpfs) with what `from` has. The first component of `path` is a
 // directory of our own, filled in the same way; the last one stays empty.
 Result<> Populate(const std::string& from, const std::string& to, std::string_view path) {
   const auto [own, rest] = SplitOnce(path, '/');
@@ -152,29 +161,31 @@ Result<> EnterMountNamespace() {
     return Failure(
         std::move(error).Remedy("it needs CAP_SYS_ADMIN (in a container: --cap-add SYS_ADMIN)"));
   }
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) {
-    return Failure(SystemError("make mounts private below", "/"));
-  }
   return {};
 }
 
-Result<> AssemblePrivateRoot(const std::string& mount_point) {
-  WorkingDirectory cwd;
-  ClearUmask umask;
-  // On top of the host's root, not in its place: pivot_root looks at every process of the machine,
-  // and unmounting what it leaves waits for all CPUs (RCU). Covered, the host's root stays where it
-  // is, reachable by no path and shown in no mount table. To the kernel the process is not in a
-  // chroot, and who joins the namespace comes out on top.
-  if (::mount("haft", "/", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0) {
-    return Failure(SystemError("mount tmpfs on", "/"));
-  }
-  TRY(Populate("/", kCover, std::string_view(mount_point).substr(1)));
-  if (::chroot(kCover) < 0) return Failure(SystemError("chroot", kCover));
-  TRY(MakeRuntimeDirectory(mount_point));
+Result<> CoverDirectory(const std::string& directory, const std::string& mount_point,
+                        CarrierMount& carrier) {
+  const WorkingDirectory cwd;
+  const ClearUmask umask;
+  const bool is_root = directory == "/";
+  // On top of the host's directory, also of its root, not in its place: pivot_root looks at every
+  // process of the machine, and unmounting what it leaves waits for all CPUs (RCU). Covered, the
+  // host's root stays where it is, reachable by no path and shown in no mount table. To the kernel
+  // the process is not in a chroot, and who joins the namespace comes out on top.
+  const UniqueFd covered = TRY(OpenFile(directory, O_PATH | O_DIRECTORY));
+  TRY(carrier.Isolate(directory));
+  if (::mount("haft", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
+    return Failure(SystemError("mount tmpfs on", directory));
+  TRY(carrier.Rejoin());
+  const std::string from = is_root ? "/" : fmt::format("/proc/self/fd/{}", covered.get());
+  const std::string to = is_root ? kCover : directory + "/";
+  TRY(Populate(from, to, std::string_view(mount_point).substr(is_root ? 1 : to.size())));
+  if (is_root && ::chroot(kCover) < 0) return Failure(SystemError("chroot", kCover));
   // A file written here would be lost with the namespace: better refuse it.
-  if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
-              nullptr) < 0) {
-    return Failure(SystemError("make read-only", "/"));
+  if (::mount(nullptr, directory.c_str(), nullptr,
+              MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, nullptr) < 0) {
+    return Failure(SystemError("make read-only", directory));
   }
   cwd.Restore();
   return {};

@@ -1,6 +1,6 @@
-// The private view of the host in which a program runs: its own mount namespace whose root is a
-// copy of the host's (bind mounts, so all files are the host's own) plus the directory the image is
-// mounted on. These calls change the calling process and must be made while it has one thread.
+// The private view of the host in which a program runs: its own mount namespace, which has one
+// mount more than the host's. These calls change the calling process and must be made while it has
+// one thread.
 #pragma once
 
 #include <sys/types.h>
@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "carrier_mount.h"
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
 
@@ -17,15 +18,18 @@ namespace haft {
 // keeps its ids. Every other id shows as nobody, and setuid programs have no power there.
 Result<> EnterUserNamespace();
 
-// A new mount namespace: mounts of the host keep arriving, none of ours leave.
+// A new mount namespace: mounts of the host keep arriving, ours reach it (in a new user namespace
+// they do not).
 Result<> EnterMountNamespace();
 
-// Makes `mount_point` exist as an empty directory without touching the host: covers the root with a
-// tmpfs holding the host's top-level entries (symlinks and files reproduced, directories bound) and
-// the components of mount_point. The new root is read-only. The working directory stays what it
-// was. Works in a chroot and in an initramfs as well. REQUIRES: EnterMountNamespace() succeeded;
-// format::IsMountPath(mount_point).
-Result<> AssemblePrivateRoot(const std::string& mount_point);
+// Makes `mount_point` exist as an empty directory without touching the host: covers `directory`,
+// which is above it, with a tmpfs that holds what the host has there (symlinks reproduced, files
+// and directories bound) and the components of mount_point. It is read-only, and what the host adds
+// or replaces in `directory` itself is not seen. The working directory stays what it was. Works in
+// a chroot and in an initramfs as well. `carrier` is the mount that carries `directory`. REQUIRES:
+// EnterMountNamespace() succeeded; format::IsMountPath(mount_point).
+Result<> CoverDirectory(const std::string& directory, const std::string& mount_point,
+                        CarrierMount& carrier);
 
 // Moves this process into the mount namespace of `process` (and into its user namespace first) and
 // makes `root`, an O_PATH descriptor of a directory in there, its root. The working directory stays

@@ -17,37 +17,55 @@
 #include "haft/server/server_process.h"
 #include "identity.h"
 #include "mount_namespace.h"
+#include "mount_place.h"
+#include "runtime_directory.h"
 #include "syscall_filter_check.h"
 
 namespace haft {
 namespace {
 
+// From the new mount namespace to the image in its place.
+Result<> MountInPlace(const MountRequest& request, const MountPlace& place, int device,
+                      const FuseMountOptions& mount) {
+  const std::string& on = place.cover.empty() ? place.path : place.cover;
+  CarrierMount carrier = TRY(CarrierMount::Find(on));
+  TRY(EnterMountNamespace());
+  request.clock.Step("mount namespace entered");
+  if (!place.cover.empty()) {
+    TRY(CoverDirectory(place.cover, place.path, carrier));
+    request.clock.Step("{} covered by a copy that has {}", Quoted(place.cover), Quoted(place.path));
+    return MountFuse(device, place.path, mount);
+  }
+  TRY(carrier.Isolate(place.path));
+  TRY(MountFuse(device, place.path, mount));
+  return carrier.Rejoin();
+}
+
 // Everything, in the calling process. Afterwards it is in the namespaces, or half in them.
-Result<> Build(const MountRequest& request) {
+Result<> Build(const MountRequest& request, const MountPlace& place) {
   if (request.mode == Mode::kUserns) {
     TRY(EnterUserNamespace());
     request.clock.Step("user namespace entered");
   }
   UniqueFd device = TRY(OpenFuseDevice());
-  ServerOptions options = ServerOptionsFor(request, request.mount_point);
-  FuseMountOptions mount{
+  ServerOptions options = ServerOptionsFor(request, place.path);
+  const FuseMountOptions mount{
       .uid = options.uid, .gid = options.gid, .allow_other = options.allow_other};
-  ServerProcess server = TRY(ServerProcess::Fork(request.reader, options, device));
+  ServerProcess server = TRY(ServerProcess::Fork(request.reader, options, device, place.directory));
   request.clock.Step("server process forked");
-  TRY(EnterMountNamespace());
-  TRY(AssemblePrivateRoot(request.mount_point));
-  request.clock.Step("private root assembled");
-  TRY(MountFuse(device.get(), request.mount_point, mount));
+  TRY(MountInPlace(request, place, device.get(), mount));
   device.Reset();
-  TRY(server.Begin(request.mount_point));
-  request.clock.Step("image mounted on {}", Quoted(request.mount_point));
+  TRY(server.Begin(place.path));
+  request.clock.Step("image mounted on {}", Quoted(place.path));
+  if (request.settings.runtime_memory) TRY(MountRuntimeDirectory(place.path));
   return {};
 }
 
 // The builder's half of the conversation: a descriptor of the new root, or the error as text. Then
 // it keeps the namespaces alive until the other side has joined them.
-[[noreturn]] void RunBuilder(const MountRequest& request, UniqueFd channel) {
-  auto built = Build(request);
+[[noreturn]] void RunBuilder(const MountRequest& request, const MountPlace& place,
+                             UniqueFd channel) {
+  auto built = Build(request, place);
   UniqueFd root;
   if (built) {
     root = UniqueFd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -82,13 +100,13 @@ Error ReadError(int channel, std::string text) {
 // A child that builds the mount. Killed if it is still there when this ends, with all it has built.
 class Builder {
  public:
-  static Result<Builder> Start(const MountRequest& request) {
+  static Result<Builder> Start(const MountRequest& request, const MountPlace& place) {
     auto [ours, theirs] = TRY(SocketPair());
     pid_t child = ::fork();
     if (child < 0) return Failure(Error::FromErrno("fork"));
     if (child == 0) {
       ours.Reset();
-      RunBuilder(request, std::move(theirs));
+      RunBuilder(request, place, std::move(theirs));
     }
     return Builder(child, std::move(ours));
   }
@@ -120,33 +138,31 @@ class Builder {
   UniqueFd channel_;
 };
 
-Result<std::string> TryToMount(const MountRequest& request) {
+Result<> TryToMount(const MountRequest& request, const MountPlace& place) {
   // Joining a namespace changes the working directory to its root. One that may not be entered
   // again can only be kept by never leaving it. Should that fail, the next modes have to do with
   // what is half built.
-  if (!MayEnterWorkingDirectory()) {
-    TRY(Build(request));
-    return request.mount_point;
-  }
+  if (!MayEnterWorkingDirectory()) return Build(request, place);
   // Nor is a child needed by a process that can come back; one in a user namespace cannot.
   if (request.mode == Mode::kNamespace) {
     if (auto saved = SavedNamespace::Save()) {
-      auto built = Build(request);
-      if (built) return request.mount_point;
-      TRY(saved->Return());
-      return Failure(std::move(built).error());
+      auto built = Build(request, place);
+      if (!built) TRY(saved->Return());
+      return built;
     }
   }
-  Builder builder = TRY(Builder::Start(request));
+  Builder builder = TRY(Builder::Start(request, place));
   UniqueFd root = TRY(builder.Root());
-  TRY(JoinNamespaces(builder.pid(), request.mode == Mode::kUserns, root.get()));
-  return request.mount_point;
+  return JoinNamespaces(builder.pid(), request.mode == Mode::kUserns, root.get());
 }
 
 Result<std::string> Mount(const MountRequest& request) {
-  auto mounted = TryToMount(request);
-  if (mounted || !mounted.error().remedy().empty() || mounted.error().sys_errno() != EPERM)
-    return mounted;
+  const MountPlace place = PlaceFor(request);
+  auto mounted = TryToMount(request, place);
+  if (mounted) return place.path;
+  place.directory.Remove();
+  if (!mounted.error().remedy().empty() || mounted.error().sys_errno() != EPERM)
+    return Failure(std::move(mounted).error());
   return Failure(
       std::move(mounted).error().Remedy("the host or container forbids it (seccomp, AppArmor, "
                                         "capabilities): allow it, or set HAFT_MODE=extract"));

@@ -62,6 +62,8 @@ Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
   std::string_view parent = DirName(format::kBootstrapDirectory);
   TRY(tree.AddDirectory(parent, kGeneratedDirectory, "haft"));
   TRY(tree.AddDirectory(format::kBootstrapDirectory, kGeneratedDirectory, "haft"));
+  if (!manifest.web.application.empty())
+    TRY(tree.AddDirectory(format::kRuntimeDirectory, kGeneratedDirectory, "haft"));
   TRY(AddBootstrapFiles(tree, files));
   return tree.AddText(JoinPath(format::kBootstrapDirectory, "_haft_bundle.py"),
                       BundleModule(manifest));

@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <span>
+#include <vector>
 
 #include "haft/base/log.h"
 #include "haft/base/unique_fd.h"
@@ -57,7 +58,7 @@ LandlockRuleset EverythingOf(long version) {
 }
 
 // From now on nothing can be done with files but this. What is open stays open.
-Result<> RestrictFiles(std::initializer_list<AllowedTree> trees) {
+Result<> RestrictFiles(const std::vector<AllowedTree>& trees) {
 #ifdef HAFT_SANITIZED
   return Failure(Error(ErrorKind::kUnsupported, "not with a sanitizer"));
 #endif
@@ -170,18 +171,27 @@ void AllowLookingAtFiles(SyscallFilter& filter) {
   filter.Allow({SYS_newfstatat, SYS_fstat, SYS_fadvise64});
 }
 
-SyscallFilter ServerFilter(int device) {
+void AllowToRemove(SyscallFilter& filter, const MountDirectory& directory) {
+  if (directory.descriptor() < 0) return;
+  const auto number = static_cast<std::uint32_t>(directory.descriptor());
+  filter.AllowIf(SYS_flock, {{0, number}});
+  filter.AllowIf(SYS_unlinkat, {{0, number}, {2, AT_REMOVEDIR}});
+}
+
+SyscallFilter ServerFilter(int device, const MountDirectory& directory) {
   SyscallFilter filter = Common();
   AllowDevice(filter, device);
+  AllowToRemove(filter, directory);
   AllowThreads(filter);
   AllowToEndItself(filter);
   return filter;
 }
 
 // All that its children may do: a filter can only become narrower.
-SyscallFilter SupervisorFilter(int device) {
+SyscallFilter SupervisorFilter(int device, const MountDirectory& directory) {
   SyscallFilter filter = Common();
   AllowDevice(filter, device);
+  AllowToRemove(filter, directory);
   AllowThreads(filter);
   AllowLookingAtFiles(filter);
   filter.AllowIf(SYS_clone, {{0, kFork}});
@@ -284,18 +294,27 @@ void GiveUpPrivileges() {
 #endif
 }
 
-void ConfineServer(int device) {
-  Report(RestrictFiles({}));
-  Report(ServerFilter(device).Install());
+void ConfineServer(int device, const MountDirectory& directory) {
+  const UniqueFd around = directory.OpenAround();
+  if (around) {
+    Report(RestrictFiles({{around.get(), LANDLOCK_ACCESS_FS_REMOVE_DIR}}));
+  } else {
+    Report(RestrictFiles({}));
+  }
+  Report(ServerFilter(device, directory).Install());
 }
 
-void ConfineSupervisor(int device) {
-  Report(SupervisorFilter(device).Install());
+void ConfineSupervisor(int device, const MountDirectory& directory) {
+  Report(SupervisorFilter(device, directory).Install());
 }
 
-void ConfineSupervisorToFiles(int root) {
+void ConfineSupervisorToFiles(int root, const MountDirectory& directory) {
   const UniqueFd processes(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  Report(RestrictFiles({{processes.get(), kReadFile}, {root, kReadFile | kReadDirectory}}));
+  const UniqueFd around = directory.OpenAround();
+  std::vector<AllowedTree> trees = {{processes.get(), kReadFile},
+                                    {root, kReadFile | kReadDirectory}};
+  if (around) trees.push_back({around.get(), LANDLOCK_ACCESS_FS_REMOVE_DIR});
+  Report(RestrictFiles(trees));
 }
 
 void ConfinePrefetchImage(int root) {

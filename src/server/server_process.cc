@@ -35,12 +35,12 @@ pid_t StartPrefetchHost(const FuseServer& server, UniqueFd& go) {
 // The life of the supervisor. Reading from the device before it is mounted would be EPERM, hence
 // the wait.
 Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device, UniqueFd go,
-               const OtherCpus& cpus) {
+               const OtherCpus& cpus, MountDirectory directory) {
   FuseServer server = TRY(FuseServer::Create(std::move(reader), options));
   TRY(server.Attach(std::move(device)));
   ::signal(SIGCHLD, SIG_DFL);  // ignored, it would reap our children before we have seen their end
   const pid_t prefetch_host = StartPrefetchHost(server, go);
-  ConfineSupervisor(server.device());
+  ConfineSupervisor(server.device(), directory);
   auto root = ReceiveDescriptor(go.get());
   auto alive = root ? ReceiveDescriptor(go.get()) : Failure(root.error());
   go.Reset();
@@ -48,14 +48,15 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
     RunSupervisor(std::move(server), {.root = *std::move(root),
                                       .alive = *std::move(alive),
                                       .cpus = cpus,
-                                      .prefetch_host = prefetch_host});
+                                      .prefetch_host = prefetch_host,
+                                      .directory = std::move(directory)});
   return {};
 }
 
 }  // namespace
 
 Result<ServerProcess> ServerProcess::Fork(const ImageReader& reader, const ServerOptions& options,
-                                          const UniqueFd& device) {
+                                          const UniqueFd& device, const MountDirectory& directory) {
   auto [wait, go] = TRY(SocketPair());
   const OtherCpus cpus;
   pid_t child = ::fork();
@@ -70,14 +71,17 @@ Result<ServerProcess> ServerProcess::Fork(const ImageReader& reader, const Serve
   if (grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
   std::vector<int> keep = reader.Descriptors();
   keep.insert(keep.end(), {device.get(), wait.get()});
+  if (directory.descriptor() >= 0) keep.push_back(directory.descriptor());
   // With HAFT_LOG=debug they say there what happens to them; otherwise nobody would read it.
   UniqueFd errors(LogEnabled(LogLevel::kDebug) ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1);
   if (errors) keep.push_back(errors.get());
   DetachProcess("haft-supervisor", keep);
   if (errors) ::dup2(errors.get(), STDERR_FILENO);
   errors.Reset();
+  directory.RemoveUnusedBeside();
   GiveUpPrivileges();  // all descriptors are open
-  auto served = Serve(reader.Share(), options, UniqueFd(device.get()), std::move(wait), cpus);
+  auto served = Serve(reader.Share(), options, UniqueFd(device.get()), std::move(wait), cpus,
+                      directory.Inherited());
   ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
 }
 

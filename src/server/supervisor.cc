@@ -70,7 +70,10 @@ class Supervisor {
       }
       Log(LogLevel::kWarning, "server: {}; replaced", DescribeStatus(status));
       for (auto& slot : shared_.in_flight) slot = 0;
-      if (!server_.Resend()) return;  // unmounted meanwhile
+      if (!server_.Resend()) {  // unmounted meanwhile
+        mount_.directory.Remove();
+        return;
+      }
     }
   }
 
@@ -140,8 +143,11 @@ class Supervisor {
         mount_.root.Reset();
         mount_.alive.Reset();
         server_.Prepare();
-        ConfineServer(server_.device());
-        ::_exit(server_.Run() ? 0 : 1);
+        ConfineServer(server_.device(), mount_.directory);
+        const bool unmounted(server_.Run());
+        // Not by the supervisor, which may be gone by now.
+        if (unmounted) mount_.directory.Remove();
+        ::_exit(unmounted ? 0 : 1);
       }
       if (server > 0) return server;
       Sleep(std::chrono::milliseconds(20));
@@ -186,8 +192,13 @@ void RunSupervisor(FuseServer server, SupervisedMount mount) {
   shared->prefetching = mount.root && mount.cpus && MayPrefetch(server.options());
   server.ShareState(shared);
   auto mounted = server.Initialize();
-  ConfineSupervisorToFiles(mount.root.get());  // the kernel has its answer: nobody waits for this
-  if (mounted && *mounted) Supervisor(std::move(server), std::move(mount), *shared).Run();
+  // The kernel has its answer: nobody waits for this.
+  ConfineSupervisorToFiles(mount.root.get(), mount.directory);
+  if (mounted && *mounted) {
+    Supervisor(std::move(server), std::move(mount), *shared).Run();
+  } else if (mounted) {
+    mount.directory.Remove();
+  }
   ::_exit(0);  // closes the device: whoever still asks gets ENOTCONN
 }
 

@@ -2,6 +2,7 @@
 
 #include "haft/base/cpu_placement.h"
 #include "haft/fuse/fuse_server.h"
+#include "haft/server/mount_directory.h"
 
 namespace haft {
 
@@ -10,7 +11,8 @@ struct SupervisedMount {
   UniqueFd alive = {};  // as long as this is open, the mount is: its mount namespace, or its root
   OtherCpus cpus = {};  // where the supervisor, the server and the prefetch stay until that is
                         // done, beside the program
-  pid_t prefetch_host = -1;  // a child that prefetches the host's files, to be waited for
+  pid_t prefetch_host = -1;       // a child that prefetches the host's files, to be waited for
+  MountDirectory directory = {};  // that it is on, to be removed by the server
 };
 
 // The life of the process between the kernel and the server: it answers the first request, forks

@@ -12,7 +12,6 @@
 #include "haft/base/variables.h"
 #include "haft/fuse/request_log.h"
 #include "haft/mount/mount_modes.h"
-#include "haft/mount/runtime_directory.h"
 #include "haft/trust/policy.h"
 
 namespace haft {
@@ -61,11 +60,12 @@ Result<Program> Prepare(const StartPlan& plan) {
     TRY(RecordRequests(*log));
     environment.Unset(variables::kTraceLog);
   }
-  const MountSettings settings = TRY(SettingsOf(environment));
+  MountSettings settings = TRY(SettingsOf(environment));
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
   TRY(trust::CheckPolicy(image.reader.fd(), image.reader.bundle(), PolicyPlacesOf(environment)));
   clock.Step("policy met");
+  settings.runtime_memory = !image.manifest.web.application.empty();
   Program program = TRY(plan.make_program(image, environment));
   std::string mount =
       TRY(MountPrivately(image.reader, image.manifest.mount, settings, program.path, clock));
@@ -73,7 +73,6 @@ Result<Program> Prepare(const StartPlan& plan) {
     image.manifest.mount = std::move(mount);
     program = TRY(plan.make_program(image, std::move(environment)));
   }
-  if (!image.manifest.web.application.empty()) TRY(MountRuntimeDirectory(image.manifest.mount));
   clock.Step("starting {}", Quoted(program.path));
   return program;
 }

@@ -74,7 +74,7 @@ TEST(ZipImage, IsTheTreeOfTheArchive) {
   EXPECT_EQ(Expect(reader->EntryCount(InodeId::kRoot)), 4u);
   format::Manifest manifest = Expect(format::ReadManifest(reader->fd(), reader->bundle()));
   EXPECT_EQ(manifest.name, "my-app.pyz");
-  EXPECT_EQ(manifest.mount, "/haft/my-app.pyz");
+  EXPECT_EQ(manifest.mount, "/run/haft/my-app.pyz");
   EXPECT_EQ(manifest.entry.kind, format::EntryKind::kNone);
 }
 

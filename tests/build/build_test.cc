@@ -108,7 +108,7 @@ TEST_F(BuildTest, MakesARuntimeFollowedByAnImage) {
 
   format::Manifest manifest = Expect(format::ReadManifest(fd.get(), bundle));
   EXPECT_EQ(manifest.name, "app");
-  EXPECT_EQ(manifest.mount, "/haft/app");
+  EXPECT_EQ(manifest.mount, "/run/haft/app");
   EXPECT_EQ(format::Describe(manifest.entry), "app (app.m1:main)");
   EXPECT_EQ(manifest.paths, std::vector<std::string>{"site-packages"});
   EXPECT_TRUE(manifest.builder.starts_with("haft "));

@@ -269,11 +269,11 @@ TEST(ReadManifestTest, ChecksTheDigestFirst) {
 
 TEST(ReadManifestTest, GivesTheTextAsWritten) {
   ForgedImage forged(SmallImage());
-  forged.manifest = R"({ "name": "x", "mount": "/haft/x", "paths": [ ] })";
+  forged.manifest = R"({ "name": "x", "mount": "/run/haft/x", "paths": [ ] })";
   UniqueFd file = MemoryFile(forged.Bytes());
   BundleFile bundle = Expect(LocateImage(file.get()));
   EXPECT_EQ(Expect(ReadManifestText(file.get(), bundle)), forged.manifest);
-  EXPECT_EQ(Expect(ReadManifest(file.get(), bundle)).mount, "/haft/x");
+  EXPECT_EQ(Expect(ReadManifest(file.get(), bundle)).mount, "/run/haft/x");
 }
 
 TEST(ReadManifestTest, RefusesOneThatIsTooLarge) {

@@ -28,10 +28,11 @@ TEST(BundleNameTest, TakesWhatIsSafeInAPath) {
 }
 
 TEST(MountPathTest, TakesAbsolutePathsWithoutSurprises) {
-  for (const char* path : {"/haft/app", "/a", "/opt/my.app/x-1", "/..a/b.."})
+  for (const char* path : {"/run/haft/app", "/a", "/opt/my.app/x-1", "/..a/b.."})
     EXPECT_TRUE(IsMountPath(path)) << path;
-  for (const char* path : {"", "/", "//", "haft", "haft/app", "/haft/", "/haft//app", "/haft/./app",
-                           "/haft/../etc", "/..", "/.", "/a b", "/a:b", "/a\n", "/ä", "/a\\040b"}) {
+  for (const char* path :
+       {"", "/", "//", "haft", "haft/app", "/run/haft/", "/run/haft//app", "/run/haft/./app",
+        "/run/haft/../etc", "/..", "/.", "/a b", "/a:b", "/a\n", "/ä", "/a\\040b"}) {
     EXPECT_FALSE(IsMountPath(path)) << path;
   }
   EXPECT_FALSE(IsMountPath(std::string_view("/a\0b", 4)));
@@ -44,7 +45,7 @@ TEST(ManifestTest, ComesBackAsItWasWritten) {
   Manifest read = Expect(ParseManifest(ToJson(written)));
   EXPECT_EQ(ToJson(read), ToJson(written));
   EXPECT_EQ(read.name, "test");
-  EXPECT_EQ(read.mount, "/haft/test");
+  EXPECT_EQ(read.mount, "/run/haft/test");
   EXPECT_EQ(read.entry.kind, EntryKind::kFunction);
   EXPECT_EQ(read.entry.module, "app.main");
   EXPECT_EQ(read.entry.function, "main");
@@ -60,7 +61,7 @@ TEST(ManifestTest, ComesBackAsItWasWritten) {
 TEST(ManifestTest, WritesTheBytesTheDocumentShows) {
   EXPECT_EQ(
       ToJson(TestManifest()),
-      R"({"name":"test","mount":"/haft/test","entry":{"kind":"function","module":"app.main",)"
+      R"({"name":"test","mount":"/run/haft/test","entry":{"kind":"function","module":"app.main",)"
       R"("function":"main","script":"app"},"python":{"path":"/usr/bin/python3","version":"3.11.2",)"
       R"("tag":"cpython-311","soabi":"cpython-311-x86_64-linux-gnu"},"paths":["site-packages"],)"
       R"("builder":"haft test"})");
@@ -104,7 +105,7 @@ TEST(ManifestTest, WritesEveryMemberTheDocumentShows) {
   const std::string json = ToJson(FullManifest());
   EXPECT_EQ(
       json,
-      R"({"name":"test","mount":"/haft/test","entry":{"kind":"script","file":"bin/run me","python":true,"script":"run me"},)"
+      R"({"name":"test","mount":"/run/haft/test","entry":{"kind":"script","file":"bin/run me","python":true,"script":"run me"},)"
       R"("scripts":[{"kind":"function","module":"a","function":"b","script":"A%"},{"kind":"script","file":"bin/s","script":"s"}],)"
       R"("python":{"path":".haft/python/bin/python3.11","version":"3.11.2","tag":"cpython-311",)"
       R"("soabi":"cpython-311-x86_64-linux-gnu"},"paths":["","lib"],"arguments":["--flag",""],)"
@@ -116,7 +117,7 @@ TEST(ManifestTest, WritesEveryMemberTheDocumentShows) {
 
 TEST(ManifestTest, ReadsThoseOfEarlierBuilders) {
   Manifest old = Expect(ParseManifest(
-      R"({"name":"a","mount":"/haft/a","entry":{"kind":"function","module":"m","function":"f","script":"a"},)"
+      R"({"name":"a","mount":"/run/haft/a","entry":{"kind":"function","module":"m","function":"f","script":"a"},)"
       R"("python":{"path":"/usr/bin/python3","version":"3.11.2","tag":"cpython-311","soabi":""},)"
       R"("paths":["site-packages"],"builder":"haft 0.1.0"})"));
   EXPECT_EQ(Describe(old.entry), "a (m:f)");
@@ -127,7 +128,7 @@ TEST(ManifestTest, ReadsThoseOfEarlierBuilders) {
 
 // Time in proportion to the text, also where it names a hundred thousand members.
 TEST(ManifestTest, ManyMembersOfTheFutureCostLittle) {
-  std::string json = R"({"name": "a", "mount": "/haft/a", "paths": [])";
+  std::string json = R"({"name": "a", "mount": "/run/haft/a", "paths": [])";
   for (int i = 0; i < 60'000; ++i) json += fmt::format(R"(,"m{}":0)", i);
   EXPECT_TRUE(ParseManifest(json + "}"));
 }
@@ -140,8 +141,8 @@ TEST(ManifestTest, KnowsTheInterpreterEntry) {
 }
 
 TEST(ManifestTest, IgnoresMembersOfTheFuture) {
-  Manifest manifest = Expect(
-      ParseManifest(R"({"future": {"a": [1]}, "name": "a", "mount": "/haft/a", "paths": [], "entry":
+  Manifest manifest = Expect(ParseManifest(
+      R"({"future": {"a": [1]}, "name": "a", "mount": "/run/haft/a", "paths": [], "entry":
                                {"kind": "module", "module": "m", "new": null}})"));
   EXPECT_EQ(manifest.name, "a");
   EXPECT_TRUE(manifest.paths.empty());
@@ -169,7 +170,7 @@ std::string With(std::string_view member, std::string_view value) {
   std::string json = "{";
   for (auto [name, standard] :
        {std::pair<std::string_view, std::string_view>{"name", R"("app")"},
-        {"mount", R"("/haft/app")"},
+        {"mount", R"("/run/haft/app")"},
         {"entry", R"({"kind": "module", "module": "m"})"},
         {"python", R"({"path": "/usr/bin/python3"})"},
         {"paths", R"(["site-packages"])"},
@@ -221,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadManifest{With("mount", "[]"), Missing("mount")},
         BadManifest{With("mount", R"("/")"), Missing("mount")},
         BadManifest{With("mount", R"("haft/app")"), Missing("mount")},
-        BadManifest{With("mount", R"("/haft/../etc")"), Missing("mount")},
+        BadManifest{With("mount", R"("/run/haft/../etc")"), Missing("mount")},
         BadManifest{With("paths", ""), Missing("paths")},
         BadManifest{With("paths", R"("site-packages")"), Missing("paths")},
         BadManifest{With("paths", "[1]"), Missing("paths")},

@@ -395,7 +395,8 @@ INSTANTIATE_TEST_SUITE_P(
                      [](ForgedImage& image) { image.manifest = ""; }},
         HostileImage{"manifest mounts elsewhere", Harm::kHarmless, "", "manifest: mount",
                      [](ForgedImage& image) {
-                       image.manifest.replace(image.manifest.find("/haft/test"), 10, "/haft/../e");
+                       image.manifest.replace(image.manifest.find("/run/haft/test"), 14,
+                                              "/run/haft/.././e");
                      }},
         HostileImage{"bytes between blocks and index", Harm::kHarmless, "",
                      "padding before the index",

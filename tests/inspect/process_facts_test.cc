@@ -32,7 +32,7 @@ TEST(ExtractedTreeTest, IsWhatStandsBeforeTheBootstrap) {
 TEST(ExtractedTreeTest, IsNoneForAMountOrAnythingElse) {
   EXPECT_EQ(ExtractedTree(""), "");
   EXPECT_EQ(ExtractedTree("\0\0"s), "");
-  EXPECT_EQ(ExtractedTree("PYTHONPATH=/haft/demo/.haft/py"), "") << "a mount";
+  EXPECT_EQ(ExtractedTree("PYTHONPATH=/run/haft/demo/.haft/py"), "") << "a mount";
   EXPECT_EQ(ExtractedTree("PYTHONPATH=/tmp/demo-1/demo/.haft/py"), "") << "no image id";
   EXPECT_EQ(ExtractedTree("PYTHONPATH=/tmp/other-" + kId + "/demo/.haft/py"), "") << "other names";
   EXPECT_EQ(ExtractedTree("PYTHONPATH=/tmp/demo-" + kId + "/demo/lib"), "") << "no bootstrap";

@@ -40,8 +40,9 @@ std::optional<std::string_view> PythonPathFor(std::vector<std::string> entries, 
 TEST(MakeProgramTest, RunsTheBootstrapWithTheUsersArguments) {
   TempDir dir;
   Program program;
-  EXPECT_EQ(PythonPathFor({"HOME=/root", "PYTHONPATH=/mine:/yours", "LANG=C"}, program, dir),
-            "/haft/test/.haft/py:/haft/test/site-packages:/haft/test/lib/more:/mine:/yours");
+  EXPECT_EQ(
+      PythonPathFor({"HOME=/root", "PYTHONPATH=/mine:/yours", "LANG=C"}, program, dir),
+      "/run/haft/test/.haft/py:/run/haft/test/site-packages:/run/haft/test/lib/more:/mine:/yours");
   EXPECT_EQ(program.path, dir / "python3.98");
   ASSERT_GE(program.arguments.size(), 5u);
   EXPECT_EQ(program.arguments[0], program.path);
@@ -91,10 +92,10 @@ TEST_F(MakeProgramFor, EveryKindOfEntry) {
                      .script = "",
                      .file = "bin/a b",
                      .python = true};
-  EXPECT_EQ(Line(), python_ + " -c <> script /haft/test/bin/a b ./app -x");
+  EXPECT_EQ(Line(), python_ + " -c <> script /run/haft/test/bin/a b ./app -x");
   manifest_.entry.python = false;
-  EXPECT_EQ(Line(), "/haft/test/bin/a b -x");
-  EXPECT_EQ(Make().path, "/haft/test/bin/a b");
+  EXPECT_EQ(Line(), "/run/haft/test/bin/a b -x");
+  EXPECT_EQ(Make().path, "/run/haft/test/bin/a b");
   manifest_.entry = {
       .kind = format::EntryKind::kInterpreter, .module = "", .function = "", .script = ""};
   EXPECT_EQ(Line(), python_ + " -x");
@@ -109,7 +110,7 @@ TEST_F(MakeProgramFor, APreambleGoesThroughTheBootstrap) {
                      .function = "",
                      .script = "",
                      .file = "bin/x"};
-  EXPECT_EQ(Line(), python_ + " -c <> execute /haft/test/bin/x ./app -x");
+  EXPECT_EQ(Line(), python_ + " -c <> execute /run/haft/test/bin/x ./app -x");
 }
 
 TEST_F(MakeProgramFor, ArgumentsOfTheBundleComeFirstAndBelongToItsEntry) {
@@ -123,8 +124,9 @@ TEST_F(MakeProgramFor, ArgumentsOfTheBundleComeFirstAndBelongToItsEntry) {
 
 TEST_F(MakeProgramFor, AnInterpreterInTheImage) {
   manifest_.python.path = ".haft/python/bin/python3.98";
-  EXPECT_EQ(Make().path, "/haft/test/.haft/python/bin/python3.98");
-  EXPECT_EQ(Line(), "/haft/test/.haft/python/bin/python3.98 -c <> function app.main:main ./app -x");
+  EXPECT_EQ(Make().path, "/run/haft/test/.haft/python/bin/python3.98");
+  EXPECT_EQ(Line(),
+            "/run/haft/test/.haft/python/bin/python3.98 -c <> function app.main:main ./app -x");
   EXPECT_EQ(Message(MakeProgram(manifest_, {"a"}, Environment({"HAFT_PYTHON=/no/python"}))),
             "interpreter '/no/python': No such file or directory; HAFT_PYTHON, and -p of 'haft "
             "run', take a path or a name in PATH");
@@ -134,8 +136,9 @@ TEST_F(MakeProgramFor, VariablesOfTheBundle) {
   manifest_.environment = {{"A", "1"}, {"B", "2"}, {"A", "3"}};
   Program program = Make({"A=old", "HAFT_BUNDLE=/other", "HAFT_SCRIPT=0"});
   EXPECT_EQ(program.environment.entries(),
-            (std::vector<std::string>{"A=3", "HAFT_BUNDLE=/srv/app", "B=2",
-                                      "PYTHONPATH=/haft/test/.haft/py:/haft/test/site-packages"}));
+            (std::vector<std::string>{
+                "A=3", "HAFT_BUNDLE=/srv/app", "B=2",
+                "PYTHONPATH=/run/haft/test/.haft/py:/run/haft/test/site-packages"}));
   program = Expect(MakeProgram(manifest_, {"a"}, Environment({"HAFT_BUNDLE=/other"})));
   EXPECT_EQ(program.environment.Get("HAFT_BUNDLE"), std::nullopt);
 }
@@ -153,14 +156,15 @@ TEST_F(MakeProgramFor, IsolationAndIgnoredVariables) {
   manifest_.isolated = true;
   EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONNOUSERSITE"), "1");
   EXPECT_EQ(Make({"PYTHONPATH=/mine"}).environment.Get("PYTHONPATH"),
-            "/haft/test/.haft/py:/haft/test/site-packages:/mine");
+            "/run/haft/test/.haft/py:/run/haft/test/site-packages:/mine");
   manifest_.isolated = false;
   manifest_.ignore_environment = true;
   manifest_.environment = {{"PYTHONHASHSEED", "0"}};
-  EXPECT_EQ(Make({"PYTHONPATH=/mine", "PYTHONHOME=/x", "PYTHONHASHSEED=7"}).environment.entries(),
-            (std::vector<std::string>{"PYTHONHASHSEED=0",
-                                      "PYTHONPATH=/haft/test/.haft/py:/haft/test/site-packages",
-                                      "HAFT_BUNDLE=/srv/app"}));
+  EXPECT_EQ(
+      Make({"PYTHONPATH=/mine", "PYTHONHOME=/x", "PYTHONHASHSEED=7"}).environment.entries(),
+      (std::vector<std::string>{"PYTHONHASHSEED=0",
+                                "PYTHONPATH=/run/haft/test/.haft/py:/run/haft/test/site-packages",
+                                "HAFT_BUNDLE=/srv/app"}));
 }
 
 // A program that starts its own bundle a thousand times over would else reach E2BIG.
@@ -168,20 +172,23 @@ TEST_F(MakeProgramFor, DirectoriesOfAnotherBundleAreNotHandedOn) {
   auto path = [&](const std::string& old) {
     Program program = Make({"PYTHONPATH=" + old});
     std::string now(*program.environment.Get("PYTHONPATH"));
-    EXPECT_TRUE(now.starts_with("/haft/test/.haft/py:/haft/test/site-packages"));
-    return now.substr(std::string("/haft/test/.haft/py:/haft/test/site-packages").size());
+    EXPECT_TRUE(now.starts_with("/run/haft/test/.haft/py:/run/haft/test/site-packages"));
+    return now.substr(std::string("/run/haft/test/.haft/py:/run/haft/test/site-packages").size());
   };
-  EXPECT_EQ(path("/haft/test/.haft/py:/haft/test/site-packages:/mine"), ":/mine");
-  EXPECT_EQ(path("/haft/out/.haft/py:/haft/out/site-packages:/haft/out:/haft/outer:/mine"),
-            ":/haft/outer:/mine");
-  EXPECT_EQ(path("/mine:/haft/a/.haft/py:/haft/a/s:/yours"), ":/mine:/yours");
+  EXPECT_EQ(path("/run/haft/test/.haft/py:/run/haft/test/site-packages:/mine"), ":/mine");
+  EXPECT_EQ(
+      path(
+          "/run/haft/out/.haft/py:/run/haft/out/site-packages:/run/haft/out:/run/haft/outer:/mine"),
+      ":/run/haft/outer:/mine");
+  EXPECT_EQ(path("/mine:/run/haft/a/.haft/py:/run/haft/a/s:/yours"), ":/mine:/yours");
   EXPECT_EQ(path("/mine::/yours:"), ":/mine:/yours") << "no working directory";
 }
 
 TEST(MakeProgramTest, AnEmptyPythonPathAddsNoWorkingDirectory) {
   TempDir dir;
   Program program;
-  const std::string ours = "/haft/test/.haft/py:/haft/test/site-packages:/haft/test/lib/more";
+  const std::string ours =
+      "/run/haft/test/.haft/py:/run/haft/test/site-packages:/run/haft/test/lib/more";
   EXPECT_EQ(PythonPathFor({"PYTHONPATH="}, program, dir), ours);
   EXPECT_EQ(PythonPathFor({}, program, dir), ours);
 }

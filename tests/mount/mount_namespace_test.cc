@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "haft/base/directory.h"
+#include "haft/base/path.h"
 #include "haft/base/process.h"
 #include "own_namespace.h"
 #include "support/expect.h"
@@ -23,6 +24,7 @@ namespace haft {
 namespace {
 
 using testing::BecomeOrdinary;
+using testing::Expect;
 using testing::InOwnNamespace;
 using testing::IsMountPoint;
 using testing::kOrdinaryUser;
@@ -74,13 +76,16 @@ UniqueFd OwnMounts() {
 
 // What Build() of private_mount.cc does to the process, without the image.
 void EnterPrivateRoot(const std::string& mount_point) {
+  std::string directory(DirName(mount_point));
+  while (::access(directory.c_str(), F_OK) != 0) directory = DirName(directory);
+  CarrierMount carrier = Expect(CarrierMount::Find(directory));
   ASSERT_EQ(Message(EnterMountNamespace()), "");
-  ASSERT_EQ(Message(AssemblePrivateRoot(mount_point)), "");
+  ASSERT_EQ(Message(CoverDirectory(directory, mount_point, carrier)), "");
 }
 
 using EnterMountNamespaceTest = MountNamespaceTest;
 
-TEST_F(EnterMountNamespaceTest, MountsOfTheHostArriveAndNoneOfOursLeave) {
+TEST_F(EnterMountNamespaceTest, MountsOfTheHostArriveAndOursLeave) {
   std::string ours = MakeDirectory("ours"), later = MakeDirectory("later");
   InOwnNamespace([&] {
     UniqueFd host = OwnMounts();
@@ -88,7 +93,7 @@ TEST_F(EnterMountNamespaceTest, MountsOfTheHostArriveAndNoneOfOursLeave) {
     UniqueFd own = OwnMounts();
     MountTmpfs(ours);
     ASSERT_EQ(::setns(host.get(), CLONE_NEWNS), 0);
-    EXPECT_FALSE(IsMountPoint(ours));
+    EXPECT_TRUE(IsMountPoint(ours));
     MountTmpfs(later);
     ASSERT_EQ(::setns(own.get(), CLONE_NEWNS), 0);
     EXPECT_TRUE(IsMountPoint(ours));
@@ -133,9 +138,9 @@ TEST_F(EnterUserNamespaceTest, NamesTheLimitThatIsReached) {
   });
 }
 
-using AssemblePrivateRootTest = MountNamespaceTest;
+using CoverDirectoryTest = MountNamespaceTest;
 
-TEST_F(AssemblePrivateRootTest, AddsAnEmptyDirectoryToWhatTheHostHas) {
+TEST_F(CoverDirectoryTest, AddsAnEmptyDirectoryToWhatTheHostHas) {
   InOwnNamespace([&] {
     std::vector<std::string> wanted = Names("/");
     std::string inside = dir_ / "file";
@@ -152,7 +157,7 @@ TEST_F(AssemblePrivateRootTest, AddsAnEmptyDirectoryToWhatTheHostHas) {
   });
 }
 
-TEST_F(AssemblePrivateRootTest, KeepsWhatIsBesideAMountPointDeepInTheHostsDirectories) {
+TEST_F(CoverDirectoryTest, KeepsWhatIsBesideAMountPointDeepInTheHostsDirectories) {
   WriteTestFile(dir_ / "beside", "kept");
   std::string mount_point = dir_ / "opt/app";
   InOwnNamespace([&] {
@@ -163,7 +168,7 @@ TEST_F(AssemblePrivateRootTest, KeepsWhatIsBesideAMountPointDeepInTheHostsDirect
   EXPECT_NE(::access(mount_point.c_str(), F_OK), 0) << "the host has got it";
 }
 
-TEST_F(AssemblePrivateRootTest, LeavesTheWorkingDirectoryWhereItIs) {
+TEST_F(CoverDirectoryTest, LeavesTheWorkingDirectoryWhereItIs) {
   std::string place = MakeDirectory("work");
   InOwnNamespace([&] {
     for (const std::string& directory : {place, std::string("/"), std::string("/proc")}) {
@@ -174,7 +179,7 @@ TEST_F(AssemblePrivateRootTest, LeavesTheWorkingDirectoryWhereItIs) {
   });
 }
 
-TEST_F(AssemblePrivateRootTest, LeavesADeletedWorkingDirectoryWhereItIs) {
+TEST_F(CoverDirectoryTest, LeavesADeletedWorkingDirectoryWhereItIs) {
   std::string place = MakeDirectory("work");
   InOwnNamespace([&] {
     ASSERT_EQ(::chdir(place.c_str()), 0);
@@ -187,7 +192,7 @@ TEST_F(AssemblePrivateRootTest, LeavesADeletedWorkingDirectoryWhereItIs) {
   });
 }
 
-TEST_F(AssemblePrivateRootTest, ReproducesEntriesOfEveryKindOfAChroot) {
+TEST_F(CoverDirectoryTest, ReproducesEntriesOfEveryKindOfAChroot) {
   std::string root = MakeDirectory("root");
   WriteTestFile(root + "/file", "text");
   WriteTestFile(root + "/odd \\ name\n", "odd");
@@ -301,8 +306,9 @@ class Builder {
     pid_ = ::fork();
     if (pid_ == 0) {
       ours.Reset();
+      auto carrier = CarrierMount::Find("/");
       bool built = (!user_namespace || EnterUserNamespace()) && EnterMountNamespace() &&
-                   AssemblePrivateRoot("/haft-of-a-test/app");
+                   CoverDirectory("/", "/haft-of-a-test/app", *carrier);
       char end;
       if (built && ::write(theirs.get(), "b", 1) == 1)
         static_cast<void>(::read(theirs.get(), &end, 1) == 0);

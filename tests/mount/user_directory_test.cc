@@ -13,7 +13,6 @@
 #include <regex>
 
 #include "haft/base/directory.h"
-#include "haft/mount/runtime_directory.h"
 #include "support/expect.h"
 #include "support/test_tree.h"
 
@@ -227,22 +226,6 @@ TEST_F(UserDirectoryTest, OnlyTheEmptyDirectoryItselfIsRemoved) {
   RemoveIfEmpty(directory);
   EXPECT_TRUE(Exists(directory.path));
   EXPECT_TRUE(Exists(dir_ / "moved"));
-}
-
-TEST_F(UserDirectoryTest, RuntimeDirectoryIsBesideTheImage) {
-  EXPECT_EQ(RuntimeDirectory("/haft/lab"), "/haft/.run");
-  std::string image = dir_ / "lab";
-  EXPECT_EQ(Message(MakeRuntimeDirectory(image)), "");
-  EXPECT_EQ(Message(MakeRuntimeDirectory(image)), "")
-      << "the bundle that this one is started from has made it";
-  EXPECT_EQ(ModeOf(dir_ / ".run"), 0755u);
-  EXPECT_EQ(Message(MakeRuntimeDirectory(dir_ / "no/lab")),
-            "mkdir '" + (dir_ / "no/.run") + "': No such file or directory");
-  // Not a private root: others could put a link there, so nothing is mounted and nobody told to
-  // write there.
-  EXPECT_EQ(Message(MountRuntimeDirectory(image)), "");
-  testing::WriteTestFile(dir_ / ".run/file", "still on the host");
-  EXPECT_EQ(testing::ReadTestFile(dir_ / ".run/file"), "still on the host");
 }
 
 }  // namespace

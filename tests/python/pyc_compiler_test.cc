@@ -89,12 +89,12 @@ TEST(PycCompilerTest, WritesUncheckedHashesAndRunTimePaths) {
   ASSERT_TRUE(
       tree.AddText("s/a/new.py", "x = 1\n", {.mode = 0600, .mtime = 99, .mtime_nanoseconds = 3}));
   ASSERT_TRUE(tree.AddText("s/a/notes.txt", "x"));
-  CompileReport report = Expect(PycCompiler(Python(), "/haft/app", 1).Compile(tree, {"s"}));
+  CompileReport report = Expect(PycCompiler(Python(), "/run/haft/app", 1).Compile(tree, {"s"}));
   EXPECT_EQ(report.compiled, 2u);
   EXPECT_TRUE(report.not_compiled.empty());
   std::string pyc = Contents(tree, "s/a/__pycache__/" + Cached("mod"));
   EXPECT_EQ(pyc.substr(4, 4), std::string("\1\0\0\0", 4));
-  EXPECT_NE(pyc.find("/haft/app/s/a/mod.py"), pyc.npos);
+  EXPECT_NE(pyc.find("/run/haft/app/s/a/mod.py"), pyc.npos);
   const TreeNode& node = *tree.Find("s/a/__pycache__/" + Cached("mod"));
   EXPECT_EQ(node.attributes.mode, 0644u);
   EXPECT_EQ(node.attributes.mtime, 77);
@@ -127,7 +127,7 @@ TEST(PycCompilerTest, ReplacesItsOwnAndLeavesTheRest) {
                         {"s/gone.pyc", "gone"}});
   ASSERT_TRUE(tree.AddText("s/__pycache__/" + Cached("a"), "stale"));
   ASSERT_TRUE(tree.AddSymlink("s/link.py", {}, "a.py", ""));
-  CompileReport report = Expect(PycCompiler(Python(), "/haft/app", 1).Compile(tree, {"s"}));
+  CompileReport report = Expect(PycCompiler(Python(), "/run/haft/app", 1).Compile(tree, {"s"}));
   EXPECT_EQ(report.compiled, 1u);
   EXPECT_NE(Contents(tree, "s/__pycache__/" + Cached("a")), "stale");
   EXPECT_EQ(Contents(tree, "s/__pycache__/other.cpython-27.pyc"), "other");
@@ -147,7 +147,7 @@ TEST(PycCompilerTest, ReportsWhatDoesNotCompileAndGoesOn) {
                         {"s/z_good.py", "x = 1\n"}});
   ASSERT_TRUE(tree.AddText("s/" + std::string(250, 'n') + ".py", "x = 1\n"));
   ASSERT_TRUE(tree.AddText("s/\xff.py", "x = 1\n"));
-  CompileReport report = Expect(PycCompiler(Python(), "/haft/app", 2).Compile(tree, {"s"}));
+  CompileReport report = Expect(PycCompiler(Python(), "/run/haft/app", 2).Compile(tree, {"s"}));
   EXPECT_EQ(report.compiled, 3u);
   ASSERT_EQ(report.not_compiled.size(), 8u);
   std::string all;
@@ -174,7 +174,7 @@ TEST(PycCompilerTest, BytesDoNotDependOnWorkersOrSurroundings) {
           i, i / 3, i % 7);
       EXPECT_TRUE(tree.AddText(fmt::format("s/p{}/m{}.py", i % 11, i), text));
     }
-    EXPECT_EQ(Expect(PycCompiler(Python(), "/haft/app", workers).Compile(tree, {"s"})).compiled,
+    EXPECT_EQ(Expect(PycCompiler(Python(), "/run/haft/app", workers).Compile(tree, {"s"})).compiled,
               120u);
     return AllContents(tree);
   };
@@ -194,7 +194,7 @@ TEST(PycCompilerTest, AScriptAroundTheInterpreterMayPrint) {
   WriteTestFile(dir / "python", "#!/bin/sh\n/usr/bin/python3 \"$@\" | sed s/x/x/\n", 0755);
   PythonInterpreter python = *PythonInterpreter::Ask(dir / "python");
   Tree tree = MakeTree({{"s/a.py", "x = 1\n"}});
-  EXPECT_EQ(Expect(PycCompiler(python, "/haft/app", 1).Compile(tree, {"s"})).compiled, 1u);
+  EXPECT_EQ(Expect(PycCompiler(python, "/run/haft/app", 1).Compile(tree, {"s"})).compiled, 1u);
 }
 
 TEST(PycCompilerTest, AWorkerThatDiesIsAnErrorWithTheFile) {
@@ -205,7 +205,7 @@ TEST(PycCompilerTest, AWorkerThatDiesIsAnErrorWithTheFile) {
                 0755);
   PythonInterpreter python = *PythonInterpreter::Ask(dir / "python");
   Tree tree = MakeTree({{"s/a.py", "x = 1\n"}});
-  EXPECT_EQ(Message(PycCompiler(python, "/haft/app", 1).Compile(tree, {"s"})),
+  EXPECT_EQ(Message(PycCompiler(python, "/run/haft/app", 1).Compile(tree, {"s"})),
             "compile 's/a.py': " + Quoted(dir / "python") +
                 " ended unexpectedly, 'broken'; --no-compile leaves the tree as it is");
 }
@@ -215,7 +215,7 @@ TEST(PycCompilerTest, ReportsProgress) {
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(tree.AddText(fmt::format("s/m{}.py", i), ""));
   std::uint64_t last = 0, all = 0;
   ASSERT_TRUE(
-      PycCompiler(Python(), "/haft/app", 2).Compile(tree, {"s"}, [&](auto done, auto total) {
+      PycCompiler(Python(), "/run/haft/app", 2).Compile(tree, {"s"}, [&](auto done, auto total) {
         EXPECT_GT(done, last);
         last = done;
         all = total;

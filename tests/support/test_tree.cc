@@ -92,7 +92,7 @@ std::string RandomBytes(std::size_t size, unsigned seed) {
 
 format::Manifest TestManifest() {
   return {.name = "test",
-          .mount = "/haft/test",
+          .mount = "/run/haft/test",
           .entry = {.kind = format::EntryKind::kFunction,
                     .module = "app.main",
                     .function = "main",

@@ -38,7 +38,7 @@ OURSELVES = types.SimpleNamespace(changes=False, user=None, uid=os.geteuid(), gi
 
 def configuration(*arguments, identity=OURSELVES, httpd=HTTPD):
     return _haft_httpd_config.configuration(
-        _haft_web.parse(arguments), httpd, identity, "/haft/.run"
+        _haft_web.parse(arguments), httpd, identity, "/run/haft/NAME/.haft/run"
     )
 
 

@@ -32,14 +32,20 @@ inline constexpr std::string_view kStackRoot = "usr";
 inline constexpr std::string_view kHttpdModules = "usr/lib/httpd/modules";
 inline constexpr std::string_view kOpensslModules = "usr/lib/ossl-modules";
 
-// Beside the directory that the image is mounted on: what a program writes for its own use.
-inline constexpr std::string_view kRuntimeDirectory = ".run";
+// In the image of a web application: what its server writes for its own use. Empty; a start mounts
+// memory on it.
+inline constexpr std::string_view kRuntimeDirectory = ".haft/run";
+
+// Where images are mounted that have no other place: "/run/haft/NAME". In memory, and made by a
+// start. Or, where an administrator has made it or there is no /run, "/haft/NAME".
+inline constexpr std::string_view kMountParent = "/run/haft";
+inline constexpr std::string_view kOtherMountParent = "/haft";
 
 // The type of the mount in /proc/PID/mountinfo.
 inline constexpr std::string_view kFileSystemType = "fuse.haft";
 
-// "/haft/NAME" of "/haft/NAME/.haft/py", which PYTHONPATH of a bundle's program begins with;
-// nullopt of any other directory.
+// "/run/haft/NAME" of "/run/haft/NAME/.haft/py", which PYTHONPATH of a bundle's program begins
+// with; nullopt of any other directory.
 inline std::optional<std::string_view> MountOfBootstrap(std::string_view directory) {
   if (!directory.ends_with(kBootstrapDirectory)) return std::nullopt;
   directory.remove_suffix(kBootstrapDirectory.size());

@@ -13,6 +13,7 @@ struct MountSettings {
   bool prefetch = true;                // HAFT_PREFETCH
   std::string temporary = {};          // TMPDIR; "" if it is not set
   std::string runtime_directory = {};  // XDG_RUNTIME_DIR; "" if it is not set
+  bool runtime_memory = false;         // a private mount gets MountRuntimeDirectory()
 };
 
 }  // namespace haft

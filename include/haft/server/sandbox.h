@@ -3,6 +3,8 @@
 // not allow, is left out and told with HAFT_LOG=debug: serving goes on.
 #pragma once
 
+#include "haft/server/mount_directory.h"
+
 namespace haft {
 
 // No capabilities, now or by anything executed later; nobody of the same user looks into the
@@ -15,14 +17,14 @@ void GiveUpPrivileges();
 // but for what is said here. A forbidden call ends the process with SIGSYS. REQUIRES:
 // GiveUpPrivileges(), one thread.
 
-// Before FuseServer::Run(), after FuseServer::Prepare().
-void ConfineServer(int device);
+// Before FuseServer::Run(), after FuseServer::Prepare(). May also call directory.Remove().
+void ConfineServer(int device, const MountDirectory& directory = {});
 
 // May also start the processes below, and servers, and wait for them; receive descriptors; open
 // files for reading, which the second call limits to /proc and what is below `root`; send SIGABRT
-// to processes of its user, since that is how a child of its own aborts.
-void ConfineSupervisor(int device);
-void ConfineSupervisorToFiles(int root);
+// to processes of its user, since that is how a child of its own aborts; call directory.Remove().
+void ConfineSupervisor(int device, const MountDirectory& directory = {});
+void ConfineSupervisorToFiles(int root, const MountDirectory& directory = {});
 
 // May also open and list what is below the directory `root`.
 void ConfinePrefetchImage(int root);

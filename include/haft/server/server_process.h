@@ -7,6 +7,7 @@
 #include "haft/base/error.h"
 #include "haft/base/unique_fd.h"
 #include "haft/fuse/fuse_server.h"
+#include "haft/server/mount_directory.h"
 
 namespace haft {
 
@@ -17,10 +18,10 @@ namespace haft {
 class ServerProcess {
  public:
   // Forks twice; the server shares `reader` with the caller, who may go on with it. `device` is
-  // used by both until the caller has mounted it and closed its copy. REQUIRES: the calling process
-  // has one thread.
+  // used by both until the caller has mounted it and closed its copy. The server removes
+  // `directory` after the unmount. REQUIRES: the calling process has one thread.
   static Result<ServerProcess> Fork(const ImageReader& reader, const ServerOptions& options,
-                                    const UniqueFd& device);
+                                    const UniqueFd& device, const MountDirectory& directory = {});
 
   // Lets the server read requests, and has what a start needs prefetched. REQUIRES: the
   // descriptor has been mounted, on `mount`. The caller must close its copy of the device soon

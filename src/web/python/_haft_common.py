@@ -35,9 +35,9 @@ def load_application(text: str) -> Any:
 
 
 def runtime_directory() -> str | None:
-    """The private directory in memory that the start made beside the mount, which ends with it;
-    None without one."""
-    path = os.path.join(os.path.dirname(ROOT), ".run")
+    """The private directory in memory that the start made in the mount, which ends with it; None
+    without one."""
+    path = os.path.join(ROOT, ".haft", "run")
     try:
         own = os.lstat(path)
         usable = own.st_uid == os.geteuid() and own.st_dev != os.lstat(os.path.dirname(path)).st_dev

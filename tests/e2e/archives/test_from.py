@@ -81,12 +81,12 @@ class TestFrom(FromCase):
         done = self.run_bundle(new, "a", "--b", mode=mode)
         self.assertEqual((done.returncode, done.stderr), (3, ""))
         found = json.loads(done.stdout)
-        self.assertEqual(found["file"], "/haft/new/site-packages/demo/__init__.py")
+        self.assertEqual(found["file"], "/run/haft/new/site-packages/demo/__init__.py")
         self.assertEqual(
             found["child"].split(),
             [
-                "/haft/new/site-packages/demo/__init__.py",
-                "/haft/new/site-packages/vendored/__init__.py",
+                "/run/haft/new/site-packages/demo/__init__.py",
+                "/run/haft/new/site-packages/vendored/__init__.py",
             ],
         )
         if original is not None:
@@ -113,7 +113,7 @@ class TestFrom(FromCase):
         """Those written for a console script name its Python; the entry is what they stand for."""
         new = self.convert(self.venv(), "-c", "own")
         self.assertEqual(
-            self.run_bundle(new).stdout, "own /haft/new/site-packages/demo/__init__.py\n"
+            self.run_bundle(new).stdout, "own /run/haft/new/site-packages/demo/__init__.py\n"
         )
         done = support.run([support.HAFT, "exec", new, "demo"])
         self.assertEqual((done.returncode, done.stderr), (3, ""))

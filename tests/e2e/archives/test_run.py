@@ -61,7 +61,7 @@ class TestLayouts(RunCase):
         variables = {"HAFT_SCRIPT": "demo"} if layout == "wheel" else {}
         done = self.run_file(file, "a", "--b", mode=mode, **variables)
         self.assertEqual((done.returncode, done.stderr), (3, ""))
-        mount = f"/haft/{file.name}"
+        mount = f"/run/haft/{file.name}"
         ours = done.stdout
         for place in {
             PLACES[layout],
@@ -105,7 +105,7 @@ class TestLayouts(RunCase):
         path = json.loads(done.stdout)
         library, ours = (
             path.index("/usr/lib/python3.11"),
-            path.index(os.path.join(f"/haft/{file.name}", PLACES[layout]).rstrip("/")),
+            path.index(os.path.join(f"/run/haft/{file.name}", PLACES[layout]).rstrip("/")),
         )
         self.assertLess(library, ours)
         self.assertLess(ours, path.index(str(user)))
@@ -125,7 +125,7 @@ class TestLayouts(RunCase):
         self.assertEqual(done.returncode, 3, done.stderr)
         found = json.loads(done.stdout)
         self.assertEqual((found["arguments"], found["doubled"]), (["a"], [2, 4, 6]))
-        self.assertFalse(found["file"].startswith("/haft/"), found["file"])
+        self.assertFalse(found["file"].startswith("/run/haft/"), found["file"])
         self.assertFalse(os.path.exists(found["file"]))
 
     def test_arguments_are_the_programs(self):
@@ -182,7 +182,7 @@ class TestExit(RunCase):
         self.assertEqual((done.returncode, done.stderr), (1, "text\n"))
         done = self.run_file(self.archive("shiv"), "1/0", SHIV_ENTRY_POINT="demo.cli:code")
         self.assertEqual(done.returncode, 1)
-        self.assertIn('File "/haft/demo.pyz/site-packages/demo/cli.py"', done.stderr)
+        self.assertIn('File "/run/haft/demo.pyz/site-packages/demo/cli.py"', done.stderr)
 
     def test_zipapp_main(self):
         """What python -m zipapp -m pkg:function writes drops the value; so does Python."""
@@ -307,7 +307,7 @@ class TestVariables(RunCase):
             entry_point="app:main",
             environment={"preamble": "hook.py"},
         )
-        self.says("hook /haft/p.pyz/site-packages\napp\n", file)
+        self.says("hook /run/haft/p.pyz/site-packages\napp\n", file)
 
     def test_pex_with_wheels_inside(self, mode):
         """pex --no-pre-install-wheels: archives in the archive."""
@@ -323,7 +323,7 @@ class TestVariables(RunCase):
         file = archives.pex(
             directory / "n.pex", {}, {name: wheel.read_bytes()}, info={"script": "inner"}
         )
-        place = f"/haft/n.pex/.deps/{name}"
+        place = f"/run/haft/n.pex/.deps/{name}"
         self.says(
             f"inner {place}/inner.py {place}/inner-1.0.data/purelib/data_part.py\n", file, mode=mode
         )

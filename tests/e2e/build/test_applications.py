@@ -38,7 +38,7 @@ NUMPY = {
 import numpy
 print(round(numpy.linalg.det(numpy.array([[1.0, 2.0], [3.0, 4.0]])), 6))
 for line in open("/proc/self/maps"):
-    if ".so" in line and "/haft/" in line:
+    if ".so" in line and "/run/haft/" in line:
         print(line.split()[-1])
 """
 }
@@ -62,7 +62,7 @@ def main():
                    .not_valid_after(now + datetime.timedelta(1))
                    .sign(signer, hashes.SHA256()))
     print(certificate.subject.rfc4514_string())
-    print(sum(".so" in line and "/haft/" in line for line in open("/proc/self/maps")) > 0)
+    print(sum(".so" in line and "/run/haft/" in line for line in open("/proc/self/maps")) > 0)
 """
 }
 
@@ -125,7 +125,7 @@ class TestFlask(support.TestCase):
             finally:
                 process.send_signal(signal.SIGTERM)
             self.assertEqual(process.wait(10), -signal.SIGTERM)
-        self.assertEqual(text, "hello world from /haft/hello/site-packages/flask/__init__.py")
+        self.assertEqual(text, "hello world from /run/haft/hello/site-packages/flask/__init__.py")
 
 
 class TestCompiled(support.TestCase):
@@ -139,7 +139,7 @@ class TestCompiled(support.TestCase):
         names = {os.path.basename(line).split(".")[0] for line in lines[1:]}
         self.assertTrue(names >= {"_multiarray_umath", "_umath_linalg"}, names)
         self.assertTrue(
-            all(line.startswith("/haft/det/site-packages/numpy/") for line in lines[1:]), lines
+            all(line.startswith("/run/haft/det/site-packages/numpy/") for line in lines[1:]), lines
         )
 
     def test_cryptography_works(self, mode):

@@ -62,7 +62,7 @@ class TestHost(support.TestCase):
         with self.clean():
             done = support.run([facts(), "a", "b c"], mode=mode, check=True)
         told = json.loads(done.stdout)
-        mount = "/haft/facts"
+        mount = "/run/haft/facts"
         self.assertEqual(told["prefix"], f"{mount}/usr")
         self.assertRegex(told["executable"], rf"^{mount}/usr/bin/python3\.\d+$")
         self.assertEqual(told["argv"][1:], ["a", "b c"])
@@ -86,7 +86,7 @@ class TestHost(support.TestCase):
             "import subprocess; subprocess.run(['/usr/bin/ldd', '/usr/bin/python3'], check=True)"
         )
         self.assertIn("libc.so.6 => /lib", out)
-        self.assertNotIn("/haft/", out)
+        self.assertNotIn("/run/haft/", out)
 
     def test_virtual_environment(self):
         """A venv made by the bundled interpreter runs it, as long as it is inside."""
@@ -98,7 +98,7 @@ class TestHost(support.TestCase):
             f"subprocess.run([{python!r}, '-I', '-c', "
             "'import sys; print(sys.prefix, sys.base_prefix)'], check=True)\n"
         )
-        self.assertEqual(out.split(), [str(directory / "v"), "/haft/facts/usr"])
+        self.assertEqual(out.split(), [str(directory / "v"), "/run/haft/facts/usr"])
 
     def test_python_by_name_is_the_bundled_one(self):
         out = self.interpret(
@@ -106,7 +106,7 @@ class TestHost(support.TestCase):
             "subprocess.run(['sh', '-c', 'python3 -c \"import sys; print(sys.prefix)\"'], "
             "check=True)"
         )
-        self.assertEqual(out, "/haft/facts/usr\n")
+        self.assertEqual(out, "/run/haft/facts/usr\n")
 
     def test_unpacked_it_runs_from_there(self):
         """No path in it depends on where the image is."""
@@ -122,7 +122,7 @@ class TestHost(support.TestCase):
             )
         first, second = done.stdout.split()
         self.assertEqual(first, second)
-        self.assertTrue(first.endswith("/usr") and not first.startswith("/haft/"), first)
+        self.assertTrue(first.endswith("/usr") and not first.startswith("/run/haft/"), first)
 
     @support.long_test
     def test_same_input_same_bytes(self):
@@ -176,7 +176,7 @@ class TestBusybox(support.TestCase):
                     path
                     for path in maps
                     if path.startswith("/")
-                    and not path.startswith("/haft/facts/")
+                    and not path.startswith("/run/haft/facts/")
                     and not path.startswith("/dev/")
                 ],
                 [],

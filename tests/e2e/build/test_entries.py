@@ -100,7 +100,7 @@ class TestBuiltIn(EntryCase):
         self.says("Tool.run\n", self.bundle("-c", "class-tool"))
 
     def test_python_script_ends_with_0_and_says_nothing_more(self, mode):
-        path = "/haft/tool/site-packages/bin/py-plain"
+        path = "/run/haft/tool/site-packages/bin/py-plain"
         self.says(
             f"script __main__ ['{path}', 'a', 'b c'] {path}\n",
             self.bundle("-c", "py-plain"),
@@ -118,7 +118,7 @@ class TestBuiltIn(EntryCase):
 
     def test_shell_script(self, mode):
         self.says(
-            "shell /haft/tool/site-packages/bin/shell a b\n",
+            "shell /run/haft/tool/site-packages/bin/shell a b\n",
             self.bundle("-c", "shell"),
             "a",
             "b",
@@ -150,7 +150,7 @@ class TestChangedForOneStart(EntryCase):
 
     def test_a_file_of_bin(self, mode):
         self.says(
-            "shell /haft/tool/site-packages/bin/shell x\n",
+            "shell /run/haft/tool/site-packages/bin/shell x\n",
             self.bundle("-c", "tool"),
             "x",
             mode=mode,
@@ -235,7 +235,7 @@ class TestInterpreter(EntryCase):
         done = self.python(
             "-c", "import tool, sys; print(tool.__file__, sys.argv)", "a", mode=mode, check=True
         )
-        self.assertEqual(done.stdout, "/haft/tool/site-packages/tool.py ['-c', 'a']\n")
+        self.assertEqual(done.stdout, "/run/haft/tool/site-packages/tool.py ['-c', 'a']\n")
 
     def test_module(self, mode):
         self.assertEqual(self.python("-m", "pkg.sub", mode=mode, check=True).stdout, "pkg.sub\n")
@@ -287,7 +287,7 @@ class TestInterpreter(EntryCase):
             os.write(master, b"\x04")
             self.assertEqual(process.wait(10), 0)
         os.close(master)
-        self.assertIn(b"/haft/tool/site-packages/tool.py", shown)
+        self.assertIn(b"/run/haft/tool/site-packages/tool.py", shown)
 
     def read_until(self, fd, pattern):
         data = b""
@@ -374,7 +374,7 @@ class TestBundleInBundle(EntryCase):
         """The second bundle's start processed the first one's sitecustomize for ever."""
         inner = support.code_app(
             "inner",
-            "import sys, os\nprint([p for p in sys.path if '/haft/' in p])\n"
+            "import sys, os\nprint([p for p in sys.path if '/run/haft/' in p])\n"
             "try:\n    import lab\nexcept ImportError: print('no lab')\n",
         )
         code = (
@@ -384,14 +384,14 @@ class TestBundleInBundle(EntryCase):
         with self.clean():
             done = support.run([support.lab(), code], mode=mode, check=True)
         self.assertEqual(
-            (done.stdout, done.stderr), ("['/haft/inner/site-packages']\nno lab\non\n", "")
+            (done.stdout, done.stderr), ("['/run/haft/inner/site-packages']\nno lab\non\n", "")
         )
 
     def test_path_does_not_grow(self):
         code = (
             "n = int(os.environ.get('N', 0)); os.environ['N'] = str(n + 1)\n"
             "if n < 5: os.execv(sys.argv[0], sys.argv)\n"
-            "print(os.environ['PYTHONPATH'].count('/haft/'))"
+            "print(os.environ['PYTHONPATH'].count('/run/haft/'))"
         )
         with self.clean():
             done = support.run([support.lab(), code], check=True)

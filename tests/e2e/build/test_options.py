@@ -114,8 +114,8 @@ class TestOptions(OptionCase):
         bundle, _ = self.build("-x", "run-me")
         self.says(
             {
-                "python": "dep ['/haft/x/bin/run-me', 'a']\n",
-                "shell": "/haft/x/bin/run-me a\n",
+                "python": "dep ['/run/haft/x/bin/run-me', 'a']\n",
+                "shell": "/run/haft/x/bin/run-me a\n",
                 "elf": "a\n",
             }[kind],
             bundle,
@@ -141,7 +141,7 @@ class TestOptions(OptionCase):
             f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
         )
         isolated, _ = self.build("-c", "code", "--isolated", name="isolated")
-        expected = "['/haft/isolated/site-packages'] False\nnone\n"
+        expected = "['/run/haft/isolated/site-packages'] False\nnone\n"
         self.says(expected, isolated, code)
         self.says(expected, isolated, child)
         mine = support.write_tree(support.unique_dir(), {"mine.py": "NAME = 'mine'"})
@@ -185,12 +185,12 @@ class TestOptions(OptionCase):
         )
         bundle, _ = self.build("-c", "show", "--preamble", "pre.py", "--build-id", "7")
         self.says(
-            f"pre __main__ {bundle} /haft/x/site-packages tool:show 7\n"
+            f"pre __main__ {bundle} /run/haft/x/site-packages tool:show 7\n"
             f"{{'TEST_A': 'set'}} ['more'] 0\n",
             bundle,
         )
         self.says(
-            f"pre __main__ {bundle} /haft/x/site-packages None 7\ndep\n",
+            f"pre __main__ {bundle} /run/haft/x/site-packages None 7\ndep\n",
             bundle,
             "-c",
             "import dep; print(dep.NAME)",

@@ -308,7 +308,7 @@ class TestBundledPython(support.TestCase):
     )
     APP = (
         f"import {', '.join(MODULES)}\ndef main():\n"
-        f"    print(open('/haft/inside/.haft/stats').read())\n"
+        f"    print(open('/run/haft/inside/.haft/stats').read())\n"
     )
 
     @classmethod

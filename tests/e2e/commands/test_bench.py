@@ -38,7 +38,7 @@ def main():
         time.sleep(60)
     if mode == "where":
         print(__file__)
-    if mode == "not unpacked" and not __file__.startswith("/haft/"):
+    if mode == "not unpacked" and not __file__.startswith("/run/haft/"):
         sys.exit(1)
 """,
     "benched/other.py": "X = 1\n",

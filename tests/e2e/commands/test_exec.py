@@ -26,7 +26,7 @@ class ExecCase(support.TestCase):
     made = {}
 
     def file(self, kind):
-        """A bundle or an archive, both of them mounted at /haft/box."""
+        """A bundle or an archive, both of them mounted at /run/haft/box."""
         if kind not in self.made:
             directory = support.unique_dir()
             if kind == "archive":
@@ -64,7 +64,7 @@ class TestExec(ExecCase):
     @support.parametrised(kind=KINDS)
     def test_environment(self, kind, mode):
         self.says(
-            "/haft/box/site-packages/tool.py\n",
+            "/run/haft/box/site-packages/tool.py\n",
             kind,
             "--",
             "/usr/bin/python3",
@@ -72,7 +72,7 @@ class TestExec(ExecCase):
             "import tool; print(tool.__file__)",
             mode=mode,
         )
-        self.says("/haft/box/site-packages/tool.py\n", kind, "python-script", mode=mode)
+        self.says("/run/haft/box/site-packages/tool.py\n", kind, "python-script", mode=mode)
         done = self.exec(
             kind,
             "/usr/bin/env",
@@ -83,9 +83,11 @@ class TestExec(ExecCase):
             HAFT_PYTHON="z",
         )
         found = dict(line.split("=", 1) for line in done.stdout.splitlines())
-        self.assertEqual(found.pop("PYTHONPATH"), "/haft/box/.haft/py:/haft/box/site-packages")
         self.assertEqual(
-            found.pop("PATH"), "/haft/box/site-packages/bin:" + support.clean_env()["PATH"]
+            found.pop("PYTHONPATH"), "/run/haft/box/.haft/py:/run/haft/box/site-packages"
+        )
+        self.assertEqual(
+            found.pop("PATH"), "/run/haft/box/site-packages/bin:" + support.clean_env()["PATH"]
         )
         self.assertEqual(found.pop("HAFT_BUNDLE"), str(self.file(kind)))
         expected = dict(support.running.env_in(mode, None))
@@ -96,7 +98,7 @@ class TestExec(ExecCase):
     @support.parametrised(kind=KINDS)
     def test_what_a_command_may_be(self, kind):
         self.says(
-            "in-bin /haft/box/site-packages/bin/in-bin a --help\n",
+            "in-bin /run/haft/box/site-packages/bin/in-bin a --help\n",
             kind,
             "in-bin",
             "a",
@@ -104,11 +106,11 @@ class TestExec(ExecCase):
             status=6,
         )
         self.says(
-            "tool ['-v'] /haft/box/site-packages/tool.py\n", kind, "tool-script", "-v", status=4
+            "tool ['-v'] /run/haft/box/site-packages/tool.py\n", kind, "tool-script", "-v", status=4
         )  # no file of bin/
         self.says("own ls\n", kind, "ls")
         self.says("plain x\n", kind, "no-interpreter-line", "x")  # as execvp does
-        self.says("tool.py\n", kind, "sh", "-c", "cd /haft/box/site-packages && echo *.py")
+        self.says("tool.py\n", kind, "sh", "-c", "cd /run/haft/box/site-packages && echo *.py")
         self.says("", kind, "sh", "-c", "exit 9", status=9)
 
     def test_status_is_the_commands(self, mode):
@@ -168,13 +170,15 @@ class TestExec(ExecCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             (directory / "go").touch()
             support.wait_until((directory / "out").exists, 20)
-        self.assertEqual((directory / "out").read_text(), "/haft/box/site-packages/tool.py")
+        self.assertEqual((directory / "out").read_text(), "/run/haft/box/site-packages/tool.py")
 
     def test_same_path_for_every_user_and_start(self):
         """What setup-server writes now, apachectl reads later."""
         for mode in support.MODES:
             for _ in range(2):
-                self.says("/haft/box/site-packages/tool.py\n", "bundle", "python-script", mode=mode)
+                self.says(
+                    "/run/haft/box/site-packages/tool.py\n", "bundle", "python-script", mode=mode
+                )
 
     def test_usersite_and_isolation_as_the_program_has_them(self):
         pex = archives.pex(support.unique_dir() / "box", {"tool.py": ""}, info={})
@@ -225,7 +229,7 @@ class TestAttach(ExecCase):
             done = self.attach(process, "python-script", mode=mode)
             self.assertEqual(
                 (done.returncode, done.stdout, done.stderr),
-                (0, "/haft/box/site-packages/tool.py\n", ""),
+                (0, "/run/haft/box/site-packages/tool.py\n", ""),
             )
             done = self.attach(
                 process, "sh", "-c", "pwd; readlink /proc/self/ns/mnt; exit 5", mode=mode, cwd=here
@@ -243,7 +247,7 @@ class TestAttach(ExecCase):
             self.skipTest("needs root")
         with self.clean(), self.running("bundle", "userns") as process:
             done = self.attach(
-                process, "sh", "-c", "id -u; id -G; cat /haft/box/site-packages/bin/ls"
+                process, "sh", "-c", "id -u; id -G; cat /run/haft/box/site-packages/bin/ls"
             )
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertEqual(
@@ -270,7 +274,7 @@ class TestAttach(ExecCase):
                 str(process.pid),
                 "sh",
                 "-c",
-                "echo ready; read x; cat /haft/box/site-packages/bin/ls",
+                "echo ready; read x; cat /run/haft/box/site-packages/bin/ls",
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -318,7 +322,7 @@ class TestShell(ExecCase):
                     terminal.write("mine\n")
                     terminal.expect("my alias\r\n")
                 terminal.write("python-script; ls -l /proc/self/fd | grep -c memfd\n")
-                terminal.expect("/haft/box/site-packages/tool.py\r\n")
+                terminal.expect("/run/haft/box/site-packages/tool.py\r\n")
                 terminal.expect("0\r\n")
                 terminal.write("exit 7\n")
                 self.assertEqual(terminal.wait(), 7)
@@ -335,7 +339,8 @@ class TestShell(ExecCase):
         self.assertEqual(
             (done.stdout, done.stderr, done.returncode),
             (
-                "in-bin /haft/box/site-packages/bin/in-bin x\n/haft/box/site-packages/tool.py\n",
+                "in-bin /run/haft/box/site-packages/bin/in-bin x\n"
+                "/run/haft/box/site-packages/tool.py\n",
                 "",
                 3,
             ),
@@ -346,7 +351,7 @@ class TestShell(ExecCase):
             done = support.run(
                 [support.HAFT, "shell", "--attach", str(process.pid)], input="python-script\n"
             )
-            self.assertEqual(done.stdout, "/haft/box/site-packages/tool.py\n", done.stderr)
+            self.assertEqual(done.stdout, "/run/haft/box/site-packages/tool.py\n", done.stderr)
             process.stdin.close()
 
     def test_usage(self):

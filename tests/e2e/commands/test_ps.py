@@ -55,19 +55,19 @@ class TestPs(support.TestCase):
                     self.assertGreater(bundle["requests"], 3)
                     self.assertEqual(bundle["server"]["crashes"], 0)
                 if haft_mode in ("namespace", "userns"):
-                    self.assertEqual(bundle["mount"], "/haft/lab")
+                    self.assertEqual(bundle["mount"], "/run/haft/lab")
 
     def test_how_to_look_inside(self, mode):
         with self.clean():
             process = self.start(mode)
             table = support.haft("ps", mode=mode).stdout
-            self.assertIn(f"ls /proc/{process.pid}/root/haft/lab\n", table)
-            self.assertIn(f"haft exec --attach {process.pid} -- ls /haft/lab\n", table)
+            self.assertIn(f"ls /proc/{process.pid}/root/run/haft/lab\n", table)
+            self.assertIn(f"haft exec --attach {process.pid} -- ls /run/haft/lab\n", table)
             [bundle] = self.ps(mode)
             listed = support.run(["ls", bundle["inside"]], mode=mode, check=True).stdout
             self.assertIn("site-packages", listed)
             attached = support.haft(
-                "exec", "--attach", str(process.pid), "--", "ls", "/haft/lab", mode=mode
+                "exec", "--attach", str(process.pid), "--", "ls", "/run/haft/lab", mode=mode
             ).stdout
             self.assertEqual(attached, listed)
             process.communicate()

@@ -143,7 +143,7 @@ class TestCounters(support.TestCase):
         """The program itself can read the counters of its mount."""
         code = (
             "import json, os\n"
-            "path = '/haft/' + os.path.abspath(__file__).split('/')[2] + '/.haft/stats'\n"
+            "path = '/run/haft/' + os.path.abspath(__file__).split('/')[3] + '/.haft/stats'\n"
             "first = json.load(open(path))\n"
             "second = json.load(open(path))\n"
             "assert second['operations']['read'] > first['operations']['read'], (first, second)\n"

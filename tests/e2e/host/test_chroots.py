@@ -41,7 +41,9 @@ class TestChroot(support.TestCase):
             [support.lab(), CODE + "; print(os.getcwd(), sorted(os.listdir('/'))[:2])"]
         )
         self.assertEqual((done.returncode, done.stderr), (5, ""))
-        self.assertTrue(done.stdout.startswith("5 /haft/lab/site-packages/lab.py "), done.stdout)
+        self.assertTrue(
+            done.stdout.startswith("5 /run/haft/lab/site-packages/lab.py "), done.stdout
+        )
 
     def test_root_directory_is_the_chroots(self):
         """Joining the namespace must not lead out of the chroot."""

@@ -179,7 +179,9 @@ class TestPodman(ContainerCase):
 
     def test_with_fuse_and_the_right_to_mount(self):
         done = self.podman("--device=/dev/fuse", "--cap-add=SYS_ADMIN", "--read-only")
-        self.assertEqual((done.stdout, done.stderr), ("5 /haft/lab/site-packages/lab.py 1\n", ""))
+        self.assertEqual(
+            (done.stdout, done.stderr), ("5 /run/haft/lab/site-packages/lab.py 1\n", "")
+        )
 
     def test_helper_is_a_child_of_pid_1(self):
         """As every orphan is; the program's own children come and go as anywhere. docs/haft.1 says
@@ -234,7 +236,7 @@ class TestLittleMemory(support.TestCase):
         "  with open(f'{base}/part{n}', 'rb') as f:\n"
         "    while data := f.read(1 << 20): h.update(data)\n"
         "  print(h.hexdigest())\n"
-        "print(json.load(open('/haft/gigabyte/.haft/stats'))['server']['deaths'], "
+        "print(json.load(open('/run/haft/gigabyte/.haft/stats'))['server']['deaths'], "
         "flush=True); sys.stdin.read()"
     )
 

@@ -67,7 +67,7 @@ class TestDebian(support.TestCase):
                 processes = roots.session(server.pid)
                 self.assertGreaterEqual(len(processes), 3)
                 for pid in processes:
-                    foreign = roots.foreign_maps(pid, "/haft/whole")
+                    foreign = roots.foreign_maps(pid, "/run/haft/whole")
                     # Data of that system: its locale, its index of character sets.
                     self.assertEqual(
                         {

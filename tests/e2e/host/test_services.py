@@ -115,13 +115,13 @@ class TestServices(support.TestCase):
             )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertTrue(
-            done.stdout.startswith("5 /tmp/haft-" if modes else "5 /haft/lab/"), done.stdout
+            done.stdout.startswith("5 /tmp/haft-" if modes else "5 /run/haft/lab/"), done.stdout
         )
 
     def test_root_without_capabilities(self):
         """CapabilityBoundingSet= : a user namespace, or, without CAP_SETFCAP, which mapping root
         into one needs, unpacked."""
-        for gone, place in (("-sys_admin", "/haft/lab/"), ("-all", "/tmp/haft-0/")):
+        for gone, place in (("-sys_admin", "/run/haft/lab/"), ("-all", "/tmp/haft-0/")):
             command = ["setpriv", f"--bounding-set={gone}", "--", str(support.lab()), CODE]
             with self.clean(timeout=4.0):
                 done = support.run(command)

@@ -51,7 +51,7 @@ class TestExit(support.TestCase):
         )
         self.assertEqual(done.returncode, plain.returncode)
         if ending == "exception":
-            self.assertIn('File "/haft/lab/site-packages/lab.py"', done.stderr)
+            self.assertIn('File "/run/haft/lab/site-packages/lab.py"', done.stderr)
             self.assertTrue(done.stderr.startswith("Traceback (most recent call last):\n"))
         elif status >= 0:
             self.assertEqual(done.stderr, plain.stderr)

@@ -158,13 +158,13 @@ class TestInherit(support.TestCase):
             plain["env"].pop("PYTHONPATH", None)
             self.assertEqual(program["env"].pop("HAFT_BUNDLE"), str(support.lab()))
             self.assertEqual(program["env"], plain["env"])
-            self.assertTrue(path.startswith("/haft/lab/"), path)
+            self.assertTrue(path.startswith("/run/haft/lab/"), path)
 
     def test_users_PYTHONPATH_is_kept_behind(self, mode):
         program, _ = self.both(mode, env=support.clean_env(PYTHONPATH="/nonexistent/mine:/other"))
         self.assertEqual(
             program["env"]["PYTHONPATH"],
-            "/haft/lab/.haft/py:/haft/lab/site-packages:/nonexistent/mine:/other",
+            "/run/haft/lab/.haft/py:/run/haft/lab/site-packages:/nonexistent/mine:/other",
         )
 
 

@@ -81,7 +81,12 @@ FUSERMOUNT = {
         "umount2", name="haft-cleanup", fails=1
     ),  # the cleanup process, who now has to call fusermount3
 }
-HOOKS = {"namespace": PRIVATE, "userns": PRIVATE, "fusermount": FUSERMOUNT}
+HOOKS = {
+    # Root covers nothing: it looks for the mount that carries the directory.
+    "namespace": {**PRIVATE, "private directory": Hook("openat", text="^/run/haft/lab$")},
+    "userns": PRIVATE,
+    "fusermount": FUSERMOUNT,
+}
 ALL = [*list(_COMMON), "unmount"]
 # From which moment on there is somebody to kill; the program has ended when the unmounting begins.
 # "stopped" is whoever is at the hook and is none of the others.

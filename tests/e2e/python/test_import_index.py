@@ -107,7 +107,7 @@ class TestSame(support.TestCase):
         )
         said = self.both(code)
         self.assertIn(
-            '/haft/indexed/site-packages/pack/inner.py", line 3, in fails\n'
+            '/run/haft/indexed/site-packages/pack/inner.py", line 3, in fails\n'
             "    raise ValueError('from inner')",
             said,
         )
@@ -121,7 +121,7 @@ print((importlib.resources.files("pack") / "data" / "text.txt").read_text(),
 import pack
 print(sorted((m.name, m.ispkg, isinstance(m.module_finder, importlib.machinery.FileFinder))
     for m in pkgutil.iter_modules(pack.__path__)))
-print(sorted(m.name for m in pkgutil.walk_packages(["/haft/indexed/site-packages"])))
+print(sorted(m.name for m in pkgutil.walk_packages(["/run/haft/indexed/site-packages"])))
 print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterdir())])
 """
         )
@@ -163,7 +163,7 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
         code = (
             f"sys.path.insert(0, {str(other)!r})\n"
             f"for name in ('single', 'pack', 'pack.inner'): del sys.modules[name]\n"
-            "import single, pack; print(single.WHERE, pack.__file__.startswith('/haft'), "
+            "import single, pack; print(single.WHERE, pack.__file__.startswith('/run/haft'), "
             "single.__spec__)"
         )
         self.assertTrue(self.both(code, mode).startswith("other False"))
@@ -252,14 +252,14 @@ print([e for e in sorted(p.name for p in importlib.resources.files("pack").iterd
             "else:\n"
             "    print(pkg_resources.resource_string('pack', 'data/text.txt'), "
             "sorted(d.key for d in "
-            "pkg_resources.find_distributions('/haft/indexed/site-packages')))"
+            "pkg_resources.find_distributions('/run/haft/indexed/site-packages')))"
         )
 
 
 @unittest.skipIf(os.environ.get("HAFT_INDEX") == "0", "the whole run is without the index")
 class TestUsed(support.TestCase):
     # Prints the mount's counters after the imports of the entry.
-    STATS = "print(open('/haft/indexed/.haft/stats').read())"
+    STATS = "print(open('/run/haft/indexed/.haft/stats').read())"
 
     def counters(self, **env):
         done = support.run([app(), self.STATS], env=support.clean_env(**env), check=True)
@@ -285,7 +285,7 @@ class TestUsed(support.TestCase):
                 "lazy/named.py": "X = 'found by its name'\n",
                 "cli.py": "import sys\ndef main():\n    import lazy.all, importlib\n"
                 "    print(importlib.import_module('lazy.' + sys.argv[1]).X)\n"
-                "    print(open('/haft/lazy/.haft/stats').read())\n",
+                "    print(open('/run/haft/lazy/.haft/stats').read())\n",
             },
         )
         bundle = support.build(tree, "-e", "cli:main", output=support.unique_dir() / "lazy")
@@ -297,11 +297,11 @@ class TestUsed(support.TestCase):
     def test_finder_of_an_indexed_directory(self):
         code = (
             "from importlib.machinery import FileFinder\n"
-            "f = sys.path_importer_cache['/haft/indexed/site-packages']\n"
+            "f = sys.path_importer_cache['/run/haft/indexed/site-packages']\n"
             "print(isinstance(f, FileFinder), type(f).__name__, f.path)"
         )
         done = support.run([app(), code], check=True)
-        self.assertEqual(done.stdout, "True IndexFinder /haft/indexed/site-packages\n")
+        self.assertEqual(done.stdout, "True IndexFinder /run/haft/indexed/site-packages\n")
 
     def test_no_descriptor_is_kept(self):
         done = support.run(

@@ -24,7 +24,7 @@ FILES = {
     "        print(pool.map(work, [0]))\n",
 }
 WHERE = "import dep; print(dep.__file__)"
-SITE = "/haft/semantics/site-packages"
+SITE = "/run/haft/semantics/site-packages"
 
 
 class SemanticsCase(support.TestCase):

@@ -26,7 +26,7 @@ print("top level", __name__)
 
 def work(number):
     import shared.two, by_pth
-    return number * 2, shared.two.__file__.startswith("/haft/"), by_pth.NAME
+    return number * 2, shared.two.__file__.startswith("/run/haft/"), by_pth.NAME
 
 def main():
     kind = sys.argv[1]
@@ -74,7 +74,7 @@ class TestImports(PythonCase):
     def test_pth_path_line(self, mode):
         self.assertEqual(
             self.say_both("import by_pth; print(by_pth.NAME, by_pth.__file__)", mode),
-            "by pth /haft/pyapp/site-packages/one_more/by_pth.py\n",
+            "by pth /run/haft/pyapp/site-packages/one_more/by_pth.py\n",
         )
 
     def test_pth_import_line_runs_once(self, mode):
@@ -86,7 +86,7 @@ class TestImports(PythonCase):
             "list(shared.__path__))"
         )
         self.assertEqual(
-            self.say_both(code, mode), "one two ['/haft/pyapp/site-packages/shared']\n"
+            self.say_both(code, mode), "one two ['/run/haft/pyapp/site-packages/shared']\n"
         )
 
     def test_path_order(self, mode):
@@ -97,7 +97,7 @@ class TestImports(PythonCase):
         code = (
             "import sys, uuid, dep; print(uuid.__file__, dep.WHERE)\n"
             "p = sys.path; print(p.index('/usr/lib/python3.11') < "
-            "p.index('/haft/pyapp/site-packages')"
+            "p.index('/run/haft/pyapp/site-packages')"
             " < p.index('/usr/lib/python3/dist-packages'))\n"
             "print(len(p) - len(set(p)))"
         )
@@ -165,7 +165,8 @@ class TestImports(PythonCase):
                 env=support.clean_env(PYTHONVERBOSE="1"),
             )
         self.assertEqual(
-            done.stdout, "/haft/lab/site-packages/lab_lazy/__pycache__/m1.cpython-311.pyc\nTrue 1\n"
+            done.stdout,
+            "/run/haft/lab/site-packages/lab_lazy/__pycache__/m1.cpython-311.pyc\nTrue 1\n",
         )
         self.assertNotRegex(
             done.stderr, r"(?m)^# (could not create|wrote|code object from '?/haft).*\.py'?$"
@@ -200,7 +201,7 @@ class TestChildren(PythonCase):
         with self.clean():
             done = support.run([bundle], mode=mode, check=True)
         self.assertEqual(
-            (done.stdout, done.stderr), ("/haft/parent/site-packages/flask/__init__.py\n", "")
+            (done.stdout, done.stderr), ("/run/haft/parent/site-packages/flask/__init__.py\n", "")
         )
 
     def test_module_in_a_child(self, mode):
@@ -208,7 +209,7 @@ class TestChildren(PythonCase):
         self.assertEqual(self.child(mode, "-m", "one_more.by_pth"), "")
 
     def test_isolated_child_has_nothing_of_ours(self, mode):
-        code = "import sys; print([p for p in sys.path if '/haft/' in p])"
+        code = "import sys; print([p for p in sys.path if '/run/haft/' in p])"
         self.assertEqual(self.child(mode, "-I", "-c", code), "[]\n")
 
     def test_executable_is_the_hosts_python(self, mode):
@@ -220,7 +221,7 @@ class TestChildren(PythonCase):
     def test_system_programs_see_no_library_path(self, mode):
         code = (
             "import subprocess; subprocess.run(['sh', '-c', 'echo ${LD_LIBRARY_PATH-unset}; "
-            "ls / | grep -c haft'])"
+            "ls /run | grep -c ^haft$'])"
         )
         self.assertEqual(self.say(code, mode), "unset\n1\n")
 
@@ -252,7 +253,7 @@ class TestChildren(PythonCase):
         with self.clean():
             done = support.run([self.bundle("-e", "pyapp:main"), code], mode=mode)
         self.assertEqual((done.returncode, done.stderr), (7, ""))
-        self.assertEqual(done.stdout, "['again'] /haft/pyapp/site-packages/shared/two.py\n")
+        self.assertEqual(done.stdout, "['again'] /run/haft/pyapp/site-packages/shared/two.py\n")
 
 
 class TestMultiprocessing(PythonCase):

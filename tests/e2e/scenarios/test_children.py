@@ -151,14 +151,16 @@ class TestChildren(support.ScenarioCase):
                     [BOTH.bundle, f"import os; sys.exit(os.system({command!r}) >> 8)"], mode=mode
                 )
             self.assertEqual((done.returncode, done.stderr), (0, ""))
-            self.assertEqual(done.stdout, "dep ['/haft/family/site-packages/dep/__main__.py']\n")
+            self.assertEqual(
+                done.stdout, "dep ['/run/haft/family/site-packages/dep/__main__.py']\n"
+            )
 
     def test_empty_environment(self, mode):
         """env={}: such a child is a plain Python of the host, as documented; it starts and has
         nothing of ours."""
         code = (
             "import subprocess, sys\n"
-            "show = 'import sys; print([p for p in sys.path if \"/haft/\" in p])'\n"
+            "show = 'import sys; print([p for p in sys.path if \"/run/haft/\" in p])'\n"
             "sys.exit(subprocess.run([sys.executable, '-c', show], env={}).returncode)"
         )
         with self.clean():
@@ -230,8 +232,8 @@ class TestChildren(support.ScenarioCase):
         self.assertEqual(
             (done.stdout, done.stderr),
             (
-                "other /haft/other/site-packages/dep.py\n"
-                "dep /haft/family/site-packages/dep/__init__.py\n",
+                "other /run/haft/other/site-packages/dep.py\n"
+                "dep /run/haft/family/site-packages/dep/__init__.py\n",
                 "",
             ),
         )
@@ -277,5 +279,5 @@ class TestChildren(support.ScenarioCase):
             done = support.run([BOTH.bundle, code], mode=mode, timeout=5)
             self.assertEqual(done.returncode, 0)
             self.assertTrue(support.wait_until(lambda: proof.exists() and proof.read_text(), 10))
-        self.assertEqual(proof.read_text(), "/haft/family/site-packages/dep/__init__.py")
-        self.assertFalse(os.path.exists("/haft"))
+        self.assertEqual(proof.read_text(), "/run/haft/family/site-packages/dep/__init__.py")
+        self.assertFalse(os.path.exists("/haft") or os.path.exists("/run/haft/family"))

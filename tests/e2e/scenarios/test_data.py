@@ -212,7 +212,7 @@ large: .fill {count}, 4, 0x6c6c616d
 """
 MAPS = (
     "for line in open('/proc/self/maps'):\n"
-    "    if '.so' in line and ('/haft/' in line or 'site-packages' in line):\n"
+    "    if '.so' in line and ('/run/haft/' in line or 'site-packages' in line):\n"
     "        found.add(os.path.realpath(line.split(maxsplit=5)[5].strip()))\n"
     "print(*sorted(found), sep='\\n')\n"
 )
@@ -308,9 +308,9 @@ class TestCompiled(support.ScenarioCase):
             "def rss(pid='self'): return [int(l.split()[1]) for l in open(f'/proc/{pid}/status')"
             " if l.startswith('VmRSS')][0]\n"
             "def server():\n"
-            "    return json.load(open('/haft/native/.haft/stats'))['server']\n"
+            "    return json.load(open('/run/haft/native/.haft/stats'))['server']\n"
             "before, server_before = rss(), server()\n"
-            "library = ctypes.CDLL('/haft/native/site-packages/native.libs/liblarge.so')\n"
+            "library = ctypes.CDLL('/run/haft/native/site-packages/native.libs/liblarge.so')\n"
             f"large = (ctypes.c_char * {size}).in_dll(library, 'large')\n"
             f"print(large[{size // 2}:{size // 2 + 8}])\n"
             "print(rss() - before, (server()['rss_bytes'] - server_before['rss_bytes']) // 1024)\n"

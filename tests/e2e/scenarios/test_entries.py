@@ -314,7 +314,7 @@ class TestInterpreter(support.ScenarioCase):
                 mode=mode,
                 env=support.clean_env(HAFT_INTERPRETER="yes"),
             )
-        self.assertEqual(done.stdout, "/haft/tool/site-packages/dep.py\n")
+        self.assertEqual(done.stdout, "/run/haft/tool/site-packages/dep.py\n")
 
     def test_module(self, mode):
         self.assertEqual(

@@ -242,7 +242,7 @@ class TestSize(support.ScenarioCase):
         "        names.sort()\n"
         "        files += len(leaves)\n"
         "        for leaf in leaves: size += os.lstat(os.path.join(directory, leaf)).st_size\n"
-        "    print(files, size, os.listdir(here) == sorted(os.listdir(here)) if '/haft/' in "
+        "    print(files, size, os.listdir(here) == sorted(os.listdir(here)) if '/run/haft/' in "
         "here else True)\n"
     )
 
@@ -423,8 +423,8 @@ class TestBuild(support.TestCase):
                 env=support.clean_env(PYTHONVERBOSE="1"),
             )
         self.assertNotIn("could not create", done.stderr)
-        sources = re.findall(r"(?m)^# code object from '?(/haft/.*\.py)'?$", done.stderr)
+        sources = re.findall(r"(?m)^# code object from '?(/run/haft/.*\.py)'?$", done.stderr)
         self.assertEqual(sources, [])
         self.assertGreater(
-            len(re.findall(r"(?m)^# code object from '?/haft/.*\.pyc'?$", done.stderr)), 20
+            len(re.findall(r"(?m)^# code object from '?/run/haft/.*\.pyc'?$", done.stderr)), 20
         )

@@ -51,7 +51,7 @@ class TestBrokenPth(support.TestCase):
             done = support.run([bundle, "print('ran')"], mode=mode)
         self.assertEqual((done.stdout, done.returncode), ("", 125))
         self.assertOneLine(
-            done.stderr, "'/haft/broken/site-packages'", "UnicodeDecodeError", "remove"
+            done.stderr, "'/run/haft/broken/site-packages'", "UnicodeDecodeError", "remove"
         )
 
 

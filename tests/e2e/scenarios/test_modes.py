@@ -46,7 +46,8 @@ class TestModes(support.ScenarioCase):
         # The place is another one at every start.
         place = re.compile(r"/[\w./-]+/everything/site-packages")
         ours = [
-            place.sub("/haft/everything/site-packages", text) for text in (done.stdout, done.stderr)
+            place.sub("/run/haft/everything/site-packages", text)
+            for text in (done.stdout, done.stderr)
         ]
         self.assertEqual(
             (both.normal(ours[0]), both.normal(ours[1]), done.returncode), both.outcome(plain)

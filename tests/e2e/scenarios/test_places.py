@@ -123,7 +123,7 @@ class TestVariables(PlaceCase):
     def test_working_directory_in_the_mount(self, mode):
         """The program changes into its own mount and starts children and itself from there."""
         code = (
-            "import subprocess\nos.chdir('/haft/lab/site-packages/lab_data')\n"
+            "import subprocess\nos.chdir('/run/haft/lab/site-packages/lab_data')\n"
             "print(open('text.txt').read(), os.getcwd(), flush=True)\n"
             "subprocess.run([sys.executable, '-c', 'import os, lab_lazy.m3; "
             "print(os.getcwd(), lab_lazy.m3.VALUE)'])\n"
@@ -135,8 +135,8 @@ class TestVariables(PlaceCase):
         self.assertEqual((done.stderr, done.returncode), ("", 0))
         self.assertEqual(
             done.stdout,
-            "text of the lab\n /haft/lab/site-packages/lab_data\n"
-            "/haft/lab/site-packages/lab_data 3\nTrue text of the lab\n\n",
+            "text of the lab\n /run/haft/lab/site-packages/lab_data\n"
+            "/run/haft/lab/site-packages/lab_data 3\nTrue text of the lab\n\n",
         )
 
 

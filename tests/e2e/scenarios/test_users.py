@@ -173,7 +173,10 @@ class TestUsers(support.TestCase):
             user = {"another user": STRANGER, "the same user": support.PERSON}.get(
                 who, support.ROOT
             )
-            reader = ["cat", f"/proc/{process.pid}/root/haft/lab/site-packages/lab_data/text.txt"]
+            reader = [
+                "cat",
+                f"/proc/{process.pid}/root/run/haft/lab/site-packages/lab_data/text.txt",
+            ]
             if who == "the same user":  # of the same rights means: in the same user namespace
                 reader = [
                     "nsenter",

@@ -88,7 +88,7 @@ class TestRunmodwsgi(SiteCase):
             *option.split(),
         ]
         with self.clean(), web.Server(command, env=env) as server:
-            page = self.check_site(server, "/haft/mysite")
+            page = self.check_site(server, "/run/haft/mysite")
             self.log_in(server, page)
             self.assertEqual(server.stop(), 0)
             self.assertNotIn("Traceback", server.log())
@@ -113,8 +113,8 @@ class TestWholeStack(SiteCase):
         with web.Server(
             ["unshare", "-m", "sh", "-c", hide, *command], env=env, seconds=60
         ) as server:
-            self.check_site(server, "/haft/whole")
-            self.assertEqual(server.get("/").json()["prefix"], "/haft/whole/usr")
+            self.check_site(server, "/run/haft/whole")
+            self.assertEqual(server.get("/").json()["prefix"], "/run/haft/whole/usr")
             for pid in [server.pid, *server.children()]:
                 with open(f"/proc/{pid}/maps") as file:
                     maps = {
@@ -122,7 +122,7 @@ class TestWholeStack(SiteCase):
                     }
                 foreign = {path for path in maps if path.startswith(("/usr", "/lib"))}
                 self.assertEqual({path for path in foreign if not ALLOWED.search(path)}, set())
-                self.assertIn("/haft/whole/usr/lib/libc.so.6", maps)
+                self.assertIn("/run/haft/whole/usr/lib/libc.so.6", maps)
             before = server.get("/").json()["pid"]
             os.kill(server.pid, 10)
             self.assertTrue(support.wait_until(lambda: server.replaced(before), 20))
@@ -145,9 +145,9 @@ class TestWholeStack(SiteCase):
         with web.Server(
             command, session=False, preexec_fn=roots.enter(root, user, session=True), seconds=60
         ) as server:
-            self.check_site(server, "/haft/whole")
+            self.check_site(server, "/run/haft/whole")
             processes = roots.session(server.pid)
             self.assertGreaterEqual(len(processes), 3)
             for pid in processes:
-                self.assertEqual(roots.foreign_maps(pid, "/haft/whole"), set())
+                self.assertEqual(roots.foreign_maps(pid, "/run/haft/whole"), set())
             self.assertEqual(server.stop(), 0)

@@ -43,7 +43,7 @@ class TestStartServer(ExpressCase):
             configuration = (server.directory / "root" / "httpd.conf").read_text()
             self.assertEqual(server.stop(), 0)
             self.assertHealthy(server)
-        site_packages = "/haft/express/site-packages"
+        site_packages = "/run/haft/express/site-packages"
         self.assertEqual(facts["uid"], web.WWW_DATA)
         self.assertEqual(facts["mod_wsgi"], f"{site_packages}/mod_wsgi/__init__.py")
         self.assertEqual(facts["path"][0], str(server.directory))
@@ -58,7 +58,7 @@ class TestStartServer(ExpressCase):
         with self.clean(), self.start(option) as server:
             self.assertEqual(
                 server.get("/").json()["mod_wsgi"],
-                "/haft/express/site-packages/mod_wsgi/__init__.py",
+                "/run/haft/express/site-packages/mod_wsgi/__init__.py",
             )
             if option == "--processes=4":
                 workers = [line for line in server.children().values() if line.startswith("(wsgi:")]
@@ -102,14 +102,14 @@ class TestBundledHttpd(ExpressCase):
         ) as server:
             facts = server.get("/").json()
             self.assertEqual(
-                (facts["uid"], facts["prefix"]), (web.WWW_DATA, "/haft/standalone/usr")
+                (facts["uid"], facts["prefix"]), (web.WWW_DATA, "/run/haft/standalone/usr")
             )
             self.assertEqual(
-                os.readlink(f"/proc/{server.pid}/exe"), "/haft/standalone/usr/loader/apache2"
+                os.readlink(f"/proc/{server.pid}/exe"), "/run/haft/standalone/usr/loader/apache2"
             )
             with open(f"/proc/{server.pid}/maps") as file:
                 maps = file.read()
-            self.assertIn("/haft/standalone/usr/lib/httpd/modules/mod_mpm_event.so", maps)
+            self.assertIn("/run/haft/standalone/usr/lib/httpd/modules/mod_mpm_event.so", maps)
             self.assertNotIn(" /usr/lib/apache2", maps)
             self.assertNotIn("/usr/lib/x86_64-linux-gnu/libapr", maps)
             server.send(signal.SIGUSR1)
@@ -217,7 +217,7 @@ class TestStartFunction(ExpressCase):
         )
 
     def test_everything_comes_from_the_mount(self):
-        root = "/haft/hello/site-packages/"
+        root = "/run/haft/hello/site-packages/"
         with self.clean(), self.start() as server:
             self.assertEqual(server.get("/").json()["file"], root + "hello_site/wsgi.py")
             self.assertEqual(server.get("/lazy/3").json(), root + "hello_lazy/m3.py")
@@ -231,7 +231,7 @@ class TestStartFunction(ExpressCase):
         env = web.environment(PYTHONPATH=str(other), FOO_BAR="kept")
         with self.clean(), self.start(env=env) as server:
             facts = server.get("/").json()
-        site_packages = "/haft/hello/site-packages"
+        site_packages = "/run/haft/hello/site-packages"
         self.assertEqual(facts["environ"]["FOO_BAR"], "kept")
         self.assertIn(site_packages, facts["path"])
         self.assertIn(str(other), facts["path"])
@@ -253,7 +253,8 @@ class TestStartFunction(ExpressCase):
         with self.clean(), self.start("--service-script", "svc", script) as server:
             support.wait_until(out.exists, 10)
             self.assertEqual(
-                out.read_text(), f'[{web.WWW_DATA}, "/haft/hello/site-packages/hello_lazy/m7.py"]'
+                out.read_text(),
+                f'[{web.WWW_DATA}, "/run/haft/hello/site-packages/hello_lazy/m7.py"]',
             )
             self.assertHealthy(server)
 
@@ -271,9 +272,11 @@ class TestStartFunction(ExpressCase):
             facts = server.get("/").json()
             self.assertEqual(facts["uid"], support.user_in("userns").uid)
             self.assertEqual(
-                server.get("/lazy/9").json(), "/haft/hello/site-packages/hello_lazy/m9.py"
+                server.get("/lazy/9").json(), "/run/haft/hello/site-packages/hello_lazy/m9.py"
             )
-            mounts = [line for line in support.mount_table(facts["pid"]) if " /haft/hello " in line]
+            mounts = [
+                line for line in support.mount_table(facts["pid"]) if " /run/haft/hello " in line
+            ]
             self.assertEqual(server.stop(signal.SIGINT), 0)
             self.assertNotIn("allow_other", server.log())
         self.assertEqual(len(mounts), 1)
@@ -286,10 +289,10 @@ class TestStartFunction(ExpressCase):
             self.assertEqual(one.stop(), 0)
             self.assertEqual(
                 another_bundle.get("/").json()["mod_wsgi"],
-                "/haft/express/site-packages/mod_wsgi/__init__.py",
+                "/run/haft/express/site-packages/mod_wsgi/__init__.py",
             )
             self.assertEqual(
-                other.get("/lazy/1").json(), "/haft/hello/site-packages/hello_lazy/m1.py"
+                other.get("/lazy/1").json(), "/run/haft/hello/site-packages/hello_lazy/m1.py"
             )
             self.assertEqual(other.stop(), 0)
-            self.assertEqual(os.listdir("/haft") if os.path.exists("/haft") else [], [])
+            self.assertEqual(os.path.exists("/run/haft/express"), False)

@@ -15,7 +15,7 @@ from support import web
 
 SECONDS = 60
 
-LAZY = "/haft/hello/site-packages/hello_lazy/m{}.py"
+LAZY = "/run/haft/hello/site-packages/hello_lazy/m{}.py"
 
 
 class LifetimeCase(support.TestCase):
@@ -49,7 +49,9 @@ class TestSignals(LifetimeCase):
         same."""
         with self.clean(), self.start() as server:
             before = server.get("/").json()
-            mount = [line for line in support.mount_table(server.pid) if " /haft/hello " in line]
+            mount = [
+                line for line in support.mount_table(server.pid) if " /run/haft/hello " in line
+            ]
             server.send(getattr(signal, f"SIG{name}"))
 
             def replaced():
@@ -63,7 +65,8 @@ class TestSignals(LifetimeCase):
             self.assertEqual(after["ppid"], server.pid)
             self.assertEqual(server.get("/lazy/5").json(), LAZY.format(5))
             self.assertEqual(
-                [line for line in support.mount_table(server.pid) if " /haft/hello " in line], mount
+                [line for line in support.mount_table(server.pid) if " /run/haft/hello " in line],
+                mount,
             )
             self.assertEqual(server.stop(), 0)
             self.assertNotIn("Cannot load", server.log())

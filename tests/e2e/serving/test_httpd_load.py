@@ -180,6 +180,6 @@ class TestServerKilled(support.TestCase):
                 server.wait()
             with web.Server(command) as server:
                 self.assertEqual(
-                    server.get("/lazy/20").json(), "/haft/hello/site-packages/hello_lazy/m20.py"
+                    server.get("/lazy/20").json(), "/run/haft/hello/site-packages/hello_lazy/m20.py"
                 )
                 self.assertEqual(server.stop(), 0)

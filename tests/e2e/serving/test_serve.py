@@ -51,7 +51,7 @@ class TestHttpd(SiteCase):
         with self.clean(), self.start(shop(), *options, mode=mode) as server:
             facts = server.get("/").json()
             self.assertEqual(facts["uid"], served_by(mode))
-            self.assertEqual(facts["file"], "/haft/shop/site-packages/hello_site/wsgi.py")
+            self.assertEqual(facts["file"], "/run/haft/shop/site-packages/hello_site/wsgi.py")
             self.assertEqual(facts["cwd"], str(server.directory))
             self.assertNotIn(facts["cwd"], facts["path"])
             # The process that was started is httpd.
@@ -63,7 +63,8 @@ class TestHttpd(SiteCase):
             self.assertEqual(len(workers), 2)
             self.assertEqual(server.get("/lazy/1").json(), LAZY.format(1))
             self.assertEqual(
-                server.get("/spawn").json(), ["/haft/shop/site-packages/hello_site/__init__.py"] * 2
+                server.get("/spawn").json(),
+                ["/run/haft/shop/site-packages/hello_site/__init__.py"] * 2,
             )
             css = server.get("/static/a%20b.css")
             self.assertEqual(
@@ -75,7 +76,7 @@ class TestHttpd(SiteCase):
             self.assertEqual(server.get("/static/../../secret").status, 400)
             # Its private files are in memory, in its own namespace only.
             self.assertEqual(left_behind(), [])
-            self.assertFalse(os.path.exists("/haft/.run"))
+            self.assertFalse(os.path.exists("/run/haft/NAME/.haft/run"))
             self.assertEqual(server.stop(), 0)
             self.assertIn('"GET /lazy/1 HTTP/1.1" 200 ', server.log())
             self.assertNotIn("warn]", server.log())
@@ -210,7 +211,7 @@ class TestHttpd(SiteCase):
             facts = server.get("/").json()
         self.assertEqual(facts["environ"]["FOO_BAR"], "kept")
         path = facts["path"]
-        self.assertLess(path.index("/haft/shop/site-packages"), path.index("/other"))
+        self.assertLess(path.index("/run/haft/shop/site-packages"), path.index("/other"))
 
     def test_print_config(self, mode):
         done = support.run(

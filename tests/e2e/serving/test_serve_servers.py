@@ -18,7 +18,7 @@ class TestServers(SiteCase):
         with self.clean(), self.start(shop(server), *user_options(mode), mode=mode) as running:
             facts = running.get("/").json()
             self.assertEqual(facts["uid"], served_by(mode))
-            self.assertEqual(facts["file"], "/haft/shop/site-packages/hello_site/wsgi.py")
+            self.assertEqual(facts["file"], "/run/haft/shop/site-packages/hello_site/wsgi.py")
             self.assertIn(running.pid, (facts["pid"], facts["ppid"]))
             self.assertEqual(running.get("/lazy/1").json(), LAZY.format(1))
             self.assertEqual(running.stop(), 0)
@@ -93,7 +93,7 @@ class TestServers(SiteCase):
         with self.clean(), self.start(shop("uvicorn"), "--processes", "2") as server:
             facts = server.get("/").json()
             self.assertEqual(facts["ppid"], server.pid)
-            self.assertEqual(facts["file"], "/haft/shop/site-packages/hello_site/wsgi.py")
+            self.assertEqual(facts["file"], "/run/haft/shop/site-packages/hello_site/wsgi.py")
             self.assertEqual(server.stop(), 0)
 
     def test_asgi(self, mode):
@@ -105,7 +105,7 @@ class TestServers(SiteCase):
         }
         bundle = small_site("shop", files, "--asgi", "shop:app")
         with self.clean(), self.start(bundle, *user_options(mode), mode=mode) as server:
-            self.assertEqual(server.get("/").body, b"/haft/shop/site-packages/shop.py")
+            self.assertEqual(server.get("/").body, b"/run/haft/shop/site-packages/shop.py")
             self.assertEqual(server.stop(), 0)
         self.refused(
             "httpd: cannot serve an ASGI application", bundle=bundle, options=["--server", "httpd"]
@@ -186,7 +186,7 @@ class TestApplications(SiteCase):
                 )
         options = [
             "--static",
-            "/static/admin=/haft/shop/site-packages/django/contrib/admin/static/admin",
+            "/static/admin=/run/haft/shop/site-packages/django/contrib/admin/static/admin",
         ]
         with self.clean(), self.start(
             directory / "shop", *options, *user_options(mode), mode=mode, ready="/admin/login/"
@@ -215,7 +215,9 @@ class TestApplications(SiteCase):
             output=support.unique_dir() / "board",
         )
         with self.clean(), self.start(bundle, *user_options(support.MODES[0])) as running:
-            self.assertEqual(running.get("/").body, b"/haft/board/site-packages/flask/__init__.py")
+            self.assertEqual(
+                running.get("/").body, b"/run/haft/board/site-packages/flask/__init__.py"
+            )
             self.assertEqual(running.stop(), 0)
 
 

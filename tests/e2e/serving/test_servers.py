@@ -10,7 +10,7 @@ from support import mod_wsgi, trees, web
 
 SECONDS = 60
 
-LAZY = "/haft/{}/site-packages/hello_lazy/m{}.py"
+LAZY = "/run/haft/{}/site-packages/hello_lazy/m{}.py"
 
 # numpy behind Flask: extension modules with libraries of their own.
 DETERMINANT = {
@@ -23,7 +23,7 @@ app = application = flask.Flask(__name__)
 def determinant():
     return {"value": float(numpy.linalg.det(numpy.array([[1.0, 2.0], [3.0, 4.0]]))),
             "file": numpy.__file__,
-            "maps": len({line.split()[5] for line in open("/proc/self/maps") if "/haft/" in line
+            "maps": len({line.split()[5] for line in open("/proc/self/maps") if "/run/haft/" in line
                 and ".so" in line})}
 
 def main():
@@ -124,7 +124,7 @@ class TestHostsServers(support.TestCase):
             facts = server.get("/").json()
             self.assertEqual(
                 (facts["uid"], facts["file"]),
-                (web.WWW_DATA, "/haft/gunicorn/site-packages/hello_site/wsgi.py"),
+                (web.WWW_DATA, "/run/haft/gunicorn/site-packages/hello_site/wsgi.py"),
             )
             self.assertEqual(server.get("/lazy/4").json(), LAZY.format("gunicorn", 4))
             self.assertEqual(server.stop(), 0)
@@ -152,7 +152,7 @@ class TestHostsServers(support.TestCase):
         root = support.unique_dir()
         port = web.free_port()
         modules = "/usr/lib/apache2/modules"
-        script = "/haft/gunicorn/site-packages/hello_site/wsgi.py"
+        script = "/run/haft/gunicorn/site-packages/hello_site/wsgi.py"
         (root / "httpd.conf").write_text(
             f"ServerRoot {root}\nServerName localhost\nPidFile {root}/pid\n"
             f"Listen 127.0.0.1:{port}\nErrorLog /dev/stderr\n"
@@ -163,7 +163,7 @@ class TestHostsServers(support.TestCase):
             f"DefaultRuntimeDir {root}\n"
             f"WSGIDaemonProcess hand processes=2\nWSGIProcessGroup hand\n"
             f"WSGIScriptAlias / {script}\n"
-            f"<Directory /haft/gunicorn>\nRequire all granted\n</Directory>\n"
+            f"<Directory /run/haft/gunicorn>\nRequire all granted\n</Directory>\n"
         )
         command = [
             support.HAFT,
@@ -258,7 +258,7 @@ class TestNumpy(support.TestCase):
         with self.clean(), web.Server(command) as server:
             facts = server.get("/").json()
             self.assertAlmostEqual(facts["value"], -2)
-            self.assertEqual(facts["file"], "/haft/flask/site-packages/numpy/__init__.py")
+            self.assertEqual(facts["file"], "/run/haft/flask/site-packages/numpy/__init__.py")
             self.assertGreaterEqual(facts["maps"], 14)
             with concurrent.futures.ThreadPoolExecutor(20) as pool:
                 statuses = list(pool.map(lambda _: server.get("/").status, range(200)))

@@ -9,7 +9,7 @@ from support import trees, web
 
 SECONDS = 60
 
-FACTS = "/haft/site/site-packages/hello_site/wsgi.py"
+FACTS = "/run/haft/site/site-packages/hello_site/wsgi.py"
 
 
 def site(*options, packages=()):
@@ -148,6 +148,6 @@ class TestPythonServers(support.TestCase):
                 pids.add(server.get("/").json()["pid"])
             self.assertNotIn(server.pid, pids)
             self.assertEqual(
-                server.get("/lazy/3").json(), "/haft/site/site-packages/hello_lazy/m3.py"
+                server.get("/lazy/3").json(), "/run/haft/site/site-packages/hello_lazy/m3.py"
             )
             server.stop()

@@ -88,11 +88,11 @@ class TestDamage(BadCase):
         bundle.flip(bundle.find(noise[500_000:500_100]))
         code = (
             "import lab_lazy.m1\n"
-            "with open('/haft/lab/site-packages/lab_data/big.bin', 'rb') as f:\n"
+            "with open('/run/haft/lab/site-packages/lab_data/big.bin', 'rb') as f:\n"
             "  print(len(f.read(1000)))\n"
             "  try:\n    f.seek(500_000); f.read(100); print('read')\n"
             "  except OSError as e: print(e.errno)\n"
-            "print(open('/haft/lab/site-packages/lab_data/text.txt').read())"
+            "print(open('/run/haft/lab/site-packages/lab_data/text.txt').read())"
         )
         with self.clean():
             done = support.run([bundle.path, code], mode=mode, check=True)

@@ -18,7 +18,7 @@ ENTRY = """
 import json, os, sys, time
 HERE = os.path.dirname(__file__)
 def reads():
-    if not os.path.isdir("/haft/warm"):
+    if not os.path.isdir("/run/haft/warm"):
         return 0  # while the profile is recorded
     with open(os.path.join(HERE, "..", ".haft", "stats")) as file:
         return json.load(file)["operations"]["read"]

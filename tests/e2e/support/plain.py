@@ -33,7 +33,7 @@ os.execv(sys.executable, [sys.executable, "-m", "{module}", *sys.argv[1:]])
 """
 
 _STARTERS = re.compile(
-    r'^  File "(PROGRAM|<string>|/haft/[^/]+/\.haft/py/_haft\.py)", line .*\n(    .*\n)*', re.M
+    r'^  File "(PROGRAM|<string>|/run/haft/[^/]+/\.haft/py/_haft\.py)", line .*\n(    .*\n)*', re.M
 )
 
 # The program of most scenarios: runs the Python code in its first argument.
@@ -154,7 +154,7 @@ class Both:
             return text
         prefix = self.plain.parent.parent
         (site,) = prefix.glob("lib/*/site-packages")
-        mount = f"/haft/{self.name}/site-packages"
+        mount = f"/run/haft/{self.name}/site-packages"
         for path, word in (
             (f"{prefix}/bin/python3", "PYTHON"),
             (f"{prefix}/bin/{self.name}", "PROGRAM"),

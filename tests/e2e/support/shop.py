@@ -8,7 +8,7 @@ import time
 import support
 from support import running, trees, web
 
-LAZY = "/haft/shop/site-packages/hello_lazy/m{}.py"
+LAZY = "/run/haft/shop/site-packages/hello_lazy/m{}.py"
 IS_ROOT = os.geteuid() == 0
 MOD_WSGI = "/usr/lib/apache2/modules/mod_wsgi.so"
 
