@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -50,29 +49,33 @@ Result<std::optional<std::string>> ReadIfThere(const std::string& path, TrustedO
 
 Result<Policy> ParsePolicy(std::string_view text, const std::string& path) {
   const std::string what = Quoted(path);
-  const auto json = TRY(format::ParseJsonObject(text, what, {.values = 1u << 16}));
-  const auto invalid = [&](std::string why) {
+  std::string unknown;
+  const auto known = [&](std::string_view member) {
+    if (member != "require" && member != "signers") unknown = member;
+    return true;
+  };
+  const auto json = TRY(format::ParseJsonObject(text, what, {.values = 1u << 16, .wanted = known}));
+  const auto invalid = [&](std::string_view why) {
     return Failure(Error::Invalid(fmt::format("{}: {}", what, why)));
   };
+  if (!unknown.empty()) return invalid(Quoted(unknown) + ": not understood");
   Policy policy;
-  bool says = false;
-  for (auto at = json.cbegin(); at != json.cend(); ++at) {
-    const nlohmann::json& value = *at;
-    if (at.key() == "require" && value.is_string()) {
-      const auto& word = value.get_ref<const std::string&>();
-      says = word == "always" || word == "never";
-      policy.required = word == "always";
-    } else if (at.key() == "signers" && value.is_array()) {
-      policy.signers.emplace();
-      for (const nlohmann::json& signer : value) {
-        if (!signer.is_string()) return invalid("'signers' holds something other than a text");
-        policy.signers->push_back(signer.get_ref<const std::string&>());
-      }
-    } else {
-      return invalid(fmt::format("{}: not understood", Quoted(at.key())));
-    }
+  const auto require = json.find("require");
+  const std::string* word =
+      require == json.end() ? nullptr : require->get_ptr<const std::string*>();
+  if (word == nullptr || (*word != "always" && *word != "never"))
+    return invalid("'require' is neither \"always\" nor \"never\"");
+  policy.required = *word == "always";
+  const auto signers = json.find("signers");
+  if (signers == json.end()) return policy;
+  const std::string_view no_texts = "'signers' is not an array of texts";
+  if (!signers->is_array()) return invalid(no_texts);
+  policy.signers.emplace();
+  for (const nlohmann::json& signer : *signers) {
+    const auto* name = signer.get_ptr<const std::string*>();
+    if (name == nullptr) return invalid(no_texts);
+    policy.signers->push_back(*name);
   }
-  if (!says) return invalid("'require' is neither \"always\" nor \"never\"");
   return policy;
 }
 
@@ -99,18 +102,14 @@ Result<> AddAllowedSigners(const std::string& directory, TrustedOwners owners,
   struct stat status;
   if (::lstat(more.c_str(), &status) == 0 || errno != ENOENT) {
     const SafePath place = TRY(OpenSafeDirectory(more, owners));
-    std::vector<std::string> names = NamesIn(place.fd.get());
-    std::ranges::sort(names);
-    for (const std::string& name : names) {
+    for (const std::string& name : NamesIn(place.fd.get())) {
       if (IsConfigurationName(name)) paths.push_back(JoinPath(more, name));
     }
   }
   for (const std::string& path : paths) {
     const auto text = TRY(ReadIfThere(path, owners));
     if (!text) continue;
-    std::vector<AllowedKey> keys = TRY(ParseAllowedSigners(*text, path));
-    allowed.insert(allowed.end(), std::make_move_iterator(keys.begin()),
-                   std::make_move_iterator(keys.end()));
+    for (AllowedKey& key : TRY(ParseAllowedSigners(*text, path))) allowed.push_back(std::move(key));
   }
   return {};
 }

@@ -118,9 +118,9 @@ std::expected<const AllowedKey*, Verdict> Check(const SshSignature& signature,
 
 }  // namespace
 
-void Signers::Add(const Signers& more) {
-  allowed.insert(allowed.end(), more.allowed.begin(), more.allowed.end());
-  revoked.insert(revoked.end(), more.revoked.begin(), more.revoked.end());
+void Signers::Add(Signers more) {
+  for (AllowedKey& key : more.allowed) allowed.push_back(std::move(key));
+  for (PublicKey& key : more.revoked) revoked.push_back(std::move(key));
 }
 
 bool MatchesPatterns(std::string_view name, std::string_view patterns) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -145,8 +146,8 @@ Result<bool> ParseLine(std::string_view line, AllowedKey& key) {
 }
 
 // Calls `parse` with each line that is not blank or a comment, and says where it is wrong.
-template <typename Parse>
-Result<> ForEachLine(std::string_view text, std::string_view file, Parse parse) {
+Result<> ForEachLine(std::string_view text, std::string_view file,
+                     const std::function<Result<>(std::string_view)>& parse) {
   std::size_t number = 0;
   for (const std::string_view line : Lines(text)) {
     ++number;

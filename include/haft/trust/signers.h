@@ -27,7 +27,7 @@ struct Signers {
   std::vector<AllowedKey> allowed;
   std::vector<PublicKey> revoked;
 
-  void Add(const Signers& more);
+  void Add(Signers more);
 };
 
 // Lines of "PRINCIPALS [OPTIONS] KEY". `file` is what errors call it: "FILE:LINE: WHY". Keys of
