@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "haft/base/file_io.h"
@@ -106,6 +107,20 @@ Result<int> StatusOf(pid_t child) {
 
 }  // namespace
 
+Result<> Subprocess::Spawn(const Command& command, int channel, int errors) {
+  if (command.confine) TRY(command.confine());
+  std::vector<std::string> arguments = {command.program};
+  arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
+  SpawnSettings settings(command.channel, channel, errors, command.new_session);
+  FixedAddresses fixed(command.fixed_addresses);
+  int error =
+      ::posix_spawn(&pid_, command.program.c_str(), settings.actions(), settings.attributes(),
+                    Pointers(arguments).data(), Pointers(command.environment).data());
+  if (error == 0) return {};
+  pid_ = -1;
+  return Failure(Error::FromErrno(Quoted(command.program), error));
+}
+
 Result<Subprocess> Subprocess::Start(const Command& command) {
   auto [ours, theirs] = TRY(SocketPair());
   Subprocess child;
@@ -115,18 +130,14 @@ Result<Subprocess> Subprocess::Start(const Command& command) {
   if (!errors) return Failure(Error::FromErrno("memfd_create"));
   child.errors_ = TRY(MoveUp(std::move(errors)));
 
-  std::vector<std::string> arguments = {command.program};
-  arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
-  SpawnSettings settings(command.channel, childs_end.get(), child.errors_.get(),
-                         command.new_session);
-  FixedAddresses fixed(command.fixed_addresses);
-  int error =
-      ::posix_spawn(&child.pid_, command.program.c_str(), settings.actions(), settings.attributes(),
-                    Pointers(arguments).data(), Pointers(command.environment).data());
-  if (error != 0) {
-    child.pid_ = -1;
-    return Failure(Error::FromErrno(Quoted(command.program), error));
+  Result<> started;
+  const auto spawn = [&] { started = child.Spawn(command, childs_end.get(), child.errors_.get()); };
+  if (command.confine) {
+    std::thread(spawn).join();
+  } else {
+    spawn();
   }
+  TRY(std::move(started));
   child.leads_session_ = command.new_session;
   return child;
 }

@@ -1,7 +1,7 @@
 """Records which files of a tree a start opens, for `haft build`; runs in the interpreter the bundle
 is for, with -S.
 
-Arguments: the tree's root, a directory to work in, the file to write, what to do and with what, the
+Arguments: the tree's root, the file to write, what to do and with what, the
 bundle's name, and the program's arguments. Writes a line for every file when it is first opened,
 and for every directory, with "/" behind it, when it is first listed; for every file that was looked
 for in vain; first a line "//prefix PATH/" and for every file of the host that Python itself reads,
@@ -312,12 +312,11 @@ def follow_imports(source, package):
 
 
 def main():
-    root, home, record, task, target, name = sys.argv[1:7]
-    posix.chdir(home)
+    root, record, task, target, name = sys.argv[1:6]
     hook, note_mappings, note_interpreter, watch_stat = make_recorder(root, record)
     note_interpreter()
     sys.addaudithook(hook)
-    del sys.argv[1:7]
+    del sys.argv[1:6]
     import site
 
     site.main()

@@ -23,6 +23,7 @@
 #include "haft/stack/bundled_stack.h"
 #include "haft/tree/work_tree.h"
 #include "haft/web/web_application.h"
+#include "profile_sandbox.h"
 #include "python_code.h"
 
 namespace haft {
@@ -35,6 +36,7 @@ constexpr std::chrono::seconds kRunLimit{10};
 constexpr std::uint64_t kMaxFiles = 200'000;
 // What the tree has in memory or in archives is copied: into memory up to this size.
 constexpr std::uint64_t kMaxInMemory = 64u << 20;
+constexpr std::uint64_t kMaxCopied = 512u << 20;
 constexpr std::string_view kPrefixLine = "//prefix ";
 constexpr std::string_view kHostLine = "//host ";
 constexpr std::string_view kMappedLine = "//mapped ";
@@ -183,12 +185,21 @@ format::Profile ParseRecord(const Tree& tree, const MappedFiles& mapped, std::st
 // A work directory with the tree in it, as "root". In memory if there is room: a disk takes a
 // second for some trees.
 Result<WorkDirectory> Materialize(const Tree& tree) {
-  if (CopiedSize(tree) <= kMaxInMemory) {
+  // What nothing keeps the child from writing to is not the user's own.
+  const bool copies = !CanConfineRecording();
+  const std::uint64_t size = CopiedSize(tree, copies);
+  if (copies && size > kMaxCopied) {
+    return Failure(Error(ErrorKind::kUnsupported,
+                         fmt::format("this kernel has no Landlock to keep the packages from "
+                                     "changing their files, and a copy has more than {} MiB",
+                                     kMaxCopied >> 20)));
+  }
+  if (size <= kMaxInMemory) {
     auto memory = WorkDirectory::CreateInMemory();
-    if (memory && MaterializeTree(tree, memory->path() + "/root")) return memory;
+    if (memory && MaterializeTree(tree, memory->path() + "/root", copies)) return memory;
   }
   WorkDirectory disk = TRY(WorkDirectory::Create());
-  TRY(MaterializeTree(tree, disk.path() + "/root"));
+  TRY(MaterializeTree(tree, disk.path() + "/root", copies));
   return disk;
 }
 
@@ -243,7 +254,10 @@ Result<ProfileResult> Record(const Tree& tree, const PythonInterpreter& python,
   Command command = python.RecordedCommand(ProfileRecorder().front().bytes);
   if (bundled) command.program = inside;
   SetEnvironment(command, manifest, root, home);
-  for (const std::string& word : {root, home, record, task, target, manifest.name})
+  const UniqueFd writable = TRY(OpenFile(home, O_PATH | O_DIRECTORY)),
+                 recorded = TRY(OpenFile(record, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  command.confine = [&] { return ConfineRecording(writable.get(), recorded.get()); };
+  for (const std::string& word : {root, record, task, target, manifest.name})
     command.arguments.push_back(word);
   command.arguments.insert(command.arguments.end(), manifest.arguments.begin(),
                            manifest.arguments.end());

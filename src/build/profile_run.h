@@ -21,8 +21,9 @@ struct ProfileResult {
 // Runs the interpreter on what `tree` holds and records the files it opens, in order. Without
 // `arguments` the module of the entry is imported (of a module that runs as a program only what it
 // imports is imported); with them the program runs with these arguments, for at most ten seconds.
-// The child has an environment and a working directory of its own and no standard streams. Nothing
-// that happens in it is a failure of this call. REQUIRES: this process has one thread; the tree has
+// The child has an environment of its own, this process's working directory, and no standard
+// streams; it changes nothing and reaches nobody (see profile_sandbox.h). Nothing that happens in
+// it is a failure of this call. REQUIRES: this process has one thread; the tree has
 // its bootstrap.
 ProfileResult RecordProfile(const Tree& tree, const PythonInterpreter& python,
                             const format::Manifest& manifest,

@@ -17,69 +17,16 @@
 #include <span>
 #include <vector>
 
+#include "haft/base/landlock.h"
 #include "haft/base/log.h"
+#include "haft/base/syscall_filter.h"
 #include "haft/base/unique_fd.h"
-#include "syscall_filter.h"
 
 namespace haft {
 namespace {
 
-// --- files: Landlock ---
-
-// Of newer kernels, whose headers may not be here. The numbers of the calls are the same on all
-// machines.
-constexpr long kLandlockCreateRuleset = 444, kLandlockAddRule = 445, kLandlockRestrictSelf = 446;
-struct LandlockRuleset {
-  std::uint64_t files;
-  std::uint64_t network;  // Linux 6.7
-  std::uint64_t scopes;   // Linux 6.12
-};
-// Of Linux 5.19 and 6.2: into other directories, and of files that are there.
-constexpr std::uint64_t kMoveAndTruncate = std::uint64_t{3} << 13;
 constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE,
-                        kReadDirectory = LANDLOCK_ACCESS_FS_READ_DIR,
-                        kChangeTree = LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                      LANDLOCK_ACCESS_FS_REMOVE_DIR |
-                                      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
-                                      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM |
-                                      kMoveAndTruncate;
-
-struct AllowedTree {
-  int directory;
-  std::uint64_t access;  // what may be done below it
-};
-
-// All that this kernel can take away.
-LandlockRuleset EverythingOf(long version) {
-  const int files = version >= 5 ? 16 : version >= 3 ? 15 : version >= 2 ? 14 : 13;
-  return {.files = (std::uint64_t{1} << files) - 1,
-          .network = version >= 4 ? 3u : 0u,  // to bind and to connect TCP
-          .scopes = version >= 6 ? 3u : 0u};  // abstract sockets and signals of others
-}
-
-// From now on nothing can be done with files but this. What is open stays open.
-Result<> RestrictFiles(const std::vector<AllowedTree>& trees) {
-#ifdef HAFT_SANITIZED
-  return Failure(Error(ErrorKind::kUnsupported, "not with a sanitizer"));
-#endif
-  const long version =
-      ::syscall(kLandlockCreateRuleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  if (version < 0) return Failure(Error::FromErrno("landlock"));
-  const LandlockRuleset everything = EverythingOf(version);
-  UniqueFd rules(
-      static_cast<int>(::syscall(kLandlockCreateRuleset, &everything, sizeof everything, 0)));
-  if (!rules) return Failure(Error::FromErrno("landlock"));
-  for (const AllowedTree& tree : trees) {
-    const landlock_path_beneath_attr rule{.allowed_access = tree.access & everything.files,
-                                          .parent_fd = tree.directory};
-    // One that cannot be named cannot be read.
-    if (::syscall(kLandlockAddRule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-      Log(LogLevel::kDebug, "sandbox: {}", Error::FromErrno("landlock").message());
-  }
-  if (::syscall(kLandlockRestrictSelf, rules.get(), 0) < 0)
-    return Failure(Error::FromErrno("landlock"));
-  return {};
-}
+                        kReadDirectory = LANDLOCK_ACCESS_FS_READ_DIR;
 
 // --- system calls: seccomp ---
 
@@ -338,7 +285,7 @@ void ConfineInspection() {
 void ConfineExtraction(int parent) {
   // Dumpable: what it removes it reaches through its own /proc/self/fd.
   KeepCapabilities(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER);
-  Report(RestrictFiles({{parent, kReadFile | kReadDirectory | kChangeTree}}));
+  Report(RestrictFiles({{parent, kReadFile | kReadDirectory | kLandlockChangeTree}}));
   Report(ExtractionFilter().Install());
 }
 

@@ -45,10 +45,10 @@ Result<> WriteFile(const std::string& path, std::string_view text, bool executab
   return WriteAll(file.get(), std::as_bytes(std::span(text)));
 }
 
-Result<> MaterializeFile(const TreeNode& node, const std::string& path) {
+Result<> MaterializeFile(const TreeNode& node, const std::string& path, bool copy) {
   const TreeNode::File& file = *node.file();
   std::optional<std::string> on_disk = file.source.path_on_disk();
-  if (!on_disk) {
+  if (!on_disk || copy) {
     const bool executable = (node.attributes.mode & 0111) != 0;
     return WriteFile(path, TRY(ReadSource(file.source, file.size)), executable);
   }
@@ -100,7 +100,7 @@ void WorkDirectory::KillWithUs(pid_t group) const {
   static_cast<void>(WriteAll(alive_.get(), std::as_bytes(std::span(&group, 1))));
 }
 
-Result<> MaterializeTree(const Tree& tree, const std::string& directory) {
+Result<> MaterializeTree(const Tree& tree, const std::string& directory, bool everything) {
   if (::mkdir(directory.c_str(), 0700) < 0) return Failure(Error::FromErrno(Quoted(directory)));
   Result<> done;
   tree.Walk([&](const std::string& relative, const TreeNode& node) {
@@ -109,7 +109,7 @@ Result<> MaterializeTree(const Tree& tree, const std::string& directory) {
     if (node.directory() != nullptr) {
       if (::mkdir(path.c_str(), 0700) < 0) done = Failure(Error::FromErrno(Quoted(path)));
     } else if (node.file() != nullptr) {
-      done = MaterializeFile(node, path);
+      done = MaterializeFile(node, path, everything);
     } else if (::symlink(node.symlink()->target.c_str(), path.c_str()) < 0) {
       done = Failure(Error::FromErrno(Quoted(path)));
     }
@@ -117,10 +117,11 @@ Result<> MaterializeTree(const Tree& tree, const std::string& directory) {
   return done;
 }
 
-std::uint64_t CopiedSize(const Tree& tree) {
+std::uint64_t CopiedSize(const Tree& tree, bool everything) {
   std::uint64_t size = 0;
   tree.Walk([&](const std::string&, const TreeNode& node) {
-    if (node.file() != nullptr && !node.file()->source.path_on_disk()) size += node.file()->size;
+    if (node.file() != nullptr && (everything || !node.file()->source.path_on_disk()))
+      size += node.file()->size;
   });
   return size;
 }

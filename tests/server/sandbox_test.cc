@@ -19,7 +19,7 @@
 #include <thread>
 
 #include "haft/base/file_io.h"
-#include "syscall_filter.h"
+#include "haft/base/syscall_filter.h"
 
 namespace haft {
 namespace {

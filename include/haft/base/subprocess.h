@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,6 +30,9 @@ struct Command {
   bool fixed_addresses = false;  // no address space randomisation, where the kernel allows that
   ChannelPlace channel = ChannelPlace::kStandardStreams;
   bool new_session = false;  // then everything in its session is killed with it
+  // Runs in a thread of its own, which then starts the child: what it takes away from itself, the
+  // child has not either. An error is the one of the start. May be empty.
+  std::function<Result<>()> confine = {};
 };
 
 // A running child at the other end of a socket. Its standard error is collected in memory. Killed,
@@ -63,6 +67,8 @@ class Subprocess {
  private:
   Subprocess() = default;
 
+  // REQUIRES: the descriptors are above 3.
+  Result<> Spawn(const Command& command, int channel, int errors);
   void Kill();
 
   int pid_ = -1;  // -1: reaped

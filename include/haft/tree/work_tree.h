@@ -41,10 +41,11 @@ class WorkDirectory {
 };
 
 // Makes `directory` (which must not exist) show what `tree` holds, without copying what is on disk
-// already: files of input directories become symbolic links to them. For reading only.
-Result<> MaterializeTree(const Tree& tree, const std::string& directory);
+// already: files of input directories become symbolic links to them. For reading only. With
+// `everything` they are copies, which may be written to as well.
+Result<> MaterializeTree(const Tree& tree, const std::string& directory, bool everything = false);
 
 // The size of what MaterializeTree() copies.
-std::uint64_t CopiedSize(const Tree& tree);
+std::uint64_t CopiedSize(const Tree& tree, bool everything = false);
 
 }  // namespace haft

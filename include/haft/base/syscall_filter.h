@@ -19,9 +19,9 @@
 
 namespace haft {
 
-// The system calls that a process may make from now on, for seccomp(2). Every other call ends the
-// process with SIGSYS; calls that are newer than this program fail with ENOSYS, as on an older
-// kernel, so that a C library falls back.
+// The system calls that a thread, and all that it starts, may make from now on, for seccomp(2).
+// Every other call ends the process with SIGSYS; calls that are newer than this program fail with
+// ENOSYS, as on an older kernel, so that a C library falls back.
 class SyscallFilter {
  public:
   // (argument & mask) == value. Of an argument only the low 32 bits are looked at: the kernel takes
@@ -35,8 +35,12 @@ class SyscallFilter {
   void Allow(std::initializer_list<long> calls);
   // Allows the call where all conditions hold. Given again: or where these hold.
   void AllowIf(long call, std::initializer_list<Condition> conditions);
-  // What is not allowed of these calls fails with `error` instead of ending the process.
+  // What is not allowed of these calls fails with `error` instead of ending the process. 0: does
+  // nothing, and seems to succeed.
   void Refuse(std::initializer_list<long> calls, int error);
+
+  // Every other call that this program knows is allowed.
+  void AllowOthers();
 
   // The program that the kernel runs at each call.
   std::vector<sock_filter> Compile() const;
@@ -56,6 +60,7 @@ class SyscallFilter {
   Rule& RuleFor(long call);
 
   std::vector<Rule> rules_;  // ordered by call
+  bool allow_others_ = false;
 };
 
 }  // namespace haft

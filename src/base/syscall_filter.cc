@@ -1,4 +1,4 @@
-#include "syscall_filter.h"
+#include "haft/base/syscall_filter.h"
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
@@ -60,10 +60,17 @@ void SyscallFilter::Refuse(std::initializer_list<long> calls, int error) {
   for (long call : calls) RuleFor(call).otherwise = Fail(error);
 }
 
+void SyscallFilter::AllowOthers() {
+  allow_others_ = true;
+}
+
 // The calls are searched by halving: the kernel runs the program for all numbers there are when it
 // is installed, which takes longer than all the rest of a sandbox.
 class SyscallFilter::Compiler {
  public:
+  // `otherwise`: what happens at a call without a rule.
+  explicit Compiler(std::uint32_t otherwise) : otherwise_(otherwise) {}
+
   std::vector<sock_filter> Compile(std::span<const Rule> rules) {
     Load(offsetof(seccomp_data, arch));
     Jump(BPF_JEQ, kMachine, 1, 0);
@@ -82,7 +89,7 @@ class SyscallFilter::Compiler {
   void Search(std::span<const Rule> rules) {
     if (rules.size() <= kFew) {
       for (const Rule& rule : rules) Compare(rule);
-      Return(SECCOMP_RET_KILL_PROCESS);
+      Return(otherwise_);
       return;
     }
     const std::size_t half = rules.size() / 2;
@@ -132,11 +139,12 @@ class SyscallFilter::Compiler {
   }
   void Return(std::uint32_t what) { program_.push_back(BPF_STMT(BPF_RET | BPF_K, what)); }
 
+  const std::uint32_t otherwise_;
   std::vector<sock_filter> program_;
 };
 
 std::vector<sock_filter> SyscallFilter::Compile() const {
-  return Compiler().Compile(rules_);
+  return Compiler(allow_others_ ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS).Compile(rules_);
 }
 
 Result<> SyscallFilter::Install() const {
