@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::string_literals;
 
-const std::string kId(32, 'a');
+const std::string kId(64, 'a');
 
 TEST(StartTicksTest, CountsFieldsAfterANameThatLooksLikeFields) {
   const std::string fields = " S 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 4711 21 22";
