@@ -21,6 +21,7 @@
 #include "haft/base/shell_words.h"
 #include "haft/base/variables.h"
 #include "haft/format/digest.h"
+#include "haft/format/elf_program.h"
 #include "haft/format/image_paths.h"
 #include "haft/format/profile.h"
 #include "haft/python/bootstrap.h"
@@ -81,7 +82,7 @@ Result<std::string> ReadRuntime(const std::string& path) {
   std::string runtime = TRY_WITHIN("runtime", ReadWholeFile(path));
   if (runtime.empty())
     return Failure(Error::Invalid(fmt::format("runtime: {}: is empty", Quoted(path))));
-  return runtime;
+  return format::WithoutSections(std::move(runtime));
 }
 
 Result<> CheckNames(const BuildOptions& options) {

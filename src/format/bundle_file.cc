@@ -1,6 +1,5 @@
 #include "haft/format/bundle_file.h"
 
-#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "haft/base/file_io.h"
 #include "haft/format/digest.h"
+#include "haft/format/elf_program.h"
 #include "haft/format/limits.h"
 
 namespace haft::format {
@@ -25,22 +25,9 @@ Result<Record> ReadRecord(int fd, std::uint64_t offset) {
   return record;
 }
 
-// Bytes of the ELF program at the front of a file of `file_size` bytes, by its section headers
-// (which the linker puts last). nullopt: no ELF file. More than file_size: the program itself is
-// cut off.
-std::optional<std::uint64_t> ElfSize(int fd, std::uint64_t file_size) {
-  if (file_size < sizeof(Elf64_Ehdr)) return std::nullopt;
-  auto elf = ReadRecord<Elf64_Ehdr>(fd, 0);
-  if (!elf || std::memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0) return std::nullopt;
-  if (elf->e_ident[EI_CLASS] != ELFCLASS64 || elf->e_shoff == 0 || elf->e_shoff > kMaxFileSize) {
-    return std::nullopt;
-  }
-  return elf->e_shoff + std::uint64_t{elf->e_shnum} * elf->e_shentsize;
-}
-
 Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
   Error not_a_bundle = Error::Invalid("not a haft bundle (no trailer at its end)");
-  std::optional<std::uint64_t> elf_size = ElfSize(fd, file_size);
+  std::optional<std::uint64_t> elf_size = ElfProgramSize(fd, file_size);
   if (elf_size && *elf_size > file_size) {
     return Error::Corrupt(
         fmt::format("the file is cut off inside its program: it has {} bytes and "
@@ -50,9 +37,11 @@ Error ExplainMissingTrailer(int fd, std::uint64_t file_size) {
   std::uint64_t image_offset = RoundUp(elf_size.value_or(0), kAlignment);
   if (elf_size && !FitsWithin(image_offset, sizeof(Header), file_size)) {
     return Error::Invalid(
-        fmt::format("not a haft bundle: no image behind the program; it has {} bytes and would "
-                    "need at least {}",
-                    file_size, image_offset + sizeof(Header) + sizeof(Trailer)));
+               fmt::format(
+                   "not a haft bundle: no image behind the program; it has {} bytes and would "
+                   "need at least {}",
+                   file_size, image_offset + sizeof(Header) + sizeof(Trailer)))
+        .Remedy("copy it again; strip, objcopy and patchelf cut the image off");
   }
   auto header = FitsWithin(image_offset, sizeof(Header), file_size)
                     ? ReadRecord<Header>(fd, image_offset)

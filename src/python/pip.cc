@@ -8,11 +8,12 @@
 
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 #include "haft/base/file_io.h"
 #include "haft/base/subprocess.h"
-#include "python_code.h"
+#include "installer.h"
 
 namespace haft {
 namespace {
@@ -67,12 +68,15 @@ Result<> Normalise(const std::string& directory) {
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     const std::string path = entry.path().string();
     const std::string name = entry.path().filename().string();
-    if (!name.ends_with(".dist-info") || ::unlink((path + "/direct_url.json").c_str()) < 0)
-      continue;
-    std::string record = TRY(ReadWholeFile(path + "/RECORD"));
-    TRY(ReplaceFile(path + "/RECORD", WithoutRecord(record, name + "/direct_url.json")));
+    if (!name.ends_with(".dist-info")) continue;
+    for (const char* file : {"/direct_url.json", "/uv_cache.json"}) {
+      if (::unlink((path + file).c_str()) < 0) continue;
+      std::string record = TRY(ReadWholeFile(path + "/RECORD"));
+      TRY(ReplaceFile(path + "/RECORD", WithoutRecord(record, name + file)));
+    }
   }
   if (error) return Failure(Error::FromErrno(Quoted(directory), error.value()));
+  static_cast<void>(::unlink((directory + "/.lock").c_str()));  // uv's
   return {};
 }
 
@@ -103,6 +107,13 @@ std::string WithoutRecord(std::string_view record, std::string_view file) {
 
 Result<PipInstall> PipInstall::Run(const PythonInterpreter& python,
                                    const std::vector<std::string>& arguments) {
+  std::optional<Installer> installer = FindInstaller(python);
+  if (!installer) {
+    return Failure(Error(ErrorKind::kNotFound,
+                         fmt::format("pip: {} has none, and neither has another Python in PATH",
+                                     Quoted(python.target().path)))
+                       .Remedy("install pip (Debian: apt-get install python3-pip) or uv"));
+  }
   PipInstall install(TRY(WorkDirectory::Create()));
   const std::string target = install.directory(), temporary = install.work_.path() + "/tmp";
   for (const std::string& path : {target, temporary}) {
@@ -110,12 +121,10 @@ Result<PipInstall> PipInstall::Run(const PythonInterpreter& python,
     if (::mkdir(path.c_str(), 0755) < 0 || ::chmod(path.c_str(), 0755) < 0)
       return Failure(Error::FromErrno("mkdir " + Quoted(path)));
   }
-  // --no-compile: haft compiles itself, always to the same bytes.
-  Command command{
-      .program = python.target().path,
-      .arguments = {"-c", std::string(RunPip().front().bytes), "--disable-pip-version-check",
-                    "install", "--no-compile", "--target", target},
-      .environment = EnvironmentForPip(temporary)};
+  Command command{.program = std::move(installer->program),
+                  .arguments = std::move(installer->arguments),
+                  .environment = EnvironmentForPip(temporary)};
+  command.arguments.insert(command.arguments.end(), {"--target", target});
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
   ForegroundChild child = TRY(ForegroundChild::Start(command));
   const int status = TRY(child.Wait());
@@ -123,12 +132,8 @@ Result<PipInstall> PipInstall::Run(const PythonInterpreter& python,
     TRY(Normalise(target));
     return install;
   }
-  Error error = Error::Invalid(fmt::format("pip: {}", DescribeStatus(status)));
-  if (auto found = python.Finds("pip"); found && !*found) {
-    return Failure(std::move(error).Remedy(fmt::format(
-        "{} has no pip (Debian: apt-get install python3-pip)", Quoted(python.target().path))));
-  }
-  return Failure(std::move(error).Remedy("pip says above why"));
+  return Failure(
+      Error::Invalid(fmt::format("pip: {}", DescribeStatus(status))).Remedy("pip says above why"));
 }
 
 }  // namespace haft

@@ -93,7 +93,7 @@ void CheckTruncation(const Bytes& bundle, std::size_t runtime_size) {
     } else if (size < image_offset + 64) {
       expected = fmt::format(
           "not a haft bundle: no image behind the program; it has {} bytes and would need at least "
-          "{}",
+          "{}; copy it again; strip, objcopy and patchelf cut the image off",
           size, image_offset + 448);
     } else {
       expected = fmt::format(

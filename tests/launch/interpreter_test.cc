@@ -31,7 +31,8 @@ Environment Path(const std::string& path) {
 
 // A program that answers as a Python of that version and ABI.
 std::string Answering(std::string_view version, std::string_view tag, std::string_view soabi) {
-  return fmt::format("#!/bin/sh\nprintf 'haft-answer\\n{}\\n{}\\n{}\\n'\n", version, tag, soabi);
+  return fmt::format("#!/bin/sh\nprintf 'haft-answer\\n{}\\n{}\\n{}\\n%s\\n' \"$0\"\n", version,
+                     tag, soabi);
 }
 const std::string kRight = Answering("3.98.7", "cpython-398", "cpython-398-x86_64-linux-gnu");
 
@@ -48,7 +49,7 @@ class ChooseInterpreterTest : public ::testing::Test {
 TEST_F(ChooseInterpreterTest, TakesTheOneOfTheManifest) {
   std::string python = Program("python3.98");
   EXPECT_EQ(Expect(ChooseInterpreter(Target(python), Path("/nowhere"))), python);
-  // Where the name does not tell, the bootstrap looks again.
+  // Where the name does not tell, it is asked.
   for (std::string_view name :
        {"python3", "python", "pypy3", "python3-config", "python3.98-dbg", "python3.12.old"}) {
     EXPECT_EQ(Expect(ChooseInterpreter(Target(Program(name)), Path(""))), dir_ / name) << name;
@@ -110,6 +111,39 @@ TEST_F(ChooseInterpreterTest, ADirectoryIsNoInterpreter) {
   std::string right = Program("bin/python3.98");
   ASSERT_EQ(::mkdir((dir_ / "python3").c_str(), 0755), 0);
   EXPECT_EQ(Expect(ChooseInterpreter(Target(dir_ / "python3"), Path(dir_ / "bin"))), right);
+}
+
+TEST_F(ChooseInterpreterTest, WhatDoesNotFitLeavesTheChoiceToTheNext) {
+  // A shim, or a file without a version in its name, may have become another Python.
+  const std::string right = Program("bin/python3.98");
+  for (std::string_view name : {"python", "python3.98", "conda-python"}) {
+    const std::string other = Program(name, Answering("3.97.1", "cpython-397", ""));
+    EXPECT_EQ(Expect(ChooseInterpreter(Target(other), Path(dir_ / "bin"))), right) << name;
+    EXPECT_EQ(Message(ChooseInterpreter(Target(other), Path(""))),
+              "needs Python 3.98 (cpython-398-x86_64-linux-gnu): '" + other +
+                  "' is Python 3.97.1 (cpython-397); install python3.98, put it into PATH or name "
+                  "it with HAFT_PYTHON");
+  }
+}
+
+TEST_F(ChooseInterpreterTest, TakesWhatAShimStartsInsteadOfTheShim) {
+  const std::string real = Program("opt/python3.98");
+  const std::string shim = Program("shims/python3", "#!/bin/sh\nexec '" + real + "' \"$@\"\n");
+  EXPECT_EQ(Expect(ChooseInterpreter(Target("/nowhere"), Path(""), shim)), real);
+  EXPECT_EQ(Expect(ChooseInterpreter(Target(shim), Path(""))), real);
+}
+
+TEST_F(ChooseInterpreterTest, QuotesTheLineThatSaysWhy) {
+  auto why = [&](std::string_view errors) {
+    const std::string python =
+        Program("broken", fmt::format("#!/bin/sh\nprintf '{}\\n' >&2\nexit 3\n", errors));
+    return Message(ChooseInterpreter(Target("/nowhere"), Path(""), python));
+  };
+  EXPECT_TRUE(
+      why("\nshim: no such version\n\nNote: see help").ends_with("'shim: no such version'"));
+  EXPECT_TRUE(why("Traceback (most recent call last):\\n  x\\nNo: y").ends_with("'No: y'"));
+  EXPECT_TRUE(why("Python path\\nFatal Python error: a\\nCurrent thread").ends_with("error: a'"));
+  EXPECT_TRUE(why("").ends_with("exit status 3"));
 }
 
 TEST_F(ChooseInterpreterTest, NeedsAManifestThatNamesOne) {

@@ -27,7 +27,7 @@ PythonTarget Target(const std::string& path) {
 
 std::optional<std::string_view> PythonPathFor(std::vector<std::string> entries, Program& program,
                                               TempDir& dir) {
-  WriteTestFile(dir / "python3.98", "#!/bin/sh\n", 0755);
+  WriteTestFile(dir / "python3.98", "no script", 0755);
   format::Manifest manifest = testing::TestManifest();
   manifest.python = Target(dir / "python3.98");
   manifest.paths = {"site-packages", "lib/more"};
@@ -56,7 +56,7 @@ TEST(MakeProgramTest, RunsTheBootstrapWithTheUsersArguments) {
 class MakeProgramFor : public ::testing::Test {
  protected:
   MakeProgramFor() {
-    WriteTestFile(python_, "#!/bin/sh\n", 0755);
+    WriteTestFile(python_, "no script", 0755);
     manifest_.python = Target(python_);
   }
 

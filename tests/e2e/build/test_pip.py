@@ -142,17 +142,25 @@ class TestPip(OptionCase):
         )
         self.says("tool dep []\n", self.out / "x")
 
-    def test_no_pip(self):
-        python = self.dir / "python"
-        python.write_text(
-            "#!/bin/sh\nfor a; do case $a in *runpy*|*find_spec*) exec /usr/bin/python3 -S "
-            '"$@";; esac; done\n'
-            'exec /usr/bin/python3 "$@"\n'
-        )
-        python.chmod(0o755)
-        done = self.haft("-o", self.out / "x", "-p", python, "tool", check=False)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("has no pip", done.stderr.splitlines()[-1])
+    def test_environment_without_pip(self):
+        """Another Python's pip installs for it, its own where it has one."""
+        environment = self.dir / "environment"
+        subprocess.run([support.PYTHON, "-m", "venv", "--without-pip", environment], check=True)
+        python = environment / "bin/python"
+        wheels = ["--no-index", "-f", "wheels", "tool"]
+        self.haft("-o", self.out / "x", "-p", python, "-c", "tool", *wheels)
+        self.says("tool dep []\n", self.out / "x")
+        self.assertEqual(support.info(self.out / "x")["python"]["path"], str(python))
+
+    def test_records_what_a_shim_starts(self):
+        """pyenv's start another Python in another directory."""
+        shim = self.dir / "python3"
+        shim.write_text(f'#!/bin/sh\nexec {support.PYTHON} "$@"\n')
+        shim.chmod(0o755)
+        self.haft("-o", self.out / "x", "-p", shim, "-c", "tool", "-f", "wheels", "tool")
+        shim.unlink()
+        self.says("tool dep []\n", self.out / "x")
+        self.assertNotEqual(support.info(self.out / "x")["python"]["path"], str(shim))
 
     @support.parametrised(name=["SIGTERM", "SIGINT", "SIGHUP"])
     def test_signal_while_pip_works(self, name):

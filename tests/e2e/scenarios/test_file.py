@@ -11,6 +11,7 @@ import subprocess
 import unittest
 
 import support
+from support.tools import needs
 
 SECONDS = 40
 
@@ -194,6 +195,18 @@ class TestFile(support.TestCase):
             self.assertOneLine(done.stderr, str(running.bundle), start=("haft: ", "reader: "))
         else:  # half a program: the kernel or its own loader refuses
             self.assertNotEqual(done.returncode, 0)
+
+    @needs("strip")
+    def test_strip_refuses_it(self):
+        """Packagers strip every ELF file; what they would write has no image."""
+        bundle = shutil.copy(
+            support.app("unstripped", {"app.py": "def main(): print('runs')\n"}, "-e", "app:main"),
+            support.unique_dir() / "app",
+        )
+        for command in (["strip"], ["strip", "-g"], ["objcopy", "--strip-unneeded"]):
+            done = support.run([*command, bundle], check=False)
+            self.assertEqual(done.returncode, 1, command)
+        self.assertEqual(support.run([bundle]).stdout, "runs\n")
 
     def test_verify_covers_every_kind_of_file(self):
         """Not only *.py: data, links, directories and byte code."""

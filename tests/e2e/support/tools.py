@@ -17,6 +17,7 @@ TOOLS = {
     "pip": "python3-pip",
     "podman": "podman",
     "strace": "strace",
+    "strip": "binutils",
     "systemd-nspawn": "systemd-container",
 }
 
