@@ -54,6 +54,7 @@ std::optional<std::string> Unquoted(std::string_view text) {
 bool IsKeyType(std::string_view word) {
   constexpr auto kPrefixes =
       std::to_array<std::string_view>({"ssh-", "sk-", "ecdsa-", "rsa-", "webauthn-"});
+  if (word.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789@.-") != word.npos) return false;
   return std::ranges::any_of(kPrefixes, [&](auto prefix) { return word.starts_with(prefix); });
 }
 
@@ -178,7 +179,8 @@ Result<std::vector<PublicKey>> ParseRevokedKeys(std::string_view text, std::stri
   std::vector<PublicKey> keys;
   TRY(ForEachLine(text, file, [&](std::string_view line) -> Result<> {
     PublicKey key = {};
-    const std::string_view type = *TakeWord(line);
+    const std::string_view type = line.substr(0, line.find_first_of(kBlanks));
+    line.remove_prefix(type.size());
     if (TRY(ParseKey(type, line, key))) keys.push_back(std::move(key));
     return {};
   }));

@@ -74,6 +74,7 @@ TEST(RevokedKeysTest, AreListedOneOnALine) {
   EXPECT_EQ((*keys)[0].blob, kKey.blob());
   EXPECT_FALSE(ParseRevokedKeys("SSHKRL\n\0", "F"));
   EXPECT_FALSE(ParseRevokedKeys("SHA256:abc", "F"));
+  EXPECT_FALSE(ParseRevokedKeys("ssh-ed25519\"", "F"));  // a quote that is not closed
 }
 
 TEST(PatternsTest, OfSsh) {
