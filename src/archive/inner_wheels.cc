@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "haft/base/file_io.h"
+#include "haft/base/limits.h"
 #include "haft/base/path.h"
 
 namespace haft {
@@ -18,6 +19,7 @@ Result<std::shared_ptr<ZipArchive>> OpenInner(const TreeNode::File& file, std::s
   constexpr std::uint64_t kPiece = 1u << 20;
   UniqueFd fd(::memfd_create("haft-wheel", MFD_CLOEXEC));
   if (!fd) return Failure(Error::FromErrno("memfd_create"));
+  const FileSizeLimit limit(FileSizeLimit::Files::kInMemory);
   FileReader reader = TRY(FileReader::Open(file.source, file.size));
   std::vector<std::byte> buffer(std::min(file.size, kPiece));
   for (std::uint64_t offset = 0; offset < file.size; offset += kPiece) {

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "haft/base/limits.h"
 #include "haft/base/unique_fd.h"
 #include "haft/writer/byte_sink.h"
 #include "haft/writer/image_writer.h"
@@ -20,6 +21,7 @@ Result<ImageReader> OpenZipImage(ArchiveTree tree, const format::Manifest& manif
   for (InnerArchive& wheel : tree.wheels) blocks->Keep(std::move(wheel.archive));
   UniqueFd index(::memfd_create("haft-index", MFD_CLOEXEC));
   if (!index) return Failure(Error::FromErrno("memfd_create"));
+  const FileSizeLimit limit(FileSizeLimit::Files::kInMemory);
   FileSink sink(index.get(), "index of " + path);
   TRY(WriteImageWithoutBlocks(blocks->tree(), blocks->plan(), blocks->Tables(), manifest, {},
                               sink));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "haft/base/utf8.h"
@@ -11,11 +12,29 @@ namespace haft {
 Error::Error(ErrorKind kind, std::string message, int sys_errno)
     : kind_(kind), sys_errno_(sys_errno), message_(std::move(message)) {}
 
+namespace {
+
+// The limit of a process that an error number is about.
+std::string_view LimitBehind(int sys_errno) {
+  switch (sys_errno) {
+    case EMFILE:
+      return "the limit of open files (ulimit -n, systemd: LimitNOFILE=)";
+    case EFBIG:
+      return "the limit of a file's size (ulimit -f, systemd: LimitFSIZE=)";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
 Error Error::FromErrno(std::string_view what, int sys_errno) {
   char buffer[128];
   const char* text = ::strerror_r(sys_errno, buffer, sizeof buffer);
   ErrorKind kind = sys_errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kSystem;
-  return {kind, fmt::format("{}: {}", what, text), sys_errno};
+  Error error(kind, fmt::format("{}: {}", what, text), sys_errno);
+  const std::string_view limit = LimitBehind(sys_errno);
+  return limit.empty() ? error : std::move(error).Remedy(fmt::format("raise {}", limit));
 }
 
 Error Error::Within(std::string_view context) && {

@@ -10,6 +10,7 @@
 #include "attach.h"
 #include "commands.h"
 #include "haft/base/file_io.h"
+#include "haft/base/limits.h"
 #include "haft/base/path.h"
 #include "haft/base/variables.h"
 #include "haft/start/start.h"
@@ -84,6 +85,7 @@ Result<std::string> PromptFile(std::string_view name) {
       "PS1='({}) '\"$PS1\"\n"
       "exec {}<&-\n",
       name, high);
+  const FileSizeLimit limit(FileSizeLimit::Files::kInMemory);
   TRY(WriteAllAt(high, AsBytes(script), 0));
   return fmt::format("/proc/self/fd/{}", high);
 }

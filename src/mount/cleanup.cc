@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "haft/base/limits.h"
 #include "haft/base/process.h"
 #include "haft/base/process_fd.h"
 #include "haft/base/unique_fd.h"
@@ -78,14 +79,22 @@ void WaitUntilUnused(DirectoryUsers& users, Allowance& allowance) {
   }
 }
 
+// Whether a cleanup process that knows nothing of our program would find all its descendants.
+bool OthersFindAll(DirectoryUsers& users, const std::string& path) {
+  const std::vector<pid_t> ours = users.Find();
+  const std::vector<pid_t> theirs = ours.empty() ? ours : DirectoryUsers(path).Find();
+  return std::ranges::all_of(
+      ours, [&](pid_t user) { return std::ranges::find(theirs, user) != theirs.end(); });
+}
+
 }  // namespace
 
 Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
-                     const std::function<bool()>& finish) {
+                     const std::function<bool()>& finish, const std::function<bool()>& is_last) {
   pid_t program = ::getpid();
   UniqueFd pidfd = OpenProcess(program);
   pid_t child = ::fork();
-  if (child < 0) return Failure(Error::FromErrno("fork"));
+  if (child < 0) return Failure(NoProcess("fork"));
   if (child == 0) {
     // Twice, so that the program never sees a child it did not start.
     if (pid_t grandchild = ::fork(); grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
@@ -95,6 +104,7 @@ Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
     ::prctl(PR_SET_DUMPABLE, 0);
     DirectoryUsers users(path, program);
     WaitForProgram(program, pidfd, users);
+    if (is_last && OthersFindAll(users, path) && !is_last()) ::_exit(0);
     for (Allowance allowance;; allowance.Wait()) {
       WaitUntilUnused(users, allowance);
       if (finish()) break;
@@ -102,7 +112,7 @@ Result<> ForkCleanup(const std::string& path, std::initializer_list<int> keep,
     ::_exit(0);
   }
   if (WaitFor(child).value_or(0) != 0)
-    return Failure(Error(ErrorKind::kSystem, "fork: no process to clean up"));
+    return Failure(NoProcess("fork: no process to clean up", EAGAIN));
   return {};
 }
 

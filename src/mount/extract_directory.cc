@@ -5,10 +5,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <optional>
 
 #include "cleanup.h"
+#include "haft/base/limits.h"
 #include "haft/base/log.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/manifest.h"
@@ -128,6 +130,7 @@ Result<std::string> ExtractToDirectory(const MountRequest& request) {
     Announce(request, entry.tree_path(), true);
     return entry.tree_path();
   }
+  const FileSizeLimit limit(FileSizeLimit::Files::kOnDisk);
   std::string reasons;
   for (const std::string& location : ContentCandidates(request.settings)) {
     auto entry = RetryWhileVanishing([&] { return UseTemporary(request, location, needs_exec); });
@@ -136,8 +139,11 @@ Result<std::string> ExtractToDirectory(const MountRequest& request) {
       return entry->tree_path();
     }
     request.clock.Step("not unpacked: {}", entry.error().message());
-    if (entry.error().kind() == ErrorKind::kCorrupt)
-      return Failure(std::move(entry).error());  // the same everywhere
+    // Damage and limits of the process are the same everywhere.
+    const int code = entry.error().sys_errno();
+    if (entry.error().kind() == ErrorKind::kCorrupt || code == EAGAIN || code == EMFILE ||
+        code == EFBIG)
+      return Failure(std::move(entry).error());
     reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", entry.error().cause());
   }
   return Failure(

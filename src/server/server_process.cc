@@ -8,6 +8,7 @@
 
 #include "haft/base/cpu_placement.h"
 #include "haft/base/file_io.h"
+#include "haft/base/limits.h"
 #include "haft/base/log.h"
 #include "haft/base/pass_descriptor.h"
 #include "haft/base/process.h"
@@ -60,7 +61,7 @@ Result<ServerProcess> ServerProcess::Fork(const ImageReader& reader, const Serve
   auto [wait, go] = TRY(SocketPair());
   const OtherCpus cpus;
   pid_t child = ::fork();
-  if (child < 0) return Failure(Error::FromErrno("fork"));
+  if (child < 0) return Failure(NoProcess("fork"));
   if (child > 0) {
     cpus.Move(child);
     return ServerProcess(child, std::move(go));
@@ -95,7 +96,7 @@ int ServerProcess::Reap() {
 }
 
 Result<> ServerProcess::Begin(const std::string& mount) {
-  if (Reap() != 0) return Failure(Error(ErrorKind::kSystem, "fork: no server process"));
+  if (Reap() != 0) return Failure(NoProcess("fork: no server process", EAGAIN));
   UniqueFd root = TRY(OpenFile(mount, O_PATH | O_DIRECTORY));
   UniqueFd name_space(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   if (!SendDescriptor(go_.get(), root.get()) ||

@@ -56,11 +56,14 @@ Result<Program> Prepare(const StartPlan& plan) {
                        .Remedy("remove them: a bundle runs code its caller can influence"));
   }
   Environment environment = Environment::Current();
-  if (auto log = environment.Get(variables::kTraceLog)) {
+  const auto log = environment.Get(variables::kTraceLog);
+  const bool recorded = log.has_value();
+  if (recorded) {
     TRY(RecordRequests(*log));
     environment.Unset(variables::kTraceLog);
   }
   MountSettings settings = TRY(SettingsOf(environment));
+  settings.own_server = recorded;
   StartImage image = TRY(plan.open(environment));
   clock.Step("image {} opened", Quoted(image.manifest.name));
   TRY(trust::CheckPolicy(image.reader.fd(), image.reader.bundle(), PolicyPlacesOf(environment)));

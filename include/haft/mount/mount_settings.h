@@ -11,6 +11,7 @@ struct MountSettings {
   AllowedModes modes = {};             // HAFT_MODE
   std::string cache = {};              // HAFT_CACHE; "": none
   bool prefetch = true;                // HAFT_PREFETCH
+  bool own_server = false;             // what it does is recorded: the mount is not shared
   std::string temporary = {};          // TMPDIR; "" if it is not set
   std::string runtime_directory = {};  // XDG_RUNTIME_DIR; "" if it is not set
   bool runtime_memory = false;         // a private mount gets MountRuntimeDirectory()

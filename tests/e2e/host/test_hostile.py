@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import unittest
@@ -294,7 +293,7 @@ class TestEnvironment(support.TestCase):
                 mode=mode_of(haft_mode),
                 cwd=fakes,
             )
-            return re.sub("/m[a-z2-7]{8}/", "/RANDOM/", done.stdout), done.stderr, done.returncode
+            return done.stdout, done.stderr, done.returncode
 
         environments = list(self.environments(fakes))
         self.assertGreaterEqual(len(environments), 32)

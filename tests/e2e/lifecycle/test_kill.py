@@ -72,8 +72,8 @@ PRIVATE = {  # the program, or the child that builds its user namespace
     ),  # the server, to which the kernel has said ENODEV
 }
 FUSERMOUNT = {
-    "private directory": Hook("mkdirat", text="^m[a-z2-7]{8}$"),  # the program
-    "open /dev/fuse": Hook("openat", text="^/dev/fuse$"),  # fusermount3
+    "private directory": Hook("mkdirat", text="^lab-[0-9a-f]{32}$"),  # the program
+    "open /dev/fuse": Hook("openat", name="fusermount3", text="^/dev/fuse$"),
     "mount": Hook("mount", text="^fuse"),  # fusermount3
     "fork": Hook("fork", holds="/dev/fuse"),  # the program
     **_COMMON,
@@ -177,10 +177,11 @@ class Start(StoppedStart):
 @unittest.skipIf(os.geteuid(), "needs root")
 class KillCase(support.TestCase):
     seconds = 120
+    AT_ONCE = AT_ONCE
 
     def setUp(self):
         directory = support.unique_dir(mode=0o755)
-        self.paths = [directory / f"lab{i}" for i in range(AT_ONCE)]
+        self.paths = [directory / f"lab{i}" for i in range(self.AT_ONCE)]
         for path in self.paths:
             os.link(support.lab(), path)
         self.random = random.Random(4)
@@ -260,6 +261,7 @@ class TestFusermount(KillCase):
     none is left, the next start does."""
 
     PLACE = f"/tmp/haft-{support.PERSON.uid}"
+    AT_ONCE = 1  # the others would wait for the one that is stopped while it mounts
 
     @classmethod
     def setUpClass(cls):
