@@ -1,10 +1,15 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "build_options.h"
 #include "commands.h"
 #include "haft/base/log.h"
+#include "haft/base/safe_path.h"
+#include "haft/base/text.h"
 #include "haft/build/build.h"
+#include "haft/python/shebang.h"
 #include "import_input.h"
 #include "output.h"
 #include "progress_bar.h"
@@ -20,6 +25,24 @@ constexpr const char* kProjectFile = "pyproject.toml";
 Result<Arguments> WithProject(Arguments arguments) {
   if (arguments.Has("no-project") || ::access(kProjectFile, F_OK) != 0) return arguments;
   return Merge(std::move(arguments), TRY(ReadProjectFile(kProjectFile, LineOf(kBuildCommand))));
+}
+
+// An interpreter is executed: one that an input names is taken only where nobody but root and the
+// caller could have put it, and only if it is called as one.
+Result<> CheckNamedPython(const std::string& path, const std::string& input) {
+  auto refused = [&](std::string_view why) {
+    return Failure(Error(ErrorKind::kUnsupported, fmt::format("{}: names the interpreter {}: {}",
+                                                              Quoted(input), Quoted(path), why))
+                       .Remedy("name one with -p"));
+  };
+  if (!NamesPython("#!" + path)) return refused("not called as a Python");
+  if (auto safe = OpenSafeFile(path, O_PATH); !safe) return refused(safe.error().message());
+  return {};
+}
+
+bool IsDirectory(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 // What is imported says what the command line does not.
@@ -42,10 +65,33 @@ void Apply(ImportedInput imported, const Arguments& arguments, BuildOptions& opt
   options.imported = std::move(imported);
 }
 
+// For who sits there; nobody reads it in the log of a container's build, where all is root's.
+void RemarkOnRoot(const BuildOptions& options) {
+  if (::geteuid() != 0 || ::isatty(STDERR_FILENO) != 1) return;
+  if (!options.pip_arguments.empty()) {
+    LogLine(LogLevel::kWarning,
+            "build as root: pip runs code of packages that are not wheels; build as another user, "
+            "or with --only-binary :all: and --no-profile");
+  } else if (options.profile) {
+    LogLine(LogLevel::kWarning,
+            "build as root: runs code of the packages; build as another user, or with "
+            "--no-profile");
+  }
+}
+
 Result<int> Run(const Arguments& given) {
   const Arguments arguments = TRY(WithProject(given));
   BuildOptions options = TRY(MakeBuildOptions(arguments));
-  if (arguments.Has("from")) Apply(TRY(ImportInput(arguments.Get("from"))), arguments, options);
+  if (arguments.Has("from")) {
+    const std::string input = arguments.Get("from");
+    ImportedInput imported = TRY(ImportInput(input));
+    const std::string& python = imported.manifest.python.path;
+    if (!arguments.Has("python") && !python.empty()) TRY(CheckNamedPython(python, input));
+    // A file may be anybody's: nothing of it runs unless that is asked for.
+    if (!IsDirectory(input) && !arguments.Has("profile")) options.profile = false;
+    Apply(std::move(imported), arguments, options);
+  }
+  RemarkOnRoot(options);
   for (const std::string& remark : Remarks(arguments)) LogLine(LogLevel::kWarning, remark);
   auto report = [&] {
     ProgressBar bar;

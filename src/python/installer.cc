@@ -15,13 +15,14 @@ bool HasPip(const PythonInterpreter& python) {
   return found && *found;
 }
 
-// --no-compile: haft compiles itself, always to the same bytes.
+// --no-compile: haft compiles itself, always to the same bytes. --prefix: none, whatever pip's
+// configuration says.
 Installer PipOf(const PythonInterpreter& python, const std::vector<std::string>& options) {
   Installer pip{.program = python.target().path,
                 .arguments = {"-c", std::string(RunPip().front().bytes)}};
   pip.arguments.insert(pip.arguments.end(), options.begin(), options.end());
   pip.arguments.insert(pip.arguments.end(),
-                       {"--disable-pip-version-check", "install", "--no-compile"});
+                       {"--disable-pip-version-check", "install", "--no-compile", "--prefix="});
   return pip;
 }
 

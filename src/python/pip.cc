@@ -48,10 +48,16 @@ std::vector<std::string> EnvironmentForPip(const std::string& temporary) {
     std::string_view text = *variable;
     bool drop = false;
     for (std::string_view name : {"PIP_TARGET=", "PIP_PREFIX=", "PIP_USER=", "PIP_ROOT=",
-                                  "PIP_REQUIRE_VIRTUALENV=", "TMPDIR="}) {
+                                  "PIP_DRY_RUN=", "PIP_REQUIRE_VIRTUALENV=", "TMPDIR="}) {
       drop |= text.starts_with(name);
     }
     if (!drop) environment.emplace_back(text);
+  }
+  // These win over pip's configuration files, also where pip runs itself for a build system. An
+  // empty one would not.
+  for (const char* variable :
+       {"PIP_USER=0", "PIP_ROOT=/", "PIP_DRY_RUN=0", "PIP_REQUIRE_VIRTUALENV=0"}) {
+    environment.emplace_back(variable);
   }
   environment.push_back("TMPDIR=" + temporary);
   return environment;

@@ -162,6 +162,16 @@ class TestPip(OptionCase):
         self.says("tool dep []\n", self.out / "x")
         self.assertNotEqual(support.info(self.out / "x")["python"]["path"], str(shim))
 
+    def test_configuration_that_sends_packages_elsewhere(self):
+        config = self.dir / "pip.conf"
+        config.write_text(
+            "[global]\nrequire-virtualenv = true\n"
+            "[install]\nuser = true\nprefix = /no\nroot = /no\ndry-run = true\n"
+        )
+        words = ["-o", self.out / "x", "-c", "tool", "-f", "wheels", "tool"]
+        self.haft(*words, env={**self.env(), "PIP_CONFIG_FILE": str(config)})
+        self.says("tool dep []\n", self.out / "x")
+
     @support.parametrised(name=["SIGTERM", "SIGINT", "SIGHUP"])
     def test_signal_while_pip_works(self, name):
         """Ends by that signal, pip with it, and takes everything with it."""
