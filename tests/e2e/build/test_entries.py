@@ -311,7 +311,7 @@ class TestWrongPython(EntryCase):
         path.write_text(
             "#!/bin/sh\n"
             f'case "$*" in *haft-answer*) printf '
-            f"'haft-answer\\n{version}\\n{soabi[:11]}\\n{soabi}\\n';; "
+            f"'haft-answer\\n{version}\\n{soabi[:11]}\\n{soabi}\\n%s\\n' \"$0\";; "
             '*) exec /usr/bin/python3 "$@";; esac\n'
         )
         path.chmod(0o755)

@@ -199,6 +199,7 @@ class TestInterpreter(BadCase):
         python = support.unique_dir() / "python3"
         tag = "cpython-" + version.replace(".", "")
         edit = f"s/cpython-311/{tag}/g; s/3\\.11\\.[0-9]*/{version}.1/g; s/3\\.11/{version}/g"
+        edit += f"; $s|.*|{python}|"  # sys.executable
         # Edits the answer to the builder's question about the version, not what compiles haft's own
         # modules.
         python.write_text(
