@@ -249,6 +249,10 @@ class Builder {
     }
     if (!standard_library_.empty()) profile_.host.clear();  // Python comes from the image
     report_.profiled = profile_.files.size();
+    // Python reads it first; the runs above call its function.
+    if (std::string script = format::ScriptOf(manifest, manifest.entry);
+        !script.empty() && !profile_.empty())
+      profile_.files.insert(profile_.files.begin(), std::move(script));
     TRY(AddIndex(python, manifest));
     if (!profile_.empty()) prefetch_ = PlanPrefetch(tree_, profile_, layout_.parts, manifest.paths);
     return {};

@@ -83,6 +83,34 @@ void ChangeEnvironment(const Manifest& manifest, const std::string& bundle,
   }
 }
 
+// What Python itself runs, where nothing of haft's has to run in between: its words, after those
+// that tell _haft.begin_program() how the program was called; empty: run_program() is needed.
+std::vector<std::string> ForPython(const Manifest& manifest, const EntryChoice& choice,
+                                   const std::string& invoked_as) {
+  const Entry& entry = choice.entry;
+  if (!manifest.preamble.empty()) return {};
+  auto words = [&](std::string_view kind, std::initializer_list<std::string> more) {
+    std::vector<std::string> all = {"-X", fmt::format("haft={}:{}", kind, invoked_as)};
+    all.insert(all.end(), more);
+    return all;
+  };
+  if (entry.kind == EntryKind::kModule && !choice.module_or_function)
+    return words("module", {"-m", entry.module});
+  if (entry.kind == EntryKind::kFunction && (choice.built_in || !entry.script.empty())) {
+    const std::string script = format::ScriptOf(manifest, entry);
+    if (!script.empty()) return words("entry", {InMount(manifest, script)});
+  }
+  if (entry.kind == EntryKind::kFunction || entry.kind == EntryKind::kModule) {
+    const std::string target =
+        entry.function.empty() ? entry.module : fmt::format("{}:{}", entry.module, entry.function);
+    return words("entry", {"-X", fmt::format("haft_entry={}", target),
+                           InMount(manifest, format::kEntryScript)});
+  }
+  if (entry.kind == EntryKind::kScript && entry.python && BaseName(entry.file) != "__main__.py")
+    return words("script", {InMount(manifest, entry.file)});
+  return {};
+}
+
 // The two words that tell _haft.run_program() what to run.
 std::pair<std::string, std::string> ForBootstrap(const Manifest& manifest,
                                                  const EntryChoice& choice) {
@@ -131,9 +159,13 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
                      manifest.python_arguments.end());
     // The interpreter on its own does all it does when it is started by hand.
     if (choice.entry.kind != EntryKind::kInterpreter || !manifest.preamble.empty()) {
-      auto [kind, target] = ForBootstrap(manifest, choice);
-      arguments.insert(arguments.end(),
-                       {"-c", StartLine(), std::move(kind), std::move(target), invoked_as});
+      std::vector<std::string> words = ForPython(manifest, choice, invoked_as);
+      if (words.empty()) {
+        auto [kind, target] = ForBootstrap(manifest, choice);
+        words = {"-c", StartLine(), std::move(kind), std::move(target), invoked_as};
+      }
+      arguments.insert(arguments.end(), std::make_move_iterator(words.begin()),
+                       std::make_move_iterator(words.end()));
     }
   }
   if (choice.built_in)

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "haft/base/path.h"
 #include "haft/format/image_paths.h"
 
@@ -29,6 +31,37 @@ std::string PythonTuple(const std::vector<std::string>& texts) {
   std::string tuple = "(";
   for (const std::string& text : texts) tuple += PythonLiteral(text) + ", ";
   return tuple += ")";
+}
+
+// As pip writes it, so that a program is `__main__` in the same way.
+std::string ScriptText(const format::Entry& entry, bool may_serve) {
+  const std::string_view function = entry.function;
+  return fmt::format(
+      "import sys\n"
+      "from {} import {}\n"
+      "if __name__ == \"__main__\":\n"
+      "{}"
+      "    sys.exit({}())\n",
+      entry.module, function.substr(0, function.find('.')),
+      may_serve ? "    if \"_haft\" in sys.modules:\n"
+                  "        sys.modules[\"_haft\"].check_server()\n"
+                : "",
+      function);
+}
+
+Result<> AddScripts(Tree& tree, const format::Manifest& manifest) {
+  const bool may_serve = std::ranges::any_of(manifest.paths, [&](const std::string& path) {
+    return tree.Find(JoinPath(path, "mod_wsgi")) != nullptr;
+  });
+  std::vector<const format::Entry*> entries = {&manifest.entry};
+  for (const format::Entry& script : manifest.scripts) entries.push_back(&script);
+  for (const format::Entry* entry : entries) {
+    const std::string path = format::ScriptOf(manifest, *entry);
+    if (path.empty() || tree.Find(path) != nullptr) continue;
+    TRY(tree.AddDirectory(DirName(path), kGeneratedDirectory, "haft"));
+    TRY(tree.AddText(path, ScriptText(*entry, may_serve)));
+  }
+  return {};
 }
 
 }  // namespace
@@ -65,6 +98,7 @@ Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
   if (!manifest.web.application.empty())
     TRY(tree.AddDirectory(format::kRuntimeDirectory, kGeneratedDirectory, "haft"));
   TRY(AddBootstrapFiles(tree, files));
+  TRY(AddScripts(tree, manifest));
   return tree.AddText(JoinPath(format::kBootstrapDirectory, "_haft_bundle.py"),
                       BundleModule(manifest));
 }

@@ -1,11 +1,13 @@
 // The program in front of every image: mounts the image behind it and becomes the program it holds.
 // It takes no options, since all arguments belong to that program; HAFT_* variables steer it.
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <climits>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "haft/base/file_io.h"
@@ -33,8 +35,20 @@ Result<StartImage> OpenSelf(Environment&) {
       .reader = std::move(reader), .manifest = std::move(manifest), .path = OwnPath()};
 }
 
+// The program's name as a script would get it: the kernel gives an interpreter the path that was
+// executed, whatever argv[0] is. Not a descriptor's, which may be closed by now.
+void NameAsExecuted(std::vector<std::string>& argv) {
+  const unsigned long address = ::getauxval(AT_EXECFN);
+  if (address == 0) return;
+  const std::string_view path = reinterpret_cast<const char*>(address);
+  if (path.empty() || path.starts_with("/dev/fd/") || path.starts_with("/proc/")) return;
+  if (argv.empty()) argv.emplace_back();
+  argv[0] = path;
+}
+
 int Main(std::vector<std::string> argv) {
   ReserveStandardDescriptors();
+  NameAsExecuted(argv);
   return Start({.name = argv.empty() ? "bundle" : argv[0],
                 .open = OpenSelf,
                 .make_program = [&](const StartImage& image, Environment environment) {

@@ -47,7 +47,7 @@ TEST(MakeProgramTest, RunsTheBootstrapWithTheUsersArguments) {
   ASSERT_GE(program.arguments.size(), 5u);
   EXPECT_EQ(program.arguments[0], program.path);
   EXPECT_EQ(std::vector<std::string>(program.arguments.end() - 4, program.arguments.end()),
-            (std::vector<std::string>{"./app", "-x", "", "a b"}));
+            (std::vector<std::string>{"/run/haft/test/.haft/bin/app", "-x", "", "a b"}));
   EXPECT_EQ(program.environment.Get("HOME"), "/root");
   EXPECT_EQ(program.environment.Pointers().size(), 4u) << "nothing else is added";
 }
@@ -82,24 +82,37 @@ class MakeProgramFor : public ::testing::Test {
 };
 
 TEST_F(MakeProgramFor, EveryKindOfEntry) {
-  EXPECT_EQ(Line(), python_ + " -c <> function app.main:main ./app -x");
+  EXPECT_EQ(Line(), python_ + " -X haft=entry:./app /run/haft/test/bin/app -x");
+  manifest_.entry.script = "";
+  EXPECT_EQ(Line(), python_ + " -X haft=entry:./app /run/haft/test/.haft/bin/test -x");
+  manifest_.entry.script = "tool";
+  EXPECT_EQ(Line(), python_ + " -X haft=entry:./app /run/haft/test/bin/tool -x");
+  manifest_.paths = {""};
+  EXPECT_EQ(Line(), python_ + " -X haft=entry:./app /run/haft/test/.haft/bin/tool -x")
+      << "bin/ is the archive's";
+  manifest_.entry.script = "a/b";
+  EXPECT_EQ(Line(), python_ +
+                        " -X haft=entry:./app -X haft_entry=app.main:main "
+                        "/run/haft/test/.haft/py/_haft_entry.py -x");
   manifest_.entry = {
       .kind = format::EntryKind::kModule, .module = "http.server", .function = "", .script = ""};
-  EXPECT_EQ(Line(), python_ + " -c <> module http.server ./app -x");
+  EXPECT_EQ(Line(), python_ + " -X haft=module:./app -m http.server -x");
   manifest_.entry = {.kind = format::EntryKind::kScript,
                      .module = "",
                      .function = "",
                      .script = "",
                      .file = "bin/a b",
                      .python = true};
-  EXPECT_EQ(Line(), python_ + " -c <> script /run/haft/test/bin/a b ./app -x");
+  EXPECT_EQ(Line(), python_ + " -X haft=script:./app /run/haft/test/bin/a b -x");
   manifest_.entry.python = false;
   EXPECT_EQ(Line(), "/run/haft/test/bin/a b -x");
   EXPECT_EQ(Make().path, "/run/haft/test/bin/a b");
   manifest_.entry = {
       .kind = format::EntryKind::kInterpreter, .module = "", .function = "", .script = ""};
   EXPECT_EQ(Line(), python_ + " -x");
-  EXPECT_EQ(Line({"HAFT_ENTRY_POINT=a.b.c"}), python_ + " -c <> name a.b.c ./app -x");
+  EXPECT_EQ(
+      Line({"HAFT_ENTRY_POINT=a.b.c"}),
+      python_ + " -X haft=entry:./app -X haft_entry=a.b.c /run/haft/test/.haft/py/_haft_entry.py -x");
 }
 
 TEST_F(MakeProgramFor, APreambleGoesThroughTheBootstrap) {
@@ -116,17 +129,19 @@ TEST_F(MakeProgramFor, APreambleGoesThroughTheBootstrap) {
 TEST_F(MakeProgramFor, ArgumentsOfTheBundleComeFirstAndBelongToItsEntry) {
   manifest_.arguments = {"--conf", "x"};
   manifest_.python_arguments = {"-O", "-X", "dev"};
-  EXPECT_EQ(Line(), python_ + " -O -X dev -c <> function app.main:main ./app --conf x -x");
+  EXPECT_EQ(Line(), python_ + " -O -X dev -X haft=entry:./app /run/haft/test/bin/app --conf x -x");
   EXPECT_EQ(Line({"HAFT_INTERPRETER=1"}), python_ + " -O -X dev -x");
-  EXPECT_EQ(Line({"HAFT_ENTRY_POINT=a:b"}), python_ + " -O -X dev -c <> function a:b ./app -x");
-  EXPECT_EQ(Line({}, {}), python_ + " -O -X dev -c <> function app.main:main test --conf x");
+  EXPECT_EQ(Line({"HAFT_ENTRY_POINT=a:b"}), python_ +
+                                                " -O -X dev -X haft=entry:./app -X haft_entry=a:b "
+                                                "/run/haft/test/.haft/py/_haft_entry.py -x");
+  EXPECT_EQ(Line({}, {}), python_ + " -O -X dev -X haft=entry:test /run/haft/test/bin/app --conf x");
 }
 
 TEST_F(MakeProgramFor, AnInterpreterInTheImage) {
   manifest_.python.path = ".haft/python/bin/python3.98";
   EXPECT_EQ(Make().path, "/run/haft/test/.haft/python/bin/python3.98");
   EXPECT_EQ(Line(),
-            "/run/haft/test/.haft/python/bin/python3.98 -c <> function app.main:main ./app -x");
+            "/run/haft/test/.haft/python/bin/python3.98 -X haft=entry:./app /run/haft/test/bin/app -x");
   EXPECT_EQ(Message(MakeProgram(manifest_, {"a"}, Environment({"HAFT_PYTHON=/no/python"}))),
             "interpreter '/no/python': No such file or directory; HAFT_PYTHON, and -p of 'haft "
             "run', take a path or a name in PATH");

@@ -11,8 +11,9 @@
 
 namespace haft {
 
-// Adds `files` and the generated _haft_bundle.py to format::kBootstrapDirectory, all with the same
-// attributes whenever and wherever haft was built.
+// Adds `files` and the generated _haft_bundle.py to format::kBootstrapDirectory, and a script for
+// every function that the manifest names (see format::ScriptOf), all with the same attributes
+// whenever and wherever haft was built.
 Result<> AddBootstrap(Tree& tree, std::span<const EmbeddedFile> files,
                       const format::Manifest& manifest);
 

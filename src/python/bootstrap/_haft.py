@@ -123,7 +123,7 @@ def start_bundle_again() -> None:
         return
     try:
         if os.path.samefile(script, bundle):
-            os.execv(bundle, [script, *sys.argv[1:]])
+            os.execv(script, [script, *sys.argv[1:]])
     except OSError:
         pass  # then Python says what it thinks of the file
 
@@ -145,6 +145,65 @@ def _check_python(name: str) -> None:
         )
 
 
+def _name_process(name: str) -> None:
+    """The kernel calls a script's process by the script's file, and this one python3."""
+    try:
+        comm = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(comm, os.fsencode(os.path.basename(name)))
+        finally:
+            os.close(comm)
+    except OSError:
+        pass
+
+
+def _use_own_httpd() -> None:
+    """mod_wsgi-express takes the httpd that a variable names before the bundle's."""
+    if sys.prefix.startswith(ROOT + "/") and os.path.exists(
+        os.path.join(sys.prefix, "bin", "httpd")
+    ):
+        os.environ.pop("HTTPD", None)
+
+
+def begin_program() -> None:
+    """In the Python that the start became: what precedes the program that is named on the command
+    line.
+
+    The word after "-X haft=" is what runs, and the program's name: sys.argv[0], but of a module
+    and of a script of the image, whose paths Python puts there."""
+    started = sys._xoptions.pop("haft", None)
+    if not isinstance(started, str):
+        return
+    kind, _, name = started.partition(":")
+    _check_python(name)
+    _name_process(name)
+    _use_own_httpd()
+    if kind != "module":
+        # Python takes a script that cannot be read for an empty one, and ends with status 0.
+        try:
+            descriptor = os.open(sys.argv[0], os.O_RDONLY | os.O_CLOEXEC)
+            os.read(descriptor, 1)
+            os.close(descriptor)
+        except OSError as error:
+            _refuse(
+                f"'{name}': its files cannot be read: {error}; start it again, or check it with "
+                f"haft verify"
+            )
+    if kind == "entry":
+        sys.argv[0] = name
+    if sys.argv[1:2] == ["runmodwsgi"]:
+        _check_server()
+
+
+def run_named_entry() -> None:
+    """Calls what the user named for this start; see _haft_entry."""
+    target = sys._xoptions.pop("haft_entry")
+    assert isinstance(target, str)
+    if ":" in target:
+        _run_function(target)
+    _run_name(target)
+
+
 def run_program() -> None:
     """Becomes the program: sys.argv as the user typed it, then the entry, whose value is the exit
     status.
@@ -157,15 +216,17 @@ def run_program() -> None:
     sys.path[:] = [
         path for path in sys.path if path != HERE
     ]  # still there if sitecustomize was not run
-    if sys.prefix.startswith(ROOT + "/") and os.path.exists(
-        os.path.join(sys.prefix, "bin", "httpd")
-    ):
-        os.environ.pop(
-            "HTTPD", None
-        )  # mod_wsgi-express would take that httpd instead of the bundle's
+    _name_process(sys.argv[0])
+    _use_own_httpd()
     if _haft_bundle.PREAMBLE:
         _run_preamble(kind, target)
     _ENTRIES[kind](target)
+
+
+def check_server() -> None:
+    """Called by scripts of a bundle with mod_wsgi when the program is imported."""
+    if "mod_wsgi.server" in sys.modules or "mod_wsgi.express" in sys.modules:
+        _check_server()
 
 
 def _check_server() -> None:
@@ -183,8 +244,7 @@ def _check_server() -> None:
 def _run_function(target: str) -> None:
     module, _, function = target.partition(":")
     __import__(module)
-    if "mod_wsgi.server" in sys.modules or "mod_wsgi.express" in sys.modules:
-        _check_server()
+    check_server()
     call: object = sys.modules[module]
     for attribute in function.split("."):
         call = getattr(call, attribute)
@@ -196,7 +256,7 @@ def _run_module(module: str) -> None:
 
     if sys.argv[1:2] == ["runmodwsgi"]:
         _check_server()
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    runpy._run_module_as_main(module)  # type: ignore[attr-defined]
     sys.exit()
 
 

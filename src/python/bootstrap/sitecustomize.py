@@ -16,3 +16,4 @@ if sys.version_info >= (3, 8):  # an older one gets what PYTHONPATH names, and n
         _haft_trace.start()
     _haft.set_up_path()
     _haft.run_next_sitecustomize()
+    _haft.begin_program()

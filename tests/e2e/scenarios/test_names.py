@@ -36,9 +36,9 @@ class TestNames(NameCase):
         other.write_text("#!/bin/sh\necho wrong\n")
         other.chmod(0o755)
         env = support.clean_env(PATH=f"{support.lab().parent}:/usr/bin:/bin")
-        self.assertEqual(self.argv(["lab"], mode, env=env, cwd=directory), ["lab"])
+        self.assertEqual(self.argv(["lab"], mode, env=env, cwd=directory), [str(support.lab())])
         shutil.copy(support.code_app("wrong", "print('wrong')"), other)
-        self.assertEqual(self.argv(["lab"], mode, env=env, cwd=directory), ["lab"])
+        self.assertEqual(self.argv(["lab"], mode, env=env, cwd=directory), [str(support.lab())])
 
     @support.parametrised(
         name=[

@@ -32,9 +32,7 @@ import os, sys
 os.execv(sys.executable, [sys.executable, "-m", "{module}", *sys.argv[1:]])
 """
 
-_STARTERS = re.compile(
-    r'^  File "(PROGRAM|<string>|/run/haft/[^/]+/\.haft/py/_haft\.py)", line .*\n(    .*\n)*', re.M
-)
+_STARTERS = re.compile(r'^  File "(PROGRAM|BIN/[^/"]+)", line .*\n(    .*\n)*', re.M)
 
 # The program of most scenarios: runs the Python code in its first argument.
 PROBE = {
@@ -148,8 +146,7 @@ class Both:
 
     def normal(self, text):
         """The text with the paths that have to differ replaced: of the files, the program, the
-        interpreter. And tracebacks without their outermost frames, which belong to the script or to
-        haft."""
+        interpreter. And tracebacks without their outermost frame, which belongs to the script."""
         if not isinstance(text, str):
             return text
         prefix = self.plain.parent.parent
@@ -159,6 +156,10 @@ class Both:
             (f"{prefix}/bin/python3", "PYTHON"),
             (f"{prefix}/bin/{self.name}", "PROGRAM"),
             (f"{prefix}/bin", "BIN"),
+            (f"/run/haft/{self.name}/bin/{self.name}", "PROGRAM"),
+            (f"/run/haft/{self.name}/.haft/bin/{self.name}", "PROGRAM"),
+            (f"/run/haft/{self.name}/bin", "BIN"),
+            (f"/run/haft/{self.name}/.haft/bin", "BIN"),
             (f"{mount}/bin", "BIN"),
             (os.fspath(site), "SITE"),
             (mount, "SITE"),
