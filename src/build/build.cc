@@ -22,6 +22,7 @@
 #include "haft/base/variables.h"
 #include "haft/format/digest.h"
 #include "haft/format/elf_program.h"
+#include "haft/format/entry_script.h"
 #include "haft/format/image_paths.h"
 #include "haft/format/profile.h"
 #include "haft/python/bootstrap.h"

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 
-#include "haft/format/image_paths.h"
 #include "haft/format/json.h"
 
 namespace haft::format {
@@ -155,15 +154,6 @@ OrderedJson EntryJson(const Entry& entry) {
 }
 
 }  // namespace
-
-std::string ScriptOf(const Manifest& manifest, const Entry& entry) {
-  if (entry.kind != EntryKind::kFunction) return "";
-  const bool installed = !entry.script.empty() && manifest.paths.size() == 1 &&
-                         manifest.paths.front() == kSitePackages;
-  const std::string& name = entry.script.empty() ? manifest.name : entry.script;
-  if (!IsImagePath(name) || name.find('/') != name.npos || name.size() > 255) return "";
-  return fmt::format("{}/{}", installed ? kScripts : kOwnScripts, name);
-}
 
 std::string ToJson(const Manifest& manifest) {
   OrderedJson json = {{"name", manifest.name}, {"mount", manifest.mount}};

@@ -9,6 +9,7 @@
 #include "haft/base/process.h"
 #include "haft/base/text.h"
 #include "haft/base/variables.h"
+#include "haft/format/entry_script.h"
 #include "haft/format/image_paths.h"
 #include "overrides.h"
 #include "python_code.h"
@@ -162,10 +163,19 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
       std::vector<std::string> words = ForPython(manifest, choice, invoked_as);
       if (words.empty()) {
         auto [kind, target] = ForBootstrap(manifest, choice);
-        words = {"-c", StartLine(), std::move(kind), std::move(target), invoked_as};
+        words = {"-X",
+                 fmt::format("haft=code:{}", invoked_as),
+                 "-c",
+                 StartLine(),
+                 std::move(kind),
+                 std::move(target),
+                 invoked_as};
       }
       arguments.insert(arguments.end(), std::make_move_iterator(words.begin()),
                        std::make_move_iterator(words.end()));
+    } else if (!overrides.python.empty()) {
+      // One that the bundle does not know: without this word it would be another environment.
+      arguments.insert(arguments.end(), {"-X", fmt::format("haft=python:{}", invoked_as)});
     }
   }
   if (choice.built_in)

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "haft/base/path.h"
+#include "haft/format/entry_script.h"
 #include "haft/format/image_paths.h"
 
 namespace haft {
@@ -72,6 +73,7 @@ std::string BundleModule(const format::Manifest& manifest) {
       "\"\"\"Facts about this bundle; written by haft build.\"\"\"\n"
       "NAME = {}\n"
       "BUILD_ID = {}\n"
+      "PYTHON = {}\n"
       "PYTHON_TAG = {}\n"
       "PYTHON_SOABI = {}\n"
       "PYTHON_VERSION = {}\n"
@@ -80,10 +82,10 @@ std::string BundleModule(const format::Manifest& manifest) {
       "ISOLATED = {}\n"
       "PREAMBLE = {}\n",
       PythonLiteral(manifest.name), PythonLiteral(manifest.build_id),
-      PythonLiteral(manifest.python.tag), PythonLiteral(manifest.python.soabi),
-      PythonLiteral(manifest.python.version), PythonTuple(manifest.python_arguments),
-      PythonTuple(manifest.paths), manifest.isolated ? "True" : "False",
-      PythonLiteral(manifest.preamble));
+      PythonLiteral(manifest.python.path), PythonLiteral(manifest.python.tag),
+      PythonLiteral(manifest.python.soabi), PythonLiteral(manifest.python.version),
+      PythonTuple(manifest.python_arguments), PythonTuple(manifest.paths),
+      manifest.isolated ? "True" : "False", PythonLiteral(manifest.preamble));
   if (!web.application.empty()) {
     text += fmt::format("WEB = {}\n", PythonTuple({web.interface, web.application, web.server}));
   }

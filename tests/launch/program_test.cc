@@ -117,13 +117,14 @@ TEST_F(MakeProgramFor, EveryKindOfEntry) {
 
 TEST_F(MakeProgramFor, APreambleGoesThroughTheBootstrap) {
   manifest_.preamble = "bin/pre.py";
-  EXPECT_EQ(Line({"HAFT_INTERPRETER=1"}), python_ + " -c <> interpreter  ./app -x");
+  EXPECT_EQ(Line({"HAFT_INTERPRETER=1"}),
+            python_ + " -X haft=code:./app -c <> interpreter  ./app -x");
   manifest_.entry = {.kind = format::EntryKind::kScript,
                      .module = "",
                      .function = "",
                      .script = "",
                      .file = "bin/x"};
-  EXPECT_EQ(Line(), python_ + " -c <> execute /run/haft/test/bin/x ./app -x");
+  EXPECT_EQ(Line(), python_ + " -X haft=code:./app -c <> execute /run/haft/test/bin/x ./app -x");
 }
 
 TEST_F(MakeProgramFor, ArgumentsOfTheBundleComeFirstAndBelongToItsEntry) {

@@ -21,11 +21,6 @@ inline constexpr std::string_view kStackContents = ".haft/stack.json";
 inline bool IsHafts(std::string_view path) {
   return path.starts_with(".haft/");
 }
-// Scripts of entries: of console scripts where the packages are in kSitePackages; all others.
-inline constexpr std::string_view kScripts = "bin";
-inline constexpr std::string_view kOwnScripts = ".haft/bin";
-// What calls an entry that has no script: one that the user names for a start.
-inline constexpr std::string_view kEntryScript = ".haft/py/_haft_entry.py";
 // Code to run before the program: one for Python, with this name and ".py".
 inline constexpr std::string_view kPreamble = ".haft/preamble";
 

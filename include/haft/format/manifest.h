@@ -53,10 +53,6 @@ struct Manifest {
   std::string builder;
 };
 
-// The script in the image that calls a kFunction entry of the manifest, and is __main__ then; "" of
-// other entries, and of one whose name is not that of a file.
-std::string ScriptOf(const Manifest& manifest, const Entry& entry);
-
 std::string ToJson(const Manifest& manifest);
 // kCorrupt names the member that is missing or of the wrong type. Checks what a start uses as paths
 // and variables (see IsBundleName, IsMountPath, IsImagePath, IsVariableName). Unknown members mean

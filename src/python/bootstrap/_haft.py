@@ -30,6 +30,25 @@ def _same_python() -> bool:
     return (not tag or sys.implementation.cache_tag == tag) and (not soabi or _soabi() == soabi)
 
 
+def is_ours() -> bool:
+    """Whether this Python gets the bundle's packages: the program's, and the same one in its
+    children. Not another version, and not a virtual environment, which has packages of its own,
+    but for the one that the bundle was built with."""
+    if "haft" in sys._xoptions:
+        return True  # the program, in whatever Python was asked for; its version is looked at later
+    if not _same_python():
+        return False
+    if sys.prefix == sys.base_prefix or sys.prefix.startswith(ROOT + "/"):
+        return True
+    return sys.prefix == os.path.dirname(os.path.dirname(_haft_bundle.PYTHON))
+
+
+def leave_alone() -> None:
+    """Takes away what PYTHONPATH gives this Python of the bundle."""
+    ours = set(DIRECTORIES) | {HERE}
+    sys.path[:] = [path for path in sys.path if path not in ours]
+
+
 def _host_packages() -> "set[str]":
     """The host's site-packages directories, as far as site knows them."""
     import site
@@ -71,21 +90,16 @@ def set_up_path() -> None:
         rest = [path for path in rest if _is_standard(path)]
 
     sys.path[:] = rest
-    if _same_python():
-        for directory in DIRECTORIES:
-            try:
-                site.addsitedir(directory)
-            except (
-                Exception
-            ) as error:  # a .pth file that is no text: an installed Python does not start then
-                _refuse(
-                    f"'{directory}': .pth files: {type(error).__name__}: {error}; repair or "
-                    f"remove the file"
-                )
-    else:
-        # Packages for another Python: its children can still import what is pure, as with
-        # PYTHONPATH.
-        sys.path.extend(DIRECTORIES)
+    for directory in DIRECTORIES:
+        try:
+            site.addsitedir(directory)
+        except (
+            Exception
+        ) as error:  # a .pth file that is no text: an installed Python does not start then
+            _refuse(
+                f"'{directory}': .pth files: {type(error).__name__}: {error}; repair or "
+                f"remove the file"
+            )
     added = [path for path in sys.path if path not in rest]
     host = _host_packages()
     first_host = next((i for i, path in enumerate(rest) if path in host), len(rest))
@@ -102,7 +116,7 @@ def run_next_sitecustomize() -> None:
     import _frozen_importlib_external
 
     paths = _paths_at_start
-    if _haft_bundle.ISOLATED:
+    if _haft_bundle.ISOLATED or not is_ours():
         paths = [path for path in paths if path in sys.path]
     spec = _frozen_importlib_external.PathFinder.find_spec("sitecustomize", paths)
     if spec is not None and spec.loader is not None:
@@ -175,7 +189,11 @@ def begin_program() -> None:
     if not isinstance(started, str):
         return
     kind, _, name = started.partition(":")
+    if kind == "code":
+        return  # run_program() does all that
     _check_python(name)
+    if kind == "python":
+        return
     _name_process(name)
     _use_own_httpd()
     if kind != "module":

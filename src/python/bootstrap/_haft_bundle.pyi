@@ -2,6 +2,7 @@
 
 NAME: str
 BUILD_ID: str
+PYTHON: str
 PYTHON_TAG: str
 PYTHON_SOABI: str
 PYTHON_VERSION: str
