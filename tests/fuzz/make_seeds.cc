@@ -1,5 +1,5 @@
 // Writes the inputs the fuzzers start from: make_seeds IMAGE_DIRECTORY MANIFEST_DIRECTORY
-// ZIP_DIRECTORY
+// ZIP_DIRECTORY TRUST_DIRECTORY
 #include <fmt/format.h>
 
 #include <string>
@@ -8,8 +8,11 @@
 #include "format/forged_image.h"
 #include "haft/base/file_io.h"
 #include "haft/format/digest.h"
+#include "haft/format/signature_area.h"
 #include "image/snapshot.h"
 #include "support/test_tree.h"
+#include "trust/test_keys.h"
+#include "wire.h"
 
 namespace haft::testing {
 namespace {
@@ -111,12 +114,31 @@ void WriteZips(const std::string& directory) {
                {.name = ".deps/d.whl/.prefix/bin/d", .data = "#!/usr/bin/python3\n"}}));
 }
 
+// The first byte chooses what it is: see trust_fuzz.cc.
+void WriteTrust(const std::string& directory) {
+  const TestKey key(1), hardware(2, "ssh:");
+  const std::string message = "haft-root-v1\nsha256:00\n";
+  const std::vector<std::string> signatures = {key.Sign(message), hardware.Sign(message, "git")};
+  Write(directory, "area", AsBytes("0" + *format::MakeSignatureArea(signatures)));
+  Write(directory, "signers",
+        AsBytes("1# x\na@b,\"c d\" " + key.line() +
+                " comment\n* namespaces=\"ha*,!git\",valid-after=\"20200101Z\",valid-before=" +
+                "\"20300101120000\" " + hardware.line() + "\nr ssh-rsa AAAA\n"));
+  Write(directory, "revoked", AsBytes("2" + key.line() + "\n" + hardware.line() + " x\n"));
+  Write(directory, "signature", AsBytes("3" + signatures[0]));
+  Write(directory, "hardware", AsBytes("3" + signatures[1]));
+  Write(directory, "armour",
+        AsBytes("3-----BEGIN SSH SIGNATURE-----\n" + trust::EncodeBase64(signatures[0]) +
+                "\n-----END SSH SIGNATURE-----\n"));
+}
+
 }  // namespace
 }  // namespace haft::testing
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  if (argc != 5) return 2;
   haft::testing::WriteImages(argv[1]);
   haft::testing::WriteManifests(argv[2]);
   haft::testing::WriteZips(argv[3]);
+  haft::testing::WriteTrust(argv[4]);
 }
