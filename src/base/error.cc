@@ -69,21 +69,7 @@ int Error::ToErrno() const {
 }
 
 std::string Quoted(std::string_view name) {
-  std::string out = "'";
-  while (!name.empty()) {
-    unsigned char c = static_cast<unsigned char>(name[0]);
-    std::size_t length = Utf8CharacterSize(name);
-    // C1 controls (U+0080..U+009F) steer terminals just as C0 ones do.
-    bool c1 = length == 2 && c == 0xC2 && static_cast<unsigned char>(name[1]) < 0xA0;
-    if (length == 0 || c < 0x20 || c == 0x7F || c1) {
-      out += fmt::format("\\x{:02x}", c);
-      length = 1;
-    } else {
-      out += name.substr(0, length);
-    }
-    name.remove_prefix(length);
-  }
-  return out += "'";
+  return fmt::format("'{}'", Shown(name));
 }
 
 }  // namespace haft

@@ -1,5 +1,7 @@
 #include "haft/base/utf8.h"
 
+#include <fmt/format.h>
+
 namespace haft {
 
 std::size_t Utf8CharacterSize(std::string_view text) {
@@ -28,6 +30,44 @@ bool IsUtf8(std::string_view text) {
     text.remove_prefix(size);
   }
   return true;
+}
+
+namespace {
+
+// Whether a character steers the terminal, or changes how what is around it reads.
+bool Steers(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  switch (character.size()) {
+    case 1:
+      return byte(0) < 0x20 || byte(0) == 0x7F;
+    case 2:
+      return (byte(0) == 0xC2 && byte(1) < 0xA0) || character == "\u061C";  // C1 controls
+    case 3:
+      // U+200B…F, U+2028…E, U+2060…F, U+FEFF: direction, line ends, and what has no width.
+      return (byte(0) == 0xE2 && byte(1) == 0x80 &&
+              ((byte(2) >= 0x8B && byte(2) <= 0x8F) || (byte(2) >= 0xA8 && byte(2) <= 0xAE))) ||
+             (byte(0) == 0xE2 && byte(1) == 0x81 && byte(2) >= 0xA0 && byte(2) <= 0xAF) ||
+             character == "\uFEFF";
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::string Shown(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t size = Utf8CharacterSize(text);
+    const std::string_view character = text.substr(0, size == 0 ? 1 : size);
+    if (size != 0 && !Steers(character)) {
+      out += character;
+    } else {
+      for (char c : character) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    text.remove_prefix(character.size());
+  }
+  return out;
 }
 
 }  // namespace haft

@@ -14,6 +14,7 @@
 #include "haft/base/interruption.h"
 #include "haft/base/path.h"
 #include "haft/base/text.h"
+#include "haft/base/utf8.h"
 #include "haft/format/bundle_file.h"
 #include "haft/format/digest.h"
 #include "haft/format/image_paths.h"
@@ -82,7 +83,7 @@ std::string InfoJson(const format::BundleFile& bundle, const format::Manifest& m
   auto& inside = json["libraries"] = nlohmann::ordered_json::object();
   for (const auto& [name, version] : libraries) inside[name] = version;
   if (contents) json["contents"] = AsJson(*contents);
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 // What was chosen at build and is not as usual; a line each.
@@ -113,14 +114,14 @@ std::string InfoText(const format::BundleFile& bundle, const format::Manifest& m
       "files        {} ({})\nimage        {} at offset {} ({} blocks, index {})\nruntime      "
       "{}\n{}"
       "format       {}.{}, written by {}\n",
-      manifest.name, format::Describe(manifest.entry), manifest.python.path,
-      manifest.python.version, manifest.python.soabi, manifest.mount, Choices(manifest),
-      format::ToHex(trailer.root), trailer.file_count, ShownSize(trailer.content_size),
-      ShownSize(trailer.image_size), bundle.image_offset, trailer.block_count,
-      ShownSize(bundle.index_size()),
+      manifest.name, Shown(format::Describe(manifest.entry)), Shown(manifest.python.path),
+      Shown(manifest.python.version), Shown(manifest.python.soabi), manifest.mount,
+      Choices(manifest), format::ToHex(trailer.root), trailer.file_count,
+      ShownSize(trailer.content_size), ShownSize(trailer.image_size), bundle.image_offset,
+      trailer.block_count, ShownSize(bundle.index_size()),
       trailer.runtime_size == 0 ? "none" : ShownSize(trailer.runtime_size),
       inside.empty() ? "" : fmt::format("libraries    {}\n", fmt::join(inside, ", ")),
-      trailer.major, trailer.minor, manifest.builder);
+      trailer.major, trailer.minor, Shown(manifest.builder));
 }
 
 // "" of anything but a text.
@@ -166,16 +167,12 @@ Result<std::optional<StackContents>> ReadStackContents(UniqueFd image) {
 }
 
 std::string StackText(const StackContents& contents) {
-  auto shown = [](const std::string& text) {
-    const std::string quoted = Quoted(text);
-    return quoted.substr(1, quoted.size() - 2);
-  };
   std::string text;
   for (const StackPackage& package : contents.packages) {
-    text += fmt::format("  {:<24} {:<24} {}\n", shown(package.name), shown(package.version),
+    text += fmt::format("  {:<24} {:<24} {}\n", Shown(package.name), Shown(package.version),
                         package.license.empty()
-                            ? fmt::format("see usr/share/doc/{}/copyright", shown(package.name))
-                            : shown(package.license));
+                            ? fmt::format("see usr/share/doc/{}/copyright", Shown(package.name))
+                            : Shown(package.license));
   }
   return text.empty() ? text : "brings along, by package, version and licences:\n" + text;
 }
@@ -200,24 +197,20 @@ std::string InfoJson(const RecognisedArchive& found) {
   json["archive_offset"] = directory.base;
   json["archive_size"] = FileSize(archive.fd()).value_or(directory.base) - directory.base;
   json["directory_digest"] = format::ToHex(directory.digest);
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string InfoText(const RecognisedArchive& found) {
   const ZipArchive& archive = *found.tree.archive;
   const ArchiveInfo& info = found.info;
   const ZipDirectory& directory = archive.directory();
-  // Texts from the archive may steer a terminal.
-  auto shown = [](const std::string& text) {
-    return Quoted(text).substr(1, Quoted(text).size() - 2);
-  };
   std::string text =
       fmt::format("name         {}\nkind         {}\nentry        {}\n", info.manifest.name,
-                  NameOf(info.kind), shown(format::Describe(info.manifest.entry)));
-  if (!found.shebang.empty()) text += fmt::format("python       {}\n", shown(found.shebang));
+                  NameOf(info.kind), Shown(format::Describe(info.manifest.entry)));
+  if (!found.shebang.empty()) text += fmt::format("python       {}\n", Shown(found.shebang));
   if (!info.manifest.build_id.empty())
-    text += fmt::format("build id     {}\n", shown(info.manifest.build_id));
-  if (!info.obstacle.empty()) text += fmt::format("cannot run   {}\n", shown(info.obstacle));
+    text += fmt::format("build id     {}\n", Shown(info.manifest.build_id));
+  if (!info.obstacle.empty()) text += fmt::format("cannot run   {}\n", Shown(info.obstacle));
   text += fmt::format("files        {} ({})\narchive      {} at offset {} ({} entries)\n",
                       FileCount(directory), ShownSize(directory.content_size),
                       ShownSize(FileSize(archive.fd()).value_or(directory.base) - directory.base),

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "haft/base/file_io.h"
 #include "haft/base/path.h"
+#include "haft/base/utf8.h"
 #include "haft/image/walk_image.h"
 #include "input_file.h"
 #include "output.h"
@@ -44,7 +44,8 @@ std::string ModeText(const Attributes& attributes) {
 
 class Lister {
  public:
-  Lister(const ImageReader& reader, bool details) : reader_(reader), details_(details) {}
+  Lister(const ImageReader& reader, bool details, bool raw)
+      : reader_(reader), details_(details), raw_(raw) {}
 
   Result<> Line(std::string_view name, const DirectoryEntry& entry) {
     std::string target;
@@ -55,8 +56,9 @@ class Lister {
       out_ += fmt::format("{} {:>12} {} ", ModeText(entry.attributes), entry.attributes.size,
                           Date(entry.attributes.mtime));
     }
-    out_ += Shown(std::string(name) + target);
-    out_ += '\n';
+    const std::string text = std::string(name) + target;
+    out_ += raw_ ? text : Shown(text);
+    out_ += raw_ ? '\0' : '\n';
     return out_.size() < 65536 ? Result<>{} : Flush();
   }
 
@@ -71,16 +73,9 @@ class Lister {
   Result<> Flush() { return Print(std::exchange(out_, {})); }
 
  private:
-  // Bytes as they are for programs; nothing that steers a terminal for people.
-  std::string Shown(std::string name) const {
-    if (!terminal_) return name;
-    std::string quoted = Quoted(name);
-    return quoted.substr(1, quoted.size() - 2);
-  }
-
   const ImageReader& reader_;
   bool details_;
-  bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
+  bool raw_;  // for programs: names as they are, a NUL after each
   std::string out_;
 };
 
@@ -108,6 +103,7 @@ Result<DirectoryEntry> ResolveFollowing(const ImageReader& reader, std::string p
 
 void DefineLs(CommandLine& line) {
   line.Flag("l,long", "mode, size in bytes, time (UTC) and target of links too")
+      .Flag("0,null", "a NUL after each, and names as they are instead of escaped, for programs")
       .Flag("R,recursive", "everything below, as paths")
       .Positional({"FILE", "PATH"}, 1);
 }
@@ -116,7 +112,7 @@ Result<int> RunLs(const Arguments& arguments) {
   ImageReader reader = TRY(OpenImageConfined(arguments.Get("FILE")));
   std::string path = arguments.Get("PATH");
   DirectoryEntry entry = TRY(reader.Resolve(path));
-  Lister lister(reader, arguments.Has("long"));
+  Lister lister(reader, arguments.Has("long"), arguments.Has("null"));
   if (entry.attributes.type == FileType::kDirectory) {
     auto listed = lister.Directory(entry, arguments.Has("recursive"));
     TRY(lister.Flush());  // what comes before the damage

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "haft/base/subprocess.h"
+#include "haft/base/utf8.h"
 #include "haft/trace/trace.h"
 #include "summary.h"
 
@@ -30,10 +31,11 @@ std::string FileLine(const Trace& trace, const File& file) {
   std::string who = file.module.empty()     ? file.importer
                     : file.importer.empty() ? file.module
                                             : fmt::format("{} from {}", file.module, file.importer);
-  return fmt::format(
-      "{:>9.3f} {:>9.3f} {:>11} {:>7}  {:<6} {}{}\n", Milliseconds(file.first - trace.run.begin),
-      Milliseconds(file.server), Size(file.size), Blocks(file), UseName(file.use),
-      file.path.empty() ? "/" : file.path, who.empty() ? "" : fmt::format("  [{}]", who));
+  return fmt::format("{:>9.3f} {:>9.3f} {:>11} {:>7}  {:<6} {}{}\n",
+                     Milliseconds(file.first - trace.run.begin), Milliseconds(file.server),
+                     Size(file.size), Blocks(file), UseName(file.use),
+                     file.path.empty() ? "/" : Shown(file.path),
+                     who.empty() ? "" : fmt::format("  [{}]", Shown(who)));
 }
 
 constexpr std::string_view kFileHeader =
@@ -55,7 +57,8 @@ std::string SummaryText(const Trace& trace) {
   for (const auto& [name, count] : summary.operations)
     operations += fmt::format("  {} {}", count, name);
   std::string text =
-      fmt::format("{}: {}, {:.1f} ms from start to end\n", fmt::join(trace.run.command, " "),
+      fmt::format("{}: {}, {:.1f} ms from start to end\n",
+                  Shown(fmt::format("{}", fmt::join(trace.run.command, " "))),
                   DescribeStatus(trace.run.status), Milliseconds(trace.run.end - trace.run.begin));
   if (!trace.requests.empty()) {
     text += fmt::format("  first request after {:.1f} ms",
@@ -110,16 +113,17 @@ std::string ToTable(const Trace& trace, std::size_t top) {
   std::size_t rows = top == 0 ? trace.imports.size() : top;
   text += "\nslowest imports\n  self (ms)     total  module  [importer]\n";
   for (const Import* import : Largest(trace.imports, rows, &Import::self)) {
-    text += fmt::format("{:>11.3f} {:>9.3f}  {}{}{}\n", Milliseconds(import->self),
-                        Milliseconds(import->end - import->begin), import->module,
-                        import->importer.empty() ? "" : fmt::format("  [{}]", import->importer),
-                        import->failed ? "  failed" : "");
+    text +=
+        fmt::format("{:>11.3f} {:>9.3f}  {}{}{}\n", Milliseconds(import->self),
+                    Milliseconds(import->end - import->begin), Shown(import->module),
+                    import->importer.empty() ? "" : fmt::format("  [{}]", Shown(import->importer)),
+                    import->failed ? "  failed" : "");
   }
   rows = top == 0 ? trace.unused.size() : std::min(top, trace.unused.size());
   text += fmt::format("\nnever used: {} files, {}; largest\n", trace.unused.size(),
                       Size(Summarise(trace).unused_size));
   for (std::size_t i = 0; i < rows; ++i)
-    text += fmt::format("{:>11}  {}\n", Size(trace.unused[i].size), trace.unused[i].path);
+    text += fmt::format("{:>11}  {}\n", Size(trace.unused[i].size), Shown(trace.unused[i].path));
   return text;
 }
 

@@ -27,5 +27,18 @@ TEST(IsUtf8Test, KnowsWhatUnicodeForbids) {
   }
 }
 
+TEST(ShownTest, EscapesWhatSteersATerminalOrTurnsATextAround) {
+  EXPECT_EQ(Shown("a\x1b[2J\n\x7f"), "a\\x1b[2J\\x0a\\x7f");
+  EXPECT_EQ(Shown("\u009b31m"), "\\xc2\\x9b31m") << "C1";
+  EXPECT_EQ(Shown("\u202egpj.exe"), "\\xe2\\x80\\xaegpj.exe") << "right to left";
+  EXPECT_EQ(Shown("\u2066\u061c\u2028"), "\\xe2\\x81\\xa6\\xd8\\x9c\\xe2\\x80\\xa8");
+  EXPECT_EQ(Shown("\xff"), "\\xff");
+}
+
+TEST(ShownTest, LeavesTextsAloneAndIsTheSameTwice) {
+  EXPECT_EQ(Shown("Grüße, 漢字 – … 🙂 'a\\b'"), "Grüße, 漢字 – … 🙂 'a\\b'");
+  EXPECT_EQ(Shown(Shown("\x1b\xff")), Shown("\x1b\xff"));
+}
+
 }  // namespace
 }  // namespace haft
