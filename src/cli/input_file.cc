@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <optional>
 #include <utility>
@@ -13,6 +14,15 @@
 namespace haft::cli {
 
 namespace {
+
+// Without waiting: a FIFO has nobody at its other end, and a device may do anything.
+Result<UniqueFd> OpenRegular(const std::string& path) {
+  UniqueFd file = TRY(OpenFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  struct stat status;
+  if (::fstat(file.get(), &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)))
+    return Failure(Error::Invalid(fmt::format("{}: not a regular file", Quoted(path))));
+  return file;
+}
 
 // `archive`: what is wrong with the file as an archive, if it looks like one.
 Error ExplainNeither(int file, const std::string& path, std::optional<Error> archive) {
@@ -50,7 +60,7 @@ Result<ImageReader> ReaderOf(InputFile input) {
 }  // namespace
 
 Result<InputFile> OpenInput(const std::string& path) {
-  return Recognise(TRY(OpenFile(path, O_RDONLY)), path);
+  return Recognise(TRY(OpenRegular(path)), path);
 }
 
 Result<ImageReader> OpenImage(const std::string& path) {
@@ -58,7 +68,7 @@ Result<ImageReader> OpenImage(const std::string& path) {
 }
 
 Result<InputFile> OpenInputConfined(const std::string& path) {
-  UniqueFd file = TRY(OpenFile(path, O_RDONLY));
+  UniqueFd file = TRY(OpenRegular(path));
   ConfineInspection();
   return Recognise(std::move(file), path);
 }
@@ -68,7 +78,7 @@ Result<ImageReader> OpenImageConfined(const std::string& path) {
 }
 
 Result<ImageReader> OpenImageToExtract(const std::string& path, const std::string& parent) {
-  UniqueFd file = TRY(OpenFile(path, O_RDONLY));
+  UniqueFd file = TRY(OpenRegular(path));
   const UniqueFd directory(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   ConfineExtraction(directory.get());
   return ReaderOf(TRY(Recognise(std::move(file), path)));

@@ -209,7 +209,7 @@ void DefineUmount(CommandLine& line) {
 
 Result<int> RunUmount(const Arguments& arguments) {
   std::string path = TRY(ResolveMountPoint(arguments.Get("DIR")));
-  if (TRY(FindHostMount(path)) == HostMount::kNone) {
+  if (!IsHostMount(path)) {
     return Failure(Error::Invalid(fmt::format("{}: no bundle is mounted there", Quoted(path))));
   }
   TRY(Unmount(path, arguments.Has("lazy") ? UnmountHow::kLazily : UnmountHow::kUnlessBusy));

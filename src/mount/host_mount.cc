@@ -2,16 +2,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <climits>
 #include <cstdlib>
 
 #include "fusermount.h"
 #include "haft/base/path.h"
+#include "haft/base/process.h"
 #include "haft/format/image_paths.h"
 #include "haft/mount/mount_table.h"
 
@@ -24,9 +27,11 @@ Result<std::string> ResolveMountPoint(const std::string& directory) {
   std::string parent(DirName(path));
   if (parent.empty()) parent = ".";
   char resolved[PATH_MAX];
-  struct stat status;
+  struct statx status;  // without asking a server, which may be stopped
   bool special = name.empty() || name == "." || name == ".." ||
-                 (::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode));
+                 (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+                          STATX_TYPE, &status) == 0 &&
+                  S_ISLNK(status.stx_mode));
   if (::realpath(special ? path.c_str() : parent.c_str(), resolved) == nullptr) {
     return Failure(Error::FromErrno(Quoted(directory)));
   }
@@ -34,17 +39,49 @@ Result<std::string> ResolveMountPoint(const std::string& directory) {
   return JoinPath(resolved, name);
 }
 
-Result<HostMount> FindHostMount(const std::string& path) {
+namespace {
+
+constexpr int kAnswerMilliseconds = 1000;
+
+// Asks in a process of its own, which nobody waits for: while a server is stopped, it cannot be
+// killed. A server that does not answer is no dead one.
+bool IsDead(const std::string& path) {
+  std::array<int, 2> ends;
+  if (::pipe2(ends.data(), O_CLOEXEC) < 0) return false;
+  UniqueFd reading(ends[0]), writing(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) return false;
+  if (child == 0) {
+    if (::fork() == 0) {
+      // Not stat: the kernel answers that from its cache without asking the server.
+      struct statfs status;
+      const bool dead = ::statfs(path.c_str(), &status) < 0 && errno == ENOTCONN;
+      [[maybe_unused]] ssize_t ignored = ::write(writing.get(), dead ? "d" : "a", 1);
+    }
+    ::_exit(0);
+  }
+  writing.Reset();
+  WaitFor(child);
+  pollfd answer{.fd = reading.get(), .events = POLLIN, .revents = 0};
+  char said = 'a';
+  return ::poll(&answer, 1, kAnswerMilliseconds) > 0 && ::read(reading.get(), &said, 1) == 1 &&
+         said == 'd';
+}
+
+}  // namespace
+
+bool IsHostMount(const std::string& path) {
   bool ours = false;
   for (const MountTableEntry& entry : ReadMountTable("/proc/self/mountinfo")) {
     if (entry.mount_point == path)
       ours = entry.type == format::kFileSystemType;  // the last one is on top
   }
-  if (!ours) return HostMount::kNone;
-  // Not stat: the kernel answers that from its cache without asking the server.
-  struct statfs status;
-  return ::statfs(path.c_str(), &status) < 0 && errno == ENOTCONN ? HostMount::kDead
-                                                                  : HostMount::kAlive;
+  return ours;
+}
+
+Result<HostMount> FindHostMount(const std::string& path) {
+  if (!IsHostMount(path)) return HostMount::kNone;
+  return IsDead(path) ? HostMount::kDead : HostMount::kAlive;
 }
 
 Result<> Unmount(const std::string& path, UnmountHow how) {

@@ -18,7 +18,9 @@ enum class HostMount {
   kDead,  // ours, but the server is gone (ENOTCONN)
 };
 
-// What is mounted on exactly this (resolved) path.
+// Whether a bundle is mounted on exactly this (resolved) path. Asks the kernel's table only.
+bool IsHostMount(const std::string& path);
+// And whether its server is there. One that does not answer within a second is alive.
 Result<HostMount> FindHostMount(const std::string& path);
 
 // umount(2), or fusermount3 for an ordinary user's own mount.
