@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "haft/base/utf8.h"
 #include "haft/format/digest.h"
+#include "haft/format/manifest.h"
 #include "haft/inspect/running_bundles.h"
 #include "output.h"
 
@@ -35,11 +37,12 @@ std::string Table(const std::vector<RunningBundle>& bundles) {
     }
     text += fmt::format("{:>8} {:>5} {:<10} {:>11} {:>9} {:>6} {:>7}  {:<12} {:<20} {}\n", pid,
                         bundle.pids.size(), bundle.mode, Uptime(bundle.uptime), requests, cache,
-                        crashes, bundle.image_id.substr(0, format::kShownDigits), bundle.name,
-                        bundle.mount);
+                        crashes, bundle.image_id.substr(0, format::kShownDigits),
+                        Shown(bundle.name), Shown(bundle.mount));
   }
   for (const RunningBundle& bundle : bundles) {
-    if (bundle.pids.empty()) continue;
+    // Somebody will paste this: nothing that others chose stands in it.
+    if (bundle.pids.empty() || !bundle.own || !format::IsMountPath(bundle.mount)) continue;
     text += fmt::format(
         "\nlook inside, for example:\n  ls /proc/{0}/root{1}\n  haft exec --attach {0} -- ls {1}\n",
         bundle.pids[0], bundle.mount);
@@ -69,7 +72,7 @@ std::string Json(const std::vector<RunningBundle>& bundles) {
     }
     list.push_back(std::move(json));
   }
-  return list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return list.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 void Define(CommandLine& line) {
@@ -92,7 +95,7 @@ constinit const Command kPsCommand = {
     .synopsis = "[--json]",
     .description =
         "Lists the running bundles of this user (root: of everybody), the oldest first, and how to "
-        "look inside.",
+        "look inside one of this user's.",
     .example =
         "  haft ps\n"
         "  haft ps --json",

@@ -10,7 +10,9 @@
 
 #include "haft/base/path.h"
 #include "haft/base/text.h"
+#include "haft/format/json.h"
 #include "haft/format/layout.h"
+#include "haft/format/manifest.h"
 
 namespace haft {
 namespace {
@@ -28,7 +30,15 @@ std::string TreeOf(const std::string& python_path) {
   const std::string outer(BaseName(std::string_view(tree).substr(0, slash)));
   const bool is_entry =
       outer.size() > kImageIdDigits + 1 && outer.starts_with(fmt::format("{}-", BaseName(tree)));
-  return is_entry ? tree : "";
+  return is_entry && format::IsMountPath(tree) ? tree : "";
+}
+
+bool IsImageId(std::string_view text) {
+  return text.size() <= kImageIdDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
+bool IsModeWord(std::string_view text) {
+  return text.size() <= 16 && text.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == text.npos;
 }
 
 }  // namespace
@@ -52,30 +62,39 @@ std::string ExtractedTree(std::string_view environ) {
 }
 
 void ReadFigures(RunningBundle& bundle, const std::string& stats) {
-  auto json = nlohmann::json::parse(stats, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return;
-  auto number = [&](const char* pointer) {
-    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(0));
-    return value.is_number() ? value.get<std::uint64_t>() : 0;
+  const format::JsonLimits limits{.depth = 4, .values = 1000};
+  const auto json = format::ParseJsonObject(stats, "statistics", limits);
+  if (!json) return;
+  auto find = [&](std::string_view object, std::string_view member) -> const nlohmann::json* {
+    auto outer = json->find(object);
+    if (outer == json->end() || !outer->is_object()) return nullptr;
+    auto inner = outer->find(member);
+    return inner == outer->end() ? nullptr : &*inner;
   };
-  auto word = [&](const char* pointer) {
-    nlohmann::json value = json.value(nlohmann::json::json_pointer(pointer), nlohmann::json(""));
-    return value.is_string() ? value.get<std::string>() : "";
+  auto number = [&](std::string_view object, std::string_view member) {
+    const nlohmann::json* value = find(object, member);
+    return value != nullptr && value->is_number_unsigned() ? value->get<std::uint64_t>() : 0;
   };
-  ServerFigures figures{.cache_hits = number("/cache/hits"),
-                        .cache_misses = number("/cache/misses"),
-                        .rss_bytes = number("/server/rss_bytes"),
-                        .server = static_cast<pid_t>(number("/server/pid")),
-                        .supervisor = static_cast<pid_t>(number("/server/supervisor")),
-                        .deaths = static_cast<std::uint32_t>(number("/server/deaths")),
-                        .last_death = word("/server/last_death")};
-  for (const auto& count : json.value("operations", nlohmann::json::object())) {
-    if (count.is_number()) figures.requests += count.get<std::uint64_t>();
+  auto word = [&](std::string_view object, std::string_view member) {
+    const nlohmann::json* value = find(object, member);
+    return value != nullptr && value->is_string() ? value->get<std::string>() : "";
+  };
+  ServerFigures figures{.cache_hits = number("cache", "hits"),
+                        .cache_misses = number("cache", "misses"),
+                        .rss_bytes = number("server", "rss_bytes"),
+                        .server = static_cast<pid_t>(number("server", "pid")),
+                        .supervisor = static_cast<pid_t>(number("server", "supervisor")),
+                        .deaths = static_cast<std::uint32_t>(number("server", "deaths")),
+                        .last_death = word("server", "last_death")};
+  if (auto counts = json->find("operations"); counts != json->end() && counts->is_object()) {
+    for (const auto& count : *counts)
+      if (count.is_number_unsigned()) figures.requests += count.get<std::uint64_t>();
   }
-  bundle.name = word("/bundle/name");
-  bundle.image_id = word("/bundle/image_id");
-  bundle.mode = word("/bundle/mode");
-  std::uint64_t started = number("/bundle/started");
+  // Whoever answers may be no server of haft's.
+  if (auto name = word("bundle", "name"); format::IsBundleName(name)) bundle.name = name;
+  if (auto id = word("bundle", "image_id"); IsImageId(id)) bundle.image_id = id;
+  if (auto mode = word("bundle", "mode"); IsModeWord(mode)) bundle.mode = mode;
+  std::uint64_t started = number("bundle", "started");
   if (started != 0)
     bundle.uptime = static_cast<double>(::time(nullptr)) - static_cast<double>(started);
   bundle.figures = std::move(figures);

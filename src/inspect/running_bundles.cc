@@ -2,10 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grp.h>
+#include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <poll.h>
-#include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,10 +30,12 @@ namespace haft {
 namespace {
 
 constexpr int kAnswerMilliseconds = 1000;
+constexpr std::size_t kMaxStatistics = 65536;
 
 struct Process {
   pid_t pid;
   uid_t uid;
+  gid_t gid;
   double age;                // seconds
   std::string namespace_id;  // of its mounts; "" if it may not be looked at
 };
@@ -55,42 +61,96 @@ std::vector<Process> Processes() {
     if (!comm || comm->starts_with("haft-") || ::stat(directory.c_str(), &status) < 0) continue;
     char target[64] = {};
     if (::readlink((directory + "/ns/mnt").c_str(), target, sizeof target - 1) <= 0) continue;
-    processes.push_back(
-        {.pid = pid, .uid = status.st_uid, .age = AgeOf(directory), .namespace_id = target});
+    processes.push_back({.pid = pid,
+                         .uid = status.st_uid,
+                         .gid = status.st_gid,
+                         .age = AgeOf(directory),
+                         .namespace_id = target});
   }
   std::ranges::stable_sort(processes,
                            [](const Process& a, const Process& b) { return a.age > b.age; });
   return processes;
 }
 
-// Reads a file as the user `uid`, in a child: a user's mount is closed to root, and a server may be
-// stopped.
-std::optional<std::string> ReadAs(uid_t uid, gid_t gid, const std::string& path) {
+struct User {
+  uid_t uid;
+  gid_t gid;
+};
+
+// In a grandchild: becomes that user, who may read the mount, and writes what the statistics say.
+// What it finds there may be anything: only a file of the mount itself is read.
+[[noreturn]] void SendStatistics(const Process& process, const MountTableEntry& mount, User user,
+                                 const UniqueFd& writing) {
+  if (::geteuid() == 0 && user.uid != 0 &&
+      (::setgroups(0, nullptr) < 0 || ::setresgid(user.gid, user.gid, user.gid) < 0 ||
+       ::setresuid(user.uid, user.uid, user.uid) < 0))
+    ::_exit(1);
+  const UniqueFd root(
+      ::open(fmt::format("/proc/{}/root", process.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  open_how how = {};
+  how.flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const std::string path = JoinPath(mount.mount_point, format::kStatsPath);
+  const UniqueFd file(
+      static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+  struct stat status;
+  if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode) ||
+      fmt::format("{}:{}", major(status.st_dev), minor(status.st_dev)) != mount.device)
+    ::_exit(1);
+  std::string text(kMaxStatistics, '\0');
+  const ssize_t size = ::read(file.get(), text.data(), text.size());
+  if (size > 0) {
+    text.resize(static_cast<std::size_t>(size));
+    static_cast<void>(WriteAll(writing.get(), AsBytes(text)).has_value());
+  }
+  ::_exit(0);
+}
+
+// Asks as `user`, and waits a second at most: the server may be stopped, and whoever waits for it
+// cannot be killed. It is nobody's child.
+std::optional<std::string> ReadStatistics(const Process& process, const MountTableEntry& mount,
+                                          User user) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return std::nullopt;
   UniqueFd reading(ends[0]), writing(ends[1]);
-  pid_t child = ::fork();
+  const pid_t child = ::fork();
   if (child < 0) return std::nullopt;
   if (child == 0) {
-    if (::geteuid() == 0 && uid != 0 &&
-        (::setresgid(gid, gid, gid) < 0 || ::setresuid(uid, uid, uid) < 0))
-      ::_exit(1);
-    auto text = ReadWholeFile(path, 1u << 20);
-    ::_exit(text && WriteAll(writing.get(), AsBytes(*text)) ? 0 : 1);
+    if (::fork() == 0) SendStatistics(process, mount, user, writing);
+    ::_exit(0);
   }
   writing.Reset();
+  WaitFor(child);
   std::string text;
   char buffer[4096];
-  pollfd answer{.fd = reading.get(), .events = POLLIN};
-  while (::poll(&answer, 1, kAnswerMilliseconds) > 0) {
+  const std::uint64_t begin = MonotonicNow();
+  for (pollfd answer{.fd = reading.get(), .events = POLLIN, .revents = 0};
+       text.size() < kMaxStatistics;) {
+    const auto waited = static_cast<int>((MonotonicNow() - begin) / 1'000'000);
+    if (waited >= kAnswerMilliseconds || ::poll(&answer, 1, kAnswerMilliseconds - waited) <= 0)
+      break;
     ssize_t n = ::read(reading.get(), buffer, sizeof buffer);
     if (n <= 0) break;
     text.append(buffer, static_cast<std::size_t>(n));
   }
-  ::kill(child, SIGKILL);
-  WaitFor(child);
   if (text.empty()) return std::nullopt;
   return text;
+}
+
+// Whose mount it is. What the table says of a mount in a user namespace is what its owner calls
+// himself there.
+std::optional<User> OwnerOf(const Process& process, const MountTableEntry& mount) {
+  UniqueFd mounts(
+      ::open(fmt::format("/proc/{}/ns/mnt", process.pid).c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd users(mounts ? ::ioctl(mounts.get(), NS_GET_USERNS) : -1);
+  struct stat theirs, ours;
+  if (!users || ::fstat(users.get(), &theirs) < 0 || ::stat("/proc/self/ns/user", &ours) < 0)
+    return std::nullopt;
+  if (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino)
+    return User{.uid = mount.user_id.value_or(0), .gid = mount.group_id.value_or(0)};
+  uid_t owner = 0;
+  if (::ioctl(users.get(), NS_GET_OWNER_UID, &owner) < 0) return std::nullopt;
+  return User{.uid = owner, .gid = process.gid};
 }
 
 bool IsOurs(const Process& process, const char* kind) {
@@ -113,11 +173,11 @@ RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount
                        .image_id = "",
                        .mode = "",
                        .mount = mount.mount_point};
-  // In our own namespace the oldest process need not be one of the mount's user.
-  std::string root = IsOurs(process, "mnt") ? "" : fmt::format("/proc/{}/root", process.pid);
-  auto text = ReadAs(mount.user_id.value_or(0), mount.group_id.value_or(0),
-                     fmt::format("{}{}/{}", root, mount.mount_point, format::kStatsPath));
-  if (text) ReadFigures(bundle, *text);
+  if (auto owner = OwnerOf(process, mount)) {
+    bundle.own = owner->uid == ::geteuid();
+    auto text = ReadStatistics(process, mount, *owner);
+    if (text) ReadFigures(bundle, *text);
+  }
   if (bundle.mode.empty()) bundle.mode = ModeByNamespaces(process);
   bool shared =
       bundle.mode == "mount" || bundle.mode == "fusermount";  // its namespace holds others, too
@@ -157,6 +217,7 @@ Result<std::vector<RunningBundle>> FindRunningBundles() {
                           .mode = "extract",
                           .mount = tree};
         bundle->second.uptime = process.age;
+        bundle->second.own = process.uid == ::geteuid();
       }
       bundle->second.pids.push_back(process.pid);
     }

@@ -27,6 +27,7 @@ struct RunningBundle {
   std::string image_id;
   std::string mode;                      // the mode's name, or "mount" for what `haft mount` made
   std::string mount;                     // where its files are, in the namespace of its processes
+  bool own = false;                      // of this user
   std::vector<pid_t> pids;               // of its processes, oldest first
   double uptime = 0;                     // seconds since the oldest of them, or the mount, began
   std::optional<ServerFigures> figures;  // none: mode extract, or the server does not answer
