@@ -56,35 +56,36 @@ int StartWords(const std::string& file, std::vector<std::string> words) {
                     }});
 }
 
-int AttachWords(pid_t pid, std::vector<std::string> words) {
-  SetLogLevelFromEnvironment();
-  const std::string name = fmt::format("process {}", pid);
-  auto attached = Attach(pid);
-  if (!attached) return Become(name, Failure(std::move(attached).error()));
-  std::string path = words[0];
-  return Become(name, Program{.path = std::move(path),
-                              .arguments = std::move(words),
-                              .environment = std::move(attached->environment),
-                              .search = true});
+int AttachWords(pid_t pid, const std::vector<std::string>& words) {
+  return RunAttached(pid, [&](const std::string&, Environment environment) -> Result<Program> {
+    return Program{.path = words[0],
+                   .arguments = words,
+                   .environment = std::move(environment),
+                   .search = true};
+  });
 }
 
 // --- shell ---
 
+// The name in the prompt. In a variable: no text of a bundle becomes code of a shell.
+constexpr std::string_view kPromptName = "haft_prompt_name";
+
 // bash reads the user's own settings, and then says where one is. The file has no name; bash closes
 // it.
-Result<std::string> PromptFile(std::string_view name) {
+Result<std::string> PromptFile() {
   int fd = ::memfd_create("haft-shell", 0);
   if (fd < 0) return Failure(Error::FromErrno("memfd_create"));
   // Not a number that scripts use, and not what is closed by chance.
   int high = ::fcntl(fd, F_DUPFD, 100);
   ::close(fd);
   if (high < 0) return Failure(Error::FromErrno("dup"));
-  std::string script = fmt::format(
+  const std::string script = fmt::format(
       "[ -f /etc/bash.bashrc ] && . /etc/bash.bashrc\n"
       "[ -f ~/.bashrc ] && . ~/.bashrc\n"
-      "PS1='({}) '\"$PS1\"\n"
-      "exec {}<&-\n",
-      name, high);
+      "PS1=\"(${{{0}}}) $PS1\"\n"
+      "unset {0}\n"
+      "exec {1}<&-\n",
+      kPromptName, high);
   const FileSizeLimit limit(FileSizeLimit::Files::kInMemory);
   TRY(WriteAllAt(high, AsBytes(script), 0));
   return fmt::format("/proc/self/fd/{}", high);
@@ -100,7 +101,8 @@ Result<std::vector<std::string>> ShellCommand(std::string_view name, Environment
   if (::isatty(STDIN_FILENO) == 0) return words;
   environment.Set("PS1", fmt::format("({}) $ ", name));
   if (BaseName(shell) == "bash") {
-    if (prompt_file.empty()) prompt_file = TRY(PromptFile(name));
+    environment.Set(kPromptName, name);
+    if (prompt_file.empty()) prompt_file = TRY(PromptFile());
     words.insert(words.end(), {"--rcfile", prompt_file});
   }
   return words;
@@ -130,11 +132,9 @@ int ShellIn(const std::string& file) {
 }
 
 int ShellAttached(pid_t pid) {
-  SetLogLevelFromEnvironment();
-  const std::string name = fmt::format("process {}", pid);
-  auto attached = Attach(pid);
-  if (!attached) return Become(name, Failure(std::move(attached).error()));
-  return Become(name, MakeShell(BaseName(attached->mount), std::move(attached->environment)));
+  return RunAttached(pid, [](const std::string& name, Environment environment) {
+    return MakeShell(name, std::move(environment));
+  });
 }
 
 void DefineRun(CommandLine& line) {
@@ -175,8 +175,7 @@ Result<int> RunExec(const Arguments& arguments) {
     if (!command.empty() && command[0] == "--") command.erase(command.begin());
   }
   if (command.empty()) return Failure(UsageError("COMMAND is missing"));
-  if (arguments.Has("attach"))
-    return AttachWords(TRY(ParsePid(arguments.Get("attach"))), std::move(command));
+  if (arguments.Has("attach")) return AttachWords(TRY(ParsePid(arguments.Get("attach"))), command);
   return StartWords(file, std::move(command));
 }
 
@@ -215,7 +214,8 @@ constinit const Command kExecCommand = {
     .synopsis = "FILE [--] COMMAND...\n--attach PID [--] COMMAND...",
     .description =
         "Runs a command that sees a bundle's files and packages, in a new mount of FILE or in that "
-        "of a process. Exits as it does.",
+        "of a process: as the user of that process, and if that is another one, in a terminal and "
+        "an environment of its own. Exits as it does.",
     .example =
         "  haft exec site.pyz -- apachectl configtest\n"
         "  haft exec --attach 4711 -- python3 -c 'import sys; print(sys.path)'",

@@ -72,6 +72,14 @@ std::vector<Process> Processes() {
   return processes;
 }
 
+bool IsOurs(const Process& process, const char* kind) {
+  char ours[64] = {}, theirs[64] = {};
+  return ::readlink(fmt::format("/proc/self/ns/{}", kind).c_str(), ours, sizeof ours - 1) > 0 &&
+         ::readlink(fmt::format("/proc/{}/ns/{}", process.pid, kind).c_str(), theirs,
+                    sizeof theirs - 1) > 0 &&
+         std::string_view(ours) == theirs;
+}
+
 struct User {
   uid_t uid;
   gid_t gid;
@@ -79,14 +87,13 @@ struct User {
 
 // In a grandchild: becomes that user, who may read the mount, and writes what the statistics say.
 // What it finds there may be anything: only a file of the mount itself is read.
-[[noreturn]] void SendStatistics(const Process& process, const MountTableEntry& mount, User user,
+[[noreturn]] void SendStatistics(const std::string& where, const MountTableEntry& mount, User user,
                                  const UniqueFd& writing) {
   if (::geteuid() == 0 && user.uid != 0 &&
       (::setgroups(0, nullptr) < 0 || ::setresgid(user.gid, user.gid, user.gid) < 0 ||
        ::setresuid(user.uid, user.uid, user.uid) < 0))
     ::_exit(1);
-  const UniqueFd root(
-      ::open(fmt::format("/proc/{}/root", process.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd root(::open(where.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   open_how how = {};
   how.flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
@@ -113,10 +120,13 @@ std::optional<std::string> ReadStatistics(const Process& process, const MountTab
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return std::nullopt;
   UniqueFd reading(ends[0]), writing(ends[1]);
+  // In our own namespace the oldest process need not be one of the mount's user.
+  const std::string where =
+      IsOurs(process, "mnt") ? "/" : fmt::format("/proc/{}/root", process.pid);
   const pid_t child = ::fork();
   if (child < 0) return std::nullopt;
   if (child == 0) {
-    if (::fork() == 0) SendStatistics(process, mount, user, writing);
+    if (::fork() == 0) SendStatistics(where, mount, user, writing);
     ::_exit(0);
   }
   writing.Reset();
@@ -151,14 +161,6 @@ std::optional<User> OwnerOf(const Process& process, const MountTableEntry& mount
   uid_t owner = 0;
   if (::ioctl(users.get(), NS_GET_OWNER_UID, &owner) < 0) return std::nullopt;
   return User{.uid = owner, .gid = process.gid};
-}
-
-bool IsOurs(const Process& process, const char* kind) {
-  char ours[64] = {}, theirs[64] = {};
-  return ::readlink(fmt::format("/proc/self/ns/{}", kind).c_str(), ours, sizeof ours - 1) > 0 &&
-         ::readlink(fmt::format("/proc/{}/ns/{}", process.pid, kind).c_str(), theirs,
-                    sizeof theirs - 1) > 0 &&
-         std::string_view(ours) == theirs;
 }
 
 // If the server does not tell.
