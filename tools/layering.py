@@ -20,6 +20,7 @@ MODULES = {
     "mount": ["base", "format", "image", "fuse", "server"],
     "inspect": ["base", "format", "image", "mount"],
     "launch": ["base", "format"],
+    "install": ["base", "format", "launch"],
     "tree": ["base", "format"],
     "writer": ["base", "format", "tree"],
     "python": ["base", "format", "launch", "tree"],

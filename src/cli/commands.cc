@@ -12,10 +12,11 @@ namespace haft::cli {
 namespace {
 
 constexpr std::array kCommands = {
-    &kBuildCommand,  &kRunCommand,     &kExecCommand,       &kShellCommand, &kMountCommand,
-    &kUmountCommand, &kPsCommand,      &kCacheCommand,      &kLsCommand,    &kCatCommand,
-    &kInfoCommand,   &kVerifyCommand,  &kRootCommand,       &kSignCommand,  &kBenchCommand,
-    &kTraceCommand,  &kExtractCommand, &kCompletionCommand, &kHelpCommand,
+    &kBuildCommand,      &kRunCommand,   &kInstallCommand, &kListCommand,   &kUninstallCommand,
+    &kExecCommand,       &kShellCommand, &kMountCommand,   &kUmountCommand, &kPsCommand,
+    &kCacheCommand,      &kLsCommand,    &kCatCommand,     &kInfoCommand,   &kVerifyCommand,
+    &kRootCommand,       &kSignCommand,  &kBenchCommand,   &kTraceCommand,  &kExtractCommand,
+    &kCompletionCommand, &kHelpCommand,
 };
 
 }  // namespace

@@ -10,6 +10,9 @@ namespace haft::cli {
 
 extern const Command kBuildCommand;
 extern const Command kRunCommand;
+extern const Command kInstallCommand;
+extern const Command kListCommand;
+extern const Command kUninstallCommand;
 extern const Command kExecCommand;
 extern const Command kShellCommand;
 extern const Command kMountCommand;

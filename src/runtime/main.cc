@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "haft/base/file_io.h"
+#include "haft/launch/installed.h"
 #include "haft/start/start.h"
 
 namespace haft {
@@ -52,6 +53,9 @@ int Main(std::vector<std::string> argv) {
   return Start({.name = argv.empty() ? "bundle" : argv[0],
                 .open = OpenSelf,
                 .make_program = [&](const StartImage& image, Environment environment) {
+                  AskForInstalled(image.manifest,
+                                  argv.empty() ? "" : InstalledAs(argv[0], image.path), image.path,
+                                  environment);
                   return MakeProgram(image.manifest, argv, std::move(environment), image.path);
                 }});
 }

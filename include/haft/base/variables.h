@@ -22,6 +22,7 @@ inline constexpr std::string_view kLog = "HAFT_LOG";
 inline constexpr std::string_view kRequireSignature = "HAFT_REQUIRE_SIGNATURE";
 inline constexpr std::string_view kIndex = "HAFT_INDEX";
 inline constexpr std::string_view kBundle = "HAFT_BUNDLE";
+inline constexpr std::string_view kExecutable = "HAFT_EXECUTABLE";
 inline constexpr std::string_view kTraceLog = "HAFT_TRACE_LOG";
 inline constexpr std::string_view kTraceEvents = "HAFT_TRACE_EVENTS";
 }  // namespace variables
@@ -51,6 +52,8 @@ inline constexpr std::array kKnownVariables = std::to_array<KnownVariable>({
     {variables::kRequireSignature, VariableUse::kSetting, "1: start nothing that is not signed"},
     {variables::kIndex, VariableUse::kSetting, "0: import from files, not from the import index"},
     {variables::kBundle, VariableUse::kProgram, "the absolute path of the bundle's file"},
+    {variables::kExecutable, VariableUse::kInternal,
+     "what an installed program's Python is called"},
     {variables::kTraceLog, VariableUse::kInternal, "the descriptor of a trace's request log"},
     {variables::kTraceEvents, VariableUse::kInternal, "the file for the events of traced Pythons"},
 });

@@ -179,6 +179,12 @@ def _use_own_httpd() -> None:
         os.environ.pop("HTTPD", None)
 
 
+def _use_installed_python() -> None:
+    """What an installed bundle's program writes down as its Python works later, without the
+    mount."""
+    sys.executable = os.environ.pop("HAFT_EXECUTABLE", "") or sys.executable
+
+
 def begin_program() -> None:
     """In the Python that the start became: what precedes the program that is named on the command
     line.
@@ -196,6 +202,7 @@ def begin_program() -> None:
         return
     _name_process(name)
     _use_own_httpd()
+    _use_installed_python()
     if kind != "module":
         # Python takes a script that cannot be read for an empty one, and ends with status 0.
         try:
@@ -236,6 +243,7 @@ def run_program() -> None:
     ]  # still there if sitecustomize was not run
     _name_process(sys.argv[0])
     _use_own_httpd()
+    _use_installed_python()
     if _haft_bundle.PREAMBLE:
         _run_preamble(kind, target)
     _ENTRIES[kind](target)
