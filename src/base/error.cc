@@ -8,6 +8,19 @@
 #include "haft/base/utf8.h"
 
 namespace haft {
+namespace {
+
+// Of a message, in bytes: what an input can put into it is not bounded otherwise. A path of a
+// system, which has 4095, is cut in its middle.
+constexpr std::size_t kMaxCause = 3000, kMaxRemedy = 1000;
+constexpr std::size_t kMaxQuoted = 512;
+
+std::string Cut(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return std::string(text);
+  return fmt::format("{}...{}", Utf8Prefix(text, most * 3 / 4), Utf8Suffix(text, most / 4));
+}
+
+}  // namespace
 
 Error::Error(ErrorKind kind, std::string message, int sys_errno)
     : kind_(kind), sys_errno_(sys_errno), message_(std::move(message)) {}
@@ -48,7 +61,8 @@ Error Error::Remedy(std::string remedy) && {
 }
 
 std::string Error::message() const {
-  return remedy_.empty() ? message_ : fmt::format("{}; {}", message_, remedy_);
+  const std::string cause = Cut(message_, kMaxCause), remedy = Cut(remedy_, kMaxRemedy);
+  return remedy.empty() ? cause : fmt::format("{}; {}", cause, remedy);
 }
 
 int Error::ToErrno() const {
@@ -69,7 +83,7 @@ int Error::ToErrno() const {
 }
 
 std::string Quoted(std::string_view name) {
-  return fmt::format("'{}'", Shown(name));
+  return fmt::format("'{}'", Shown(Cut(name, kMaxQuoted)));
 }
 
 }  // namespace haft

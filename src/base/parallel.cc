@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <system_error>
+
+#include "haft/base/exceptions.h"
 
 namespace haft {
 namespace {
@@ -38,7 +41,7 @@ Result<> ParallelFor(std::size_t count, unsigned workers,
     while (!failed.load()) {
       std::size_t i = next.fetch_add(1);
       if (i >= count) return;
-      Result<> result = work(i);
+      Result<> result = Caught([&] { return work(i); });
       if (result) continue;
       failed.store(true);
       failure.Note(i, std::move(result).error());
@@ -46,7 +49,12 @@ Result<> ParallelFor(std::size_t count, unsigned workers,
   };
 
   std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < std::min<std::size_t>(workers, count); ++i) threads.emplace_back(run);
+  threads.reserve(workers);
+  try {
+    while (threads.size() + 1 < std::min<std::size_t>(workers, count)) threads.emplace_back(run);
+  } catch (
+      const std::system_error&) {  // RLIMIT_NPROC, pids.max, memory: those that are there do it
+  }
   run();
   for (std::thread& thread : threads) thread.join();
   if (auto error = failure.Take()) return Failure(*std::move(error));

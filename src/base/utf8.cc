@@ -2,7 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace haft {
+namespace {
+
+bool IsContinuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+
+}  // namespace
 
 std::size_t Utf8CharacterSize(std::string_view text) {
   auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -68,6 +77,20 @@ std::string Shown(std::string_view text) {
     text.remove_prefix(character.size());
   }
   return out;
+}
+
+std::string_view Utf8Prefix(std::string_view text, std::size_t most) {
+  std::size_t size = std::min(most, text.size());
+  for (int i = 0; i < 3 && size > 0 && size < text.size() && IsContinuation(text[size]); ++i)
+    --size;
+  return text.substr(0, size);
+}
+
+std::string_view Utf8Suffix(std::string_view text, std::size_t most) {
+  std::size_t begin = text.size() - std::min(most, text.size());
+  for (int i = 0; i < 3 && begin > 0 && begin < text.size() && IsContinuation(text[begin]); ++i)
+    ++begin;
+  return text.substr(begin);
 }
 
 }  // namespace haft

@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "commands.h"
+#include "haft/base/exceptions.h"
 #include "haft/base/log.h"
 #include "haft/command/manual.h"
 #include "output.h"
@@ -28,13 +29,14 @@ Result<int> Dispatch(const Words& words) {
     return kOk;
   }
   const Command* command = TRY(FindCommand(name));
-  auto status = Run(*command, {words.begin() + 1, words.end()});
+  auto status = Caught([&] { return Run(*command, {words.begin() + 1, words.end()}); });
   if (!status) return Failure(PointToHelp(std::move(status).error(), command->name));
   return status;
 }
 
 int Main(const Words& words) {
-  auto status = Dispatch(words);
+  ExitAtUncaughtExceptions(kFailed);
+  auto status = Caught([&] { return Dispatch(words); });
   if (status) return *status;
   LogLine(LogLevel::kError, status.error().message());
   return status.error().kind() == ErrorKind::kUsage ? kUsage : kFailed;

@@ -51,7 +51,7 @@ struct Served {
 
 // The life of the process that serves. Tells `report` that it is mounted with one byte, else why
 // not, before anything of the image is decoded.
-[[noreturn]] void Serve(ImageReader reader, const Served& what, UniqueFd report) {
+[[noreturn]] void Serve(ImageReader reader, const Served& what, UniqueFd report) noexcept {
   std::vector<int> keep = reader.Descriptors();
   auto server = [&]() -> Result<FuseServer> {
     FuseServer made = TRY(FuseServer::Create(std::move(reader), what.options));
@@ -147,6 +147,18 @@ Result<> WaitForServer(pid_t server, const std::string& path) {
                      .Remedy("'haft umount' takes away what it left"));
 }
 
+template <typename Body>
+[[noreturn]] void ServeDetached(Body serve, UniqueFd report) noexcept {
+  // One byte says that it is mounted; else the message of the error follows.
+  auto served = serve([&] {
+    static_cast<void>(WriteAll(report.get(), AsBytes("\n")).has_value());
+    report.Reset();
+  });
+  if (!served && report)
+    static_cast<void>(WriteAll(report.get(), AsBytes(served.error().message())).has_value());
+  ::_exit(served ? 0 : 1);
+}
+
 // Runs `serve` in a detached child. Returns once it is mounted, or an error that says why it is
 // not.
 template <typename Body>
@@ -158,15 +170,7 @@ Result<> RunDetached(Body serve) {
   if (child < 0) return Failure(Error::FromErrno("fork"));
   if (child == 0) {
     reading.Reset();
-    // One byte says that it is mounted; else the message of the error follows.
-    auto served = serve([&] {
-      static_cast<void>(WriteAll(writing.get(), AsBytes("\n")).has_value());
-      writing.Reset();
-    });
-    if (!served && writing) {
-      static_cast<void>(WriteAll(writing.get(), AsBytes(served.error().message())).has_value());
-    }
-    ::_exit(served ? 0 : 1);
+    ServeDetached(std::move(serve), std::move(writing));
   }
   writing.Reset();
   return ReceiveReport(std::move(reading));

@@ -64,7 +64,7 @@ Result<> Build(const MountRequest& request, const MountPlace& place) {
 // The builder's half of the conversation: a descriptor of the new root, or the error as text. Then
 // it keeps the namespaces alive until the other side has joined them.
 [[noreturn]] void RunBuilder(const MountRequest& request, const MountPlace& place,
-                             UniqueFd channel) {
+                             UniqueFd channel) noexcept {
   auto built = Build(request, place);
   UniqueFd root;
   if (built) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "haft/base/exceptions.h"
 #include "haft/base/file_io.h"
 #include "haft/launch/installed.h"
 #include "haft/start/start.h"
@@ -50,6 +51,7 @@ void NameAsExecuted(std::vector<std::string>& argv) {
 int Main(std::vector<std::string> argv) {
   ReserveStandardDescriptors();
   NameAsExecuted(argv);
+  ExitAtUncaughtExceptions(kExitCannotStart);
   return Start({.name = argv.empty() ? "bundle" : argv[0],
                 .open = OpenSelf,
                 .make_program = [&](const StartImage& image, Environment environment) {

@@ -20,17 +20,21 @@
 namespace haft {
 namespace {
 
-// In a process of its own, while the mount is made; -1: none.
-pid_t StartPrefetchHost(const FuseServer& server, UniqueFd& go) {
-  if (!MayPrefetch(server.options())) return -1;
-  const pid_t child = ::fork();
-  if (child != 0) return child;
+[[noreturn]] void RunPrefetchHost(const FuseServer& server, UniqueFd& go) noexcept {
   ::prctl(PR_SET_NAME, "haft-host-files");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::close(server.device());  // a connection that nobody answers ends only when nobody has it
   go.Reset();
   PrefetchHost(server.image(), server.options().program_path);
   ::_exit(0);
+}
+
+// In a process of its own, while the mount is made; -1: none.
+pid_t StartPrefetchHost(const FuseServer& server, UniqueFd& go) {
+  if (!MayPrefetch(server.options())) return -1;
+  const pid_t child = ::fork();
+  if (child == 0) RunPrefetchHost(server, go);
+  return child;
 }
 
 // The life of the supervisor. Reading from the device before it is mounted would be EPERM, hence
@@ -54,6 +58,25 @@ Result<> Serve(ImageReader reader, const ServerOptions& options, UniqueFd device
   return {};
 }
 
+[[noreturn]] void RunSupervisorProcess(const ImageReader& reader, const ServerOptions& options,
+                                       const UniqueFd& device, UniqueFd wait, const OtherCpus& cpus,
+                                       const MountDirectory& directory) noexcept {
+  std::vector<int> keep = reader.Descriptors();
+  keep.insert(keep.end(), {device.get(), wait.get()});
+  if (directory.descriptor() >= 0) keep.push_back(directory.descriptor());
+  // With HAFT_LOG=debug they say there what happens to them; otherwise nobody would read it.
+  UniqueFd errors(LogEnabled(LogLevel::kDebug) ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1);
+  if (errors) keep.push_back(errors.get());
+  DetachProcess("haft-supervisor", keep);
+  if (errors) ::dup2(errors.get(), STDERR_FILENO);
+  errors.Reset();
+  directory.RemoveUnusedBeside();
+  GiveUpPrivileges();  // all descriptors are open
+  auto served = Serve(reader.Share(), options, UniqueFd(device.get()), std::move(wait), cpus,
+                      directory.Inherited());
+  ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
+}
+
 }  // namespace
 
 Result<ServerProcess> ServerProcess::Fork(const ImageReader& reader, const ServerOptions& options,
@@ -70,20 +93,7 @@ Result<ServerProcess> ServerProcess::Fork(const ImageReader& reader, const Serve
   // Twice, so that the program never sees a child it did not start.
   pid_t grandchild = ::fork();
   if (grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
-  std::vector<int> keep = reader.Descriptors();
-  keep.insert(keep.end(), {device.get(), wait.get()});
-  if (directory.descriptor() >= 0) keep.push_back(directory.descriptor());
-  // With HAFT_LOG=debug they say there what happens to them; otherwise nobody would read it.
-  UniqueFd errors(LogEnabled(LogLevel::kDebug) ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1);
-  if (errors) keep.push_back(errors.get());
-  DetachProcess("haft-supervisor", keep);
-  if (errors) ::dup2(errors.get(), STDERR_FILENO);
-  errors.Reset();
-  directory.RemoveUnusedBeside();
-  GiveUpPrivileges();  // all descriptors are open
-  auto served = Serve(reader.Share(), options, UniqueFd(device.get()), std::move(wait), cpus,
-                      directory.Inherited());
-  ::_exit(served ? 0 : 1);  // no destructors: the caller's objects are not ours
+  RunSupervisorProcess(reader, options, device, std::move(wait), cpus, directory);
 }
 
 ServerProcess::~ServerProcess() {

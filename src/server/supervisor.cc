@@ -83,18 +83,20 @@ class Supervisor {
   void StartPrefetch() {
     UniqueFd root = std::move(mount_.root);
     pid_t child = shared_.prefetching ? ::fork() : -1;
-    if (child == 0) {
-      ::prctl(PR_SET_NAME, "haft-prefetch");
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::close(server_.device());  // a connection that nobody answers ends only when nobody has it
-      mount_.alive.Reset();
-      ConfinePrefetchImage(root.get());
-      PrefetchImage(server_.image(), root.get());
-      ::_exit(0);
-    }
+    if (child == 0) RunPrefetch(root.get());
     prefetch_ = child;
     if (child < 0) shared_.prefetching = false;
     mount_.cpus.Release();
+  }
+
+  [[noreturn]] void RunPrefetch(int root) noexcept {
+    ::prctl(PR_SET_NAME, "haft-prefetch");
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::close(server_.device());  // a connection that nobody answers ends only when nobody has it
+    mount_.alive.Reset();
+    ConfinePrefetchImage(root);
+    PrefetchImage(server_.image(), root);
+    ::_exit(0);
   }
 
   // Until the server ended; its status. Meanwhile the prefetch ends, and the program.
@@ -135,20 +137,22 @@ class Supervisor {
     shared_.prefetching = false;
   }
 
+  [[noreturn]] void RunServer() noexcept {
+    ::prctl(PR_SET_NAME, "haft-server");
+    mount_.root.Reset();
+    mount_.alive.Reset();
+    server_.Prepare();
+    ConfineServer(server_.device(), mount_.directory);
+    const bool unmounted(server_.Run());
+    // Not by the supervisor, which may be gone by now.
+    if (unmounted) mount_.directory.Remove();
+    ::_exit(unmounted ? 0 : 1);
+  }
+
   pid_t ForkServer() {
     for (int attempt = 0; attempt < 100; ++attempt) {
       pid_t server = ::fork();
-      if (server == 0) {
-        ::prctl(PR_SET_NAME, "haft-server");
-        mount_.root.Reset();
-        mount_.alive.Reset();
-        server_.Prepare();
-        ConfineServer(server_.device(), mount_.directory);
-        const bool unmounted(server_.Run());
-        // Not by the supervisor, which may be gone by now.
-        if (unmounted) mount_.directory.Remove();
-        ::_exit(unmounted ? 0 : 1);
-      }
+      if (server == 0) RunServer();
       if (server > 0) return server;
       Sleep(std::chrono::milliseconds(20));
     }

@@ -7,6 +7,7 @@
 
 #include <string_view>
 
+#include "haft/base/exceptions.h"
 #include "haft/base/log.h"
 #include "haft/base/step_clock.h"
 #include "haft/base/variables.h"
@@ -84,7 +85,7 @@ Result<Program> Prepare(const StartPlan& plan) {
 
 int Start(const StartPlan& plan) {
   SetLogLevelFromEnvironment();
-  return Become(plan.name, Prepare(plan));
+  return Become(plan.name, Caught([&] { return Prepare(plan); }));
 }
 
 int Become(const std::string& name, Result<Program> program) {

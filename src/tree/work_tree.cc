@@ -25,7 +25,7 @@ namespace {
 constexpr std::string_view kPrefix = "haft-build-";
 
 // The life of the child that cleans up: waits for the end of its parent, then removes.
-[[noreturn]] void RemoveAtEnd(int alive, TemporaryDirectory& directory) {
+[[noreturn]] void RemoveAtEnd(int alive, TemporaryDirectory& directory) noexcept {
   ::setsid();  // a terminal's ctrl-C is not for it
   for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE}) ::signal(signal, SIG_IGN);
   pid_t group = 0, told;

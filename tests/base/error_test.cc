@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "haft/base/utf8.h"
+
 namespace haft {
 namespace {
 
@@ -27,6 +29,23 @@ TEST(ErrorTest, FromErrnoTellsMissingFilesFromOtherFailures) {
   EXPECT_EQ(missing.sys_errno(), ENOENT);
   EXPECT_EQ(Error::FromErrno("open", EACCES).kind(), ErrorKind::kSystem);
   EXPECT_EQ(Error::FromErrno("x", 99999).message(), "x: Unknown error 99999");
+}
+
+TEST(ErrorTest, CutsWhatAnInputMakesLong) {
+  const std::string path(100'000, 'a');
+  EXPECT_EQ(Quoted(path), "'" + path.substr(0, 384) + "..." + path.substr(0, 128) + "'");
+  EXPECT_EQ(Quoted(path.substr(0, 512)), "'" + path.substr(0, 512) + "'");
+  EXPECT_EQ(Shown(path), path);
+  const Error error = Error::Invalid(path + " end").Remedy(path);
+  EXPECT_LE(error.message().size(), 4100u);
+  EXPECT_NE(error.message().find("a end; a"), std::string::npos);
+}
+
+TEST(ErrorTest, CutsBetweenCharacters) {
+  std::string path;
+  while (path.size() < 1000) path += "\u20ac";
+  const std::string quoted = Quoted(path + "x");
+  EXPECT_EQ(quoted.find("\\x"), std::string::npos) << quoted;
 }
 
 TEST(ErrorTest, FromErrnoTakesTheCurrentErrno) {

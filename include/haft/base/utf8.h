@@ -15,4 +15,8 @@ bool IsUtf8(std::string_view text);
 // of writing or end a line, and what is not UTF-8 as \xNN. Showing it twice changes nothing.
 std::string Shown(std::string_view text);
 
+// At most so many bytes of its beginning or end, where a character ends or begins.
+std::string_view Utf8Prefix(std::string_view text, std::size_t most);
+std::string_view Utf8Suffix(std::string_view text, std::size_t most);
+
 }  // namespace haft
