@@ -29,6 +29,21 @@ using zip::LocalRecord;
 constexpr std::int64_t kNoTime = 315532800;   // 1980-01-01
 constexpr std::uint16_t kNewestVersion = 63;  // of the specification, as Python knows it
 
+// Directories that no entry names, but paths go through: each costs memory, and a path of 4 KB has
+// 2048 of them. So many, and more for each entry.
+constexpr std::uint64_t kMaxImplied = 4096;
+constexpr std::uint64_t kMaxImpliedPerEntry = 8;
+
+// How many components of `path` are not below each other in `before` as well, which comes before it
+// in the order of zip::PathLess().
+std::uint64_t NewComponents(std::string_view before, std::string_view path) {
+  const auto same =
+      static_cast<std::size_t>(std::ranges::mismatch(before, path).in2 - path.begin());
+  // The component with the first difference is new, unless `before` is the directory above.
+  const bool above = same > 0 && same == before.size() && same < path.size() && path[same] == '/';
+  return static_cast<std::uint64_t>(std::ranges::count(path.substr(same), '/')) + (above ? 0 : 1);
+}
+
 // What is needed of an entry only until its local header is checked.
 struct Pending {
   std::uint64_t header_offset;  // from the start of the file
@@ -346,6 +361,7 @@ Result<> DirectoryReader::CheckNames() const {
   std::iota(order.begin(), order.end(), 0u);
   std::ranges::sort(order, zip::PathLess,
                     [&](std::uint32_t i) -> std::string_view { return entries[i].name; });
+  std::uint64_t nodes = order.empty() ? 0 : NewComponents("", entries[order[0]].name);
   // What is below a path, and the path itself once more, comes right behind it.
   for (std::size_t i = 1; i < order.size(); ++i) {
     const ZipEntry& above = entries[order[i - 1]];
@@ -359,7 +375,10 @@ Result<> DirectoryReader::CheckNames() const {
         entry.name[above.name.size()] == '/') {
       return Failure(Wrong(above.name, "is both a file and a directory"));
     }
+    nodes += NewComponents(above.name, entry.name);
   }
+  if (nodes - entries.size() > kMaxImplied + kMaxImpliedPerEntry * entries.size())
+    return Failure(Wrong("its paths go through too many directories that no entry names"));
   return {};
 }
 

@@ -72,6 +72,7 @@ class Extractor {
   Result<> MakeSymlink(const Node& node, ParentBeneath& parents);
   Result<> AddParts(std::size_t file);
   Result<> CopyPart(const Part& part);
+  Result<> CheckDecoded() const;
   Result<> CopyContents(int fd, const Part& part);
   Result<> Finish(int fd, const Node& node);
   std::string PathOf(const Node& node) const;
@@ -99,6 +100,10 @@ class Extractor {
 };
 
 constexpr std::uint64_t kDiskBlock = 4096;
+// Bytes decoded to read all files: so many times what blocks and files hold, and more for small
+// images.
+constexpr std::uint64_t kMaxDecodedFactor = 4;
+constexpr std::uint64_t kMaxDecodedAnyway = 256u << 20;
 
 std::uint64_t OnDisk(std::uint64_t bytes) {
   return (bytes / kDiskBlock + (bytes % kDiskBlock != 0 ? 1 : 0)) * kDiskBlock;
@@ -283,8 +288,20 @@ Result<> Extractor::CopyContents(int fd, const Part& part) {
   return {};
 }
 
+// Files of some bytes may need megabytes of blocks each, and share them with all others: the cache
+// does not help if they take them in turn.
+Result<> Extractor::CheckDecoded() const {
+  const std::uint64_t block_size = reader_.bundle().trailer.block_size;
+  const std::uint64_t decoded = reader_.cache().counters().misses * block_size;
+  const std::uint64_t whole = Sum(reader_.bundle().trailer.block_count * block_size, needed_);
+  if (decoded <= kMaxDecodedAnyway || (decoded - kMaxDecodedAnyway) / kMaxDecodedFactor <= whole)
+    return {};
+  return Failure(Error::Corrupt("extract: the files need the same blocks too often"));
+}
+
 Result<> Extractor::CopyPart(const Part& part) {
   TRY(Interruption::Check());
+  TRY(CheckDecoded());
   File& file = files_[part.file];
   const std::string path = PathOf(file);
   const int create = file.parts == 1 ? O_CREAT | O_EXCL : 0;
