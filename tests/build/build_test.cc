@@ -114,7 +114,7 @@ TEST_F(BuildTest, MakesARuntimeFollowedByAnImage) {
   EXPECT_TRUE(manifest.builder.starts_with("haft "));
 
   ImageReader reader = *ImageReader::Open(std::move(fd));
-  EXPECT_EQ(Expect(reader.EntryCount(InodeId::kRoot)), 2u);  // .haft and site-packages
+  EXPECT_EQ(Expect(reader.EntryCount(InodeId::kRoot)), 3u);  // .haft, bin, site-packages
   Attributes packages = Expect(reader.Resolve("site-packages")).attributes;
   EXPECT_EQ(packages.mtime, 1600000000);
   EXPECT_EQ(packages.mtime_nanoseconds, 123u);
@@ -230,7 +230,10 @@ TEST_F(BuildTest, AFileSizeLimitIsAnErrorAndKeepsTheOldOutput) {
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   std::string message = Message(BuildBundle(Options()));
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
-  EXPECT_EQ(message, "write " + Quoted(dir_ / "out/app") + ": File too large");
+  EXPECT_EQ(
+      message,
+      "write " + Quoted(dir_ / "out/app") +
+          ": File too large; raise the limit of a file's size (ulimit -f, systemd: LimitFSIZE=)");
   EXPECT_EQ(ReadTestFile(dir_ / "out/app"), "old");
   ASSERT_EQ(::unlink((dir_ / "out/app").c_str()), 0);
   EXPECT_EQ(::rmdir((dir_ / "out").c_str()), 0);
@@ -252,6 +255,7 @@ TEST(BootstrapTest, WritesPythonLiterals) {
             "\"\"\"Facts about this bundle; written by haft build.\"\"\"\n"
             "NAME = 'test'\n"
             "BUILD_ID = ''\n"
+            "PYTHON = '/usr/bin/python3'\n"
             "PYTHON_TAG = 'cpython-311'\n"
             "PYTHON_SOABI = 'cpython-311-x86_64-linux-gnu'\n"
             "PYTHON_VERSION = '3.11.2'\n"

@@ -112,7 +112,8 @@ TEST_F(MakeProgramFor, EveryKindOfEntry) {
   EXPECT_EQ(Line(), python_ + " -x");
   EXPECT_EQ(
       Line({"HAFT_ENTRY_POINT=a.b.c"}),
-      python_ + " -X haft=entry:./app -X haft_entry=a.b.c /run/haft/test/.haft/py/_haft_entry.py -x");
+      python_ +
+          " -X haft=entry:./app -X haft_entry=a.b.c /run/haft/test/.haft/py/_haft_entry.py -x");
 }
 
 TEST_F(MakeProgramFor, APreambleGoesThroughTheBootstrap) {
@@ -135,14 +136,16 @@ TEST_F(MakeProgramFor, ArgumentsOfTheBundleComeFirstAndBelongToItsEntry) {
   EXPECT_EQ(Line({"HAFT_ENTRY_POINT=a:b"}), python_ +
                                                 " -O -X dev -X haft=entry:./app -X haft_entry=a:b "
                                                 "/run/haft/test/.haft/py/_haft_entry.py -x");
-  EXPECT_EQ(Line({}, {}), python_ + " -O -X dev -X haft=entry:test /run/haft/test/bin/app --conf x");
+  EXPECT_EQ(Line({}, {}),
+            python_ + " -O -X dev -X haft=entry:test /run/haft/test/bin/app --conf x");
 }
 
 TEST_F(MakeProgramFor, AnInterpreterInTheImage) {
   manifest_.python.path = ".haft/python/bin/python3.98";
   EXPECT_EQ(Make().path, "/run/haft/test/.haft/python/bin/python3.98");
-  EXPECT_EQ(Line(),
-            "/run/haft/test/.haft/python/bin/python3.98 -X haft=entry:./app /run/haft/test/bin/app -x");
+  EXPECT_EQ(
+      Line(),
+      "/run/haft/test/.haft/python/bin/python3.98 -X haft=entry:./app /run/haft/test/bin/app -x");
   EXPECT_EQ(Message(MakeProgram(manifest_, {"a"}, Environment({"HAFT_PYTHON=/no/python"}))),
             "interpreter '/no/python': No such file or directory; HAFT_PYTHON, and -p of 'haft "
             "run', take a path or a name in PATH");

@@ -59,7 +59,8 @@ TEST(PythonInterpreterTest, OneLineForEveryProblem) {
   WriteTestFile(dir / "plain", "");
   WriteTestFile(dir / "fails", "#!/bin/sh\necho first >&2; echo why >&2; exit 3\n", 0755);
   WriteTestFile(dir / "talks", "#!/bin/sh\necho hello\n", 0755);
-  WriteTestFile(dir / "old", "#!/bin/sh\nprintf 'haft-answer\\n3.7.1\\ncpython-37\\n\\n'\n", 0755);
+  WriteTestFile(dir / "old", "#!/bin/sh\nprintf 'haft-answer\\n3.7.1\\ncpython-37\\n\\n/old\\n'\n",
+                0755);
   auto message = [](const std::string& name) { return Message(PythonInterpreter::Ask(name)); };
   EXPECT_EQ(
       message("/no/python"),
@@ -72,7 +73,7 @@ TEST(PythonInterpreterTest, OneLineForEveryProblem) {
       "python 'no-such-python': not found in PATH; -p names the interpreter the bundle is for");
   EXPECT_EQ(message(dir / "fails"),
             "python: " + Quoted(dir / "fails") +
-                ": exit status 3, 'why'; -p needs a Python interpreter, 3.8 or "
+                ": exit status 3, 'first'; -p needs a Python interpreter, 3.8 or "
                 "newer");
   EXPECT_EQ(
       message(dir / "talks"),
@@ -199,10 +200,11 @@ TEST(PycCompilerTest, AScriptAroundTheInterpreterMayPrint) {
 
 TEST(PycCompilerTest, AWorkerThatDiesIsAnErrorWithTheFile) {
   TempDir dir;
-  WriteTestFile(dir / "python",
-                "#!/bin/sh\nif [ \"$1\" = -I ]; then exec /usr/bin/python3 \"$@\"; fi\n"
-                "echo broken >&2; exit 1\n",
-                0755);
+  WriteTestFile(
+      dir / "python",
+      "#!/bin/sh\nif [ \"$1\" = -I ]; then /usr/bin/python3 \"$@\" | sed '5s|.*|'$0'|'; exit; fi\n"
+      "echo broken >&2; exit 1\n",
+      0755);
   PythonInterpreter python = *PythonInterpreter::Ask(dir / "python");
   Tree tree = MakeTree({{"s/a.py", "x = 1\n"}});
   EXPECT_EQ(Message(PycCompiler(python, "/run/haft/app", 1).Compile(tree, {"s"})),

@@ -148,11 +148,13 @@ class TestOddTree(TreeCase):
                 self.assertEqual(done.stdout, (self.tree / os.fsdecode(name)).read_bytes())
 
     def test_listing_escapes_names(self):
-        """Control characters of names never reach a terminal; a pipe gets the names as they are."""
+        """Control characters of names reach neither a terminal nor a pipe; -0 gives names as they
+        are."""
         command = [support.HAFT, "ls", self.bundle, "site-packages/names"]
+        raw = support.run([*command[:2], "-0", *command[2:]], text=False, check=True).stdout
+        self.assertEqual(sorted(raw.split(b"\0")[:-1]), sorted(fs_support.odd_names()))
         piped = support.run(command, text=False, check=True).stdout
-        for name in fs_support.odd_names():
-            self.assertIn(name + b"\n", piped)
+        self.assertNotIn(b"\x1b", piped)
         reader, terminal = pty.openpty()
         with support.start(command, stdout=terminal) as process:
             os.close(terminal)

@@ -108,7 +108,7 @@ class TestWholeStack(SiteCase):
         user = ["--user", "www-data"] if mode == "namespace" else []
         command = [bundle, "--port", "{port}", "--static", "/static=mysite:static", *user]
         if mode == "userns":
-            command = support.as_user(command)
+            command = support.in_mode(command, mode)
         env = web.environment(HTTPD="/bin/false")
         with web.Server(
             ["unshare", "-m", "sh", "-c", hide, *command], env=env, seconds=60

@@ -36,9 +36,10 @@ class User:
         groups = f"--groups={','.join(map(str, self.groups))}" if self.groups else "--clear-groups"
         return ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", groups, *options, "--"]
 
-    def become(self):
-        """For preexec_fn of root."""
-        os.setgroups(self.groups)
+    def become(self, groups=None):
+        """For preexec_fn of root. `groups`: other supplementary groups than those of the
+        account."""
+        os.setgroups(self.groups if groups is None else groups)
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
 

@@ -55,7 +55,7 @@ def enter(root, user=None, session=False):
         _check(_LIBC.umount2(b".", _MNT_DETACH), "umount")
         os.chdir("/")
         if user is not None:
-            user.become()
+            user.become(groups=[])  # the root has accounts of its own, and no such groups
 
     return enter_now
 
@@ -83,7 +83,7 @@ def add_devices(root):
 def busybox_root():
     """A new root file system with busybox and nothing else: no C library, no /etc but accounts."""
     root = paths.unique_dir("root")
-    for name in ("bin", "etc", "proc", "dev", "root", "usr", "var/www"):
+    for name in ("bin", "etc", "proc", "dev", "root", "run", "usr", "var/www"):
         (root / name).mkdir(parents=True)
     (root / "tmp").mkdir()
     os.chmod(root / "tmp", 0o1777)
