@@ -113,7 +113,7 @@ constinit const Command kListCommand = {
     .summary = "show which bundles are installed",
     .synopsis = "[--prefix DIR]",
     .description = "Shows name, commands and file of each bundle that haft install has put there.",
-    .example = "  haft list",
+    .example = "  haft list --prefix /opt/tools",
     .define = DefinePrefix,
     .run = RunList,
 };

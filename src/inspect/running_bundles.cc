@@ -175,7 +175,8 @@ RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount
                        .image_id = "",
                        .mode = "",
                        .mount = mount.mount_point};
-  if (auto owner = OwnerOf(process, mount)) {
+  const auto owner = OwnerOf(process, mount);
+  if (owner) {
     bundle.own = owner->uid == ::geteuid();
     auto text = ReadStatistics(process, mount, *owner);
     if (text) ReadFigures(bundle, *text);
@@ -183,7 +184,8 @@ RunningBundle DescribeMount(const Process& process, const MountTableEntry& mount
   if (bundle.mode.empty()) bundle.mode = ModeByNamespaces(process);
   bool shared =
       bundle.mode == "mount" || bundle.mode == "fusermount";  // its namespace holds others, too
-  std::vector<pid_t> users = shared ? FindUsers(mount.mount_point) : std::vector<pid_t>{};
+  std::vector<pid_t> users = shared ? FindUsers(mount.mount_point, owner ? owner->uid : ::geteuid())
+                                    : std::vector<pid_t>{};
   for (const Process& other : all) {
     bool uses = shared ? std::ranges::find(users, other.pid) != users.end()
                        : other.namespace_id == process.namespace_id;

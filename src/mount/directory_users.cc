@@ -185,7 +185,8 @@ class DirectoryUsers::Search {
   std::string namespace_;
 };
 
-DirectoryUsers::DirectoryUsers(std::string path, pid_t program) : path_(std::move(path)) {
+DirectoryUsers::DirectoryUsers(std::string path, pid_t program, uid_t user)
+    : path_(std::move(path)), user_(user) {
   if (program <= 0) return;
   auto process = Process::Read(program);
   if (!process) return;
@@ -243,8 +244,8 @@ std::vector<pid_t> DirectoryUsers::Find() {
   std::vector<const Process*> rest;
   for (const Process& process : others) {
     if (process.IsHelper()) continue;
-    const bool may_inherit = process.BelongsTo(::geteuid()) ||
-                             (program_session_ > 0 && process.session == program_session_);
+    const bool may_inherit =
+        process.BelongsTo(user_) || (program_session_ > 0 && process.session == program_session_);
     if (program_ && process.pid == program_->pid && process.begin == program_->begin) {
       count(process, true);
     } else if (may_inherit && search.Inherited(process)) {
@@ -272,8 +273,8 @@ bool HasUser(const std::string& path) {
   return !FindUsers(path).empty();
 }
 
-std::vector<pid_t> FindUsers(const std::string& path) {
-  return DirectoryUsers(path).Find();
+std::vector<pid_t> FindUsers(const std::string& path, uid_t user) {
+  return DirectoryUsers(path, 0, user).Find();
 }
 
 }  // namespace haft

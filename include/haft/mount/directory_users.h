@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <optional>
@@ -23,8 +24,8 @@ namespace haft {
 class DirectoryUsers {
  public:
   // `program`: the one whose descendants count, 0 for none. The caller has the parent that orphans
-  // of the program get.
-  explicit DirectoryUsers(std::string path, pid_t program = 0);
+  // of the program get. `user` is who is called "this user" above.
+  explicit DirectoryUsers(std::string path, pid_t program = 0, uid_t user = ::geteuid());
 
   // Looks at the program while it lives, so that its descendants are recognised later: once soon
   // after it has executed something, and sometimes afterwards. Costs some 30 µs.
@@ -47,6 +48,7 @@ class DirectoryUsers {
   bool MayBeOrphan(const Process& process) const;
 
   std::string path_;
+  uid_t user_;  // whose environments count
   std::optional<Known> program_;
   pid_t program_session_ = 0;
   std::string control_group_;         // of the program
@@ -56,6 +58,6 @@ class DirectoryUsers {
 
 // For those who know of no program.
 bool HasUser(const std::string& path);
-std::vector<pid_t> FindUsers(const std::string& path);
+std::vector<pid_t> FindUsers(const std::string& path, uid_t user = ::geteuid());
 
 }  // namespace haft

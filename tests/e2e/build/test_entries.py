@@ -17,7 +17,7 @@ def main():
 
 def other():
     print("other", sys.argv[1:], sorted(name for name in os.environ if name.startswith("HAFT_")
-        and name != "HAFT_INDEX"))
+        and name not in ("HAFT_INDEX", "HAFT_MODE")))
 
 def value():
     return eval(sys.argv[1]) if len(sys.argv) > 1 else None
@@ -204,8 +204,8 @@ class TestChangedForOneStart(EntryCase):
 
     def test_children_see_none_of_them(self, mode):
         code = (
-            "import os; print([n for n in os.environ if n.startswith('HAFT_') and n != "
-            "'HAFT_INDEX'])"
+            "import os; print([n for n in os.environ if n.startswith('HAFT_') and n not in "
+            "('HAFT_INDEX', 'HAFT_MODE')])"
         )
         self.says(
             "['HAFT_BUNDLE']\n",

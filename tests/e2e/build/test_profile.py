@@ -269,7 +269,7 @@ class TestProfileFromATrace(support.TestCase):
         """What Python reads of the host was lost, and starts with an empty page cache took as long
         as ever."""
         profile = self.build()
-        self.assertEqual(profile["files"][0], "site-packages/data.bin")
+        self.assertIn("site-packages/data.bin", profile["files"][:2])
         self.assertTrue([path for path in profile["files"] if "from_trace" in path])
         self.assertTrue(profile["host"])
 
@@ -294,7 +294,9 @@ class TestProfileFromATrace(support.TestCase):
         self.assertOneLine(done.stderr, "--profile-from", "none of its 2 files is in the bundle")
 
     def test_nothing_is_run_without_profile(self):
-        self.assertEqual(self.build("--no-profile")["files"], ["site-packages/data.bin"])
+        files = self.build("--no-profile")["files"]
+        files.remove(".haft/bin/profiled")  # the script that every start reads
+        self.assertEqual(files, ["site-packages/data.bin"])
 
 
 class TestBundledPython(support.TestCase):

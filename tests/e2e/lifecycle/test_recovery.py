@@ -1,6 +1,7 @@
 """A server that dies is replaced and the program notices nothing (Linux 6.9); else an error at
 once, never a hang."""
 
+import errno
 import os
 import pathlib
 import re
@@ -134,7 +135,9 @@ class TestReplaced(RecoveryCase):
                 self.kill(known, signal.SIGSEGV)
             self.assertIsNone(self.server(known))
             process.communicate("\n", timeout=5)
-            self.assertEqual(process.returncode, 107)
+            # Root's mount goes at the latest when another start removes the directory it is on.
+            gone = (errno.ENOTCONN, errno.ENOENT) if mode == "namespace" else (errno.ENOTCONN,)
+            self.assertIn(process.returncode, gone)
 
     def test_supervisor_killed_then_the_server_goes_on(self, mode):
         code = (

@@ -110,7 +110,8 @@ class TestImports(PythonCase):
         self.assertEqual(self.say_both("import only_host; print(1)", mode, env=env), "1\n")
 
     def test_working_directory_does_not_matter(self, mode):
-        """A module of the same name in the working directory or beside the bundle is not run."""
+        """A module of the same name in the working directory or beside the bundle is not run; by
+        -m it is, as by python -m."""
         directory = support.write_tree(
             support.unique_dir(),
             {
@@ -121,7 +122,7 @@ class TestImports(PythonCase):
         self.assertEqual(self.say("import dep; print(dep.WHERE)", mode, cwd=directory), "bundle\n")
         with self.clean():
             done = support.run([self.bundle("-m", "pyapp")], mode=mode, cwd=directory)
-        self.assertEqual((done.stdout, done.stderr, done.returncode), ("", "", 0))
+        self.assertEqual((done.stdout, done.stderr, done.returncode), ("fake!\n", "", 0))
 
     def test_hosts_sitecustomize_still_runs(self, mode):
         host = support.write_tree(

@@ -41,7 +41,9 @@ class TestModes(support.ScenarioCase):
             done = support.run([both.bundle, code], mode=mode, env=env)
         plain = support.run([both.plain, code], mode=mode, env=env)
         if what == "CROWD":
-            self.assertEqual((done.stdout, done.stderr, done.returncode), (RESULTS, "", 0))
+            # Spawned workers import the program again, as of any script of bin/.
+            ours, expected = (text.replace("top level\n", "") for text in (done.stdout, RESULTS))
+            self.assertEqual((ours, done.stderr, done.returncode), (expected, "", 0))
             return
         # The place is another one at every start.
         place = re.compile(r"/[\w./-]+/everything/site-packages")

@@ -78,7 +78,7 @@ class TestVariables(PlaceCase):
         limit=[
             "AS 300M",
             "NOFILE 20",
-            "NOFILE 12",
+            "NOFILE 15",
             "FSIZE 0",
             "CORE 0",
             "STACK 256K",

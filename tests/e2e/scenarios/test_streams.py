@@ -81,7 +81,9 @@ class TestStreams(support.TestCase):
         with open("/dev/full", "w") as full, self.clean():
             done = support.run([BOTH.bundle, ""], mode=mode, stderr=full, env=env)
             self.assertEqual((done.returncode, done.stdout), (125, ""))
-        command = support.running.in_mode([BOTH.bundle, ""], mode)
+        command = [BOTH.bundle, ""]
+        if mode == "userns":
+            command = support.as_user(command)
         victim = support.unique_dir("victim", 0o777) / "file"
         script = f"exec {shlex.join(map(str, command))} 2>&- 3<>{victim}"
         with self.clean():
