@@ -126,7 +126,11 @@ std::optional<std::string> ReadStatistics(const Process& process, const MountTab
   const pid_t child = ::fork();
   if (child < 0) return std::nullopt;
   if (child == 0) {
-    if (::fork() == 0) SendStatistics(where, mount, user, writing);
+    if (::fork() == 0) {
+      // Whoever reads what we print must not wait for it.
+      DetachProcess("haft-question", {writing.get()});
+      SendStatistics(where, mount, user, writing);
+    }
     ::_exit(0);
   }
   writing.Reset();

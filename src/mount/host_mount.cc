@@ -53,6 +53,8 @@ bool IsDead(const std::string& path) {
   if (child < 0) return false;
   if (child == 0) {
     if (::fork() == 0) {
+      // Whoever reads what we print must not wait for it.
+      DetachProcess("haft-question", {writing.get()});
       // Not stat: the kernel answers that from its cache without asking the server.
       struct statfs status;
       const bool dead = ::statfs(path.c_str(), &status) < 0 && errno == ENOTCONN;

@@ -109,6 +109,8 @@ class TestSockets(HostCase):
     def test_sockets_in_run(self, mode):
         """Of the host, made before and after the start; and of the program, for the host. A FIFO as
         well."""
+        if mode == "userns":
+            self.skipTest("what is made directly in /run later is not seen: docs/compatibility.md")
         with self.covered("/run") as run, self.clean(), asked([support.lab()], mode) as ask:
             run.chmod(0o1777)
             later = run / "later"

@@ -279,7 +279,8 @@ class TestPolicy(SignatureCase):
         for mode in support.MODES:
             words = [support.HAFT, "run", forged] if command == "run" else [forged]
             done = support.run(words, mode=mode)
-            self.assertNotEqual(done.stdout, "genuine\n", "nothing was forged")
+            if part != "manifest":  # the name of the function is in the start's script, too
+                self.assertNotEqual(done.stdout, "genuine\n", "nothing was forged")
             self.demand()
             self.refused(words, mode, "its signature is wrong")
             self.write(policy="never")
