@@ -151,6 +151,7 @@ Result<Program> MakeProgram(const Manifest& manifest, std::vector<std::string> a
 
   std::vector<std::string>& arguments = program.arguments;
   if (plain_script) {
+    environment.Unset(variables::kExecutable);  // no Python of ours takes it away
     program.path = InMount(manifest, choice.entry.file);
     arguments = {program.path};
   } else {
